@@ -1,0 +1,133 @@
+"The command line as a user meets it: real files, real processes, exit codes and sentences."
+import csv, json, subprocess, sys
+from pathlib import Path
+import pytest
+from trm_lab import cli
+from trm_lab.checkpoints import load_pretrained
+from trm_lab.data import dataset_of, generate_dataset, write_dataset
+from trm_lab.puzzles.sudoku import Sudoku
+from trm_lab.records import Run, read_json
+
+PRETRAINED = Path(cli.__file__).parent/"pretrained"/"sudoku-6x6.safetensors"
+TINY = ["-p", "steps", "40", "-p", "train_puzzles", "100", "-p", "test_puzzles", "30", "-p", "eval_every", "20", "-p", "log_every", "10"]
+
+def trm_lab(*arguments, monkeypatch, capsys):
+    "Run the command line in this process: exit code, output, errors."
+    monkeypatch.setattr(sys, "argv", ["trm-lab", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop: cli.main()
+    printed = capsys.readouterr()
+    return stop.value.code or 0, printed.out, printed.err
+
+@pytest.fixture
+def cli_run(monkeypatch, capsys): return lambda *arguments: trm_lab(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+
+@pytest.fixture(scope="module")
+def puzzles():
+    six = Sudoku(2, 3)
+    dataset = generate_dataset(six, 30, 1, seed=99)
+    return six, [(six.print(q), six.print(a)) for q, a in zip(dataset.train.inputs, dataset.train.labels)]
+
+@pytest.fixture
+def csv_file(tmp_path, puzzles):
+    def write(rows=None, header=("source", "question", "answer", "rating")):
+        path = tmp_path/"puzzles.csv"
+        with open(path, "w", newline="") as f:
+            out = csv.writer(f); out.writerow(header)
+            for row in rows or [("here", q, a, 0) for q, a in puzzles[1]]: out.writerow(row)
+        return path
+    return write
+
+def test_solve_prints_board_verdict_steps_and_probability(cli_run, puzzles):
+    six, pairs = puzzles
+    code, out, _ = cli_run("solve", pairs[0][0])
+    assert code == 0 and "legal: " in out and "supervision steps: " in out and "halting probability" in out
+    answers = [cli_run("solve", q)[1] for q, _ in pairs[:6]]
+    assert sum(a in out for (_, a), out in zip(pairs, answers)) >= 4
+
+def test_eval_reads_csv_and_folder(cli_run, csv_file, tmp_path, puzzles):
+    code, out, _ = cli_run("eval", "sudoku-6x6", "--data", csv_file(), "--json")
+    scores = json.loads(out)
+    assert code == 0 and scores["n"] == 30 and scores["exact"] > 0.8
+    assert {"n", "cell_accuracy", "exact", "legal", "mean_steps", "halting_accuracy", "puzzles_per_second"} <= scores.keys()
+    six, pairs = puzzles
+    tokens = [(six.parse(q), six.parse(a)) for q, a in pairs]
+    write_dataset(dataset_of(six, tokens[:5], tokens), tmp_path/"folder")
+    code, out, _ = cli_run("eval", PRETRAINED, "--data", tmp_path/"folder", "--json", "--fixed")
+    assert json.loads(out)["exact"] >= scores["exact"] - 0.05 and json.loads(out)["mean_steps"] == 16
+
+CUT = "cut.safetensors"
+
+@pytest.mark.parametrize("arguments, sentence", [
+    (["solve", "123"], "a 6×6 Sudoku has 36 cells, but 3 were given"),
+    (["solve", "8" + "."*35], "'8' in row 1, column 1 is not a digit of a 6×6 Sudoku"),
+    (["solve", "11" + "."*34], "the digit 1 stands twice in row 1 (column 1 and column 2)"),
+    (["solve", "."*81, "--model", "sudoku-6x6"], "a 6×6 Sudoku has 36 cells, but 81 were given; write one character a cell, '.' for blank (the model sudoku-6x6 was trained on sudoku-6x6)"),
+    (["solve", "."*36, "--model", "sudoku-6x7"], "there is no such file or model (did you mean 'sudoku-6x6'?)"),
+    (["solve", "."*36, "--device", "tpu"], "device 'tpu' is not known"),
+    (["solve", "."*36, "--model", CUT], "not a whole safetensors file"),
+    (["eval", "sudoku-6x6", "--data", "none.csv"], "none.csv: cannot be read"),
+    (["run", "train", "-f", "sudoku-6x6", "-p", "stepps", "3"], "unknown key 'stepps' (did you mean 'steps'?)"),
+    (["run", "train", "-f", "sudoku-6x7"], "config 'sudoku-6x7' is not there (did you mean 'sudoku-6x6'?)"),
+    (["run", "trian"], "notebook 'trian' is not there (did you mean 'train'?)"),
+    (["run", "train", "-p", "steps"], "the value is missing"),
+], ids=lambda v: " ".join(v)[:40] if isinstance(v, list) else "")
+def test_bad_input_is_one_sentence_and_exit_code_2(cli_run, tmp_path, monkeypatch, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    Path(CUT).write_bytes(PRETRAINED.read_bytes()[:PRETRAINED.stat().st_size//2])
+    code, out, err = cli_run(*arguments)
+    assert code == 2 and sentence in err and len(err.strip().splitlines()) == 1, (code, out, err)
+
+def test_bad_csv_files(cli_run, csv_file, puzzles):
+    rows = [("here", q, a, 0) for q, a in puzzles[1]]
+    code, _, err = cli_run("eval", "sudoku-6x6", "--data", csv_file([(s, q, r) for s, q, a, r in rows], header=("source", "question", "rating")))
+    assert code == 2 and "the column 'answer' is missing" in err
+    wrong = list(rows); wrong[16] = ("here", rows[16][1], rows[17][2], 0)
+    code, _, err = cli_run("eval", "sudoku-6x6", "--data", csv_file(wrong))
+    assert code == 2 and "row 17" in err and "the answer does not solve the puzzle" in err
+    code, _, err = cli_run("eval", "sudoku-6x6", "--data", csv_file([("here", "."*81, "1"*81, 0)]))
+    assert code == 2 and "row 1" in err and "36 cells, but 81 were given" in err
+
+def test_a_config_with_an_unknown_or_wrong_key(cli_run, tmp_path):
+    config = tmp_path/"mine.yaml"
+    for text, sentence in (("puzzle: sudoku-4x4\nmodel: {hiden_size: 3}\n", "unknown key 'hiden_size' (did you mean 'hidden_size'?)"),
+                           ("steps: [1, 2]\n", "'steps' should be int, found list"), ("lr: fast\n", "'lr' should be float"), ("steps: {\n", "this is not YAML"),
+                           ("puzzle: sudoku-7x7\n", "is not a product of two numbers")):
+        config.write_text(text)
+        code, _, err = cli_run("run", "train", "-f", config)
+        assert code == 2 and sentence in err, err
+
+def test_a_run_from_config_to_evaluation(cli_run, tmp_path, monkeypatch):
+    "The real thing, small: papermill, the notebook, its folder; found again; another seed is another run; the report; the model."
+    monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
+    code, out, err = cli_run("run", "train", "-f", "sudoku-4x4", *TINY)
+    assert code == 0, err
+    folder = Path(out.strip().splitlines()[-1].removeprefix("finished: "))
+    assert {"run.json", "metrics.jsonl", "manifest.json", "train.ipynb", "checkpoints"} <= {p.name for p in folder.iterdir()}
+    run = Run(folder)
+    assert run.finished and run.info["unseen"] is None and run.info["parameters"]["steps"] == 40
+    assert [r["step"] for r in run.metrics("eval")] == [20, 40] and run.metrics("train")[-1]["step"] == 40
+    assert "estimate" in out and "training  step" in out and "left" in out
+    code, out, _ = cli_run("run", "train", "-f", "sudoku-4x4", *TINY)
+    assert code == 0 and out.startswith("found the finished run: ")
+    model = folder/"checkpoints"/"model.safetensors"
+    code, out, _ = cli_run("eval", model, "--data", run.info["data"], "--json", "--fixed")
+    assert code == 0 and abs(json.loads(out)["exact"] - run.info["fixed"]["exact"]) < 1e-9
+    code, _, err = cli_run("eval", model, "--data", folder/"metrics.jsonl")
+    assert code == 2 and "column 'question' is missing" in err
+    other = cli_run("run", "train", "-f", "sudoku-4x4", *TINY, "-p", "seed", "1")[1]
+    assert "finished: " in other and folder.name not in other.splitlines()[-1]
+    # a damaged artifact is no finished run
+    model.write_bytes(model.read_bytes()[:-1] + b"x")
+    assert not run.finished
+
+def test_a_run_whose_loss_explodes_says_where(cli_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
+    code, _, err = cli_run("run", "train", "-f", "sudoku-4x4", *TINY, "-p", "lr", "1e30", "-p", "lr_warmup_steps", "0")
+    assert code == 1 and "training stopped at step" in err and "lower lr" in err
+    failed = next((tmp_path/"reports").rglob("train.failed.ipynb"))
+    assert read_json(failed.parent/"run.json")["status"] == "failed"
+
+def test_the_installed_command_answers():
+    "Once through the real entry point."
+    done = subprocess.run([Path(sys.executable).parent/"trm-lab", "solve", "8" + "."*35], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("trm-lab: '8' in row 1") and "Traceback" not in done.stderr

@@ -1,0 +1,52 @@
+"That the parts agree: library and notebooks, templates and configs, README and index."
+import ast, json, subprocess, sys
+from dataclasses import MISSING, fields
+from pathlib import Path
+import pytest, yaml
+from trm_lab.errors import build
+from trm_lab.model import build_model
+from trm_lab.runs import PLACES, experiments_folder, template_parameters
+from trm_lab.train import TrainConfig, read_config
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((experiments_folder()/"configs").glob("*.yaml"))
+
+def test_the_templates_parameters_are_the_configuration():
+    "One list, in two places: the notebook's first cell and `TrainConfig` must agree in names and defaults, but for the name."
+    values = {k: v for k, v in template_parameters(experiments_folder()/"train.ipynb").items() if k not in PLACES}
+    defaults = {f.name: f.default_factory() if f.default is MISSING else f.default for f in fields(TrainConfig)}
+    assert values == defaults
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_configs_build(path):
+    from trm_lab.puzzles.base import find_puzzle
+    config = build(TrainConfig, read_config(path), path.name)
+    puzzle = find_puzzle(config.puzzle)
+    model = build_model(config.arch, {"seq_len": puzzle.seq_len, "vocab_size": puzzle.vocab_size, **config.model})
+    assert config.name == path.stem and sum(p.numel() for p in model.parameters()) < 1e6
+
+def test_the_first_code_cell_of_a_template_has_its_parameters():
+    for path in experiments_folder().glob("*.ipynb"):
+        first = next(c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code")
+        assert "parameters" in first["metadata"].get("tags", []), f"{path.name} lost its parameters tag"
+
+def test_models_import_without_jupyter():
+    "Training on a server needs no notebook packages."
+    code = "import sys, trm_lab.solve, trm_lab.train, trm_lab.checkpoints; print([m for m in ('IPython', 'ipywidgets', 'matplotlib', 'papermill', 'nbdev', 'fastcore') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+# lowest first; a module imports only from those before it
+ORDER = ["errors", "device", "records", "puzzles.base", "puzzles.sudoku", "data", "layers", "model", "losses", "halting", "checkpoints",
+         "train", "solve", "plots", "runs", "cli"]
+
+def test_modules_import_only_from_those_below():
+    package = ROOT/"trm_lab"
+    found = {".".join(p.relative_to(package).with_suffix("").parts) for p in package.rglob("*.py") if not p.name.startswith("_")}
+    assert found == set(ORDER)
+    for place, name in enumerate(ORDER):
+        parents = name.split(".")[:-1]
+        for node in ast.walk(ast.parse((package/f"{name.replace('.', '/')}.py").read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                base = parents[:len(parents) - node.level + 1]
+                target = ".".join([*base, *(node.module or "").split(".")]).strip(".")
+                if target in ORDER: assert ORDER.index(target) < place, f"{name} imports {target}"
