@@ -110,7 +110,7 @@ def test_a_run_from_config_to_evaluation(cli_run, tmp_path, monkeypatch):
     code, out, _ = cli_run("run", "train", "-f", "sudoku-4x4", *TINY)
     assert code == 0 and out.startswith("found the finished run: ")
     model = folder/"checkpoints"/"model.safetensors"
-    code, out, _ = cli_run("eval", model, "--data", run.info["data"], "--json", "--fixed")
+    code, out, _ = cli_run("eval", model, "--data", tmp_path/run.info["data"], "--json", "--fixed")
     assert code == 0 and abs(json.loads(out)["exact"] - run.info["fixed"]["exact"]) < 1e-9
     code, _, err = cli_run("eval", model, "--data", folder/"metrics.jsonl")
     assert code == 2 and "column 'question' is missing" in err

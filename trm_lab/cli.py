@@ -130,6 +130,7 @@ def demo(
     fresh:Annotated[bool, typer.Option("--fresh", help="train again although the run is finished")]=False,
 ):
     "Train a TRM on small Sudoku and leave a report to read."
+    from trm_lab.records import home
     from trm_lab.runs import find_config, read_parameters, run_notebook, write_report
     done, executed = run_notebook("train", read_parameters(find_config(config)), where=config, fresh=fresh)
     report = done.folder/"report.html"
@@ -138,7 +139,7 @@ def demo(
     fixed, adaptive = info["fixed"], info["adaptive"]
     typer.echo(f"""
 {'' if executed else 'This run was finished before; here is what it found.' + chr(10)}
-{info['puzzle']}: {fixed['n']} {'unseen ' if info['unseen'] else ''}puzzles, {info['parameters']:,} parameters
+{info['puzzle']}: {fixed['n']} {'unseen ' if info['unseen'] else ''}puzzles, {info['parameter_count']:,} parameters
   solved after  1 supervision step    {info['solved_after_1']:6.1%}
   solved after {info['max_steps']:2} supervision steps   {info['solved_after_max']:6.1%}
   stopping when the model is sure     {adaptive['exact']:6.1%} solved, {adaptive['mean_steps']:.2f} steps on average, {info['work_saved']:.0%} of the work saved
@@ -147,7 +148,7 @@ report     {_shown(report)}
 model      {_shown(done.folder/'checkpoints'/'model.safetensors')}
 
 Next: open the report in a browser; `make lab` for the notebooks; or try
-  trm-lab eval {_shown(done.folder/'checkpoints'/'model.safetensors')} --data {_shown(Path(info['data']))}""")
+  trm-lab eval {_shown(done.folder/'checkpoints'/'model.safetensors')} --data {_shown(home()/info['data'])}""")
 
 # %% ../nbs/71_cli.ipynb #ded81f7a
 # package to the extra that brings it

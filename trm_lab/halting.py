@@ -17,11 +17,14 @@ from .model import Output
 class BinaryHalting:
     "Halt when the model believes that its answer is right (TRM)."
     max_steps:int = 16 # N_sup: a sequence is let go after so many supervision steps
-    exploration:float = 0.1 # probability that a sequence must first reach a random number of steps
+    exploration:float = 0.1 # in training: probability that a sequence must first reach a random number of steps
+    threshold:float = 0.5 # in solving: how sure the model must be to stop
+    settled:bool = True # in solving: must the answer also be the same as one step before?
 
     def __post_init__(self):
         if self.max_steps < 1: raise InputError(f"halting: max_steps should be at least 1, found {self.max_steps}")
         if not 0 <= self.exploration <= 1: raise InputError(f"halting: exploration is a probability, found {self.exploration}")
+        if not 0 < self.threshold < 1: raise InputError(f"halting: threshold is a probability between 0 and 1, found {self.threshold}")
 
     def loss(self,
         output:Output, # after a supervision step
@@ -32,9 +35,12 @@ class BinaryHalting:
 
     def stop(self,
         output:Output, # after a supervision step
+        before:Tensor|None=None, # (B, L) the answer one step before; None after the first step
     )->Tensor: # (B,)
-        "The decision when solving: is the model done?"
-        return output.q_halt > 0
+        "The decision when solving: is the model sure, and its answer settled?"
+        sure = output.q_halt.sigmoid() > self.threshold
+        if not self.settled: return sure
+        return sure & (output.logits.argmax(-1) == before).all(-1) if before is not None else torch.zeros_like(sure)
 
     def release(self,
         output:Output, # after a supervision step
@@ -42,7 +48,7 @@ class BinaryHalting:
         generator:torch.Generator|None=None, # for exploration
     )->Tensor: # (B,)
         "The decision in training: does the slot take a new puzzle?"
-        done = self.stop(output)
+        done = output.q_halt > 0
         if self.exploration and self.max_steps > 1:
             explores = torch.rand(steps.shape, generator=generator) < self.exploration
             least = torch.randint(2, self.max_steps + 1, steps.shape, generator=generator)*explores

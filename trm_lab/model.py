@@ -201,7 +201,7 @@ class TRM(RecursiveModel):
     def decode(self, z): return self.lm_head(z)[:, self.puzzle_positions:]
 
     def read(self, state):
-        q = self.q_head(state["z_H"][:, 0]).float() # the first position speaks for the whole board
+        q = self.q_head(state["z_H"][:, 0]).float() # the first position (of the puzzle embedding, or else of the grid) speaks for the whole board
         return Output(self.decode(state["z_H"]), q[:, 0], q[:, 1])
 
 # %% ../nbs/31_model.ipynb #c3da75ab

@@ -16,6 +16,7 @@ from .puzzles.base import Drawing
 
 # %% ../nbs/60_plots.ipynb #cff5cf9f
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8a8a8a"
+_BREACH, _GIVEN = "#f7c6a5", "#e8e8e8" # fills behind a digit
 
 def _axes(width:float, height:float, title:str, xlabel:str, ylabel:str)->tuple[Figure, Axes]:
     "One pair of axes with light ruling."
@@ -31,18 +32,18 @@ def draw_board(
     drawing:Drawing, # as `Puzzle.draw` gave it
     caption:str="", # above the board
     changed:Sequence[bool]|None=None, # one a cell: gets a frame
+    points:float=10., # size of the glyphs
 ):
     "Draw one board."
     rows, cols = drawing.rows, drawing.cols
     ax.set(xlim=(-0.05, cols + 0.05), ylim=(rows + 0.05, -0.05), aspect="equal"); ax.axis("off")
     if caption: ax.set_title(caption, fontsize=9)
-    size = 100*ax.get_position().height*ax.figure.get_figheight()/rows*0.36 # of a glyph, in points
     for i, glyph in enumerate(drawing.glyphs):
         r, c = divmod(i, cols)
-        fill = ORANGE if drawing.wrong[i] else drawing.colours[i] or ("#e8e8e8" if drawing.given[i] else "white")
+        fill = _BREACH if drawing.wrong[i] else drawing.colours[i] or (_GIVEN if drawing.given[i] else "white")
         ax.add_patch(Rectangle((c, r), 1, 1, facecolor=fill, edgecolor="#bbbbbb", linewidth=0.5))
-        if drawing.wrong[i]: ax.plot([c + 0.1, c + 0.9], [r + 0.9, r + 0.1], color="white", linewidth=1)
-        ax.text(c + 0.5, r + 0.53, glyph, ha="center", va="center", fontsize=min(14, max(3, size)),
+        if drawing.wrong[i]: ax.plot([c + 0.1, c + 0.9], [r + 0.9, r + 0.1], color=ORANGE, linewidth=1.2)
+        ax.text(c + 0.5, r + 0.53, glyph, ha="center", va="center", fontsize=points,
             color="black" if drawing.given[i] or drawing.wrong[i] else BLUE, fontweight="bold" if drawing.given[i] else "normal")
         if changed is not None and changed[i]: ax.add_patch(Rectangle((c + 0.08, r + 0.08), 0.84, 0.84, fill=False, edgecolor=GREEN, linewidth=1.6))
     for r in (0, *drawing.row_lines, rows): ax.plot([0, cols], [r, r], color="black", linewidth=1.2, solid_capstyle="projecting")
@@ -61,7 +62,8 @@ def boards(
     down = math.ceil(len(drawings)/across)
     figure = Figure(figsize=(across*size, down*(size + 0.3)), layout="constrained")
     for i, ax in enumerate(np.atleast_1d(figure.subplots(down, across)).flat):
-        if i < len(drawings): draw_board(ax, drawings[i], captions[i] if i < len(captions) else "", changed[i] if i < len(changed) else None)
+        if i < len(drawings): draw_board(ax, drawings[i], captions[i] if i < len(captions) else "", changed[i] if i < len(changed) else None,
+            points=max(3., min(14., 0.45*72*size/max(drawings[i].rows, drawings[i].cols)))) # not half of a cell
         else: ax.axis("off")
     return figure
 
@@ -73,8 +75,8 @@ def strip(
     captions:Sequence[str], # one a moment
     across:int=4, # boards in a row
 )->Figure:
-    "One puzzle at several moments."
-    changed = [None, *(now != before for before, now in zip(answers, answers[1:]))]
+    "One puzzle at several moments. The first answer after the bare question has no frames: all of it is new."
+    changed = [None, *(None if (before == question).all() else now != before for before, now in zip(answers, answers[1:]))]
     return boards([puzzle.draw(question, answer) for answer in answers], captions, changed, across)
 
 # %% ../nbs/60_plots.ipynb #31319cf2

@@ -21,7 +21,15 @@ def _sync(path):
     try: os.fsync(handle)
     finally: os.close(handle)
 
-# %% ../nbs/02_records.ipynb #371e4971
+# %% ../nbs/02_records.ipynb #7de84beb
+def _publish(temporary:Path, path:Path):
+    "Sync a finished file or folder, give it the permissions that new ones usually have, and its name."
+    mask = os.umask(0); os.umask(mask) # the only way to read it is to set it
+    temporary.chmod((0o777 if temporary.is_dir() else 0o666) & ~mask)
+    _sync(temporary)
+    os.replace(temporary, path)
+    _sync(path.parent)
+
 @contextlib.contextmanager
 def whole_file(
     path:str|Path, # where it will appear
@@ -32,9 +40,7 @@ def whole_file(
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        _sync(temporary)
-        os.replace(temporary, path)
-        _sync(path.parent)
+        _publish(temporary, path)
     finally: temporary.unlink(missing_ok=True)
 
 # %% ../nbs/02_records.ipynb #c7d8ceb0
@@ -52,9 +58,7 @@ def whole_folder(
         yield temporary
         for file in temporary.rglob("*"): _sync(file)
         if path.exists(): path.rmdir()
-        temporary.chmod(0o755) # mkdtemp makes it private
-        os.replace(temporary, path)
-        _sync(path.parent)
+        _publish(temporary, path)
     finally: shutil.rmtree(temporary, ignore_errors=True)
 
 # %% ../nbs/02_records.ipynb #64089441

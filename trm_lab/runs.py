@@ -96,6 +96,7 @@ def run_notebook(
     "Run a notebook in its own folder, or find the finished run of the same parameters."
     import papermill
     from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
     path, defaults = find_template(template), template_parameters(find_template(template))
     for name in parameters:
         if name not in defaults or name in PLACES:
@@ -107,10 +108,11 @@ def run_notebook(
     if run.finished and done.exists() and not fresh: return run, False
     run.folder.mkdir(parents=True, exist_ok=True)
     working, failed = (run.folder/f"{path.stem}.{state}.ipynb" for state in ("running", "failed"))
-    problem = None
+    kernel, problem = Config(), None
+    if os.name == "posix": kernel.KernelManager.transport = "ipc" # sockets in place of ports: runs that start together cannot collide
     try:
         executed = papermill.execute_notebook(str(path), str(working), {**values, "run_folder": str(run.folder)}, progress_bar=False,
-            stdout_file=sys.stdout, stderr_file=sys.stderr, kernel_name="python3", cwd=str(Path.cwd()))
+            stdout_file=sys.stdout, stderr_file=sys.stderr, kernel_name="python3", language="python", cwd=str(Path.cwd()), config=kernel)
         if f"{FINISHED} {run.folder.name}" not in _last_words(executed): problem = "its last cell was not reached"
         elif not run.finished: problem = "its artifacts do not match their manifest"
     except PapermillExecutionError as e:

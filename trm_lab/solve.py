@@ -39,11 +39,11 @@ def solve(
     steps, updates = torch.zeros(len(batch), dtype=torch.long, device=x.device), 0
     for step in range(1, max_steps + 1):
         state = model.step(x, state)
-        output = model.read(state)
+        output, before = model.read(state), tokens[here] if step > 1 else None
         tokens[here], q_halt[here], steps[here] = output.logits.argmax(-1), output.q_halt, step
         updates += len(here)*len(model.schedule())
         if halting is None: continue
-        stay = ~halting.stop(output)
+        stay = ~halting.stop(output, before)
         if not stay.any(): break
         if not stay.all(): x, state, here = x[stay], state.rows(stay), here[stay]
     return Solution(tokens.cpu(), steps.cpu(), q_halt.cpu(), updates)
