@@ -19,29 +19,6 @@ BLANK = 1 # the token of an empty cell
 _GLYPHS = "123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ" # digit d is _GLYPHS[d-1]
 _RULING = set("|-+ \t\r\n") # what people draw between the cells
 
-# %% ../../nbs/11_puzzles.sudoku.ipynb #46b43c65
-@dataclass(frozen=True)
-class _Symmetry:
-    "For each of N boards: which old cell comes to each cell, and which token each old token becomes."
-    cells:np.ndarray # (N, L)
-    tokens:np.ndarray # (N, V)
-
-    def __call__(self, question, answer): return tuple(
-        np.take_along_axis(self.tokens, np.take_along_axis(board, self.cells, 1), 1) for board in (question, answer))
-
-# %% ../../nbs/11_puzzles.sudoku.ipynb #4e836f48
-def _line_orders(rng, count, bands, size):
-    "`count` orders of bands*size lines that keep bands together: bands are permuted, and lines inside each band."
-    outer = rng.random((count, bands)).argsort(1)
-    inner = rng.random((count, bands, size)).argsort(2)
-    return (outer[:, :, None]*size + inner).reshape(count, -1)
-
-def _band_orders(bands, size):
-    "Every such order, (bands! · size!^bands, bands·size)."
-    inner = list(itertools.permutations(range(size)))
-    return np.array([[b*size + i for b, lines in zip(order, chosen) for i in lines]
-                     for order in itertools.permutations(range(bands)) for chosen in itertools.product(inner, repeat=bands)])
-
 # %% ../../nbs/11_puzzles.sudoku.ipynb #6a46e40c
 @functools.lru_cache(maxsize=None)
 def _units(box_rows, box_cols):
@@ -51,16 +28,97 @@ def _units(box_rows, box_cols):
     boxes = cell.reshape(box_cols, box_rows, box_rows, box_cols).swapaxes(1, 2).reshape(n, n)
     return [(f"{kind} {i+1}", line) for kind, lines in (("row", cell), ("column", cell.T), ("box", boxes)) for i, line in enumerate(lines)]
 
+# %% ../../nbs/11_puzzles.sudoku.ipynb #c16c7186
+def _clashes(board, box_rows, box_cols):
+    "Which digit stands more than once in which unit: (unit's name, token, its cells)."
+    for name, cells in _units(box_rows, box_cols):
+        tokens = board[cells]
+        for token in np.flatnonzero(np.bincount(tokens[tokens > BLANK]) > 1): yield name, int(token), cells[tokens == token]
+
+# %% ../../nbs/11_puzzles.sudoku.ipynb #6a1c8ad3
+class _Solver:
+    "Knows the rules of one board size. Literal n·cell + digit, counted from 1, says that the cell holds the digit."
+    def __init__(self, box_rows, box_cols):
+        n = self.n = box_rows*box_cols
+        groups = [[c*n + d + 1 for d in range(n)] for c in range(n*n)] # one digit in each cell
+        groups += [[int(c)*n + d + 1 for c in unit] for _, unit in _units(box_rows, box_cols) for d in range(n)] # each digit once in each unit
+        self.sat = Solver(name="cadical153", bootstrap_with=groups)
+        for group in groups:
+            for pair in itertools.combinations(group, 2): self.sat.add_clause([-v for v in pair])
+
+    def literals(self, board)->dict[int, int]: # cell to literal, of the filled cells
+        return {int(c): int(c)*self.n + int(board[c]) - 1 for c in np.flatnonzero(np.asarray(board) > BLANK)}
+
+    def possible(self, literals)->bool: return self.sat.solve(assumptions=list(literals))
+
+    def solution(self, literals)->np.ndarray|None: # tokens (L,)
+        if not self.possible(literals): return None
+        true = np.array([v for v in self.sat.get_model()[:self.n**3] if v > 0]) - 1 # one a cell, in the order of the cells
+        return (true % self.n + 2).astype(np.uint8)
+
 @functools.lru_cache(maxsize=None)
-def _solver(box_rows, box_cols):
-    "A SAT solver that knows the rules; variable n²·row + n·column + digit, from 1. Givens come as assumptions."
-    n = box_rows*box_cols
-    groups = [[c*n + d + 1 for d in range(n)] for c in range(n*n)] # one digit in each cell
-    groups += [[int(c)*n + d + 1 for c in unit] for _, unit in _units(box_rows, box_cols) for d in range(n)] # each digit once in each unit
-    solver = Solver(name="cadical153", bootstrap_with=groups)
-    for group in groups:
-        for pair in itertools.combinations(group, 2): solver.add_clause([-v for v in pair])
-    return solver
+def _solver(box_rows, box_cols): return _Solver(box_rows, box_cols) # learning it anew would cost more than most questions
+
+# %% ../../nbs/11_puzzles.sudoku.ipynb #636fc725
+def _fill(solver, rng)->np.ndarray:
+    "A random complete board (L,)."
+    board, n = np.full(solver.n**2, BLANK, np.uint8), solver.n
+    for cell in rng.permutation(n*n):
+        given = list(solver.literals(board).values())
+        board[cell] = next(d for d in rng.permutation(n) if solver.possible([*given, int(cell)*n + int(d) + 1])) + 2
+    return board
+
+def _thin_out(solver, solution, rng, least=0)->np.ndarray:
+    "Remove clues in random order while the solution stays the only one, and more than `least` are left."
+    given = solver.literals(solution)
+    for cell in rng.permutation(len(solution)):
+        if len(given) <= least: break
+        literal = given.pop(int(cell))
+        if solver.possible([*given.values(), -literal]): given[int(cell)] = literal
+    question = np.full(len(solution), BLANK, np.uint8)
+    question[list(given)] = solution[list(given)]
+    return question
+
+# %% ../../nbs/11_puzzles.sudoku.ipynb #4e836f48
+def _line_orders(rng, count, bands, size):
+    "`count` random orders of bands·size lines: bands are permuted, and lines inside each band. (count, bands·size)"
+    outer = rng.random((count, bands)).argsort(1)
+    inner = rng.random((count, bands, size)).argsort(2)
+    return (outer[:, :, None]*size + inner).reshape(count, -1)
+
+def _all_line_orders(bands, size):
+    "Every such order, (bands! · size!^bands, bands·size)."
+    inner = list(itertools.permutations(range(size)))
+    return np.array([[b*size + i for b, lines in zip(order, chosen) for i in lines]
+                     for order in itertools.permutations(range(bands)) for chosen in itertools.product(inner, repeat=bands)])
+
+@dataclass(frozen=True)
+class _Symmetry:
+    "For each of N boards: which old cell comes to each cell, and which token each old token becomes."
+    cells:np.ndarray # (N, L)
+    tokens:np.ndarray # (N, V)
+
+    def __call__(self, question, answer): return tuple(
+        np.take_along_axis(self.tokens, np.take_along_axis(board, self.cells, 1), 1) for board in (question, answer))
+
+# %% ../../nbs/11_puzzles.sudoku.ipynb #78201205
+def _smallest_image(solution, given, box, columns)->bytes:
+    "The smallest image of a solution (n, n), its digits from 0, and of its givens (n, n) bool; `columns` are all orders of the columns."
+    n, powers = len(solution), len(solution)**np.arange(len(solution) - 1, -1, -1)
+    starts = [] # (names of the digits, second row as a number) for each first row and each order of the columns
+    for top in range(n):
+        names = np.argsort(solution[top][columns], 1)
+        others = [r for r in range(top//box*box, top//box*box + box) if r != top] # the second row is from the same band
+        starts.append((names, np.min([np.take_along_axis(names, solution[r][columns], 1) @ powers for r in others], 0)))
+    least = min(second.min() for _, second in starts)
+    return min(_image(solution, given, box, columns[k], names[k]) for names, second in starts for k in np.flatnonzero(second == least))
+
+def _image(solution, given, box, columns, names)->bytes:
+    "A board with its columns in order and its digits renamed; its rows sorted as far as bands allow."
+    board = names[solution[:, columns]]
+    first = board[:, 0]
+    order = np.lexsort((first, np.repeat(first.reshape(-1, box).min(1), box)))
+    return board[order].astype(np.uint8).tobytes() + given[order][:, columns].tobytes()
 
 # %% ../../nbs/11_puzzles.sudoku.ipynb #fff1fa6e
 @register
@@ -74,7 +132,7 @@ class Sudoku(Puzzle):
     ):
         if min(box_rows, box_cols) < 2 or box_rows*box_cols > len(_GLYPHS):
             raise InputError(f"sudoku: boxes of {box_rows}×{box_cols} are not supported; both sides at least 2, boards up to {len(_GLYPHS)}×{len(_GLYPHS)}")
-        self.box_rows, self.box_cols = box_rows, box_cols
+        self.box_rows, self.box_cols = self.box = box_rows, box_cols
         self.rows = self.cols = self.n = box_rows*box_cols
         self.vocab_size = self.n + 2
 
@@ -108,15 +166,17 @@ class Sudoku(Puzzle):
 
     def text(self, tokens)->str:
         "The board with its boxes, for a terminal."
-        line = "+".join(["-"*(2*self.box_cols + 1)]*self.box_rows)
-        out = []
+        line, out = "+".join(["-"*(2*self.box_cols + 1)]*self.box_rows), []
         for r, row in enumerate(np.asarray(tokens).reshape(self.n, self.n)):
             if r and r % self.box_rows == 0: out.append(line)
             glyphs = list(self.print(row))
             out.append("|".join(" " + " ".join(glyphs[c:c+self.box_cols]) + " " for c in range(0, self.n, self.box_cols)))
         return "\n".join(out)
 
-    def _at(self, cell): return f"row {cell//self.n + 1}, column {cell % self.n + 1}"
+    def _at(self, cell, unit=""):
+        "Where a cell is, as far as the unit's name does not say it."
+        row, column = f"row {cell//self.n + 1}", f"column {cell % self.n + 1}"
+        return column if unit.startswith("row") else row if unit.startswith("column") else f"{row}, {column}"
 
     def check(self, question, answer):
         "Judge by the rules: each digit at most once in a row, column or box, and no given changed."
@@ -124,15 +184,10 @@ class Sudoku(Puzzle):
         wrong, reasons = set(), []
         for cell in np.flatnonzero((question > BLANK) & (question != answer)):
             wrong.add(int(cell))
-            now = f"replaced by {self.print(answer[[cell]])}" if answer[cell] > BLANK else "removed"
-            reasons.append(f"the given {self.print(question[[cell]])} in {self._at(cell)} was {now}")
-        for name, cells in _units(self.box_rows, self.box_cols):
-            digits = answer[cells]
-            for digit in np.flatnonzero(np.bincount(digits[digits > BLANK], minlength=self.vocab_size) > 1):
-                twins = cells[digits == digit]
-                wrong.update(map(int, twins))
-                places = " and ".join(f"column {c % self.n + 1}" if name.startswith("row") else f"row {c//self.n + 1}" if name.startswith("column") else self._at(c) for c in twins)
-                reasons.append(f"the digit {self.print([digit])} stands {'twice' if len(twins) == 2 else f'{len(twins)} times'} in {name} ({places})")
+            reasons.append(f"the given {self.print(question[[cell]])} in {self._at(cell)} was {f'replaced by {self.print(answer[[cell]])}' if answer[cell] > BLANK else 'removed'}")
+        for unit, token, cells in _clashes(answer, *self.box):
+            wrong.update(map(int, cells))
+            reasons.append(f"the digit {self.print([token])} stands {'twice' if len(cells) == 2 else f'{len(cells)} times'} in {unit} ({' and '.join(self._at(c, unit) for c in cells)})")
         return Verdict(bool((answer > BLANK).all()), tuple(sorted(wrong)), tuple(reasons))
 
     def draw(self, question, answer):
@@ -142,12 +197,9 @@ class Sudoku(Puzzle):
             tuple(i in wrong for i in range(self.seq_len)), (None,)*self.seq_len,
             tuple(range(self.box_rows, self.n, self.box_rows)), tuple(range(self.box_cols, self.n, self.box_cols)))
 
-    # ---- symmetries -----------------------------------------------------------
-
     def symmetries(self, rng, count):
         "Digits, bands, rows in a band, stacks, columns in a stack; transposition where boxes are square."
-        rows = _line_orders(rng, count, self.n//self.box_rows, self.box_rows)
-        cols = _line_orders(rng, count, self.n//self.box_cols, self.box_cols)
+        rows, cols = _line_orders(rng, count, self.box_cols, self.box_rows), _line_orders(rng, count, self.box_rows, self.box_cols)
         cells = rows[:, :, None]*self.n + cols[:, None, :]
         if self.box_rows == self.box_cols: cells = np.where(rng.random((count, 1, 1)) < 0.5, cells, cells.swapaxes(1, 2))
         digits = rng.random((count, self.n)).argsort(1) + 2
@@ -155,91 +207,39 @@ class Sudoku(Puzzle):
         return _Symmetry(cells.reshape(count, -1), np.concatenate([fixed, digits], 1).astype(np.uint8))
 
     @functools.cached_property
-    def _all_columns(self): return _band_orders(self.n//self.box_cols, self.box_cols)
+    def _columns(self): return _all_line_orders(self.box_rows, self.box_cols)
 
     def canonical(self, question, answer):
         "The smallest image of the solution, then of its givens, among all symmetries (boards up to 9×9; None beyond)."
         if self.n > 9: return None
-        n, box, cols = self.n, self.box_rows, self._all_columns
-        images = []
-        for flip in (False, True) if self.box_rows == self.box_cols else (False,):
-            solution = np.asarray(answer).reshape(n, n).astype(np.int64) - 2
-            given = (np.asarray(question) > BLANK).reshape(n, n)
-            if flip: solution, given = solution.T, given.T
-            for top in range(n): # the row that comes first fixes the digits' names: it becomes 1 2 3 …
-                names = np.argsort(solution[top][cols], 1)
-                others = [r for r in range(top//box*box, top//box*box + box) if r != top]
-                seconds = np.stack([np.take_along_axis(names, solution[r][cols], 1) for r in others]) # (box-1, orders, n)
-                images.append((flip, top, names, (seconds @ n**np.arange(n - 1, -1, -1)).min(0)))
-        least = min(int(second.min()) for *_, second in images)
-        best = None
-        for flip, top, names, second in images: # few orders reach the smallest second row: only those are finished
-            solution = np.asarray(answer).reshape(n, n).astype(np.int64) - 2
-            given = (np.asarray(question) > BLANK).reshape(n, n)
-            if flip: solution, given = solution.T, given.T
-            for k in np.flatnonzero(second == least):
-                board = names[k][solution[:, cols[k]]]
-                bands = board[:, 0].reshape(-1, box)
-                order = np.lexsort((board[:, 0], np.repeat(bands.min(1), box))) # bands by their smallest first entry, rows inside likewise
-                image = board[order].astype(np.uint8).tobytes() + given[order][:, cols[k]].tobytes()
-                if best is None or image < best: best = image
-        return best
+        solution, given = np.asarray(answer).reshape(self.n, self.n).astype(np.int64) - 2, (np.asarray(question) > BLANK).reshape(self.n, self.n)
+        turned = [(solution, given), (solution.T, given.T)] if self.box_rows == self.box_cols else [(solution, given)]
+        return min(_smallest_image(*board, self.box_rows, self._columns) for board in turned)
 
-    def classes(self): return 36 if self.n == 4 else None # minimal 4×4 puzzles up to symmetry; 6×6 has far more than anyone trains on
-
-    # ---- solving and generating -----------------------------------------------
-
-    def _literals(self, tokens): return {int(i): int(i)*self.n + int(tokens[i]) - 1 for i in np.flatnonzero(np.asarray(tokens) > BLANK)}
+    def classes(self): return 36 if self.n == 4 else None # minimal 4×4 puzzles up to symmetry; of 6×6 there are more than anyone trains on
 
     def solve(self, question)->np.ndarray|None:
         "A solution (L,), or None if there is none."
-        solver = _solver(self.box_rows, self.box_cols)
-        if not solver.solve(assumptions=list(self._literals(question).values())): return None
-        true = np.array([v for v in solver.get_model()[:self.seq_len*self.n] if v > 0]) - 1
-        return (true % self.n + 2).astype(np.uint8) # one true digit a cell, in the order of the cells
+        solver = _solver(*self.box)
+        return solver.solution(solver.literals(question).values())
 
     def unique(self, question)->bool:
         "Has it exactly one solution?"
-        first = self.solve(question)
+        first, solver = self.solve(question), _solver(*self.box)
         if first is None: return False
-        solver, given, full = _solver(self.box_rows, self.box_cols), self._literals(question), self._literals(first)
-        return not any(solver.solve(assumptions=[*given.values(), -full[c]]) for c in full.keys() - given.keys())
-
-    def random_solution(self, rng)->np.ndarray:
-        "A complete board (L,): filled at random up to 9×9, a shuffled pattern beyond."
-        n, h, w = self.n, self.box_rows, self.box_cols
-        if n > 9: # shifting each row by a box, and each band by one more, is always a solution
-            pattern = [[(r % h*w + r//h + c) % n + 2 for c in range(n)] for r in range(n)]
-            return self.symmetries(rng, 1)(*[np.array(pattern, np.uint8).reshape(1, -1)]*2)[1][0]
-        board = np.full(self.seq_len, BLANK, np.uint8)
-        for cell in rng.permutation(self.seq_len)[:n]: # a few random digits, then every other cell in random order
-            self._place(board, int(cell), rng)
-        for cell in rng.permutation(np.flatnonzero(board == BLANK)): self._place(board, int(cell), rng)
-        return board
-
-    def _place(self, board, cell, rng):
-        "Put a random digit into a cell that leaves the board solvable."
-        solver, given = _solver(self.box_rows, self.box_cols), list(self._literals(board).values())
-        for digit in rng.permutation(self.n):
-            if solver.solve(assumptions=[*given, cell*self.n + int(digit) + 1]):
-                board[cell] = digit + 2
-                return
-
-    def minimal(self, solution, rng)->np.ndarray:
-        "Remove clues in random order while the solution stays the only one: no clue of the result can go (n ≤ 9)."
-        solver, given = _solver(self.box_rows, self.box_cols), self._literals(solution)
-        # beyond 9×9 the last clues cost ever longer proofs: stop at half of the board, unique but not minimal
-        floor = 0 if self.n <= 9 else self.seq_len//2
-        for cell in rng.permutation(self.seq_len):
-            if len(given) <= floor: break
-            literal = given.pop(int(cell))
-            if solver.solve(assumptions=[*given.values(), -literal]): given[int(cell)] = literal
-        question = np.full(self.seq_len, BLANK, np.uint8)
-        question[list(given)] = np.asarray(solution)[list(given)]
-        return question
+        given, full = solver.literals(question), solver.literals(first)
+        return not any(solver.possible([*given.values(), -full[c]]) for c in full.keys() - given.keys())
 
     def generate(self, rng)->Iterator[tuple[np.ndarray, np.ndarray]]:
-        "Endless puzzles with one solution each; minimal up to 9×9."
+        "Endless puzzles with one solution each. Up to 9×9 no clue can go; beyond, a shuffled pattern with half of its cells."
+        solver = _solver(*self.box)
         while True:
-            solution = self.random_solution(rng)
-            yield self.minimal(solution, rng), solution
+            # beyond 9×9 filling at random and removing the last clues cost ever longer proofs
+            solution = _fill(solver, rng) if self.n <= 9 else self._shuffled(rng)
+            yield _thin_out(solver, solution, rng, least=0 if self.n <= 9 else self.seq_len//2), solution
+
+    def _shuffled(self, rng)->np.ndarray:
+        "A complete board: each row shifted by a box, and each band by one more, is a solution; then put into disguise."
+        pattern = [[(r % self.box_rows*self.box_cols + r//self.box_rows + c) % self.n + 2 for c in range(self.n)] for r in range(self.n)]
+        board = np.array(pattern, np.uint8).reshape(1, -1)
+        return self.symmetries(rng, 1)(board, board)[1][0]
