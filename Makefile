@@ -21,11 +21,12 @@ soak: .venv/.dev ## the long counts
 	@$(BIN)/python -m pytest -q -m soak -s tests
 
 lab: .venv/.lab ## JupyterLab, opened at the first tutorial
-	@$(BIN)/jupyter lab nbs/tutorials/first_steps.ipynb
+	@$(BIN)/jupyter lab nbs/tutorials/step_the_recursion.ipynb
 
 export: .venv/.dev ## notebooks → library and README, and cleaned notebooks
 	@$(BIN)/nbdev_export
 	@$(BIN)/nbdev_clean
+	@$(BIN)/python tools/strip_widgets.py $$(find nbs -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*')
 	@$(BIN)/jupyter nbconvert --log-level ERROR --to markdown --stdout nbs/index.ipynb | sed -E 's#\]\((images/|[0-9A-Za-z_./]*\.ipynb)#](nbs/\1#g' > README.md.tmp
 	@mv README.md.tmp README.md
 

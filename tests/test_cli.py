@@ -44,6 +44,11 @@ def test_solve_prints_board_verdict_steps_and_probability(cli_run, puzzles):
     answers = [cli_run("solve", q)[1] for q, _ in pairs[:6]]
     assert sum(a in out for (_, a), out in zip(pairs, answers)) >= 4
 
+def test_solve_saves_a_page_to_walk_through(cli_run, puzzles, tmp_path):
+    page = tmp_path/"walk.html"
+    code, out, _ = cli_run("solve", puzzles[1][0][0], "--html", page, "--steps", "4")
+    assert code == 0 and str(page) in out and "<html" in page.read_text(encoding="utf-8")
+
 def test_eval_reads_csv_and_folder(cli_run, csv_file, tmp_path, puzzles):
     code, out, _ = cli_run("eval", "sudoku-6x6", "--data", csv_file(), "--json")
     scores = json.loads(out)
@@ -102,7 +107,7 @@ def test_a_run_from_config_to_evaluation(cli_run, tmp_path, monkeypatch):
     code, out, err = cli_run("run", "train", "-f", "sudoku-4x4", *TINY)
     assert code == 0, err
     folder = Path(out.strip().splitlines()[-1].removeprefix("finished: "))
-    assert {"run.json", "metrics.jsonl", "manifest.json", "train.ipynb", "checkpoints"} <= {p.name for p in folder.iterdir()}
+    assert {"run.json", "metrics.jsonl", "manifest.json", "train.ipynb", "explorer.html", "checkpoints"} <= {p.name for p in folder.iterdir()}
     run = Run(folder)
     assert run.finished and run.info["unseen"] is None and run.info["parameters"]["steps"] == 40
     assert [r["step"] for r in run.metrics("eval")] == [20, 40] and run.metrics("train")[-1]["step"] == 40

@@ -35,9 +35,16 @@ def test_models_import_without_jupyter():
     code = "import sys, trm_lab.solve, trm_lab.train, trm_lab.checkpoints; print([m for m in ('IPython', 'ipywidgets', 'matplotlib', 'papermill', 'nbdev', 'fastcore') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
+def test_no_notebook_holds_a_widgets_state():
+    "A live widget means nothing to who reads the notebook later; the picture beside it does."
+    for path in (ROOT/"nbs").rglob("*.ipynb"):
+        if ".ipynb_checkpoints" in path.parts: continue
+        text = path.read_text(encoding="utf-8")
+        assert "vnd.jupyter.widget-" not in text, f"{path.name} holds a widget's state; run `make export`"
+
 # lowest first; a module imports only from those before it
 ORDER = ["errors", "device", "records", "puzzles.base", "puzzles.sudoku", "data", "layers", "model", "losses", "halting", "checkpoints",
-         "train", "solve", "trace", "plots", "runs", "cli"]
+         "train", "solve", "trace", "plots", "explorer", "runs", "cli"]
 
 def test_modules_import_only_from_those_below():
     package = ROOT/"trm_lab"

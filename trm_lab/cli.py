@@ -9,6 +9,7 @@ __all__ = ['app', 'Device', 'Steps', 'solve', 'evaluate', 'run', 'demo', 'doctor
 import contextlib, json, os, shutil, sys
 from dataclasses import asdict
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Optional
 import typer
@@ -28,6 +29,12 @@ def _load(model:str, device:str):
     place = pick_device(device)
     return load_model(model, place, pick_dtype(place))
 
+# %% ../nbs/71_cli.ipynb #7cda4a02
+def _need(extra:str, *modules:str):
+    "Refuse with the command that brings what is missing."
+    missing = [m for m in modules if find_spec(m) is None]
+    if missing: raise InputError(f"this needs {', '.join(missing)}; bring {'it' if len(missing) == 1 else 'them'} with  pip install 'trm-lab[{extra}]'")
+
 # %% ../nbs/71_cli.ipynb #c9a696e6
 def _default_model(text:str)->str:
     "The shipped model whose boards have as many cells as the text has."
@@ -44,6 +51,7 @@ def solve(
     puzzle:Annotated[str, typer.Argument(help="the board row by row, '.' or 0 for blank; '-' reads standard input")],
     model:Annotated[Optional[str], typer.Option(help="name of a shipped model, or a .safetensors file; default: one whose boards fit")]=None,
     steps:Steps=16,
+    html:Annotated[Optional[Path], typer.Option(help="save the recursion as a page to walk through, update by update")]=None,
     device:Device="auto",
 ):
     "Solve one puzzle and say what the rules think of the answer."
@@ -64,6 +72,12 @@ def solve(
     typer.echo(f"\n{kind.print(answer)}")
     typer.echo(f"legal: {'yes' if kind.check(question, answer).solved else f'no, {kind.check(question, answer)}'}")
     typer.echo(f"supervision steps: {solution.steps[0]} of at most {steps}; halting probability {torch.sigmoid(solution.q_halt[0]):.1%}")
+    if html:
+        _need("lab", "anywidget", "sklearn")
+        from trm_lab.explorer import save_html
+        from trm_lab.trace import run_with_trace
+        save_html(run_with_trace(loaded.model, make_batch(question[None], answer[None]), steps, BinaryHalting(steps)), kind, html)
+        typer.echo(f"to walk through it: {html}")
 
 # %% ../nbs/71_cli.ipynb #f418a533
 @app.command("eval")
@@ -145,6 +159,7 @@ def demo(
   stopping when the model is sure     {adaptive['exact']:6.1%} solved, {adaptive['mean_steps']:.2f} steps on average, {info['work_saved']:.0%} of the work saved
 
 report     {_shown(report)}
+explorer   {_shown(done.folder/'explorer.html')}  (one solved and one failed puzzle, update by update)
 model      {_shown(done.folder/'checkpoints'/'model.safetensors')}
 
 Next: open the report in a browser; `make lab` for the notebooks; or try
