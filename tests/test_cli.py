@@ -3,7 +3,6 @@ import csv, json, subprocess, sys
 from pathlib import Path
 import pytest
 from trm_lab import cli
-from trm_lab.checkpoints import load_pretrained
 from trm_lab.data import dataset_of, generate_dataset, write_dataset
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.records import Run, read_json

@@ -2,11 +2,11 @@
 import ast, json, subprocess, sys
 from dataclasses import MISSING, fields
 from pathlib import Path
-import pytest, yaml
+import pytest
 from trm_lab.errors import build
 from trm_lab.model import build_model
-from trm_lab.runs import PLACES, experiments_folder, template_parameters
-from trm_lab.train import TrainConfig, read_config
+from trm_lab.runs import PLACES, experiments_folder, read_parameters, template_parameters
+from trm_lab.train import TrainConfig
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((experiments_folder()/"configs").glob("*.yaml"))
@@ -20,7 +20,7 @@ def test_the_templates_parameters_are_the_configuration():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_configs_build(path):
     from trm_lab.puzzles.base import find_puzzle
-    config = build(TrainConfig, read_config(path), path.name)
+    config = build(TrainConfig, read_parameters(path), path.name)
     puzzle = find_puzzle(config.puzzle)
     model = build_model(config.arch, {"seq_len": puzzle.seq_len, "vocab_size": puzzle.vocab_size, **config.model})
     assert config.name == path.stem and sum(p.numel() for p in model.parameters()) < 1e6

@@ -2,8 +2,7 @@
 from pathlib import Path
 import numpy as np, pytest, torch
 from trm_lab.checkpoints import read_reference_model
-from trm_lab.data import Batch, Batches, make_batch, read_dataset
-from trm_lab.device import seed_everything
+from trm_lab.data import Batch, Batches, read_dataset
 from trm_lab.losses import board_loss, correct, stablemax_cross_entropy
 from trm_lab.halting import BinaryHalting
 from trm_lab.puzzles.base import Puzzle

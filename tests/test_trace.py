@@ -2,7 +2,7 @@
 from dataclasses import replace
 import numpy as np, pytest, torch
 from trm_lab.checkpoints import load_pretrained
-from trm_lab.data import Batch, make_batch
+from trm_lab.data import make_batch
 from trm_lab.errors import InputError
 from trm_lab.halting import BinaryHalting
 from trm_lab.model import TRM, TRMConfig

@@ -364,5 +364,4 @@ d = { 'settings': { 'branch': 'main',
                                'trm_lab.train.clock': ('train.html#clock', 'trm_lab/train.py'),
                                'trm_lab.train.estimate_seconds': ('train.html#estimate_seconds', 'trm_lab/train.py'),
                                'trm_lab.train.fit': ('train.html#fit', 'trm_lab/train.py'),
-                               'trm_lab.train.lr_at': ('train.html#lr_at', 'trm_lab/train.py'),
-                               'trm_lab.train.read_config': ('train.html#read_config', 'trm_lab/train.py')}}}
+                               'trm_lab.train.lr_at': ('train.html#lr_at', 'trm_lab/train.py')}}}

@@ -55,7 +55,7 @@ def solve(
     device:Device="auto",
 ):
     "Solve one puzzle and say what the rules think of the answer."
-    import numpy as np, torch
+    import torch
     from trm_lab.data import make_batch
     from trm_lab.halting import BinaryHalting
     from trm_lab.solve import solve as run

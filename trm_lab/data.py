@@ -6,14 +6,14 @@
 __all__ = ['ARRAYS', 'Split', 'Metadata', 'Dataset', 'split_of', 'dataset_of', 'generate_dataset', 'write_dataset',
            'read_dataset', 'Batch', 'make_batch', 'ordered_batches', 'Batches']
 
-# %% ../nbs/20_data.ipynb #95cd513a
-import hashlib, json
+# %% ../nbs/20_data.ipynb #ae745e06
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 import numpy as np, torch
 from .errors import InputError, build
-from .puzzles.base import IGNORE, PAD, Example, Puzzle, find_puzzle, puzzle_from
+from .puzzles.base import IGNORE, PAD, Puzzle, puzzle_from
 from .records import read_json, whole_folder, write_json
 
 # %% ../nbs/20_data.ipynb #87ecba39

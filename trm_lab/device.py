@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['DTYPES', 'seed_everything', 'pick_device', 'has_fast_bfloat16', 'pick_dtype', 'describe_device']
 
-# %% ../nbs/01_device.ipynb #96c81057
-import os, platform, random
+# %% ../nbs/01_device.ipynb #85ac61a5
+import platform, random
 import numpy as np, torch
 from .errors import InputError, one_of
 

@@ -8,7 +8,7 @@ __all__ = ['InputError', 'RunFailed', 'closest', 'one_of', 'build', 'positive']
 # %% ../nbs/00_errors.ipynb #3dfe80ce
 import difflib, types, typing
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, fields
 
 # %% ../nbs/00_errors.ipynb #5cc04398
 class InputError(ValueError):

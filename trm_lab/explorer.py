@@ -75,6 +75,7 @@ def explorer_data(
     tokens, confidence = np.zeros((N, S + 2, L), np.uint8), np.zeros((N, S + 2, L), np.uint8)
     wrong, verdict = np.zeros((N, S + 2, -(-L//8)), np.uint8), np.zeros((N, S + 2), np.uint8)
     halting, change, path = np.zeros((N, S), np.float32), np.zeros((N, S), np.float32), np.zeros((N, S, 2), np.float32)
+    sure = np.zeros(N, np.float32) # as each puzzle's answer said when it was last renewed
     planes, vectors, owners, judge = [0], {name: [] for name in names}, {name: [] for name in names}, _Judge(puzzle)
 
     def keep(plane, rows, logits):
@@ -89,9 +90,8 @@ def explorer_data(
         change[rows, k] = trace.change(site)
         vectors[site.name].append(trace.latent(site).float().mean(1).numpy()); owners[site.name].append((rows, k))
         planes.append(k + 1 if site.name == answer else S + 1 if planes[-1] == 0 else planes[-1])
-        if site.name == answer or k == 0: sure = trace.model.read(trace.state(site)).q_halt.float().sigmoid().cpu()
-        elif site.step != sites[k - 1].step: sure = sure[np.isin(here, rows)]
-        halting[rows, k], here = sure, rows
+        if site.name == answer or k == 0: sure[rows] = trace.model.read(trace.state(site)).q_halt.float().sigmoid().cpu().numpy()
+        halting[rows, k] = sure[rows]
     explained = {}
     for name in names:
         coordinates, explained[name] = _principal_plane(np.concatenate(vectors[name])) if vectors[name] else ([], [0., 0.])

@@ -6,8 +6,7 @@
 __all__ = ['truncated_normal_', 'Linear', 'Embedding', 'rms_norm', 'SwiGLU', 'rotary', 'rotate', 'Attention', 'Block',
            'SparseEmbedding']
 
-# %% ../nbs/30_layers.ipynb #45c46ec9
-import math
+# %% ../nbs/30_layers.ipynb #bf789f58
 import torch, torch.nn.functional as F
 from torch import Tensor, nn
 

@@ -8,7 +8,7 @@ __all__ = ['Watch', 'ARCHITECTURES', 'Update', 'State', 'Output', 'RecursiveMode
 # %% ../nbs/31_model.ipynb #3e6600c3
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 import torch
 from torch import Tensor, nn

@@ -8,7 +8,7 @@ __all__ = ['PLACES', 'FINISHED', 'experiments_folder', 'find_template', 'find_co
 
 # %% ../nbs/70_runs.ipynb #9efd196f
 import contextlib, importlib.resources, os, shutil, sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 import nbformat, yaml
 from .errors import InputError, RunFailed, closest

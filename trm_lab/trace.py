@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FORMAT', 'Site', 'compose', 'Trace', 'trace_bytes', 'run_with_trace', 'read_trace', 'resume']
 
-# %% ../nbs/50_trace.ipynb #b051a6b2
-import contextlib, json
+# %% ../nbs/50_trace.ipynb #d01ab666
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
