@@ -151,6 +151,7 @@ def demo(
     if executed or not report.exists(): report = write_report(done)
     info = done.info
     fixed, adaptive = info["fixed"], info["adaptive"]
+    me = "trm-lab" if shutil.which("trm-lab") else _shown(Path(sys.argv[0]).absolute()) # as one has to type it here
     typer.echo(f"""
 {'' if executed else 'This run was finished before; here is what it found.' + chr(10)}
 {info['puzzle']}: {fixed['n']} {'unseen ' if info['unseen'] else ''}puzzles, {info['parameter_count']:,} parameters
@@ -163,7 +164,7 @@ explorer   {_shown(done.folder/'explorer.html')}  (one solved and one failed puz
 model      {_shown(done.folder/'checkpoints'/'model.safetensors')}
 
 Next: open the report in a browser; `make lab` for the notebooks; or try
-  trm-lab eval {_shown(done.folder/'checkpoints'/'model.safetensors')} --data {_shown(home()/info['data'])}""")
+  {me} eval {_shown(done.folder/'checkpoints'/'model.safetensors')} --data {_shown(home()/info['data'])}""")
 
 # %% ../nbs/71_cli.ipynb #ded81f7a
 # package to the extra that brings it
