@@ -13,7 +13,7 @@ demo: .venv/.lab ## train a TRM on Sudoku 6×6 and leave a report to read
 
 test: .venv/.dev ## every test but the soak
 	@echo "lessons: every cell of every notebook"
-	@$(BIN)/nbdev_test --path nbs --skip_folder_re 'experiments|_ipynb_checkpoints'
+	@OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --skip_folder_re 'experiments|_ipynb_checkpoints' # several at a time: their threads would fight
 	@echo "tests:"
 	@$(BIN)/python -m pytest -q -m "not soak" tests
 

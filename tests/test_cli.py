@@ -58,6 +58,13 @@ def test_eval_reads_csv_and_folder(cli_run, csv_file, tmp_path, puzzles):
     write_dataset(dataset_of(six, tokens[:5], tokens), tmp_path/"folder")
     code, out, _ = cli_run("eval", PRETRAINED, "--data", tmp_path/"folder", "--json", "--fixed")
     assert json.loads(out)["exact"] >= scores["exact"] - 0.05 and json.loads(out)["mean_steps"] == 16
+    described = tmp_path/"folder"/"train"/"dataset.json" # as the reference writes it, without our field
+    described.write_text(json.dumps({k: v for k, v in read_json(described).items() if k != "puzzle"}))
+    assert cli_run("eval", PRETRAINED, "--data", tmp_path/"folder")[0] == 0
+    four = Sudoku(2, 2)
+    write_dataset(generate_dataset(four, 3, 3), tmp_path/"four")
+    code, _, err = cli_run("eval", PRETRAINED, "--data", tmp_path/"four")
+    assert code == 2 and "these are sudoku-4x4 puzzles, but sudoku-6x6 is needed" in err
 
 CUT = "cut.safetensors"
 

@@ -97,8 +97,7 @@ def evaluate(
     from trm_lab.solve import evaluate as run
     loaded = _load(model, device)
     if data.is_dir():
-        dataset = read_dataset(data)
-        if dataset.puzzle != loaded.puzzle: raise InputError(f"{data}: these are {dataset.puzzle.name} puzzles, but the model {model} was trained on {loaded.puzzle.name}")
+        dataset = read_dataset(data, loaded.puzzle)
         split, ignore = dataset.test, dataset.metadata.ignore_label_id
     else: split, ignore = split_of((e.question, e.answer) for e in read_csv(data, loaded.puzzle)), PAD
     scores = asdict(run(loaded.model, loaded.puzzle, split, steps, None if fixed else BinaryHalting(steps), ignore, batch_size).scores)

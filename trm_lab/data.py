@@ -156,7 +156,7 @@ def _read_split(folder:Path)->Split:
 
 def read_dataset(
     folder:str|Path, # with train/, test/ and identifiers.json
-    puzzle:Puzzle|None=None, # needed for a dataset that the reference wrote, which does not say
+    puzzle:Puzzle|None=None, # what is expected; needed for a dataset that the reference wrote, which does not say
 )->Dataset:
     "Read a dataset in the reference's layout. Raises `InputError` naming what is missing or does not fit."
     folder = Path(folder)
@@ -164,9 +164,10 @@ def read_dataset(
     described = read_json(folder/"train"/"dataset.json")
     known = {f.name for f in fields(Metadata)}
     metadata = build(Metadata, {k: v for k, v in described.items() if k in known}, str(folder/"train"/"dataset.json"))
-    if puzzle is None:
-        if metadata.puzzle is None: raise InputError(f"{folder}: dataset.json does not say which puzzle this is; name it, as in sudoku-9x9")
-        puzzle = puzzle_from(metadata.puzzle)
+    if metadata.puzzle is None and puzzle is None: raise InputError(f"{folder}: dataset.json does not say which puzzle this is; name it, as in sudoku-9x9")
+    found = puzzle_from(metadata.puzzle) if metadata.puzzle else puzzle
+    if puzzle is not None and puzzle != found: raise InputError(f"{folder}: these are {found.name} puzzles, but {puzzle.name} is needed")
+    puzzle = found
     if (puzzle.seq_len, puzzle.vocab_size) != (metadata.seq_len, metadata.vocab_size):
         raise InputError(f"{folder}: boards of {metadata.seq_len} cells and {metadata.vocab_size} tokens are no {puzzle.name}, which has {puzzle.seq_len} and {puzzle.vocab_size}")
     names = read_json(folder/"identifiers.json") if (folder/"identifiers.json").exists() else ["<blank>"]
