@@ -83,7 +83,7 @@ def load_weights(
 ):
     "Copy weights into a model. Raises `InputError` naming the first tensor that is missing, extra or misshapen."
     wanted = model.state_dict()
-    for name in wanted.keys() | tensors.keys():
+    for name in sorted(wanted.keys() | tensors.keys()):
         if name not in tensors: raise InputError(f"{where}: the tensor {name} {tuple(wanted[name].shape)} is missing")
         if name not in wanted: raise InputError(f"{where}: the tensor {name} {tuple(tensors[name].shape)} has no place in this model{closest(name, wanted)}")
         if tensors[name].shape != wanted[name].shape:
