@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 from .errors import InputError
+from .losses import agreement
 from .puzzles.base import IGNORE, Drawing, Puzzle
 from .trace import Site, Trace
 
@@ -217,7 +218,7 @@ def fit_plane(
 
 def _paths(trace:Trace, plane:Plane, rows:Sequence[int])->list[tuple[int, np.ndarray, bool]]:
     "For each puzzle: its number, its points from the start on (k, components), and whether its last answer is right."
-    right = ((trace.tokens[-1] == trace.batch.labels) | (trace.batch.labels == IGNORE)).all(-1)
+    right = agreement(trace.tokens[-1], trace.batch.labels)[1]
     points = {row: [plane.place(trace.start[plane.name][[row]])] for row in rows}
     for site in trace.at(name=plane.name):
         present = trace.here(site)

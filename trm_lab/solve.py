@@ -13,8 +13,9 @@ import numpy as np, torch
 from torch import Tensor
 from .data import Batch, Split, ordered_batches
 from .halting import BinaryHalting
+from .losses import agreement
 from .model import Output, RecursiveModel, State, Watch
-from .puzzles.base import IGNORE, PAD, Puzzle
+from .puzzles.base import PAD, Puzzle
 
 # %% ../nbs/41_solve.ipynb #f096d86f
 @dataclass(frozen=True)
@@ -110,13 +111,10 @@ def evaluate(
     for batch in ordered_batches(split, batch_size, ignore):
         parts.append(solve(model, batch, max_steps, halting)); labels.append(batch.labels)
     seconds = time.perf_counter() - start
-    tokens, steps, q_halt, labels = (torch.cat(t).numpy() for t in
-        ([p.tokens for p in parts], [p.steps for p in parts], [p.q_halt for p in parts], labels))
-    counted = labels != IGNORE
-    right = (tokens == labels) & counted
-    exact = right.sum(1) == counted.sum(1)
+    share, exact = (t.numpy() for t in agreement(torch.cat([p.tokens for p in parts]), torch.cat(labels)))
+    tokens, steps, q_halt = (torch.cat(t).numpy() for t in ([p.tokens for p in parts], [p.steps for p in parts], [p.q_halt for p in parts]))
     legal = [puzzle.check(question, answer).solved for question, answer in zip(split.inputs, tokens)]
-    return Evaluation(Scores(n=len(split), cell_accuracy=float((right.sum(1)/counted.sum(1).clip(1)).mean()), exact=float(exact.mean()),
+    return Evaluation(Scores(n=len(split), cell_accuracy=float(share.mean(dtype=np.float64)), exact=float(exact.mean()),
         legal=float(np.mean(legal)), mean_steps=float(steps.mean()), halting_accuracy=float(((q_halt > 0) == exact).mean()),
         updates=sum(p.updates for p in parts), puzzles_per_second=len(split)/seconds), tokens, steps, q_halt, exact)
 
