@@ -4,7 +4,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 import pytest
 from trm_lab.errors import build
-from trm_lab.model import build_model
+from trm_lab.variants import build_model
 from trm_lab.runs import PLACES, experiments_folder, read_parameters, template_parameters
 from trm_lab.train import TrainConfig
 
@@ -43,7 +43,7 @@ def test_no_notebook_holds_a_widgets_state():
         assert "vnd.jupyter.widget-" not in text, f"{path.name} holds a widget's state; run `make export`"
 
 # lowest first; a module imports only from those before it
-ORDER = ["errors", "device", "records", "puzzles.base", "puzzles.sudoku", "data", "layers", "model", "losses", "halting", "checkpoints",
+ORDER = ["errors", "device", "records", "puzzles.base", "puzzles.sudoku", "data", "layers", "model", "variants", "losses", "halting", "checkpoints",
          "train", "solve", "trace", "plots", "explorer", "runs", "cli"]
 
 def test_modules_import_only_from_those_below():

@@ -16,7 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from .errors import InputError, closest
-from .model import ARCHITECTURES, RecursiveModel, TRMConfig, build_model
+from .model import RecursiveModel, TRMConfig
+from .variants import ARCHITECTURES, build_model
 from .puzzles.base import Puzzle, puzzle_from
 from .records import read_json, versions, whole_file
 

@@ -16,7 +16,8 @@ from .device import pick_device, pick_dtype, seed_everything
 from .errors import InputError, RunFailed, one_of, positive
 from .halting import BinaryHalting
 from .losses import TOKEN_LOSSES, board_loss, correct
-from .model import RecursiveModel, State, build_model
+from .model import RecursiveModel, State
+from .variants import build_model
 from .records import Run
 
 # %% ../nbs/40_train.ipynb #6f1731de
