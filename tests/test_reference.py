@@ -1,87 +1,78 @@
-"Our arithmetic against numbers that the reference implementation computed (tests/reference; see its README for what they are)."
+"Our arithmetic against numbers that the reference implementation computed (tests/reference)."
+import json, shutil
 from pathlib import Path
 import numpy as np, pytest, torch
-from trm_lab.checkpoints import read_reference_model
-from trm_lab.data import Batch, Batches, read_dataset
-from trm_lab.losses import board_loss, correct, stablemax_cross_entropy
-from trm_lab.halting import BinaryHalting
+from typer.testing import CliRunner
+from trm_lab.cli import app
+from trm_lab.data import Batches, read_dataset
+from trm_lab.errors import InputError, RunFailed
+from trm_lab.parity import check_case, find_cases
 from trm_lab.puzzles.base import Puzzle
-from trm_lab.records import read_json
-from trm_lab.train import TrainConfig, Trainer
 
 REFERENCE = Path(__file__).parent/"reference"
-MODELS, TRAJECTORIES = sorted((REFERENCE/"models").iterdir()), sorted((REFERENCE/"trajectories").iterdir())
-CLOSE = 1e-4 # logits, latents, losses and weights, in float32
-OUR_NAME = "model.inner." # in front of every name in the reference's arrays
+CASES = find_cases(REFERENCE)
 
-def arrays(path):
-    "The arrays of an .npz as tensors."
-    with np.load(path) as found: return {name: torch.from_numpy(found[name]) for name in found.files}
+@pytest.mark.parametrize("path", CASES, ids=lambda p: f"{p.parent.parent.name}-{p.parent.name}")
+def test_parity(path):
+    "Each system: every latent at every supervision step, losses, gradients, or twenty steps of training."
+    for check in check_case(path): assert check.ok, str(check)
 
-def batch_of(found, prefix, index=slice(None)):
-    return Batch(*(found[f"{prefix}.{name}"][index].long() for name in ("inputs", "labels", "puzzle_identifiers")))
+def test_nothing_is_left_out():
+    "Which systems there are numbers for, and what is compared."
+    assert [f"{p.parent.parent.name}/{p.parent.name}" for p in CASES] == [*(f"models/{name}" for name in
+        ("direct_transformer", "hrm", "trm_att", "trm_att_learned_pos", "trm_hier6", "trm_mlp", "trm_singlez")), *(f"trajectories/{name}" for name in ("hrm", "trm_att", "trm_mlp"))]
+    compared = {p.parent.parent.name + "/" + p.parent.name: [c.what for c in check_case(p)] for p in CASES if p.parent.name == "hrm"}
+    assert compared["models/hrm"] == ["logits", "q_halt", "q_continue", "z_H", "z_L", "halting decisions", "lm_loss", "q_halt_loss", "q_continue_loss", "loss",
+        "gradients", "embedding gradient", "embedding update"]
+    assert compared["trajectories/hrm"] == ["loss", "lm_loss", "q_halt_loss", "q_continue_loss", "halting decisions", "supervision steps", "final weights", "averaged weights"]
 
-def assert_close(ours, theirs, what, tolerance=CLOSE):
-    difference = (ours.double() - theirs.double()).abs().max().item()
-    assert difference <= tolerance, f"{what}: differs by {difference:.2e}, more than {tolerance:.0e}"
+# array to change → the check that must notice
+NOTICED = {"models/hrm": {"eval.logits": "logits", "eval.q_halt": "q_halt", "eval.q_continue": "q_continue", "eval.z_H": "z_H", "eval.z_L": "z_L", "train.loss": "loss",
+        "train.lm_loss": "lm_loss", "train.q_halt_loss": "q_halt_loss", "train.q_continue_loss": "q_continue_loss", "train.grad.model.inner.q_head.bias": "gradients",
+        "train.puzzle_emb_local_grad": "embedding gradient", "train.puzzle_emb_after_signsgd_lr1e-2_wd0.1": "embedding update"},
+    "trajectories/hrm": {"traj.loss": "loss", "traj.q_continue_loss": "q_continue_loss", "traj.halted": "halting decisions", "traj.steps": "supervision steps",
+        "final.model.inner.lm_head.weight": "final weights", "final.model.inner.puzzle_emb.weights": "final weights", "ema.model.inner.lm_head.weight": "averaged weights"}}
 
-@pytest.mark.parametrize("folder", MODELS, ids=lambda p: p.name)
-def test_every_supervision_step(folder):
-    "Logits, halting and each latent after each of six supervision steps."
-    model, found = read_reference_model(folder).eval(), arrays(folder/"reference.npz")
-    with torch.no_grad():
-        x = model.embed(batch_of(found, "batch"))
-        state = model.start(x)
-        for step, logits in enumerate(found["eval.logits"]):
-            state = model.step(x, state)
-            output = model.read(state)
-            assert_close(output.logits, logits, f"logits at step {step + 1}")
-            for name in ("q_halt", "q_continue"): assert_close(getattr(output, name), found[f"eval.{name}"][step], f"{name} at step {step + 1}")
-            for name in state: assert_close(state[name], found[f"eval.{name}"][step], f"{name} at step {step + 1}")
-            assert torch.equal(output.q_halt > 0, found["eval.q_halt"][step] > 0)
+@pytest.mark.parametrize("case, array", [(case, array) for case, arrays in NOTICED.items() for array in arrays])
+def test_parity_notices(case, array, tmp_path):
+    "One number changed in the reference, and only its check fails."
+    folder = Path(shutil.copytree(REFERENCE/case, tmp_path/"case"))
+    path = find_cases(folder)[0]
+    with np.load(path) as found: arrays = dict(found)
+    changed = arrays[array].reshape(-1)
+    changed[-1] = ~changed[-1] if changed.dtype == bool else changed[-1] + 1
+    arrays[array] = changed.reshape(arrays[array].shape)
+    np.savez(path, **arrays)
+    failing = {c.what for c in check_case(path) if not c.ok}
+    assert NOTICED[case][array] in failing and failing <= {NOTICED[case][array], "halting decisions"}
 
-@pytest.mark.parametrize("folder", MODELS, ids=lambda p: p.name)
-def test_losses_and_gradients(folder):
-    "The first training step: losses, each gradient tensor, and the puzzle embedding's sign-SGD update."
-    model, found = read_reference_model(folder).train(), arrays(folder/"reference.npz")
-    batch = batch_of(found, "batch")
-    x = model.embed(batch)
-    output = model.read(model.step(x, model.start(x)))
-    token_loss = board_loss(stablemax_cross_entropy(output.logits, batch.labels), batch.labels).sum()
-    halt_loss = BinaryHalting().loss(output, correct(output.logits, batch.labels)[1]).sum()
-    loss = token_loss + 0.5*halt_loss
-    for name, ours in (("lm_loss", token_loss), ("q_halt_loss", halt_loss), ("loss", loss)): assert_close(ours.detach(), found[f"train.{name}"], name)
-    (loss/len(batch)).backward()
-    checked = 0
-    for name, parameter in model.named_parameters():
-        theirs = found[f"train.grad.{OUR_NAME}{name}"]
-        assert_close(parameter.grad, theirs, f"gradient of {name}", 1e-3*theirs.abs().max().item())
-        checked += 1
-    assert checked == sum(name.startswith("train.grad.") for name in found)
-    assert_close(model.puzzle_emb.pending[1].grad, found["train.puzzle_emb_local_grad"], "gradient of the puzzle embedding")
-    model.puzzle_emb.sign_step(lr=1e-2, weight_decay=0.1)
-    assert_close(model.puzzle_emb.weights, found["train.puzzle_emb_after_signsgd_lr1e-2_wd0.1"], "puzzle embedding after sign-SGD")
+@pytest.mark.parametrize("name", ["direct_transformer", "trm_att", "trm_att_learned_pos", "trm_hier6", "trm_mlp", "trm_singlez"])
+def test_parity_notices_a_wrong_weight(name, tmp_path):
+    folder = Path(shutil.copytree(REFERENCE/"models"/name, tmp_path/"case"))
+    weights = torch.load(folder/"step_0", weights_only=True)
+    changed = next(n for n in weights if n.endswith("layers.1.mlp.down_proj.weight"))
+    weights[changed] = weights[changed]*1.01
+    torch.save(weights, folder/"step_0")
+    failing = {c.what for c in check_case(folder/"reference.npz") if not c.ok}
+    assert {"logits", "gradients"} <= failing
 
-@pytest.mark.parametrize("folder", TRAJECTORIES, ids=lambda p: p.name)
-def test_twenty_training_steps(folder, tmp_path):
-    "The whole loop with its carry: losses, halting decisions, final and averaged weights."
-    described, found = read_json(folder/"config.json"), arrays(folder/"trajectory.npz")
-    recipe = described["train"]
-    config = TrainConfig(loss="stablemax", halt_max_steps=described["arch"]["halt_max_steps"], halt_exploration_prob=0., dtype="float32", device="cpu",
-        global_batch_size=described["arch"]["batch_size"], ema_ramp=False, **{name: recipe[name] for name in
-        ("steps", "lr", "beta1", "beta2", "weight_decay", "puzzle_emb_lr", "puzzle_emb_weight_decay", "ema_rate", "lr_warmup_steps")})
-    stream = (batch_of(found, "batches", step) for step in range(config.steps))
-    trainer = Trainer(config, read_reference_arc(), stream, read_reference_model(folder))
-    for step in range(config.steps):
-        measured = trainer.step()
-        for name in ("loss", "lm_loss", "q_halt_loss"): assert_close(measured[name], found[f"traj.{name}"][step], f"{name} at step {step + 1}")
-        for name in ("halted", "steps"): assert torch.equal(measured[name].long(), found[f"traj.{name}"][step].long()), f"{name} at step {step + 1}"
-        assert measured["halted"].sum() == found["traj.count"][step]
-    for prefix, model in (("final", trainer.model), ("ema", trainer.averaged())):
-        weights = model.state_dict()
-        theirs = {name.removeprefix(f"{prefix}.{OUR_NAME}"): t for name, t in found.items() if name.startswith(f"{prefix}.")}
-        assert len(theirs) >= len(dict(model.named_parameters()))
-        for name, t in theirs.items(): assert_close(weights[name], t, f"{prefix} {name}")
+def test_the_command(tmp_path):
+    "Exit code 0 only if everything is inside its limit; other precisions are reported and not judged."
+    def run(*arguments): return CliRunner().invoke(app, ["parity", *map(str, arguments)])
+    good = run(REFERENCE/"models")
+    assert good.exit_code == 0 and "7 of 7 cases agree" in good.stdout, good.output
+    folder = Path(shutil.copytree(REFERENCE/"models"/"trm_mlp", tmp_path/"case"))
+    coarse = run(folder, "--dtype", "bfloat16")
+    assert coarse.exit_code == 0 and "not judged" in coarse.stdout
+    with np.load(folder/"reference.npz") as found: arrays = dict(found)
+    arrays["eval.logits"] += 1; np.savez(folder/"reference.npz", **arrays)
+    bad = run(tmp_path)
+    assert isinstance(bad.exception, RunFailed) and "0 of 1 cases agree" in bad.stdout and "logits" in str(bad.exception)
+    (tmp_path/"empty").mkdir()
+    assert isinstance(run(tmp_path/"empty").exception, InputError)
+    described = json.loads((folder/"config.json").read_text())
+    described["arch"]["name"] = "unheard.of@Model"; (folder/"config.json").write_text(json.dumps(described))
+    assert "unheard" in str(run(folder).exception)
 
 class Grid(Puzzle):
     "A board of ARC's size of which only the tokens matter here."
@@ -90,11 +81,9 @@ class Grid(Puzzle):
     def spec(self): return {"type": self.type}
 Grid.__abstractmethods__ = frozenset()
 
-def read_reference_arc(): return read_dataset(REFERENCE/"arc", Grid())
-
 def test_a_dataset_of_the_reference_reads():
     "Several examples a puzzle, several puzzles a group, a learned identity each."
-    dataset = read_reference_arc()
+    dataset = read_dataset(REFERENCE/"arc", Grid())
     assert (len(dataset.train), dataset.train.groups, dataset.test.groups, len(dataset.identifiers)) == (203, 8, 5, 57)
     batch = next(Batches(dataset.train, 16, seed=1))
     group_of = np.searchsorted(dataset.train.group_indices, batch.puzzle_identifiers.numpy() - 1, side="right")

@@ -5,9 +5,9 @@ from trm_lab.checkpoints import load_pretrained
 from trm_lab.data import make_batch
 from trm_lab.errors import InputError
 from trm_lab.halting import BinaryHalting
-from trm_lab.model import TRM, TRMConfig
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.solve import solve
+from trm_lab.variants import ARCHITECTURES, build_model
 from trm_lab.trace import Site, compose, read_trace, resume, run_with_trace, trace_bytes
 
 SURE = BinaryHalting(threshold=0.9)
@@ -22,10 +22,12 @@ def draw(count, seed=0):
     puzzles = Sudoku(2, 3).generate(np.random.default_rng(seed))
     return make_batch(*map(np.stack, zip(*(next(puzzles) for _ in range(count)))))
 
-def small(dtype=torch.float32, **settings):
+def small(dtype=torch.float32, arch="trm", **settings):
     "An untrained model with puzzle positions, two identities, and opinions about halting that differ between puzzles."
     torch.manual_seed(1)
-    model = TRM(TRMConfig(36, 8, num_puzzle_identifiers=4, hidden_size=32, num_heads=4, swiglu_multiple=16, H_cycles=2, L_cycles=2, puzzle_emb_len=2, **settings), dtype)
+    few = {"H_cycles": 2, "L_cycles": 2, "H_layers": 2, "rounds": 2, "evaluations": 3} # small counts, of which each system has some
+    few = {name: n for name, n in few.items() if hasattr(ARCHITECTURES[arch].Config, name)}
+    model = build_model(arch, {"seq_len": 36, "vocab_size": 8, "num_puzzle_identifiers": 4, "hidden_size": 32, "num_heads": 4, "swiglu_multiple": 16, "puzzle_emb_len": 2, **few, **settings}, dtype=dtype)
     with torch.no_grad():
         model.q_head.weight.normal_(); model.q_head.bias.fill_(0.)
         model.puzzle_emb.weights.normal_()
@@ -50,7 +52,8 @@ def assert_same(a, b):
 MODELS = {
     "pretrained": lambda dtype: load_pretrained("sudoku-6x6", dtype=dtype).model,
     "attention": small,
-    "mlp": lambda dtype: small(dtype, mlp_t=True, pos_encodings="none")}
+    "mlp": lambda dtype: small(dtype, mlp_t=True, pos_encodings="none"),
+    **{arch: lambda dtype, arch=arch: small(dtype, arch) for arch in ARCHITECTURES if arch != "trm"}}
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("name", MODELS)
@@ -64,7 +67,7 @@ def test_same_answers_and_resumed_at_every_site(name, dtype):
         for site in trace.sites:
             assert_same(trace, resume(trace, site, 4, halting(step=site.step, here=trace.here(site).nonzero()[:, 0])))
         for step in range(1, len(trace.logits) + 1): # the logit lens on the last answer is what `read` said
-            last = trace.at(step=step, name="z_H")[-1]
+            last = trace.at(step=step)[-1]
             assert torch.equal(trace.decode(last), trace.logits[step - 1][trace.here(last)].float())
 
 def test_recording_alone_says_where_a_latent_was():

@@ -15,7 +15,7 @@ from . import plots
 from .checkpoints import Loaded
 from .data import Batch, Split, make_batch, ordered_batches
 from .errors import InputError
-from .halting import BinaryHalting
+from .halting import Halting
 from .model import RecursiveModel
 from .puzzles.base import Puzzle
 from .records import write_text
@@ -187,7 +187,7 @@ class Explorer(anywidget.AnyWidget):
         puzzles:str|Batch|Split|None=None, # for a model: one board as text, or one a line; a batch; a dataset's split
         puzzle:Puzzle|None=None, # the puzzle type; a `Loaded` knows its own
         max_steps:int=16, # supervision steps at most
-        halting:BinaryHalting|None=None, # lets puzzles leave when they are done; None: everyone takes all steps
+        halting:Halting|None=None, # lets puzzles leave when they are done; None: everyone takes all steps
     ):
         if isinstance(source, Loaded): source, puzzle = source.model, puzzle or source.puzzle
         if puzzle is None: raise InputError("explorer: the puzzle type is missing; give puzzle=…, or what `load_pretrained` gave in place of the bare model")

@@ -25,7 +25,7 @@ def _named(name:str, folder:Path, ending:str, what:str)->Path:
     "A file by its path, or by its bare name in `folder`."
     for path in (Path(name), folder/f"{name}{ending}"):
         if path.is_file(): return path
-    known = sorted(p.stem for p in folder.glob(f"*{ending}"))
+    known = sorted(p.relative_to(folder).as_posix().removesuffix(ending) for p in folder.rglob(f"[!.]*{ending}"))
     raise InputError(f"{what} {name!r} is not there{closest(name, known)}; give a path, or one of {', '.join(known)}")
 
 def find_template(

@@ -18,7 +18,7 @@ from torch import Tensor
 from .data import Batch
 from .device import DTYPES
 from .errors import InputError
-from .halting import BinaryHalting
+from .halting import Halting
 from .model import RecursiveModel, State, Update, Watch
 from .records import read_json, whole_folder, write_json
 from .solve import Moment, recursion
@@ -262,19 +262,20 @@ def run_with_trace(
     model:RecursiveModel, # in evaluation mode
     batch:Batch, # N puzzles; labels are not looked at, only kept
     max_steps:int=16, # supervision steps at most
-    halting:BinaryHalting|None=None, # lets puzzles leave when they are done; None: everyone takes all steps
+    halting:Halting|None=None, # lets puzzles leave when they are done; None: everyone takes all steps
     sites:Callable[[Site], bool]|None=None, # which sites to record; None: all
     watch:Watch|None=None, # sees each update first; what it gives back is what is recorded and gone on with
     dtype:torch.dtype|None=None, # of the latents as they are kept; None: the model's, which resuming needs
     limit_bytes:int=2**31, # refuse to record more than this
     to:str|Path|None=None, # a new folder for the latents; None: memory
     report:Callable[[str], None]|None=None, # is told what it will take before it starts
+    generator:torch.Generator|None=None, # draws random latents to start from; None: the model's fixed ones
 )->Trace:
     "Solve, and keep what happened. Raises `InputError` before the start if it would take too much."
     dtype, schedule = dtype or model.dtype, model.schedule()
     wanted, room = _budget(model, len(batch), range(1, max_steps + 1), sites, dtype, limit_bytes, "in memory" if to is None else "on disk", report)
     x = model.embed(batch.to(next(model.parameters()).device))
-    start = model.start(x)
+    start = model.start(x, generator)
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(whole_folder(to)) if to is not None else None
         file = stack.enter_context(open(folder/"latents.bin", "wb")) if folder else None
@@ -332,7 +333,7 @@ def resume(
     trace:Trace, # of a model that is at hand
     site:Site|int, # go on after this update
     max_steps:int=16, # supervision steps at most, those before the site included
-    halting:BinaryHalting|None=None, # lets puzzles leave when they are done; None: everyone takes all steps
+    halting:Halting|None=None, # lets puzzles leave when they are done; None: everyone takes all steps
     watch:Watch|None=None, # sees each further update first, as in `run_with_trace`
     sites:Callable[[Site], bool]|None=None, # which further sites to record; None: all
     limit_bytes:int=2**31, # refuse to record more than this, in memory

@@ -1,0 +1,112 @@
+"Every system through the protocol alone: it learns, solves with puzzles leaving, is walked in the Explorer, and nobody above asks which one it is."
+import ast
+from pathlib import Path
+import numpy as np, pytest, torch
+from trm_lab.checkpoints import Loaded
+from trm_lab.data import generate_dataset, ordered_batches
+from trm_lab.errors import build
+from trm_lab.explorer import Explorer, explorer_data, save_html
+from trm_lab.halting import HALTINGS
+from trm_lab.puzzles.sudoku import Sudoku
+from trm_lab.runs import find_config, read_parameters
+from trm_lab.solve import evaluate, noise, solve, solve_by_step
+from trm_lab.trace import run_with_trace
+from trm_lab.train import TrainConfig, Trainer, fit
+from trm_lab.variants import ARCHITECTURES
+
+# what each system is trained with on 4×4 boards: changes to the config sudoku-4x4
+NO_CYCLES = {"H_cycles": None, "L_cycles": None}
+RECIPES = {"trm": {}, "trm_separate": {}, "trm_singlez": {}, "trm_hier6": {"model": {"L_cycles": 6}}, "hrm": {"halting": "q_learning"},
+    "direct_transformer": {"model": NO_CYCLES}, "fixed_point": {"model": NO_CYCLES}}
+
+def recipe(arch, **changes):
+    "A configuration for one system; the model's entries are merged, None removes one."
+    base, own = read_parameters(find_config("sudoku-4x4")), RECIPES[arch]
+    model = {**base["model"], **own.get("model", {}), **changes.pop("model", {})}
+    values = {**base, "eval_every": 0, "arch": arch, **own, **changes, "model": {k: v for k, v in model.items() if v is not None}}
+    return build(TrainConfig, values, arch)
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads(); torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+@pytest.fixture(scope="module")
+def four(): return generate_dataset(Sudoku(2, 2), 500, 200)
+
+def test_every_system_has_a_recipe(): assert RECIPES.keys() == ARCHITECTURES.keys()
+
+@pytest.mark.parametrize("arch", ["trm", "trm_singlez"])
+def test_reaches_95_percent(arch, four):
+    trainer = Trainer(recipe(arch), four)
+    averaged = fit(trainer)
+    scores = evaluate(averaged, four.puzzle, four.test).scores
+    adaptive = evaluate(averaged, four.puzzle, four.test, halting=trainer.halting).scores
+    assert scores.exact >= 0.95 and adaptive.exact >= 0.95 and adaptive.mean_steps < 8
+
+@pytest.mark.parametrize("halting", HALTINGS)
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_twenty_steps_of_training(arch, halting, four):
+    "The loss falls, with either way to halt and for each of the two losses."
+    for loss in ("softmax", "stablemax"):
+        trainer = Trainer(recipe(arch, steps=20, lr_warmup_steps=2, halting=halting, loss=loss, model={"hidden_size": 32}), four)
+        losses = [float(trainer.step()["lm_loss"]) for _ in range(20)]
+        assert np.mean(losses[-4:]) < 0.93*np.mean(losses[:4]), losses
+
+def small(arch, seed=0):
+    "An untrained model."
+    torch.manual_seed(seed)
+    trainer = Trainer(recipe(arch, dtype="float32", model={"hidden_size": 32}), generate_dataset(Sudoku(2, 2), 64, 4))
+    return trainer.model.eval()
+
+class Leave:
+    "Stop each puzzle at a step of its own."
+    def __init__(self, at): self.at, self.now, self.here = torch.tensor(at), 0, torch.arange(len(at))
+    def stop(self, output, before):
+        self.now += 1
+        gone = self.at[self.here] <= self.now
+        self.here = self.here[~gone]
+        return gone
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_puzzles_leave_undisturbed(arch, four):
+    "Adaptive solving: who leaves has the answer of that step, and does not change those who stay."
+    model, batch = small(arch), next(ordered_batches(four.test.first(4), 4))
+    some, course = solve(model, batch, 5, Leave([2, 5, 1, 3])), solve_by_step(model, batch, 5)
+    assert some.steps.tolist() == [2, 5, 1, 3] and some.updates == 11*len(model.schedule())
+    for i, step in enumerate(some.steps): assert torch.equal(some.tokens[i], course.tokens[step - 1, i])
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_noise_and_random_starts(arch, four):
+    model, batch = small(arch), next(ordered_batches(four.test.first(4), 4))
+    def q(start, along):
+        seeded = torch.Generator().manual_seed
+        return solve(model, batch, 2, watch=noise(along, seeded(1)), generator=seeded(start)).q_halt if start else solve(model, batch, 2, watch=noise(along, seeded(1))).q_halt
+    with torch.no_grad(): model.q_head.weight.normal_()
+    assert torch.equal(q(1, 0.5), q(1, 0.5)), "the same seeds give the same path"
+    assert len({tuple(q(*how).tolist()) for how in ((0, 0.), (1, 0.), (2, 0.), (0, 0.5), (1, 0.5))}) == 5, "every start and every noise leads elsewhere"
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_the_explorer_walks_it(arch, four, tmp_path):
+    "Frames for every update of every latent, and a page."
+    model, batch = small(arch), next(ordered_batches(four.test.first(3), 3))
+    trace = run_with_trace(model, batch, 3)
+    header, blob = explorer_data(trace, four.puzzle)
+    assert set(header["names"]) == set(trace.names) and header["answer"] == header["names"][0] == model.schedule()[-1].name
+    assert len(header["sites"]) == 3*len(model.schedule()) and len(blob) > 0
+    tokens = next(a for a in header["arrays"] if a["name"] == "tokens")
+    frames = np.frombuffer(blob, np.uint8, int(np.prod(tokens["shape"])), tokens["offset"]).reshape(tokens["shape"])
+    for step in range(3): assert (frames[:, header["planes"][(step + 1)*len(model.schedule())]] == trace.tokens[step].numpy()).all()
+    save_html(trace, four.puzzle, tmp_path/"walk.html")
+    explorer = Explorer(Loaded(model, four.puzzle, {}), four.puzzle.print(batch.inputs[0].numpy()), max_steps=2)
+    assert len(explorer.trace.sites) == 2*len(model.schedule())
+
+def test_nobody_asks_which_system_it_is():
+    "No isinstance on an architecture, and no name of one, outside `variants` and `checkpoints`."
+    package = Path(__file__).parents[1]/"trm_lab"
+    classes = {cls.__name__ for cls in ARCHITECTURES.values()} | {"BoardModel"}
+    for path in package.rglob("*.py"):
+        if path.name in ("variants.py", "checkpoints.py", "model.py", "_modidx.py"): continue
+        used = {node.id for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Name)} & classes
+        assert not used, f"{path.name} asks for {', '.join(used)}"
