@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['BLUE', 'ORANGE', 'GREEN', 'GREY', 'draw_board', 'boards', 'strip', 'training_curves', 'solved_by_step',
            'halting_by_step', 'fixed_and_broken', 'trace_strip', 'size_of_change', 'Plane', 'fit_plane',
-           'path_in_plane', 'path_in_space']
+           'path_in_plane', 'path_in_space', 'schedules']
 
 # %% ../nbs/60_plots.ipynb #18493b43
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import numpy as np, torch
 from matplotlib.axes import Axes
@@ -18,6 +18,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 from .errors import InputError
 from .losses import agreement
+from .model import RecursiveModel
 from .puzzles.base import IGNORE, Drawing, Puzzle
 from .trace import Site, Trace
 
@@ -266,4 +267,22 @@ def path_in_space(
             line={"color": BLUE if right else ORANGE, "dash": "solid" if right else "dash", "width": 3}, marker={"symbol": symbols, "size": [8, *[2]*(len(points) - 2), 8], "color": BLUE if right else ORANGE})
     figure.update_layout(title=space.name, margin={"l": 0, "r": 0, "t": 40, "b": 0},
         scene={f"{axis}axis_title": f"component {i + 1} ({share:.0%})" for i, (axis, share) in enumerate(zip("xyz", space.explained))})
+    return figure
+
+# %% ../nbs/60_plots.ipynb #81e18f1d
+def schedules(
+    models:Mapping[str, RecursiveModel], # by the name to show
+)->Figure:
+    "The updates of a supervision step, one row a model: the letter says which latent, a filled square carries gradient."
+    longest = max(len(model.schedule()) for model in models.values())
+    figure = Figure(figsize=(max(6., 1.9 + 0.3*longest), 0.5 + 0.36*len(models)), layout="constrained")
+    ax = figure.add_subplot()
+    for row, model in enumerate(models.values()):
+        updates = model.schedule()
+        for k, u in enumerate(updates):
+            colour = BLUE if u.name == updates[-1].name else GREEN # the latent that is read
+            ax.add_patch(Rectangle((k + 0.08 + 0.25*u.cycle, row + 0.12), 0.84, 0.76, facecolor=colour if u.grad else "white", edgecolor=colour, linewidth=1.2))
+            ax.text(k + 0.5 + 0.25*u.cycle, row + 0.51, u.name.removeprefix("z_"), ha="center", va="center", fontsize=7.5, color="white" if u.grad else "black")
+    ax.set(xlim=(0, longest + 1), ylim=(len(models), 0)); ax.set_yticks([row + 0.5 for row in range(len(models))], list(models))
+    ax.tick_params(length=0); ax.set_xticks([]); ax.spines[:].set_visible(False)
     return figure
