@@ -24,10 +24,10 @@ setup(
     package_dir={"trm_lab.experiments": "nbs/experiments"},
     package_data={
         "trm_lab": ["pretrained/*", "static/*"],
-        "trm_lab.experiments": ["*.ipynb", "configs/*.yaml"],
+        "trm_lab.experiments": ["*.ipynb", "configs/*.yaml", "configs/*/*.yaml"],
     },
     install_requires=cfg["requirements"].split(),
-    extras_require={name: cfg[f"{name}_requirements"].split() for name in ("lab", "dev")},
+    extras_require={name: cfg[f"{name}_requirements"].split() for name in ("lab", "hub", "dev")},
     entry_points={"console_scripts": ["trm-lab=trm_lab.cli:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",

@@ -25,6 +25,16 @@ def test_configs_build(path):
     model = build_model(config.arch, {"seq_len": puzzle.seq_len, "vocab_size": puzzle.vocab_size, **config.model})
     assert config.name == path.stem and sum(p.numel() for p in model.parameters()) < 1e6
 
+ABLATIONS = sorted((experiments_folder()/"configs"/"ablation").glob("*.yaml"))
+
+@pytest.mark.parametrize("path", ABLATIONS, ids=lambda p: p.stem)
+def test_a_row_of_the_ablation_changes_one_thing(path):
+    "Against TRM itself. HRM is another recipe altogether."
+    base, row = (build(TrainConfig, read_parameters(p), p.name) for p in (path.with_name("trm.yaml"), path))
+    assert row.name == f"ablation-{path.stem}"
+    changed = {f.name for f in fields(TrainConfig) if getattr(row, f.name) != getattr(base, f.name)} - {"name"}
+    if path.stem != "hrm": assert len(changed) == (path.stem != "trm"), changed
+
 def test_the_first_code_cell_of_a_template_has_its_parameters():
     for path in experiments_folder().glob("*.ipynb"):
         first = next(c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code")
@@ -43,8 +53,8 @@ def test_no_notebook_holds_a_widgets_state():
         assert "vnd.jupyter.widget-" not in text, f"{path.name} holds a widget's state; run `make export`"
 
 # lowest first; a module imports only from those before it
-ORDER = ["errors", "device", "records", "puzzles.base", "puzzles.sudoku", "data", "layers", "model", "variants", "losses", "halting", "checkpoints",
-         "train", "solve", "trace", "plots", "explorer", "runs", "cli"]
+ORDER = ["errors", "device", "records", "parallel", "puzzles.base", "puzzles.sudoku", "data", "layers", "model", "variants", "losses", "halting", "checkpoints", "states", "optimizers", "tracking",
+         "train", "solve", "parity", "trace", "plots", "explorer", "runs", "cli"]
 
 def test_modules_import_only_from_those_below():
     package = ROOT/"trm_lab"

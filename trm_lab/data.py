@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ARRAYS', 'Split', 'Metadata', 'Dataset', 'split_of', 'dataset_of', 'generate_dataset', 'write_dataset',
-           'read_dataset', 'Batch', 'make_batch', 'ordered_batches', 'Batches']
+           'read_dataset', 'Batch', 'make_batch', 'ordered_batches', 'kept_back', 'Batches']
 
 # %% ../nbs/20_data.ipynb #ae745e06
 import hashlib
@@ -218,6 +218,20 @@ def ordered_batches(
         some = slice(start, start + batch_size)
         yield make_batch(np.asarray(split.inputs[some]), np.asarray(split.labels[some]), identifiers[some], ignore)
 
+# %% ../nbs/20_data.ipynb #a78d012f
+def kept_back(
+    split:Split, # the training split
+    share:float, # of its groups, from 0 to below 1; at least one group if above 0
+)->tuple[np.ndarray, Split|None]: # the groups to train on, (G',), and the first puzzle of each of the others, or None
+    "Put some groups aside."
+    order = np.random.default_rng(0).permutation(split.groups)
+    count = min(max(1, round(share*split.groups)), split.groups - 1) if share else 0
+    if not count: return np.arange(split.groups), None
+    puzzles = split.group_indices[np.sort(order[:count])]
+    spans = [np.arange(split.puzzle_indices[p], split.puzzle_indices[p + 1]) for p in puzzles]
+    examples, bounds = np.concatenate(spans), np.cumsum([0, *map(len, spans)], dtype=np.int32)
+    return np.sort(order[count:]), Split(np.asarray(split.inputs[examples]), np.asarray(split.labels[examples]), split.puzzle_identifiers[puzzles], bounds, np.arange(count + 1, dtype=np.int32))
+
 # %% ../nbs/20_data.ipynb #5248ce7a
 class Batches:
     "An endless, seeded stream of training batches, which can go on from any place in it."
@@ -227,12 +241,14 @@ class Batches:
         seed:int=0, # the same seed gives the same batches
         puzzle:Puzzle|None=None, # put every board into a random disguise by this type's symmetries; None: leave them as they are
         ignore:int|None=PAD, # the label that does not count
+        groups:np.ndarray|None=None, # draw from these only, (G',); None: from all
     ):
         self.split, self.batch_size, self.seed, self.puzzle, self.ignore = split, batch_size, seed, puzzle, ignore
+        self.groups = np.arange(split.groups) if groups is None else groups
         self.epoch = self.cursor = self.drawn = 0 # pass, place in it, batches so far
         self._order, self._identifiers = None, split.identifiers
-        most = np.diff(split.puzzle_indices).max(initial=0)*split.groups
-        if most < batch_size: raise InputError(f"{split.groups} training groups do not fill one batch of {batch_size}; lower the batch size or take more puzzles")
+        most = np.diff(split.puzzle_indices).max(initial=0)*len(self.groups)
+        if most < batch_size: raise InputError(f"{len(self.groups)} training groups do not fill one batch of {batch_size}; lower the batch size or take more puzzles")
 
     def state(self)->dict[str, int]:
         "Where the stream stands."
@@ -246,11 +262,11 @@ class Batches:
         "Examples for one batch, (B,)."
         split, chosen, empty_passes = self.split, [], 0
         while len(chosen) < self.batch_size:
-            if self.cursor >= split.groups:
+            if self.cursor >= len(self.groups):
                 self.epoch, self.cursor, self._order, chosen = self.epoch + 1, 0, None, []
                 empty_passes += 1
                 if empty_passes > 100: raise InputError(f"one pass over the training groups never fills a batch of {self.batch_size}; lower the batch size")
-            if self._order is None: self._order = np.random.default_rng([self.seed, 0, self.epoch]).permutation(split.groups)
+            if self._order is None: self._order = self.groups[np.random.default_rng([self.seed, 0, self.epoch]).permutation(len(self.groups))]
             group = self._order[self.cursor]; self.cursor += 1
             puzzle = rng.integers(split.group_indices[group], split.group_indices[group + 1])
             first, last = split.puzzle_indices[puzzle], split.puzzle_indices[puzzle + 1]

@@ -52,18 +52,22 @@ class Halting(ABC):
         if not self.settled: return sure
         return sure & (output.logits.argmax(-1) == before).all(-1) if before is not None else torch.zeros_like(sure)
 
+    def explore(self,
+        count:int, # B
+        generator:torch.Generator|None=None,
+    )->Tensor: # (B,) on the CPU
+        "Draw how many steps each sequence must have had before it may leave; 0 for those that do not explore."
+        if not self.exploration or self.max_steps == 1: return torch.zeros(count, dtype=torch.long)
+        explores = torch.rand(count, generator=generator) < self.exploration
+        return torch.randint(2, self.max_steps + 1, (count,), generator=generator)*explores
+
     def release(self,
         output:Output, # after a supervision step
         steps:Tensor, # (B,) supervision steps so far
-        generator:torch.Generator|None=None, # for exploration
+        least:Tensor|int=0, # (B,) as `explore` drew it
     )->Tensor: # (B,)
         "The decision in training: does the slot take a new puzzle?"
-        done = self.done(output)
-        if self.exploration and self.max_steps > 1:
-            explores = torch.rand(steps.shape, generator=generator) < self.exploration
-            least = torch.randint(2, self.max_steps + 1, steps.shape, generator=generator)*explores
-            done = done & (steps >= least.to(steps.device))
-        return done | (steps >= self.max_steps)
+        return self.done(output) & (steps >= least) | (steps >= self.max_steps)
 
 # %% ../nbs/34_halting.ipynb #22bfc21d
 def _halt_loss(output:Output, solved:Tensor)->Tensor: # (B,)

@@ -6,9 +6,11 @@
 __all__ = ['truncated_normal_', 'Linear', 'Embedding', 'rms_norm', 'SwiGLU', 'rotary', 'rotate', 'Attention', 'Block',
            'SparseEmbedding']
 
-# %% ../nbs/30_layers.ipynb #bf789f58
+# %% ../nbs/30_layers.ipynb #ef3102db
+from functools import partial
 import torch, torch.nn.functional as F
 from torch import Tensor, nn
+from .parallel import Team
 
 # %% ../nbs/30_layers.ipynb #45514d99
 _CUT_STD = 0.8796256610342398 # standard deviation of a unit normal that is cut off at ±2
@@ -71,8 +73,9 @@ def rotary(
     theta:float=10_000., # wavelength of the slowest pair, in positions
 )->tuple[Tensor, Tensor]: # cosines and sines, each (S, width)
     "The angles for `rotate`."
-    speed = 1/theta**(torch.arange(0, width, 2, dtype=torch.float32)/width)
-    angle = torch.outer(torch.arange(positions, dtype=torch.float32), speed).repeat(1, 2)
+    whole = partial(torch.arange, dtype=torch.float32, device="cpu") # also in a model built on the device meta, without memory: these are in no file
+    speed = 1/theta**(whole(0, width, 2)/width)
+    angle = torch.outer(whole(positions), speed).repeat(1, 2)
     return angle.cos(), angle.sin()
 
 def rotate(
@@ -140,24 +143,26 @@ class SparseEmbedding(nn.Module):
     ):
         super().__init__()
         self.register_buffer("weights", torch.zeros(count, width))
-        self.pending:tuple[Tensor, Tensor]|None = None # identities (B,) and their rows (B, width), between forward and `sign_step`
+        self.pending:list[tuple[Tensor, Tensor]] = [] # identities (B,) and their rows (B, width), of each forward pass since the last `sign_step`
 
     def forward(self, index:Tensor, dtype:torch.dtype)->Tensor: # (B,) → (B, width)
         rows = self.weights[index]
         if self.training and torch.is_grad_enabled():
             rows = rows.detach().requires_grad_()
-            self.pending = index, rows
+            self.pending.append((index, rows))
         return rows.to(dtype)
 
     @torch.no_grad()
     def sign_step(self,
         lr:float, # how far a weight moves
         weight_decay:float, # a row shrinks by lr·weight_decay
+        team:Team=Team(), # whose processes may touch the same rows
     ):
         "row ← row·(1 − lr·decay) − lr·sign(gradient), for the rows of the last batch."
-        if self.pending is None: return
-        (index, rows), self.pending = self.pending, None
+        if not self.pending: return
+        index = team.gather(torch.cat([index for index, _ in self.pending]))
+        each = team.gather(torch.cat([torch.zeros_like(rows) if rows.grad is None else rows.grad for _, rows in self.pending]))
+        self.pending = []
         touched, slot = index.unique(return_inverse=True)
-        gradient = torch.zeros(len(touched), rows.shape[1], device=rows.device, dtype=rows.dtype)
-        if rows.grad is not None: gradient.index_add_(0, slot, rows.grad)
+        gradient = torch.zeros(len(touched), each.shape[1], device=each.device, dtype=each.dtype).index_add_(0, slot, each)
         self.weights[touched] = self.weights[touched]*(1 - lr*weight_decay) - lr*gradient.sign()

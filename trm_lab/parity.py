@@ -143,7 +143,7 @@ def check_batch(
     for name in gradients.keys() ^ parameters.keys(): raise InputError(f"{folder}: the gradient of {name} is {'not in the reference' if name in parameters else 'one of a weight that this model has not'}")
     checks.append(_worst("gradients", ((name, p.grad, gradients[name]) for name, p in parameters.items()), GRADIENT, relative=True))
     if "train.puzzle_emb_local_grad" in found:
-        checks.append(_worst("embedding gradient", [("puzzle_emb", model.puzzle_emb.pending[1].grad, found["train.puzzle_emb_local_grad"])], GRADIENT, relative=True))
+        checks.append(_worst("embedding gradient", [("puzzle_emb", model.puzzle_emb.pending[0][1].grad, found["train.puzzle_emb_local_grad"])], GRADIENT, relative=True))
         for name in found:
             if settings := re.fullmatch(r"train\.puzzle_emb_after_signsgd_lr(.+)_wd(.+)", name):
                 model.puzzle_emb.sign_step(*map(float, settings.groups()))
@@ -159,7 +159,7 @@ def check_training(
     found, described, loaded = _Arrays(folder/"trajectory.npz"), _described(folder, "arch", "train"), load(folder/"step_0", dtype=dtype)
     arch = described["arch"]
     count = len(found["batches.inputs"])
-    recipe = {**described["train"], "steps": count, "loss": _token_loss(arch, folder), "ema_ramp": False, "device": "cpu", "name": folder.name}
+    recipe = {**described["train"], "steps": count, "global_batch_size": found["batches.inputs"].shape[1], "loss": _token_loss(arch, folder), "ema_ramp": False, "device": "cpu", "name": folder.name}
     config = build(TrainConfig, recipe, str(folder/"config.json"))
     halting = _halting(loaded.halting, arch["halt_max_steps"], "traj.q_continue_loss" in found)
     trainer = Trainer(config, None, (found.batch("batches", step) for step in range(count)), loaded.model, halting)

@@ -4,15 +4,23 @@
 
 # %% auto #0
 __all__ = ['PLACES', 'FINISHED', 'experiments_folder', 'find_template', 'find_config', 'template_parameters', 'read_parameters',
-           'merge', 'run_notebook', 'write_report']
+           'merge', 'find_run', 'run_notebook', 'dataset_for', 'train_run', 'train_together', 'write_report']
 
 # %% ../nbs/70_runs.ipynb #9efd196f
-import contextlib, importlib.resources, os, shutil, sys
-from collections.abc import Mapping
+import contextlib, importlib.resources, os, shutil, signal, subprocess, sys, threading, time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-import nbformat, yaml
-from .errors import InputError, RunFailed, closest
-from .records import Run, home, run_id, write_text
+import nbformat
+from .checkpoints import save_model
+from .data import Dataset, generate_dataset, kept_back, read_dataset, write_dataset
+from .device import describe_device, pick_device
+from .errors import InputError, Interrupted, RunFailed, build, closest
+from .parallel import join_team, local_device
+from .puzzles.base import find_puzzle
+from .records import Run, home, read_yaml, run_id, write_text
+from .solve import evaluate
+from .train import TrainConfig, Trainer, fit
 
 # %% ../nbs/70_runs.ipynb #75fdf7e9
 def experiments_folder()->Path:
@@ -58,11 +66,7 @@ def read_parameters(
     path:Path, # a YAML file
 )->dict: # name to value
     "The parameters that a config sets."
-    try: values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except OSError as e: raise InputError(f"{path}: cannot be read ({e.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as e: raise InputError(f"{path}: this is not YAML ({' '.join(str(e).split())})") from None
-    if not isinstance(values, dict): raise InputError(f"{path}: expected names with values, found {type(values).__name__}")
-    return values
+    return read_yaml(path)
 
 # %% ../nbs/70_runs.ipynb #7c72d242
 def merge(
@@ -85,51 +89,156 @@ def _last_words(notebook)->str:
     cells = [c for c in notebook.cells if c.cell_type == "code"]
     return "".join(o.get("text", "") for o in cells[-1].outputs) if cells else ""
 
+# %% ../nbs/70_runs.ipynb #49dd1bc8
+def find_run(
+    template:str, # "train", or a path
+    parameters:Mapping, # over the template's defaults
+    reports:Path|None=None, # where run folders stand; default: `home()/"reports"`
+    where:str="parameters", # where the parameters come from, for error messages
+)->tuple[Run, dict]: # the run, and all its parameters
+    "The run that a template and parameters stand for. Raises `InputError` on a parameter that the template has not."
+    path, defaults = find_template(template), template_parameters(find_template(template))
+    for name in parameters:
+        if name not in defaults or name in PLACES:
+            raise InputError(f"{where}: unknown key {name!r}{closest(name, defaults)}; {path.name} has {', '.join(n for n in defaults if n not in PLACES)}")
+    values = {name: value for name, value in {**defaults, **parameters}.items() if name not in PLACES}
+    return Run(Path(reports or home()/"reports").resolve()/run_id(str(values.get("name", path.stem)), {"template": path.stem, **values})), values
+
+# %% ../nbs/70_runs.ipynb #a48e0ec4
+@contextlib.contextmanager
+def _passing_on(run:Run)->Iterator[list[str]]: # fills with the names of signals that came
+    "While the block runs, signals go to the process that trains; one that comes before there is such a process ends the block."
+    heard:list[str] = []
+    if threading.current_thread() is not threading.main_thread(): yield heard; return # only the main thread may set handlers
+    if run.info: run.update(process=None) # of an earlier attempt: its number may belong to somebody else now
+    def pass_on(number, frame):
+        heard.append(signal.Signals(number).name)
+        process = run.info.get("process")
+        if not process: raise Interrupted(f"{heard[0]}: stopped before training began; start the same run again")
+        with contextlib.suppress(ProcessLookupError, PermissionError): os.kill(process, number)
+    signals = [s for name in ("SIGTERM", "SIGUSR1", "SIGUSR2") if (s := getattr(signal, name, None))]
+    before = {s: signal.signal(s, pass_on) for s in signals}
+    try: yield heard
+    finally:
+        for s, handler in before.items(): signal.signal(s, handler)
+
 # %% ../nbs/70_runs.ipynb #83411dea
 def run_notebook(
     template:str, # "train", or a path
     parameters:Mapping, # over the template's defaults
     reports:Path|None=None, # where run folders stand; default: `home()/"reports"`
     where:str="parameters", # where the parameters come from, for error messages
-    fresh:bool=False, # run again although the run is finished
+    fresh:bool=False, # run again from the beginning, although the run is finished or could go on
 )->tuple[Run, bool]: # the run, and whether it was executed just now
-    "Run a notebook in its own folder, or find the finished run of the same parameters."
+    "Run a notebook in its own folder, go on with an interrupted run, or find the finished one of the same parameters."
     import papermill
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
-    path, defaults = find_template(template), template_parameters(find_template(template))
-    for name in parameters:
-        if name not in defaults or name in PLACES:
-            raise InputError(f"{where}: unknown key {name!r}{closest(name, defaults)}; {path.name} has {', '.join(n for n in defaults if n not in PLACES)}")
-    values = {name: value for name, value in {**defaults, **parameters}.items() if name not in PLACES}
-    name = str(values.get("name", path.stem))
-    run = Run(Path(reports or home()/"reports").resolve()/run_id(name, {"template": path.stem, **values}))
+    path = find_template(template)
+    run, values = find_run(template, parameters, reports, where)
     done = run.folder/path.name
     if run.finished and done.exists() and not fresh: return run, False
     run.folder.mkdir(parents=True, exist_ok=True)
     working, failed = (run.folder/f"{path.stem}.{state}.ipynb" for state in ("running", "failed"))
     kernel, problem = Config(), None
     if os.name == "posix": kernel.KernelManager.transport = "ipc" # sockets in place of ports: runs that start together cannot collide
-    try:
-        executed = papermill.execute_notebook(str(path), str(working), {**values, "run_folder": str(run.folder)}, progress_bar=False,
-            stdout_file=sys.stdout, stderr_file=sys.stderr, kernel_name="python3", language="python", cwd=str(Path.cwd()), config=kernel)
-        if f"{FINISHED} {run.folder.name}" not in _last_words(executed): problem = "its last cell was not reached"
-        elif not run.finished: problem = "its artifacts do not match their manifest"
-    except PapermillExecutionError as e:
-        if e.ename == InputError.__name__ and not run.info: # refused before it began: nothing to keep
-            shutil.rmtree(run.folder)
-            raise InputError(e.evalue) from None
-        problem = f"cell {e.exec_count}: {e.ename}: {e.evalue}"
-    except BaseException as e: # a dead kernel, an interrupt: keep what there is and say so
-        if run.info: run.update(status="failed", problem=f"{type(e).__name__}: {e}")
-        raise
-    if problem:
-        with contextlib.suppress(FileNotFoundError): os.replace(working, failed)
-        if run.info: run.update(status="failed", problem=problem)
-        raise RunFailed(f"{path.name} did not run to its end ({problem}); the notebook as far as it came is {failed}")
-    failed.unlink(missing_ok=True)
-    os.replace(working, done)
+    with run.alone("running", patience=2.), _passing_on(run) as heard:
+        if fresh: shutil.rmtree(run.folder/"checkpoints", ignore_errors=True)
+        try:
+            executed = papermill.execute_notebook(str(path), str(working), {**values, "run_folder": str(run.folder)}, progress_bar=False,
+                stdout_file=sys.stdout, stderr_file=sys.stderr, kernel_name="python3", language="python", cwd=str(Path.cwd()), config=kernel)
+            if f"{FINISHED} {run.folder.name}" not in _last_words(executed): problem = "its last cell was not reached"
+            elif not run.finished: problem = "its artifacts do not match their manifest"
+        except PapermillExecutionError as e:
+            if e.ename == Interrupted.__name__:
+                run.update(status="interrupted", problem=e.evalue)
+                raise Interrupted(e.evalue) from None
+            if e.ename == InputError.__name__ and not run.info: # refused before it began: nothing to keep
+                shutil.rmtree(run.folder)
+                raise InputError(e.evalue) from None
+            problem = f"cell {e.exec_count}: {e.ename}: {e.evalue}"
+        except BaseException as e: # a dead kernel, an interrupt: keep what there is and say so
+            if run.info: run.update(status="interrupted" if heard else "failed", problem=f"{type(e).__name__}: {e}")
+            if heard and not isinstance(e, Interrupted): raise Interrupted(f"{heard[0]}: stopped outside of training; start the same run again") from None
+            raise
+        if problem:
+            with contextlib.suppress(FileNotFoundError): os.replace(working, failed)
+            if run.info: run.update(status="failed", problem=problem)
+            raise RunFailed(f"{path.name} did not run to its end ({problem}); the notebook as far as it came is {failed}")
+        failed.unlink(missing_ok=True)
+        os.replace(working, done)
     return run, True
+
+# %% ../nbs/70_runs.ipynb #b08613b4
+def dataset_for(
+    config:TrainConfig,
+    tell:Callable[[str], None]=lambda line: None, # is told what takes time
+)->tuple[Dataset, Path]: # the puzzles, and where they lie
+    "Read the dataset that a configuration names, or generate it once."
+    kind = find_puzzle(config.puzzle)
+    if config.data: return read_dataset(config.data, kind), Path(config.data)
+    where = home()/"data"/f"{config.puzzle}-{config.train_puzzles}+{config.test_puzzles}-seed{config.data_seed}"
+    if not where.exists():
+        begun = time.perf_counter()
+        tell(f"data      generating {config.train_puzzles} + {config.test_puzzles} puzzles")
+        write_dataset(generate_dataset(kind, config.train_puzzles, config.test_puzzles, config.data_seed), where)
+        tell(f"data      done in {time.perf_counter() - begun:.0f} s")
+    return read_dataset(where), where
+
+def train_run(
+    parameters:Mapping, # over `TrainConfig`'s defaults
+    reports:Path|None=None, # where run folders stand; default: `home()/"reports"`
+    where:str="parameters", # where the parameters come from, for error messages
+    fresh:bool=False, # from the beginning, although the run is finished or could go on
+)->tuple[Run, bool]: # the run, and whether it was trained just now
+    "Train, as one process or as one of several that `torchrun` started. Leaves model, metrics and run.json, and no notebook."
+    run, values = find_run("train", parameters, reports, where)
+    if run.finished and not fresh: return run, False
+    config = build(TrainConfig, values, where)
+    device = pick_device(local_device(config.device))
+    team, told = join_team(device), 0.
+    def tell(progress):
+        nonlocal told
+        if time.perf_counter() - told < 5 and progress.step < progress.steps: return
+        told = time.perf_counter()
+        print(progress, flush=True)
+
+    with run.alone("running", patience=2.) if team.leads else contextlib.nullcontext():
+        if fresh and team.leads: shutil.rmtree(run.folder/"checkpoints", ignore_errors=True)
+        dataset, place = team.in_turn(lambda: dataset_for(config, lambda line: print(line, flush=True)))
+        trainer = Trainer(config, dataset, team=team)
+        if team.leads: run.start(config.name, asdict(config), device=describe_device(device, trainer.dtype), processes=team.size)
+        held_out, ignore = kept_back(dataset.train, config.holdout)[1], dataset.metadata.ignore_label_id
+        def score(model, split): return asdict(evaluate(model, dataset.puzzle, split, config.halt_max_steps, ignore=ignore).scores)
+        try:
+            averaged = fit(trainer, run, (lambda model: score(model, held_out)) if held_out else None, tell)
+            if team.leads:
+                scores = score(averaged, dataset.test)
+                history = {"run": run.folder.name, "recipe": asdict(config), "scores": {"fixed": scores}}
+                save_model(run.folder/"checkpoints"/"model.safetensors", averaged, dataset.puzzle, history, config.halting)
+                run.finish(["metrics.jsonl", "checkpoints/model.safetensors"], puzzle=config.puzzle, data=str(place), fixed=scores, max_steps=config.halt_max_steps)
+        except Interrupted as e:
+            if team.leads: run.update(status="interrupted", problem=str(e))
+            raise
+        except RunFailed as e:
+            if team.leads: run.update(status="failed", problem=str(e))
+            raise
+    return run, True
+
+def train_together(
+    command:Sequence[str], # of one process: `trm-lab train …`
+    run:Run, # that it trains
+    processes:int, # on this machine
+):
+    "Start several processes that share a run, and wait. Raises `Interrupted` and `RunFailed` as one of them would."
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "--no-python", *command]
+    threads = max(1, (os.cpu_count() or 1)//processes)
+    with _passing_on(run):
+        team = subprocess.Popen(launch, env={**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))})
+        code = team.wait()
+    info = run.info
+    if info.get("status") == "interrupted": raise Interrupted(info["problem"])
+    if code: raise RunFailed(f"{run.folder}: one of {processes} processes failed, which ended all of them; what it said stands above")
 
 # %% ../nbs/70_runs.ipynb #bc3379bd
 def write_report(
