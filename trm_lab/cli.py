@@ -162,8 +162,9 @@ def train(
     values, where = _parameters(config, parameter)
     if nproc > 1 and "WORLD_SIZE" not in os.environ:
         done, _ = find_run("train", values, where=where)
-        executed = fresh or not done.finished
-        if executed: train_together([sys.executable, "-c", "from trm_lab.cli import main; main()", *sys.argv[1:]], done, nproc)
+        if fresh or not done.finished: # the arguments inside of the code: torchrun would take --nproc for one of its own
+            return train_together([sys.executable, "-c", f"import sys; sys.argv[1:] = {sys.argv[1:]!r}; from trm_lab.cli import main; main()"], done, nproc)
+        executed = False
     else: done, executed = train_run(values, where=where, fresh=fresh)
     if os.environ.get("RANK", "0") == "0" and done.finished:
         typer.echo(f"{'finished' if executed else 'found the finished run'}: {done.folder}, {done.info['fixed']['exact']:.1%} of {done.info['fixed']['n']} test puzzles solved in {done.info['max_steps']} steps")

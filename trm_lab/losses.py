@@ -8,6 +8,7 @@ __all__ = ['TOKEN_LOSSES', 'softmax_cross_entropy', 'stablemax_cross_entropy', '
 # %% ../nbs/33_losses.ipynb #77c6dbe4
 import torch, torch.nn.functional as F
 from torch import Tensor
+from .layers import widened
 from .puzzles.base import IGNORE
 
 # %% ../nbs/33_losses.ipynb #63e903cb
@@ -16,7 +17,7 @@ def softmax_cross_entropy(
     labels:Tensor, # (B, L), -100 where a cell does not count
 )->Tensor: # (B, L), 0 where a cell does not count
     "−log softmax(logits)[label], cell by cell."
-    return F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORE, reduction="none").view(labels.shape)
+    return F.cross_entropy(widened(logits).flatten(0, 1), labels.flatten(), ignore_index=IGNORE, reduction="none").view(labels.shape)
 
 # %% ../nbs/33_losses.ipynb #ebbfc3e3
 def stablemax_cross_entropy(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from .data import Batch
 from .errors import InputError, one_of, positive
-from .layers import Block, Embedding, Linear, SparseEmbedding, rotary, truncated_normal_
+from .layers import Block, Embedding, Linear, SparseEmbedding, rotary, truncated_normal_, widened
 
 # %% ../nbs/31_model.ipynb #1ae42edc
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ class BoardModel(RecursiveModel):
 
     def read(self, state):
         z = state[self.answer]
-        q = self.q_head(z[:, 0]).float() # the first position (of the puzzle embedding, or else of the grid) speaks for the whole board
+        q = widened(self.q_head(z[:, 0])) # the first position (of the puzzle embedding, or else of the grid) speaks for the whole board
         return Output(self.decode(z), q[:, 0], q[:, 1])
 
 # %% ../nbs/31_model.ipynb #8de08260

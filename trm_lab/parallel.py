@@ -9,6 +9,7 @@ __all__ = ['Team', 'join_team', 'local_device']
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 import torch, torch.distributed as dist
 from torch import Tensor
 from .errors import InputError
@@ -60,6 +61,10 @@ class Team:
         if not self.leads: done = what()
         return done
 
+    def part(self):
+        "The last word: wait for all and close the connections. A process that ends with open ones may be aborted."
+        if self.size > 1: dist.barrier(); dist.destroy_process_group()
+
     def any(self,
         flag:bool,
         device:torch.device, # where the message travels
@@ -77,7 +82,9 @@ def join_team(
     "The team that the environment describes; alone if it describes none."
     size = int(os.environ.get("WORLD_SIZE", 1))
     if size == 1: return Team()
-    if not dist.is_initialized(): dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if not dist.is_initialized():
+        # one may have to wait long for another, while that scores or saves; a dead one is noticed by who started them
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(days=1))
     return Team(dist.get_rank(), size)
 
 def local_device(

@@ -217,12 +217,14 @@ def train_run(
                 history = {"run": run.folder.name, "recipe": asdict(config), "scores": {"fixed": scores}}
                 save_model(run.folder/"checkpoints"/"model.safetensors", averaged, dataset.puzzle, history, config.halting)
                 run.finish(["metrics.jsonl", "checkpoints/model.safetensors"], puzzle=config.puzzle, data=str(place), fixed=scores, max_steps=config.halt_max_steps)
-        except Interrupted as e:
+        except Interrupted as e: # all processes are
             if team.leads: run.update(status="interrupted", problem=str(e))
+            team.part()
             raise
         except RunFailed as e:
             if team.leads: run.update(status="failed", problem=str(e))
             raise
+        team.part()
     return run, True
 
 def train_together(

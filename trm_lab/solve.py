@@ -73,7 +73,7 @@ def solve(
     tokens, q_halt = torch.zeros_like(batch.inputs), torch.zeros(len(batch), device=x.device)
     steps, updates = torch.zeros(len(batch), dtype=torch.long, device=x.device), 0
     for now in recursion(model, x, model.start(x, generator), max_steps, halting, lambda step, here: watch):
-        tokens[now.here], q_halt[now.here], steps[now.here] = now.output.logits.argmax(-1), now.output.q_halt, now.step
+        tokens[now.here], q_halt[now.here], steps[now.here] = now.output.logits.argmax(-1), now.output.q_halt.to(q_halt), now.step
         updates += len(now.here)*len(model.schedule())
     return Solution(tokens.cpu(), steps.cpu(), q_halt.cpu(), updates)
 

@@ -163,6 +163,7 @@ class Trainer:
         self.device = pick_device(local_device(c.device))
         self.dtype = pick_dtype(self.device, c.dtype)
         self.model = (model or first_model(c, dataset, self.dtype)).to(self.device).train()
+        if self.dtype == torch.float64: self.model.double() # otherwise weights are float32, whatever is computed in
         self.batches = batches or Batches(dataset.train, c.global_batch_size, c.seed, dataset.puzzle if c.augment else None, dataset.metadata.ignore_label_id,
             kept_back(dataset.train, c.holdout)[0])
         self.halting = halting or HALTINGS[c.halting](c.halt_max_steps, c.halt_exploration_prob)
