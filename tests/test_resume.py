@@ -208,3 +208,40 @@ def test_nobody_else_in_the_folder(four, tmp_path):
         code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\nimport test_resume as t; from trm_lab.records import Run; from pathlib import Path\nwith Run(Path({str(tmp_path/'run')!r})).alone('training', patience=0.2): pass"
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert other.returncode and "another process is already training this run" in other.stderr
+
+def test_a_read_only_place_is_named(four, tmp_path):
+    "As the run begins: the folder, the cause, what to do."
+    place = tmp_path/"place"; place.mkdir()
+    if os.geteuid() == 0: # permissions do not stop root; a file where a folder belongs does
+        (place/"run").write_text("")
+        with pytest.raises(InputError, match="run: the run's folder cannot be written"): Run(place/"run").start("tiny", {})
+    else:
+        place.chmod(0o500)
+        with pytest.raises(InputError, match="Permission denied"): Run(place/"run").start("tiny", {})
+
+# ---- the executed notebook ----------------------------------------------------
+
+NOTEBOOK = ["run", "train", "-f", "sudoku-4x4", "-p", "train_puzzles", "60", "-p", "test_puzzles", "20", "-p", "steps", "150", "-p", "global_batch_size", "16", "-p", "log_every", "10",
+    "-p", "eval_every", "0", "-p", "save_seconds", "0", "-p", "model.hidden_size", "16"]
+
+def notebook(home):
+    return subprocess.Popen([sys.executable, "-c", "from trm_lab.cli import main; main()", *NOTEBOOK], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, "TRM_LAB_HOME": str(home), "OMP_NUM_THREADS": "1"})
+
+@pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGKILL], ids=lambda s: s.name)
+def test_a_notebook_that_was_stopped_goes_on(which, tmp_path):
+    "SIGTERM to the command reaches the kernel that trains: 75 and everything saved. After SIGKILL the next start waits for the old kernel to end."
+    process = notebook(tmp_path)
+    until = time.monotonic() + 120
+    while time.monotonic() < until and not any(s >= 5 for states in tmp_path.glob("reports/*/checkpoints/states") for s in saved_steps(states)): time.sleep(0.02)
+    process.send_signal(which)
+    said, _ = process.communicate(timeout=60)
+    folder, = (tmp_path/"reports").iterdir()
+    if which == signal.SIGTERM:
+        assert process.returncode == 75 and "training stopped after step" in said, said
+        assert Run(folder).info["status"] == "interrupted"
+    process = notebook(tmp_path)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0 and "goes on after step" in said, said
+    run = Run(folder)
+    assert run.finished and run.info["attempt"] == 2 and [r["step"] for r in run.metrics("train")] == [*range(10, 151, 10)]
