@@ -15,7 +15,8 @@ test: .venv/.dev ## every test but the soak
 	@echo "lessons: every cell of every notebook"
 	@OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --skip_folder_re 'experiments|_ipynb_checkpoints' # several at a time: their threads would fight
 	@echo "tests:"
-	@$(BIN)/python -m pytest -q -m "not soak" tests
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not soak" tests --ignore tests/test_explorer.py
+	@$(BIN)/python -m pytest -q tests/test_explorer.py # alone: it measures how fast a page answers
 
 soak: .venv/.dev ## the long counts
 	@$(BIN)/python -m pytest -q -m soak -s tests

@@ -16,7 +16,7 @@ import torch, yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from .errors import InputError, build, closest, one_of
+from .errors import InputError, RunFailed, build, closest, one_of
 from .layers import SwiGLU
 from .halting import HALTINGS
 from .model import ModelConfig, RecursiveModel
@@ -50,7 +50,9 @@ def save_model(
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     strings = {"format": FORMAT, "arch": arch, "config": json.dumps(asdict(model.config)), "puzzle": json.dumps(puzzle and puzzle.spec()),
         "history": json.dumps(history or {}), "halting": one_of(halting, HALTINGS, "halting"), "versions": json.dumps(versions())}
-    with whole_file(path) as temporary: save_file(tensors, temporary, {**strings, "sha256": _digest(tensors, strings)})
+    try:
+        with whole_file(path) as temporary: save_file(tensors, temporary, {**strings, "sha256": _digest(tensors, strings)})
+    except (OSError, SafetensorError) as e: raise RunFailed(f"{path}: the model could not be saved ({getattr(e, 'strerror', None) or e}); free some space or allow writing there") from None
 
 # %% ../nbs/35_checkpoints.ipynb #c78c0d1c
 @dataclass(frozen=True)

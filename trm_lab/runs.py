@@ -10,6 +10,7 @@ __all__ = ['PLACES', 'FINISHED', 'experiments_folder', 'find_template', 'find_co
 import contextlib, importlib.resources, os, shutil, signal, subprocess, sys, threading, time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 import nbformat
 from .checkpoints import save_model
@@ -210,12 +211,12 @@ def train_run(
         if team.leads: run.start(config.name, asdict(config), device=describe_device(device, trainer.dtype), processes=team.size)
         held_out, ignore = kept_back(dataset.train, config.holdout)[1], dataset.metadata.ignore_label_id
         def score(model, split): return asdict(evaluate(model, dataset.puzzle, split, config.halt_max_steps, ignore=ignore).scores)
+        def save(name, model, scores): save_model(run.folder/"checkpoints"/f"{name}.safetensors", model, dataset.puzzle, {"run": run.folder.name, "recipe": asdict(config), "scores": scores}, config.halting)
         try:
-            averaged = fit(trainer, run, (lambda model: score(model, held_out)) if held_out else None, tell)
+            averaged = fit(trainer, run, (lambda model: score(model, held_out)) if held_out else None, tell, partial(save, "best"))
             if team.leads:
                 scores = score(averaged, dataset.test)
-                history = {"run": run.folder.name, "recipe": asdict(config), "scores": {"fixed": scores}}
-                save_model(run.folder/"checkpoints"/"model.safetensors", averaged, dataset.puzzle, history, config.halting)
+                save("model", averaged, {"fixed": scores})
                 run.finish(["metrics.jsonl", "checkpoints/model.safetensors"], puzzle=config.puzzle, data=str(place), fixed=scores, max_steps=config.halt_max_steps)
         except Interrupted as e: # all processes are
             if team.leads: run.update(status="interrupted", problem=str(e))

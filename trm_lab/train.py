@@ -342,6 +342,7 @@ def fit(
     run:Run|None=None, # where metrics.jsonl and checkpoints/ are; a run that was interrupted goes on from its last state
     evaluate:Callable[[RecursiveModel], dict]|None=None, # scores of the averaged model on held-out puzzles, with `exact` among them
     tell:Callable[[Progress], None]|None=None, # called every `log_every` steps
+    keep:Callable[[RecursiveModel, dict], None]|None=None, # called with the averaged model and its scores whenever they are the best so far
 )->RecursiveModel: # the averaged model
     "Train to the end. Raises `Interrupted` after a signal, when everything is saved, and `RunFailed` where the loss or the disk fails."
     c, leads = trainer.config, trainer.team.leads
@@ -356,10 +357,10 @@ def fit(
             if leads and tell: print(f"training  goes on after step {trainer.steps_done}", flush=True)
         if run and leads: run.cut_metrics(ledger.metrics_bytes)
         mirror = stack.enter_context(contextlib.closing(Mirror(c.tracker if run and leads else None, run)))
-        _loop(trainer, run, evaluate, tell, states, ledger, mirror, heard)
+        _loop(trainer, run, evaluate, tell, keep, states, ledger, mirror, heard)
     return trainer.averaged()
 
-def _loop(trainer:Trainer, run:Run|None, evaluate, tell, states:Path|None, ledger:_Ledger, mirror:Mirror, heard:list[str]):
+def _loop(trainer:Trainer, run:Run|None, evaluate, tell, keep, states:Path|None, ledger:_Ledger, mirror:Mirror, heard:list[str]):
     "The steps of `fit`."
     c, leads = trainer.config, trainer.team.leads
     def log(kind:str, **row):
@@ -389,7 +390,7 @@ def _loop(trainer:Trainer, run:Run|None, evaluate, tell, states:Path|None, ledge
             log("eval", step=step, **scores)
             if ledger.solved > ledger.best:
                 ledger.best, ledger.best_step = ledger.solved, step
-                if run: save_tensors(run.folder/"checkpoints"/"best.safetensors", averaged.state_dict(), {"step": step, "exact": ledger.solved})
+                if keep: keep(averaged, {"step": step, **scores})
         if step % c.log_every == 0 or last:
             row, rate = ledger.row(c.global_batch_size), step*c.global_batch_size/ledger.seconds
             log("train", step=step, **row, lr=c.lr*lr_at(c, step), puzzle_steps_per_second=rate, seconds=ledger.seconds)
