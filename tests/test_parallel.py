@@ -2,7 +2,7 @@
 import json, os, signal, socket, subprocess, sys, time
 from pathlib import Path
 import numpy as np, pytest, torch
-from trm_lab.records import Run, read_jsonl
+from trm_lab.records import read_jsonl
 from trm_lab.runs import find_run
 from trm_lab.states import load_state, saved_steps
 

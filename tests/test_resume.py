@@ -1,10 +1,9 @@
 "A run that is killed, warned or damaged ends exactly as one that was left alone."
 import hashlib, json, os, random, shutil, signal, subprocess, sys, time
-from dataclasses import asdict
 from pathlib import Path
 import numpy as np, pytest, torch
 from trm_lab.data import generate_dataset, write_dataset
-from trm_lab.errors import InputError, Interrupted, RunFailed, build
+from trm_lab.errors import InputError, RunFailed, build
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.records import Run, read_jsonl
 from trm_lab.states import TrainingState, load_state, save_state, saved_steps
@@ -165,7 +164,6 @@ def half_and_whole(dataset, folder, leave_out=None):
 
 def test_the_comparison_notices_each_part(four, tmp_path):
     dataset, _ = four
-    torch.set_num_threads(1)
     whole = half_and_whole(dataset, tmp_path/"whole")
     assert half_and_whole(dataset, tmp_path/"again") == whole
     for part in PARTS | VALUES: assert half_and_whole(dataset, tmp_path/"part", part) != whole, f"nobody would notice if the state lacked: {part}"

@@ -12,12 +12,6 @@ from trm_lab.trace import Site, compose, read_trace, resume, run_with_trace, tra
 
 SURE = BinaryHalting(threshold=0.9)
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads(); torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
 def draw(count, seed=0):
     puzzles = Sudoku(2, 3).generate(np.random.default_rng(seed))
     return make_batch(*map(np.stack, zip(*(next(puzzles) for _ in range(count)))))

@@ -12,12 +12,6 @@ from dataclasses import replace
 MODEL = {"hidden_size": 16, "num_heads": 2, "swiglu_multiple": 16, "H_cycles": 2, "L_cycles": 1, "pos_encodings": "learned", "puzzle_emb_len": 1}
 def tiny(**changes): return build(TrainConfig, {"name": "tiny", "puzzle": "sudoku-4x4", "steps": 8, "global_batch_size": 16, "lr_warmup_steps": 2, "eval_every": 0, "dtype": "float32", "model": MODEL, **changes}, "tiny")
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads(); torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
 def identified(names, seed=0):
     "4×4 puzzles, each with an identity of its own."
     plain = generate_dataset(Sudoku(2, 2), len(names), 4, seed)

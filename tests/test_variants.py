@@ -26,12 +26,6 @@ def recipe(arch, **changes):
     values = {**base, "eval_every": 0, "arch": arch, **own, **changes, "model": {k: v for k, v in model.items() if v is not None}}
     return build(TrainConfig, values, arch)
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads(); torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
 @pytest.fixture(scope="module")
 def four(): return generate_dataset(Sudoku(2, 2), 500, 200)
 

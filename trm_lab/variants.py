@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 from .errors import InputError, build, one_of, positive
-from .model import GRADIENTS, TRM, BoardModel, ModelConfig, RecursiveModel, TRMConfig, Update
+from .model import TRM, BoardModel, ModelConfig, RecursiveModel, TRMConfig, Update
 
 # %% ../nbs/32_variants.ipynb #b1ad424b
 class TRMSeparate(TRM):
