@@ -190,6 +190,12 @@ def test_a_full_disk_keeps_the_last_state(four, tmp_path):
         assert kept and saved_steps(small/"run"/"checkpoints"/"states")[-1] == 30
     finally: subprocess.run(["umount", "-l", str(small)], check=True)
 
+def test_metrics_that_cannot_be_written_are_named(four, tmp_path):
+    def block(progress):
+        if progress.step == 8: (tmp_path/"run"/"metrics.jsonl").unlink(); (tmp_path/"run"/"metrics.jsonl").mkdir()
+    with pytest.raises(RunFailed, match=r"metrics.jsonl: step \d+ could not be logged .Is a directory.; the last saved state is intact"): fit(Trainer(tiny(), four[0]), Run(tmp_path/"run"), tell=block)
+    assert saved_steps(tmp_path/"run"/"checkpoints"/"states")[-1] >= 7
+
 def test_a_loss_that_is_no_number_is_kept(four, tmp_path):
     trainer, run = Trainer(tiny(), four[0]), Run(tmp_path/"run")
     step = trainer.step
@@ -213,6 +219,7 @@ def test_a_read_only_place_is_named(four, tmp_path):
     if os.geteuid() == 0: # permissions do not stop root; a file where a folder belongs does
         (place/"run").write_text("")
         with pytest.raises(InputError, match="run: the run's folder cannot be written"): Run(place/"run").start("tiny", {})
+        with pytest.raises(InputError, match="run: the run's folder cannot be written"): fit(Trainer(tiny(), four[0]), Run(place/"run"))
     else:
         place.chmod(0o500)
         with pytest.raises(InputError, match="Permission denied"): Run(place/"run").start("tiny", {})

@@ -453,7 +453,7 @@ def load(
             raise InputError(f"{beside}: the key {key!r} is not known for {arch}{closest(key, known)}; if the network computes the same without it, remove it there")
         settings = _shape(tensors, ARCHITECTURES[arch].Config, {**{key: told[key] for key in told.keys() & known}, **settings}, bool(told), puzzle.seq_len if puzzle else None, where)
         history = {"file": path.name, "weights": which}
-        halting = "q_learning" if arch in ("hrm", "direct_transformer") else "binary"
+        halting = "q_learning" if arch in ("hrm", "direct_transformer") or told.get("no_ACT_continue") is False else "binary" # TRM's switch for HRM's way
     if rows:
         if not any(_unwrapped(name) == _TABLE for name in tensors): raise InputError(f"{where}: it has no puzzle embedding to take rows of; leave rows away")
         settings["num_puzzle_identifiers"] = len(rows)

@@ -88,7 +88,7 @@ def _decisions(what:str, pairs:Iterable[tuple[str, Tensor, Tensor]])->Check:
 # %% ../nbs/42_parity.ipynb #f1a249ff
 def _halting(name:str, max_steps:int, continue_loss:bool)->Halting:
     "How the reference lets this system halt, without exploration."
-    if HALTINGS[name] is QLearningHalting: return QLearningHalting(max_steps, 0., continue_loss=continue_loss)
+    if name == "q_learning" or continue_loss: return QLearningHalting(max_steps, 0., continue_loss=continue_loss)
     return HALTINGS[name](max_steps, 0.)
 
 def _described(folder:Path, *wanted:str)->dict:

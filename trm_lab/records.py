@@ -192,7 +192,10 @@ class Run:
             (self.folder/"manifest.json").unlink(missing_ok=True)
             write_json(self.folder/"run.json", {"run_id": self.folder.name, "name": name, "status": "running", "attempt": self.info.get("attempt", 0) + 1, "process": os.getpid(),
                 "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "parameters": parameters, "versions": versions(), **values})
-        except OSError as e: raise InputError(f"{self.folder}: the run's folder cannot be written ({e.strerror}); allow writing there, or set TRM_LAB_HOME to another place") from None
+        except OSError as e: raise self._unwritable(e) from None
+
+    def _unwritable(self, e:OSError)->InputError:
+        return InputError(f"{self.folder}: the run's folder cannot be written ({e.strerror}); allow writing there, free some space, or set TRM_LAB_HOME to another place")
 
     @contextlib.contextmanager
     def alone(self,
@@ -200,9 +203,12 @@ class Run:
         patience:float=10., # seconds to wait for who is already at it: a process that was told to end needs a moment
     ):
         "Keep other processes from doing the same in this folder while the block runs. Raises `InputError` if one is at it."
-        if fcntl is None: yield; return # Windows has no such locks
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder/f".{what}.lock", "a") as lock:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = open(self.folder/f".{what}.lock", "a")
+        except OSError as e: raise self._unwritable(e) from None
+        with lock:
+            if fcntl is None: yield; return # Windows has no such locks
             begun = time.monotonic()
             while True:
                 try: fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB); break

@@ -139,7 +139,6 @@ def run_notebook(
     run, values = find_run(template, parameters, reports, where)
     done = run.folder/path.name
     if run.finished and done.exists() and not fresh: return run, False
-    run.folder.mkdir(parents=True, exist_ok=True)
     working, failed = (run.folder/f"{path.stem}.{state}.ipynb" for state in ("running", "failed"))
     kernel, problem = Config(), None
     if os.name == "posix": kernel.KernelManager.transport = "ipc" # sockets in place of ports: runs that start together cannot collide

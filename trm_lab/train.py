@@ -364,7 +364,9 @@ def _loop(trainer:Trainer, run:Run|None, evaluate, tell, keep, states:Path|None,
     "The steps of `fit`."
     c, leads = trainer.config, trainer.team.leads
     def log(kind:str, **row):
-        if run and leads: run.log(kind, **row)
+        try:
+            if run and leads: run.log(kind, **row)
+        except OSError as e: raise RunFailed(f"{run.folder/'metrics.jsonl'}: step {trainer.steps_done} could not be logged ({e.strerror}); the last saved state is intact; free some space or allow writing, then run again") from None
         mirror.log(kind, row)
 
     def save():
