@@ -16,7 +16,7 @@ from trm_lab.variants import ARCHITECTURES
 
 # what each system is trained with on 4×4 boards: changes to the config sudoku-4x4
 NO_CYCLES = {"H_cycles": None, "L_cycles": None}
-RECIPES = {"trm": {}, "trm_separate": {}, "trm_singlez": {}, "trm_hier6": {"model": {"H_cycles": 1, "L_cycles": 6}, "steps": 3000}, "hrm": {"halting": "q_learning"},
+RECIPES = {"trm": {}, "trm_separate": {}, "trm_singlez": {}, "trm_hier6": {"model": {"H_cycles": 1, "L_cycles": 6}, "steps": 3000, "halt_exploration_prob": 0.4}, "hrm": {"halting": "q_learning"},
     "direct_transformer": {"model": NO_CYCLES}, "fixed_point": {"model": NO_CYCLES}}
 
 def recipe(arch, **changes):
