@@ -21,7 +21,7 @@ from .layers import SwiGLU
 from .halting import HALTINGS
 from .model import ModelConfig, RecursiveModel
 from .puzzles.base import Puzzle, find_puzzle, puzzle_from
-from .records import read_json, read_yaml, versions, whole_file
+from .records import hub_file, read_json, read_yaml, versions, whole_file
 from .variants import ARCHITECTURES
 
 # %% ../nbs/35_checkpoints.ipynb #3d5cb714
@@ -353,20 +353,10 @@ def _from_hub(source:str)->Path: # in the cache
     named = re.fullmatch(r"hf://([^/@]+/[^/@]+)/([^@]+?)(?:@(.+))?", source)
     if not named: raise InputError(f"{source}: this is not a file on the hub; write hf://owner/repository/path/of/file, and @revision behind it if it should be a certain one")
     repository, inside, revision = named.groups()
-    try:
-        from huggingface_hub import errors, hf_hub_download
-    except ImportError: raise InputError(f"{source}: this needs huggingface_hub; bring it with  pip install 'trm-lab[hub]'") from None
-    try: path = Path(hf_hub_download(repository, inside, revision=revision))
-    except Exception as e: # from the network, the hub, the cache or the disk
-        reasons = {errors.LocalEntryNotFoundError: "it is not in the cache, and the hub could not be reached; connect once, or give a file",
-            errors.EntryNotFoundError: f"the repository has no file {inside}", errors.RevisionNotFoundError: f"the repository has no revision {revision}",
-            errors.GatedRepoError: "its owner wants to be asked first; do so on the hub and log in with  hf auth login",
-            errors.RepositoryNotFoundError: "there is no such repository, or it is private"}
-        reason = next((text for kind, text in reasons.items() if isinstance(e, kind)), f"it could not be fetched ({_brief(e)})")
-        raise InputError(f"{source}: {reason}") from None
+    path = hub_file(repository, inside, revision)
     for config in ("all_config.yaml", "config.json"): # most repositories have one; what is missing will be asked for
-        with suppress(Exception):
-            hf_hub_download(repository, str(PurePosixPath(inside).parent/config), revision=revision)
+        with suppress(InputError):
+            hub_file(repository, str(PurePosixPath(inside).parent/config), revision)
             break
     return path
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['whole_file', 'whole_folder', 'write_text', 'write_json', 'read_json', 'read_yaml', 'append_jsonl', 'read_jsonl',
-           'sha256', 'write_manifest', 'check_manifest', 'run_id', 'versions', 'home', 'Run']
+           'sha256', 'write_manifest', 'check_manifest', 'hub_file', 'run_id', 'versions', 'home', 'Run']
 
 # %% ../nbs/02_records.ipynb #60e0fc8e
 import contextlib, hashlib, json, os, platform, shutil, subprocess, tempfile, time
@@ -136,6 +136,28 @@ def check_manifest(
     return [f"{name} is missing" if not (folder/name).exists() else f"{name} was changed"
             for name, digest in read_json(folder/"manifest.json").items()
             if not (folder/name).exists() or sha256(folder/name) != digest]
+
+# %% ../nbs/02_records.ipynb #7d4c3061
+def hub_file(
+    repository:str, # owner/name
+    inside:str, # the file's path in it
+    revision:str|None=None, # branch, tag or commit; None: main
+    kind:str="model", # of repository: model or dataset
+)->Path: # in the cache
+    "A file on the hub. Raises `InputError` with the reason if it cannot be had."
+    where = f"hf://{'datasets/'*(kind == 'dataset')}{repository}/{inside}{f'@{revision}' if revision else ''}"
+    try:
+        from huggingface_hub import errors, hf_hub_download
+    except ImportError: raise InputError(f"{where}: this needs huggingface_hub; bring it with  pip install 'trm-lab[hub]'") from None
+    try: return Path(hf_hub_download(repository, inside, revision=revision, repo_type=kind))
+    except Exception as e: # from the network, the hub, the cache or the disk
+        reasons = {errors.LocalEntryNotFoundError: "it is not in the cache, and the hub could not be reached; connect once, or give a file",
+            errors.EntryNotFoundError: f"the repository has no file {inside}", errors.RevisionNotFoundError: f"the repository has no revision {revision}",
+            errors.GatedRepoError: "its owner wants to be asked first; do so on the hub and log in with  hf auth login",
+            errors.RepositoryNotFoundError: "there is no such repository, or it is private"}
+        said = "".join(c if c.isprintable() else "?" for c in (str(e).splitlines() or [""])[0]) # nothing that would steer a terminal
+        reason = next((text for kind, text in reasons.items() if isinstance(e, kind)), f"it could not be fetched ({type(e).__name__}: {said})")
+        raise InputError(f"{where}: {reason}") from None
 
 # %% ../nbs/02_records.ipynb #b533622a
 def run_id(

@@ -226,8 +226,28 @@ class Arc(Puzzle):
                 tasks[task][key] = [{"input": to_grid(i).tolist(), "output": to_grid(o).tolist()} for i, o in zip(*pairs)]
         return {"test_puzzles.json": tasks}
 
-    def generate(self, rng):
+    def problems(self, dataset):
+        "Names that stand for no disguise, and test pairs that are trained on."
+        try:
+            for name in dataset.identifiers[1:]: parse_name(name)
+        except InputError as e: yield "wrong name", str(e); return
+        trained, scored = (_originals(dataset, split) for split in (dataset.train, dataset.test))
+        # by name: in ARC-AGI-1 itself one evaluation task, 070dd51e, asks for a pair that the training task 40853293 has as well
+        try: overlap((id for id, pairs in scored.items() if pairs & trained.get(id, set())), scored)
+        except InputError as e: yield "trained on what is scored", str(e)
+
+    def generate(self, rng, difficulty=None):
         raise InputError("ARC has no generator: its tasks were made by people; read them with read_tasks")
+
+def _originals(dataset, split)->dict[str, set[bytes]]:
+    "The pairs of each task without their disguise: task to question and answer as bytes."
+    tasks = {}
+    for puzzle in split.group_indices[:-1]:
+        task, code = parse_name(dataset.identifiers[split.puzzle_identifiers[puzzle]])
+        some = slice(int(split.puzzle_indices[puzzle]), int(split.puzzle_indices[puzzle + 1]))
+        pairs = zip(*(_upright(boards[some], code) for boards in (split.inputs, split.labels)))
+        tasks.setdefault(task, set()).update(question.tobytes() + answer.tobytes() for question, answer in pairs)
+    return tasks
 
 def _upright(boards, code):
     "Boards (N, L) of one identity at the top left and without their disguise."

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['PAD', 'IGNORE', 'Symmetry', 'Verdict', 'Drawing', 'Puzzle', 'dihedral', 'Group', 'register', 'puzzle_types',
-           'find_puzzle', 'puzzle_from', 'Example', 'Examples', 'read_csv']
+           'puzzle_class', 'find_puzzle', 'puzzle_from', 'Example', 'Examples', 'csv_examples', 'read_csv']
 
-# %% ../../nbs/10_puzzles.base.ipynb #be652a40
-import csv, importlib, pkgutil
+# %% ../../nbs/10_puzzles.base.ipynb #a95a6cbe
+import csv, hashlib, importlib, pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -59,6 +59,8 @@ Symmetry = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 class Puzzle(ABC):
     "A puzzle type, with its size. Tokens are whole numbers below `vocab_size`; a board is a row of `seq_len` of them."
     type:ClassVar[str] # the name of the module under `trm_lab.puzzles`
+    usual_size:ClassVar[str|None] = None # as in a name, where nobody names one
+    hub:ClassVar[str|None] = None # repository on the hub with train.csv and test.csv of that size
     difficulties:tuple[str, ...] = () # what `generate` can be asked for, the usual one first; empty: there is no choice
     rows:int; cols:int # of the board
     vocab_size:int # PAD included
@@ -126,6 +128,11 @@ class Puzzle(ABC):
         "The same bytes for all images of a puzzle under its symmetries; None where the type cannot say."
         return None
 
+    def likeness(self, questions:np.ndarray, answers:np.ndarray)->np.ndarray:
+        "A number (N,) for each puzzle; images of a puzzle share it, and only where numbers agree must `canonical` be asked."
+        forms = (self.canonical(*pair) for pair in zip(questions, answers))
+        return np.array([int.from_bytes(hashlib.blake2b(form, digest_size=8).digest()) for form in forms], np.uint64)
+
     def classes(self)->int|None:
         "Roughly how many different puzzles `generate` can give up to symmetry; None for more than anyone will use."
         return None
@@ -141,6 +148,10 @@ class Puzzle(ABC):
     def files(self, dataset)->dict[str, object]:
         "What a dataset's folder holds besides arrays and names: file name to a value for JSON."
         return {}
+
+    def problems(self, dataset)->Iterator[tuple[str, str]]:
+        "What is wrong with a dataset that only this type can see: a finding's name, and a sentence."
+        return iter(())
 
     def __eq__(self, other): return isinstance(other, Puzzle) and self.spec() == other.spec()
     def __hash__(self): return hash(str(self.spec()))
@@ -180,7 +191,10 @@ def puzzle_types()->list[str]: # names
     inside = {m.name for m in pkgutil.iter_modules(package.__path__)} - {"base"}
     return sorted(inside | set(_registered))
 
-def _class(type:str)->type[Puzzle]:
+def puzzle_class(
+    type:str, # as in `puzzle_types`
+)->type[Puzzle]:
+    "The class of a puzzle type."
     if type not in _registered:
         one_of(type, puzzle_types(), "puzzle type")
         importlib.import_module(f"trm_lab.puzzles.{type}")
@@ -192,14 +206,14 @@ def find_puzzle(
 )->Puzzle:
     "A puzzle by its name."
     type, _, size = str(name).partition("-")
-    return _class(type).named(size)
+    return puzzle_class(type).named(size)
 
 def puzzle_from(
     spec:dict, # as `Puzzle.spec` gave it
 )->Puzzle:
     "A puzzle from its specification, as datasets and checkpoints keep it."
     arguments = dict(spec)
-    return _class(arguments.pop("type"))(**arguments)
+    return puzzle_class(arguments.pop("type"))(**arguments)
 
 # %% ../../nbs/10_puzzles.base.ipynb #b1f7ac1b
 @dataclass(frozen=True)
@@ -224,15 +238,13 @@ def _example(row:dict, puzzle:Puzzle)->Example:
     except ValueError: raise InputError(f"the rating {row['rating']!r} is not a number") from None
     return Example(question, answer, row.get("source") or "", rating)
 
-def read_csv(
+def csv_examples(
     path:str|Path, # a CSV with a header
     puzzle:Puzzle, # what its rows hold
-    limit:int|None=None, # stop after so many examples
-    skip_bad:bool=False, # leave out the rows that are wrong, and list them; False: the first one is an error
-)->Examples:
-    "Read and check puzzles. Raises `InputError` with file and row on the first thing that is wrong."
-    path, found = Path(path), Examples()
-    found.skipped = []
+    skipped:list[tuple[int, str]]|None=None, # is given the rows that are wrong, with the reasons; None: the first one is an error
+)->Iterator[Example]:
+    "Read and check puzzles, one after the other. Raises `InputError` with file and row on the first thing that is wrong."
+    path = Path(path)
     try: file = open(path, newline="", encoding="utf-8-sig") # spreadsheets like to put a byte-order mark in front
     except OSError as e: raise InputError(f"{path}: cannot be read ({e.strerror})") from None
     with file:
@@ -242,11 +254,24 @@ def read_csv(
                 if column not in (rows.fieldnames or []):
                     raise InputError(f"{path}: the column {column!r} is missing{closest(column, rows.fieldnames or [])}; the first line should read source,question,answer,rating")
             for number, row in enumerate(rows, 1):
-                try: found.append(_example(row, puzzle))
+                try: example = _example(row, puzzle)
                 except InputError as e:
-                    if not skip_bad: raise InputError(f"{path}, row {number} (line {rows.line_num}): {e}") from None
-                    found.skipped.append((number, str(e)))
-                if len(found) == limit: break
+                    if skipped is None: raise InputError(f"{path}, row {number} (line {rows.line_num}): {e}") from None
+                    skipped.append((number, str(e)))
+                else: yield example
         except (UnicodeDecodeError, csv.Error) as e: raise InputError(f"{path}: this is not a CSV text file ({e})") from None
+
+def read_csv(
+    path:str|Path, # a CSV with a header
+    puzzle:Puzzle, # what its rows hold
+    limit:int|None=None, # stop after so many examples
+    skip_bad:bool=False, # leave out the rows that are wrong, and list them; False: the first one is an error
+)->Examples:
+    "`csv_examples`, all at once. Raises `InputError` also if there are none."
+    found = Examples()
+    found.skipped = []
+    for example in csv_examples(path, puzzle, found.skipped if skip_bad else None):
+        found.append(example)
+        if len(found) == limit: break
     if not found: raise InputError(f"{path}: there are no puzzles in it" + f", and all of its {len(found.skipped)} rows are wrong"*bool(found.skipped))
     return found

@@ -107,7 +107,7 @@ def _shortest(question:bytes, rows, cols)->int:
 @register
 class Maze(Puzzle):
     "Find the shortest path. Two mazes of one size are the same type of puzzle, however long their paths."
-    type, vocab_size = "maze", 6
+    type, vocab_size, usual_size, hub = "maze", 6, "30x30", "sapientinc/maze-30x30-hard-1k"
 
     def __init__(self,
         rows:int, # of the board

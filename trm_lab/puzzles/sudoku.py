@@ -165,11 +165,33 @@ def _image(solution, given, box, columns, names)->bytes:
     order = np.lexsort((first, np.repeat(first.reshape(-1, box).min(1), box)))
     return board[order].astype(np.uint8).tobytes() + given[order][:, columns].tobytes()
 
+# %% ../../nbs/11_puzzles.sudoku.ipynb #d3213df5
+def _mix(h:np.ndarray)->np.ndarray:
+    "Numbers (uint64) that have nothing to do with each other any more."
+    for shift, factor in ((30, 0xbf58476d1ce4e5b9), (27, 0x94d049bb133111eb)): h = (h ^ (h >> np.uint64(shift)))*np.uint64(factor) # splitmix64
+    return h ^ (h >> np.uint64(31))
+
+def _likeness(solutions, given, box)->np.ndarray:
+    "A number (N,) for each solution (N, L) with its givens (N, L) that its images share."
+    n, by_box = box[0]*box[1], np.concatenate([cells for name, cells in _units(*box) if name.startswith("box")]) # cells, box after box
+    home, by_digit = np.argsort(by_box)//n, np.argsort(solutions, 1, kind="stable") # each cell's box; cells, digit after digit
+    back, cell = np.argsort(by_digit, 1), _mix(given.astype(np.uint64) + np.uint64(1))
+    for _ in range(3):
+        lines = 0
+        for axis, size in ((2, box[0]), (1, box[1])): # rows in bands, columns in stacks
+            line = _mix(cell.reshape(-1, n, n).sum(axis))
+            band = _mix(line.reshape(len(line), -1, size).sum(2)).repeat(size, 1)
+            lines = lines + np.expand_dims(_mix(line + np.uint64(3)*band), axis) # their sum: transposition exchanges them
+        boxes = _mix(cell[:, by_box].reshape(-1, n, n).sum(2))[:, home]
+        digits = np.take_along_axis(_mix(np.take_along_axis(cell, by_digit, 1).reshape(-1, n, n).sum(2)).repeat(n, 1), back, 1)
+        cell = _mix(np.uint64(5)*cell + lines.reshape(cell.shape) + np.uint64(7)*boxes + np.uint64(11)*digits)
+    return _mix(cell.sum(1))
+
 # %% ../../nbs/11_puzzles.sudoku.ipynb #fff1fa6e
 @register
 class Sudoku(Puzzle):
     "Sudoku on an n×n board, n = box_rows·box_cols."
-    type = "sudoku"
+    type, usual_size, hub = "sudoku", "9x9", "sapientinc/sudoku-extreme"
 
     def __init__(self,
         box_rows:int, # rows of a box, at least 2
@@ -260,6 +282,10 @@ class Sudoku(Puzzle):
         solution, given = np.asarray(answer).reshape(self.n, self.n).astype(np.int64) - 2, (np.asarray(question) > BLANK).reshape(self.n, self.n)
         turned = [(solution, given), (solution.T, given.T)] if self.box_rows == self.box_cols else [(solution, given)]
         return min(_smallest_image(*board, self.box_rows, self._columns) for board in turned)
+
+    def likeness(self, questions, answers):
+        questions, answers = np.asarray(questions), np.asarray(answers)
+        return np.concatenate([_likeness(answers[i:i+4096], questions[i:i+4096] > BLANK, self.box) for i in range(0, len(questions), 4096)])
 
     def classes(self): return 36 if self.n == 4 else None # minimal 4×4 puzzles up to symmetry; of 6×6 there are more than anyone trains on
 
