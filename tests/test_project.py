@@ -23,7 +23,8 @@ def test_configs_build(path):
     config = build(TrainConfig, read_parameters(path), path.name)
     puzzle = find_puzzle(config.puzzle)
     model = build_model(config.arch, {"seq_len": puzzle.seq_len, "vocab_size": puzzle.vocab_size, **config.model})
-    assert config.name == path.stem and sum(p.numel() for p in model.parameters()) < 1e6
+    assert config.name == path.stem
+    if config.data is None: assert sum(p.numel() for p in model.parameters()) < 1e6 # what generates its own puzzles runs on a laptop
 
 ABLATIONS = sorted((experiments_folder()/"configs"/"ablation").glob("*.yaml"))
 

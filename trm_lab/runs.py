@@ -4,16 +4,17 @@
 
 # %% auto #0
 __all__ = ['PLACES', 'FINISHED', 'experiments_folder', 'find_template', 'find_config', 'template_parameters', 'read_parameters',
-           'merge', 'find_run', 'run_notebook', 'dataset_for', 'train_run', 'train_together', 'write_report']
+           'merge', 'find_run', 'run_notebook', 'dataset_for', 'asked_of', 'given_away', 'train_run', 'train_together',
+           'write_report']
 
 # %% ../nbs/70_runs.ipynb #9efd196f
 import contextlib, importlib.resources, os, shutil, signal, subprocess, sys, threading, time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 import nbformat
-from .checkpoints import save_model
+from .checkpoints import load, save_model
 from .data import Dataset, generate_dataset, kept_back, read_dataset, write_dataset
 from .device import describe_device, pick_device
 from .errors import InputError, Interrupted, RunFailed, build, closest
@@ -65,9 +66,14 @@ def template_parameters(
 
 def read_parameters(
     path:Path, # a YAML file
+    smoke:bool=False, # with what its section `smoke` says laid over them
 )->dict: # name to value
-    "The parameters that a config sets."
-    return read_yaml(path)
+    "The parameters that a config sets; its sections `smoke` and `build` are none."
+    values = read_yaml(path)
+    small, _ = values.pop("smoke", None), values.pop("build", None)
+    if not smoke: return values
+    if not isinstance(small, Mapping): raise InputError(f"{path}: there is no section 'smoke' with parameters of a small run; leave --smoke away")
+    return {**values, **{name: {**values[name], **value} if isinstance(value, Mapping) and isinstance(values.get(name), Mapping) else value for name, value in small.items()}}
 
 # %% ../nbs/70_runs.ipynb #7c72d242
 def merge(
@@ -169,14 +175,21 @@ def run_notebook(
         os.replace(working, done)
     return run, True
 
-# %% ../nbs/70_runs.ipynb #b08613b4
+# %% ../nbs/70_runs.ipynb #90ff5773
+def _how_to_build(folder:str)->str|None:
+    "The command in the section `build` of the first config whose data stand in this folder."
+    configs = map(read_yaml, sorted((experiments_folder()/"configs").rglob("*.yaml")))
+    return next((c["build"] for c in configs if c.get("data") == folder and "build" in c), None)
+
 def dataset_for(
     config:TrainConfig,
     tell:Callable[[str], None]=lambda line: None, # is told what takes time
 )->tuple[Dataset, Path]: # the puzzles, and where they lie
     "Read the dataset that a configuration names, or generate it once."
     kind = find_puzzle(config.puzzle)
-    if config.data: return read_dataset(config.data, kind), Path(config.data)
+    if config.data:
+        if not Path(config.data).exists() and (command := _how_to_build(config.data)): raise InputError(f"{config.data}: there is no such dataset folder; build it with  {command}")
+        return read_dataset(config.data, kind), Path(config.data)
     where = home()/"data"/f"{config.puzzle}-{config.train_puzzles}+{config.test_puzzles}-seed{config.data_seed}"
     if not where.exists():
         begun = time.perf_counter()
@@ -184,6 +197,22 @@ def dataset_for(
         write_dataset(generate_dataset(kind, config.train_puzzles, config.test_puzzles, config.data_seed), where)
         tell(f"data      done in {time.perf_counter() - begun:.0f} s")
     return read_dataset(where), where
+
+def asked_of(
+    config:TrainConfig,
+    dataset:Dataset,
+)->Dataset: # with the part of its test split that is scored
+    "What a run scores in the end."
+    return replace(dataset, test=dataset.test.first(config.score_groups)) if config.score_groups else dataset
+
+def given_away(
+    config:TrainConfig,
+    dataset:Dataset, # that it trains on
+)->tuple[list[str], str|None]: # names for the model's history, and what is scored although it was trained on
+    "What a run's model must not be scored on later. Raises `InputError` if the checkpoint that it begins with knows the test puzzles."
+    before = load(config.init_from).history.get("given_away", []) if config.init_from else []
+    overlap = dataset.puzzle.overlap(before, dataset, config.allow_overlap) or dataset.metadata.overlap
+    return sorted({*before, *dataset.puzzle.given_away(dataset)}), overlap
 
 def train_run(
     parameters:Mapping, # over `TrainConfig`'s defaults
@@ -206,17 +235,19 @@ def train_run(
     with run.alone("running", patience=2.) if team.leads else contextlib.nullcontext():
         if fresh and team.leads: shutil.rmtree(run.folder/"checkpoints", ignore_errors=True)
         dataset, place = team.in_turn(lambda: dataset_for(config, lambda line: print(line, flush=True)))
+        known, overlap = given_away(config, dataset)
         trainer = Trainer(config, dataset, team=team)
         if team.leads: run.start(config.name, asdict(config), device=describe_device(device, trainer.dtype), processes=team.size)
         held_out, ignore = kept_back(dataset.train, config.holdout)[1], dataset.metadata.ignore_label_id
-        def score(model, split): return asdict(evaluate(model, dataset.puzzle, split, config.halt_max_steps, ignore=ignore).scores)
-        def save(name, model, scores): save_model(run.folder/"checkpoints"/f"{name}.safetensors", model, dataset.puzzle, {"run": run.folder.name, "recipe": asdict(config), "scores": scores}, config.halting)
+        def score(model, split, tally=None): return asdict(evaluate(model, dataset.puzzle, split, config.halt_max_steps, ignore=ignore, tally=tally, keep=False).scores)
+        def save(name, model, scores): save_model(run.folder/"checkpoints"/f"{name}.safetensors", model, dataset.puzzle, {"run": run.folder.name, "recipe": asdict(config), "scores": scores, "given_away": known}, config.halting)
         try:
             averaged = fit(trainer, run, (lambda model: score(model, held_out)) if held_out else None, tell, partial(save, "best"))
             if team.leads:
-                scores = score(averaged, dataset.test)
+                asked = asked_of(config, dataset)
+                scores = score(averaged, asked.test, dataset.puzzle.tally(asked))
                 save("model", averaged, {"fixed": scores})
-                run.finish(["metrics.jsonl", "checkpoints/model.safetensors"], puzzle=config.puzzle, data=str(place), fixed=scores, max_steps=config.halt_max_steps)
+                run.finish(["metrics.jsonl", "checkpoints/model.safetensors"], puzzle=config.puzzle, data=str(place), overlap=overlap, fixed=scores, max_steps=config.halt_max_steps)
         except Interrupted as e: # all processes are
             if team.leads: run.update(status="interrupted", problem=str(e))
             team.part()

@@ -39,6 +39,8 @@ class TrainConfig:
     test_puzzles:int = 500 # to generate
     data_seed:int = 0 # of the generator
     augment:bool = True # put every training puzzle into a random disguise each time it is drawn
+    score_groups:int|None = None # of the test split, score only so many puzzles (in ARC: tasks); None: all
+    allow_overlap:bool = False # also score test puzzles that `init_from` was trained on; the run says which
     # model
     arch:str = "trm" # one of `variants.ARCHITECTURES`
     model:dict = field(default_factory=dict) # fields of the architecture's config; sizes of the data are filled in
@@ -82,6 +84,7 @@ class TrainConfig:
         positive(self, "train_puzzles test_puzzles halt_max_steps global_batch_size steps lr accumulate log_every", f"run {self.name!r}")
         for name, choices in (("arch", ARCHITECTURES), ("halting", HALTINGS), ("loss", TOKEN_LOSSES), ("optimizer", OPTIMIZERS)):
             one_of(getattr(self, name), choices, f"run {self.name!r}: {name}")
+        if self.score_groups is not None: positive(self, "score_groups", f"run {self.name!r}")
         if self.freeze is not None: one_of(self.freeze, ["weights"], f"run {self.name!r}: freeze")
         if self.tracker is not None: one_of(self.tracker, TRACKERS, f"run {self.name!r}: tracker")
         if not 0 <= self.holdout < 1: raise InputError(f"run {self.name!r}: 'holdout' is a share from 0 to below 1, found {self.holdout}")
@@ -289,8 +292,8 @@ class Progress:
 
     def __str__(self):
         held_out = "–" if self.solved is None else f"{self.solved:.0%}"
-        return (f"training  step {self.step}/{self.steps}  loss {self.loss:.3f}  solved {self.learned:.0%} in training, {held_out} held out  "
-            f"{self.steps_to_halt:.1f} steps to halt  {self.puzzle_steps_per_second:.0f} puzzle-steps/s  {clock(self.seconds_left)} left")
+        return (f"training  step {self.step}/{self.steps}  loss {self.loss:.3f}  solved {self.learned:.0%}, held out {held_out}  "
+            f"halts at {self.steps_to_halt:.1f}  {self.puzzle_steps_per_second:.0f} puzzle-steps/s  {clock(self.seconds_left)} left") # fits into a report's width
 
 def clock(
     seconds:float,

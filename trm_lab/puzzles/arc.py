@@ -236,6 +236,15 @@ class Arc(Puzzle):
         try: overlap((id for id, pairs in scored.items() if pairs & trained.get(id, set())), scored)
         except InputError as e: yield "trained on what is scored", str(e)
 
+    def tally(self, dataset): return Votes(dataset)
+
+    def given_away(self, dataset):
+        "The tasks whose test pairs are trained on; all of them where an overlap was allowed, for then nobody can say which are not."
+        trained, scored = task_ids(dataset)
+        return sorted(trained | scored if dataset.metadata.overlap else trained)
+
+    def overlap(self, given_away, dataset, allow=False): return overlap(given_away, task_ids(dataset)[1], allow)
+
     def generate(self, rng, difficulty=None):
         raise InputError("ARC has no generator: its tasks were made by people; read them with read_tasks")
 
@@ -455,6 +464,8 @@ class Votes:
             vote = self.pairs[task][pair][1].setdefault(_key(board), [0, 0.])
             vote[0] += 1; vote[1] += probability
         self.predictions += len(examples)
+
+    def __len__(self): return len(self.pairs) # tasks
 
     def _ranked(self, votes)->list[bytes]:
         "Keys, best first; those that are level stay in the order in which they came."
