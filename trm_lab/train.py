@@ -293,7 +293,7 @@ class Progress:
     def __str__(self):
         held_out = "–" if self.solved is None else f"{self.solved:.0%}"
         return (f"training  step {self.step}/{self.steps}  loss {self.loss:.3f}  solved {self.learned:.0%}, held out {held_out}  "
-            f"halts at {self.steps_to_halt:.1f}  {self.puzzle_steps_per_second:.0f} puzzle-steps/s  {clock(self.seconds_left)} left") # fits into a report's width
+            f"halts at {f'{self.steps_to_halt:.1f}' if self.steps_to_halt else '–'}  {self.puzzle_steps_per_second:.0f} puzzle-steps/s  {clock(self.seconds_left)} left") # fits into a report's width
 
 def clock(
     seconds:float,
