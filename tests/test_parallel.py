@@ -75,7 +75,7 @@ def trained(home, nproc, wait=True):
     return process
 
 def the_run(home): return find_run("train", CONFIG, home/"reports")[0]
-def metrics(run): return [{k: v for k, v in row.items() if k not in ("seconds", "puzzle_steps_per_second", "puzzles_per_second")} for row in read_jsonl(run.folder/"metrics.jsonl")]
+def metrics(run): return [{k: v for k, v in row.items() if k not in ("seconds", "puzzle_steps_per_second", "puzzles_per_second", "intervals", "further")} for row in read_jsonl(run.folder/"metrics.jsonl")]
 
 def until(condition, seconds=60):
     begun = time.monotonic()
