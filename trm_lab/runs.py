@@ -8,7 +8,7 @@ __all__ = ['PLACES', 'FINISHED', 'experiments_folder', 'find_template', 'find_co
            'write_report']
 
 # %% ../nbs/70_runs.ipynb #9efd196f
-import contextlib, importlib.resources, os, shutil, signal, subprocess, sys, threading, time
+import contextlib, importlib.resources, os, shutil, signal, subprocess, sys, time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -22,7 +22,7 @@ from .parallel import join_team, local_device
 from .puzzles.base import find_puzzle
 from .records import Run, home, read_yaml, run_id, write_text
 from .solve import evaluate
-from .train import TrainConfig, Trainer, fit
+from .train import TrainConfig, Trainer, fit, listening
 
 # %% ../nbs/70_runs.ipynb #75fdf7e9
 def experiments_folder()->Path:
@@ -115,19 +115,12 @@ def find_run(
 @contextlib.contextmanager
 def _passing_on(run:Run)->Iterator[list[str]]: # fills with the names of signals that came
     "While the block runs, signals go to the process that trains; one that comes before there is such a process ends the block."
-    heard:list[str] = []
-    if threading.current_thread() is not threading.main_thread(): yield heard; return # only the main thread may set handlers
     if run.info: run.update(process=None) # of an earlier attempt: its number may belong to somebody else now
-    def pass_on(number, frame):
-        heard.append(signal.Signals(number).name)
+    def pass_on(number):
         process = run.info.get("process")
-        if not process: raise Interrupted(f"{heard[0]}: stopped before training began; start the same run again")
+        if not process: raise Interrupted(f"{signal.Signals(number).name}: stopped before training began; start the same run again")
         with contextlib.suppress(ProcessLookupError, PermissionError): os.kill(process, number)
-    signals = [s for name in ("SIGTERM", "SIGUSR1", "SIGUSR2") if (s := getattr(signal, name, None))]
-    before = {s: signal.signal(s, pass_on) for s in signals}
-    try: yield heard
-    finally:
-        for s, handler in before.items(): signal.signal(s, handler)
+    with listening(pass_on) as heard: yield heard
 
 # %% ../nbs/70_runs.ipynb #83411dea
 def run_notebook(

@@ -261,7 +261,9 @@ class Trainer:
         if differing: raise InputError(f"run {self.config.name!r}: the saved state is of a run with other parameters ({', '.join(differing)}); choose another folder")
         part = lambda of: {name.removeprefix(of): t for name, t in state.tensors.items() if name.startswith(of)}
         load_weights(self.model, part("model."), f"run {self.config.name!r}: the saved state")
-        if self.ema: self.ema.shadow, self.ema.updates = {name: part("ema.")[name].to(self.device) for name in self.ema.shadow}, state.values["ema_updates"]
+        if self.ema:
+            shadow, self.ema.updates = part("ema."), state.values["ema_updates"]
+            self.ema.shadow = {name: shadow[name].to(self.device) for name in self.ema.shadow} # in the parameters' order, not the file's
         for i, optimizer in enumerate(self.optimizers):
             kept, own = part(f"optimizer.{i}."), {id(p): k for k, p in enumerate(p for g in optimizer.param_groups for p in g["params"])}
             entries = {own[id(p)]: {key.removesuffix(f".{name}"): t for key, t in kept.items() if key.endswith(f".{name}")}
@@ -307,11 +309,16 @@ def clock(
 _SIGNALS = [s for name in ("SIGTERM", "SIGUSR1", "SIGUSR2") if (s := getattr(signal, name, None))] # Windows has only the first
 
 @contextlib.contextmanager
-def listening()->Iterator[list[str]]: # fills with the names of signals that came
-    "While the block runs, schedulers' warnings are noted and not acted upon."
+def listening(
+    act:Callable[[int], None]=lambda number: None, # what to do about a signal besides noting it
+)->Iterator[list[str]]: # fills with the names of signals that came
+    "While the block runs, schedulers' warnings are noted."
     heard:list[str] = []
     if threading.current_thread() is not threading.main_thread(): yield heard; return # only the main thread may set handlers
-    before = {s: signal.signal(s, lambda number, frame: heard.append(signal.Signals(number).name)) for s in _SIGNALS}
+    def note(number, frame):
+        heard.append(signal.Signals(number).name)
+        act(number)
+    before = {s: signal.signal(s, note) for s in _SIGNALS}
     try: yield heard
     finally:
         for s, handler in before.items(): signal.signal(s, handler)
@@ -324,7 +331,6 @@ class _Ledger:
     since:int = 0 # steps since the last line
     solved:float|None = None # at the last look
     best:float = -1. # of all looks
-    best_step:int = 0
     seconds:float = 0. # of training, in all attempts together; looks and saves not counted
     metrics_bytes:int = 0 # length of metrics.jsonl
 
@@ -394,7 +400,7 @@ def _loop(trainer:Trainer, run:Run|None, evaluate, tell, keep, states:Path|None,
             ledger.solved = scores["exact"]
             log("eval", step=step, **scores)
             if ledger.solved > ledger.best:
-                ledger.best, ledger.best_step = ledger.solved, step
+                ledger.best = ledger.solved
                 if keep: keep(averaged, {"step": step, **scores})
         if step % c.log_every == 0 or last:
             row, rate = ledger.row(c.global_batch_size), step*c.global_batch_size/ledger.seconds
