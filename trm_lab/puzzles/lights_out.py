@@ -9,7 +9,7 @@ __all__ = ['OFF', 'ON', 'LEAVE', 'PRESS', 'LightsOut']
 import functools
 import numpy as np
 from ..errors import InputError
-from .base import Drawing, Puzzle, Verdict, dihedral, register
+from .base import Drawing, Puzzle, Verdict, dihedral, register, rows_by_cols
 
 # %% ../../nbs/14_puzzles.lights_out.ipynb #d4df1938
 OFF, ON, LEAVE, PRESS = range(1, 5)
@@ -56,9 +56,7 @@ class LightsOut(Puzzle):
     @classmethod
     def named(cls, size):
         "`5x5`: rows and columns."
-        sides = size.split("x")
-        if len(sides) != 2 or not all(s.isdecimal() for s in sides): raise InputError(f"lights_out size {size!r} is not understood; write it like 5x5")
-        return cls(*map(int, sides))
+        return cls(*rows_by_cols(cls.type, size, "5x5"))
 
     @property
     def name(self): return f"lights_out-{self.rows}x{self.cols}"

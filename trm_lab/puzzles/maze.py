@@ -10,7 +10,7 @@ import functools, math
 from collections.abc import Iterator
 import numpy as np
 from ..errors import InputError
-from .base import Drawing, Puzzle, Verdict, dihedral, register
+from .base import Drawing, Puzzle, Verdict, dihedral, register, rows_by_cols
 
 # %% ../../nbs/12_puzzles.maze.ipynb #9f8ed989
 WALL, FREE, START, GOAL, PATH = range(1, 6)
@@ -124,9 +124,7 @@ class Maze(Puzzle):
     @classmethod
     def named(cls, size):
         "`30x30`: rows and columns."
-        sides = size.split("x")
-        if len(sides) != 2 or not all(s.isdecimal() for s in sides): raise InputError(f"maze size {size!r} is not understood; write it like 30x30")
-        return cls(*map(int, sides))
+        return cls(*rows_by_cols(cls.type, size, "30x30"))
 
     @property
     def name(self): return f"maze-{self.rows}x{self.cols}"
