@@ -54,7 +54,7 @@ def test_no_notebook_holds_a_widgets_state():
         assert "vnd.jupyter.widget-" not in text, f"{path.name} holds a widget's state; run `make export`"
 
 # lowest first; a module imports only from those before it
-ORDER = ["errors", "device", "records", "parallel", "puzzles.base", "puzzles.sudoku", "puzzles.maze", "puzzles.arc", "puzzles.lights_out", "data", "datasets", "layers", "model", "variants", "losses", "halting", "checkpoints", "states", "optimizers", "tracking",
+ORDER = ["errors", "device", "records", "parallel", "puzzles.base", "puzzles.sudoku", "puzzles.maze", "puzzles.arc", "puzzles.lights_out", "data", "datasets", "fused", "layers", "model", "variants", "losses", "halting", "checkpoints", "states", "optimizers", "tracking",
          "train", "solve", "parity", "trace", "plots", "explorer", "runs", "cli"]
 
 def test_modules_import_only_from_those_below():

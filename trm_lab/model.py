@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from .data import Batch
 from .errors import InputError, one_of, positive
-from .layers import Block, Embedding, Linear, SparseEmbedding, rotary, truncated_normal_, widened
+from .layers import Block, Embedding, Linear, SparseEmbedding, cast_once, rotary, truncated_normal_, widened
 
 # %% ../nbs/31_model.ipynb #1ae42edc
 @dataclass(frozen=True)
@@ -86,10 +86,11 @@ class RecursiveModel(nn.Module, ABC):
         since:int=0, # skip so many updates: resume in the middle of a step
     )->State:
         "One supervision step."
-        for u in self.schedule()[since:]:
-            with torch.set_grad_enabled(u.grad and torch.is_grad_enabled()):
-                state = self.update(x, state, u)
-            if watch: state = watch(u, state)
+        with cast_once(self, self.dtype):
+            for u in self.schedule()[since:]:
+                with torch.set_grad_enabled(u.grad and torch.is_grad_enabled()):
+                    state = self.update(x, state, u)
+                if watch: state = watch(u, state)
         return state
 
 # %% ../nbs/31_model.ipynb #360eb8ff
