@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['app', 'Device', 'Steps', 'PuzzleName', 'Config', 'Parameters', 'Smoke', 'Fresh', 'data_app', 'RESUME_ME', 'solve',
            'evaluate', 'run', 'train', 'parity', 'arc_score', 'convert', 'data_build', 'data_check', 'data_show',
-           'demo', 'doctor', 'main']
+           'demo', 'bench', 'doctor', 'main']
 
 # %% ../nbs/71_cli.ipynb #5b329bb3
 import contextlib, json, os, shutil, sys
@@ -406,6 +406,29 @@ model      {_shown(done.folder/'checkpoints'/'model.safetensors')}
 
 Next: open the report in a browser; `make lab` for the notebooks; or try
   {me} eval {_shown(done.folder/'checkpoints'/'model.safetensors')} --data {_shown(home()/info['data'])}""")
+
+# %% ../nbs/71_cli.ipynb #7eb6f6a0
+@app.command()
+def bench(
+    table:Annotated[Optional[str], typer.Argument(metavar="[train|solve|trace|data]", help="what to measure; default: all four", show_default=False)]=None,
+    size:Annotated[Optional[list[str]], typer.Option(metavar="SIZE", help="of this table, repeatable: HIDDENxBATCH or HIDDENxBATCHxTOKENS for train, puzzles at once for the others")]=None,
+    grow:Annotated[bool, typer.Option("--grow", help="train: hidden size 64 to 512, several batches, boards of 36, 81 and 900 tokens")]=False,
+    dtype:Annotated[str, typer.Option(help="of activations; auto: what is fast here, and float32 beside it")]="auto",
+    arch:Annotated[str, typer.Option(help="train: the architecture (trm, hrm, …)")]="trm",
+    attention:Annotated[bool, typer.Option("--attention", help="train: attention in place of an MLP over positions")]=False,
+    compiled:Annotated[bool, typer.Option("--compile", help="train: compiled as well; needs a C++ compiler")]=False,
+    model:Annotated[Optional[str], typer.Option(help="solve and trace: a shipped model or a file; default: every one that ships")]=None,
+    repeats:Annotated[int, typer.Option(min=1, help="rounds, in which all rows of a table take turns")]=5,
+    memory:Annotated[bool, typer.Option(help="also measure memory, each row in a process of its own")]=True,
+    as_json:Annotated[bool, typer.Option("--json", help="print one JSON object")]=False,
+    device:Device="auto",
+):
+    "Measure speed, as a share of this machine's matrix products, and memory; benchmarks/README.md says how to read it."
+    from trm_lab.bench import TABLES, Plan
+    from trm_lab.bench import bench as run
+    plan = Plan((table,) if table else tuple(TABLES), tuple(size or ()), grow, device, dtype, arch, attention, compiled, model, repeats, memory=memory)
+    found = run(plan, lambda text: typer.echo(text, err=as_json), lambda text: typer.echo(text, err=True))
+    if as_json: typer.echo(json.dumps(found))
 
 # %% ../nbs/71_cli.ipynb #ded81f7a
 # package to the extra that brings it
