@@ -6,6 +6,7 @@ import pytest, torch, yaml
 from safetensors.torch import save_file
 from trm_lab.checkpoints import load, load_pretrained, save_model, write_published
 from trm_lab.errors import InputError
+from trm_lab.halting import HALTINGS
 from trm_lab.model import TRM, TRMConfig
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.variants import ARCHITECTURES, build_model
@@ -39,10 +40,11 @@ def test_reference_to_here_and_back(folder, tmp_path):
     "The same names in the same order with the same numbers and types, by way of our own format."
     theirs = torch.load(folder/"step_0", weights_only=True)
     loaded = load(folder)
-    assert loaded.unverified is None and loaded.puzzle is None and loaded.rows is None and loaded.history == {"file": "step_0", "weights": "model"}
+    assert loaded.unverified is None and loaded.puzzle is None and loaded.rows is None and loaded.history == {"file": "step_0", "weights": "model", "loss": "stablemax"}
     assert loaded.halting == ("q_learning" if folder.name in ("hrm", "direct_transformer") else "binary")
     save_model(tmp_path/"ours.safetensors", loaded.model, loaded.puzzle, loaded.history, loaded.halting)
     ours = load(tmp_path/"ours.safetensors")
+    assert ours.policy(5) == loaded.policy(5) == HALTINGS[loaded.halting](5, loss="stablemax") # also after the conversion it is known what its logits mean
     assert ours.halting == loaded.halting and ours.model.config == loaded.model.config and type(ours.model) is type(loaded.model)
     write_published(tmp_path/"step_7", ours.model)
     back = torch.load(tmp_path/"step_7", weights_only=True)
@@ -58,7 +60,7 @@ def test_our_files(model, tmp_path):
     file = tmp_path/"m.safetensors"
     save_model(file, model, Sudoku(2, 2), {"seed": 1})
     loaded = load(file)
-    assert same(loaded.model.state_dict(), model.state_dict()) and loaded.unverified is None and loaded.history == {"seed": 1} and loaded.halting == "binary"
+    assert same(loaded.model.state_dict(), model.state_dict()) and loaded.unverified is None and loaded.history == {"seed": 1} and loaded.policy(5) == HALTINGS["binary"](5)
     assert not loaded.model.training and all(p.requires_grad for p in loaded.model.parameters())
     assert load(file, settings={"H_cycles": 5}).model.config.H_cycles == 5
     some = load(file, rows=[5, 0])

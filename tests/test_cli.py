@@ -142,3 +142,20 @@ def test_the_installed_command_answers():
     "Once through the real entry point."
     done = subprocess.run([Path(sys.executable).parent/"trm-lab", "solve", "8" + "."*35], capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("trm-lab: '8' in row 1") and "Traceback" not in done.stderr
+
+def test_eval_and_solve_search(cli_run, csv_file, puzzles):
+    "Tries are counted, the rules end a search, and the numbers after 1, 2, 4 tries belong together."
+    code, out, _ = cli_run("eval", "sudoku-6x6", "--data", csv_file(), "--steps", "2", "--restarts", "3", "--until", "legal", "--json")
+    scores = json.loads(out)
+    assert code == 0 and scores["search"]["until"] == "legal" and scores["search"]["way"] == "symmetries" and [a["tries"] for a in scores["after"]] == [1, 2, 4]
+    exact = [a["exact"] for a in scores["after"]]
+    assert exact == sorted(exact) and exact[-1] == scores["exact"] and scores["puzzle_steps"] <= 30*2*4 and 1 <= scores["mean_tries"] <= 4
+    assert abs(scores["after"][-1]["spent"]*30 - scores["puzzle_steps"]) < 1e-6
+    code, out, _ = cli_run("eval", "sudoku-6x6", "--data", csv_file(), "--steps", "1", "--restarts", "2", "--way", "latents", "--choose", "vote", "--noise", "0.1", "--seed", "4")
+    assert code == 0 and "after   2 tries" in out and "mean_tries           3" in out and "puzzle_steps         90" in out
+    code, out, _ = cli_run("solve", puzzles[1][0][0], "--restarts", "3", "--until", "legal")
+    assert code == 0 and "legal: yes" in out and "of at most 4" in out
+    for wrong, sentence in ((["--way", "symetries"], "did you mean 'symmetries'?"), (["--until", "right"], "search: until 'right' is not known"), (["--way", "plain", "--restarts", "2"], "would repeat the first try")):
+        for command in (["eval", "sudoku-6x6", "--data", csv_file()], ["solve", puzzles[1][0][0]]):
+            code, _, err = cli_run(*command, *wrong)
+            assert code == 2 and sentence in err and len(err.strip().splitlines()) == 1, err

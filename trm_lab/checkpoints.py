@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from .errors import InputError, RunFailed, build, closest, one_of
 from .layers import SwiGLU
-from .halting import HALTINGS
+from .halting import HALTINGS, Halting
 from .model import ModelConfig, RecursiveModel
 from .puzzles.base import Puzzle, find_puzzle, puzzle_from
 from .records import hub_file, read_json, read_yaml, versions, whole_file
@@ -60,10 +60,16 @@ class Loaded:
     "A model from a file."
     model:RecursiveModel # in evaluation mode
     puzzle:Puzzle|None # what it was trained on, if the file or the caller says so
-    history:dict # how it came to be; for a published file its name, and which of its weights these are
+    history:dict # how it came to be; for a published file its name, which of its weights these are, and its loss
     halting:str = "binary" # how it learned to stop, one of `halting.HALTINGS`
     unverified:str|None = None # why the bytes could not be checked; None: a checksum agreed
     rows:tuple[int, ...]|None = None # row i of the puzzle embedding is the file's row rows[i]; None: all of them
+
+    def policy(self,
+        max_steps:int=16, # supervision steps at most
+    )->Halting:
+        "How it stops when it solves."
+        return HALTINGS[self.halting](max_steps, loss=self.history.get("recipe", self.history).get("loss", "softmax"))
 
 # %% ../nbs/35_checkpoints.ipynb #0421b659
 def _agree(tensors:Mapping[str, Tensor], wanted:Mapping[str, Tensor], where:str):
@@ -442,7 +448,7 @@ def load(
         for key in sorted(map(str, told.keys() - known - _TRAINING - _ELSEWHERE)):
             raise InputError(f"{beside}: the key {key!r} is not known for {arch}{closest(key, known)}; if the network computes the same without it, remove it there")
         settings = _shape(tensors, ARCHITECTURES[arch].Config, {**{key: told[key] for key in told.keys() & known}, **settings}, bool(told), puzzle.seq_len if puzzle else None, where)
-        history = {"file": path.name, "weights": which}
+        history = {"file": path.name, "weights": which, "loss": "softmax" if "softmax" in str(told.get("loss")) else "stablemax"} # all that were published learnt with stablemax
         halting = "q_learning" if arch in ("hrm", "direct_transformer") or told.get("no_ACT_continue") is False else "binary" # TRM's switch for HRM's way
     if rows:
         if not any(_unwrapped(name) == _TABLE for name in tensors): raise InputError(f"{where}: it has no puzzle embedding to take rows of; leave rows away")

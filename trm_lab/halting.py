@@ -9,9 +9,10 @@ __all__ = ['HALTINGS', 'Halting', 'BinaryHalting', 'QLearningHalting']
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-import torch, torch.nn.functional as F
+import math, torch, torch.nn.functional as F
 from torch import Tensor
-from .errors import InputError
+from .errors import InputError, one_of
+from .losses import TOKEN_LOSSES
 from .model import Output
 
 # %% ../nbs/34_halting.ipynb #b00be044
@@ -20,11 +21,14 @@ class Halting(ABC):
     "What every way to halt can do."
     max_steps:int = 16 # N_sup: a sequence is let go after so many supervision steps
     exploration:float = 0.1 # in training: probability that a sequence must first reach a random number of steps
-    settled:bool = True # in solving: must the answer also be the same as one step before?
+    certain:float = 0.8 # in solving: probability of an answer's least certain cell above which it need not settle; 0: it never need, 1: it always must
+    loss:str = "softmax" # what turns the model's logits into those probabilities, one of `losses.TOKEN_LOSSES`
 
     def __post_init__(self):
         if self.max_steps < 1: raise InputError(f"halting: max_steps should be at least 1, found {self.max_steps}")
-        if not 0 <= self.exploration <= 1: raise InputError(f"halting: exploration is a probability, found {self.exploration}")
+        for name in ("exploration", "certain"):
+            if not 0 <= getattr(self, name) <= 1: raise InputError(f"halting: {name} is a probability, found {getattr(self, name)}")
+        one_of(self.loss, TOKEN_LOSSES, "halting: loss")
 
     @abstractmethod
     def losses(self,
@@ -47,10 +51,12 @@ class Halting(ABC):
         output:Output, # after a supervision step
         before:Tensor|None=None, # (B, L) the answer one step before; None after the first step
     )->Tensor: # (B,)
-        "The decision when solving: is the model sure, and its answer settled?"
-        sure = self.sure(output)
-        if not self.settled: return sure
-        return sure & (output.logits.argmax(-1) == before).all(-1) if before is not None else torch.zeros_like(sure)
+        "The decision when solving: is the model sure, and its answer certain in every cell or settled?"
+        tokens = output.logits.argmax(-1)
+        doubt = TOKEN_LOSSES[self.loss](output.logits, tokens).amax(-1) # (B,) −log p of the least certain cell
+        fixed = doubt < (-math.log(self.certain) if self.certain else math.inf)
+        if before is not None: fixed = fixed | (tokens == before).all(-1)
+        return self.sure(output) & fixed
 
     def explore(self,
         count:int, # B

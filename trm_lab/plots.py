@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['BLUE', 'ORANGE', 'GREEN', 'GREY', 'draw_board', 'boards', 'strip', 'training_curves', 'live', 'solved_by_step',
-           'halting_by_step', 'fixed_and_broken', 'trace_strip', 'size_of_change', 'Plane', 'fit_plane',
-           'path_in_plane', 'path_in_space', 'schedules']
+           'solved_by_work', 'halting_by_step', 'fixed_and_broken', 'trace_strip', 'size_of_change', 'Plane',
+           'fit_plane', 'path_in_plane', 'path_in_space', 'schedules']
 
 # %% ../nbs/60_plots.ipynb #8521b843
 import math, time
@@ -137,6 +137,19 @@ def solved_by_step(
     ax.plot(steps, shares, color=BLUE, marker="o", label="solved")
     if len(believed): ax.plot(steps, believed, color=ORANGE, linestyle="--", marker="s", markersize=4, label="believes to be done")
     ax.set(ylim=(-0.02, 1.02), xticks=list(steps)); ax.legend(frameon=False, loc="lower right")
+    return figure
+
+# %% ../nbs/60_plots.ipynb #070a6d29
+def solved_by_work(
+    ways:Mapping[str, Sequence[tuple[float, float]]], # by name: supervision steps a puzzle in the mean, and share solved
+)->Figure:
+    "What each way of thinking longer brings, for its price."
+    figure, ax = _axes(7.5, 4, "share of puzzles solved", "supervision steps a puzzle, all tries together (mean)", "")
+    for i, (name, course) in enumerate(ways.items()):
+        spent, shares = zip(*course)
+        ax.plot(spent, shares, color=(BLUE, ORANGE, GREEN, GREY, "#CC79A7", "#000000")[i % 6], marker="os^DvPX*"[i % 8], markersize=5, linestyle=("-", "--", ":")[i//6 % 3], label=name)
+    ax.set_xscale("log", base=2); ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    figure.legend(loc="outside right center", frameon=False, fontsize=8)
     return figure
 
 # %% ../nbs/60_plots.ipynb #4cd05f99

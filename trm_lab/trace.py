@@ -21,7 +21,7 @@ from .errors import InputError
 from .halting import Halting
 from .model import RecursiveModel, State, Update, Watch
 from .records import read_json, whole_folder, write_json
-from .solve import Moment, recursion
+from .solve import Moment, recursion, when_done
 
 # %% ../nbs/50_trace.ipynb #ef57afb6
 @dataclass(frozen=True, order=True)
@@ -282,7 +282,7 @@ def run_with_trace(
         recorder = _Recorder(wanted, room, schedule, watch, dtype, file)
         none = torch.empty(0)
         answers = _Answers(none, none, none, torch.zeros(len(batch), dtype=torch.long))
-        for now in recursion(model, x, start, max_steps, halting, recorder.bind): answers.add(now)
+        for now in recursion(model, x, start, max_steps, when_done(halting), recorder.bind): answers.add(now)
         trace = Trace(model, batch.to("cpu"), schedule, tuple(recorder.sites), tuple(start), dtype, present=tuple(recorder.present),
             start=start.map(lambda z: z.to("cpu", dtype, copy=True)), kept=recorder.kept, **answers.fields())
         if folder is None: return trace
@@ -352,6 +352,6 @@ def resume(
     x = model.embed(trace.batch.to(device)) # all puzzles first: a smaller batch might round differently
     if len(here) < len(x): x = x[here]
     answers = _Answers(trace.logits[before], trace.q_halt[before], trace.q_continue[before], trace.steps)
-    for now in recursion(model, x, trace.state(site), max_steps, halting, recorder.bind, here, site.step, time % updates + 1, settled_on): answers.add(now)
+    for now in recursion(model, x, trace.state(site), max_steps, when_done(halting), recorder.bind, here, site.step, time % updates + 1, settled_on): answers.add(now)
     return replace(trace, sites=(*(s for s in trace.sites if trace._time(s) <= time), *recorder.sites), present=(*trace.present[before], *recorder.present),
         kept={k: z for k, z in trace.kept.items() if k[0] <= time} | recorder.kept, **answers.fields())

@@ -169,7 +169,7 @@ class Trainer:
         if self.dtype == torch.float64: self.model.double() # otherwise weights are float32, whatever is computed in
         self.batches = batches or Batches(dataset.train, c.global_batch_size, c.seed, dataset.puzzle if c.augment else None, dataset.metadata.ignore_label_id,
             kept_back(dataset.train, c.holdout)[0])
-        self.halting = halting or HALTINGS[c.halting](c.halt_max_steps, c.halt_exploration_prob)
+        self.halting = halting or HALTINGS[c.halting](c.halt_max_steps, c.halt_exploration_prob, loss=c.loss)
         if c.freeze:
             if not hasattr(self.model, "puzzle_emb"): raise InputError(f"run {c.name!r}: with freeze 'weights' only the puzzle embedding learns, but this model has none")
             self.model.requires_grad_(False)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
 from ..errors import InputError, one_of
-from .base import PAD, Drawing, Group, Puzzle, Verdict, register
+from .base import PAD, Drawing, Group, Puzzle, Symmetry, Verdict, register
 
 # %% ../../nbs/13_puzzles.arc.ipynb #d9a6976a
 SIDE, END, COLOURS = 30, 1, 10 # of the canvas; the end marker's token; colours, whose tokens are colour + 2
@@ -136,10 +136,19 @@ def _moved(question, answer, moves, place):
     to = np.where(moves[:, None], (place*(SIDE + 1 - np.maximum(asked, answered))).astype(np.int64), corner)
     return _framed(question, corner, asked, to), _framed(answer, corner, answered, to)
 
+@dataclass(frozen=True)
+class _Placed(Symmetry):
+    "A place on the canvas for question and answer, where both fit."
+    moves:np.ndarray # (N,)
+    place:np.ndarray # (N, 2)
+
+    def __call__(self, question, answer): return _moved(question, answer, self.moves, self.place)
+
 # %% ../../nbs/13_puzzles.arc.ipynb #b0b31cec
 @register
 class Arc(Puzzle):
     "A grid of an ARC task on its canvas."
+    decides = False # whether a grid is right only its label can say
     type, name, rows, cols, vocab_size = "arc", f"arc-{SIDE}x{SIDE}", SIDE, SIDE, COLOURS + 2
 
     @classmethod
@@ -189,7 +198,7 @@ class Arc(Puzzle):
     def symmetries(self, rng, count):
         "Another place on the canvas for question and answer together; some boards stay where they are."
         moves, place = rng.random(count) >= _STAY, rng.random((count, 2))
-        return lambda question, answer: _moved(question, answer, moves, place)
+        return _Placed(moves, place)
 
     def settled(self, rng, questions, answers, puzzles):
         "One example of each puzzle stays where it is, the others get a place for good, as the reference builder does."

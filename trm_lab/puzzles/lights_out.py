@@ -9,7 +9,7 @@ __all__ = ['OFF', 'ON', 'LEAVE', 'PRESS', 'LightsOut']
 import functools
 import numpy as np
 from ..errors import InputError
-from .base import Drawing, Puzzle, Verdict, dihedral, register, rows_by_cols
+from .base import Drawing, Puzzle, Rearranged, Verdict, dihedral, register, rows_by_cols
 
 # %% ../../nbs/14_puzzles.lights_out.ipynb #d4df1938
 OFF, ON, LEAVE, PRESS = range(1, 5)
@@ -96,11 +96,7 @@ class LightsOut(Puzzle):
     # -- symmetries: the image of a smallest solution need not be the smallest, so images are labelled anew
     def symmetries(self, rng, count):
         images = dihedral(self.rows, self.cols)
-        cells = images[rng.integers(len(images), size=count)]
-        def image(question, answer):
-            question = np.take_along_axis(question, cells, 1)
-            return question, self.label(question)
-        return image
+        return Rearranged(images[rng.integers(len(images), size=count)], label=self.label)
 
     def canonical(self, question, answer): return min(image.tobytes() for image in np.asarray(question, np.uint8)[dihedral(self.rows, self.cols)])
     def classes(self): return 2**int(_solver(self.rows, self.cols).any(1).sum())//8 # solvable boards, in images of eight

@@ -10,7 +10,7 @@ import functools, math
 from collections.abc import Iterator
 import numpy as np
 from ..errors import InputError
-from .base import Drawing, Puzzle, Verdict, dihedral, register, rows_by_cols
+from .base import Drawing, Puzzle, Rearranged, Verdict, dihedral, register, rows_by_cols
 
 # %% ../../nbs/12_puzzles.maze.ipynb #9f8ed989
 WALL, FREE, START, GOAL, PATH = range(1, 6)
@@ -196,11 +196,7 @@ class Maze(Puzzle):
 
     def symmetries(self, rng, count):
         "Turned and mirrored mazes, labelled anew: the image of a canonical path is a shortest path, but seldom the canonical one."
-        cells = self._images[rng.integers(len(self._images), size=count)]
-        def image(question, answer):
-            question = np.take_along_axis(question, cells, 1)
-            return question, self.label(question)
-        return image
+        return Rearranged(self._images[rng.integers(len(self._images), size=count)], label=self.label)
 
     def canonical(self, question, answer):
         "The smallest of the question's images; the label follows from the question."

@@ -8,11 +8,10 @@ __all__ = ['BLANK', 'Sudoku']
 # %% ../../nbs/11_puzzles.sudoku.ipynb #77434dd9
 import functools, itertools, math
 from collections.abc import Iterator
-from dataclasses import dataclass
 import numpy as np
 from pysat.solvers import Solver
 from ..errors import InputError
-from .base import PAD, Drawing, Puzzle, Verdict, register
+from .base import PAD, Drawing, Puzzle, Rearranged, Verdict, register
 
 # %% ../../nbs/11_puzzles.sudoku.ipynb #5b288a85
 BLANK = 1 # the token of an empty cell
@@ -80,6 +79,16 @@ def _thin_out(solver, solution, clues, least=0)->np.ndarray:
     question[list(given)] = solution[list(given)]
     return question
 
+# %% ../../nbs/11_puzzles.sudoku.ipynb #9c37f58c
+def _legal(questions, answers, box)->np.ndarray:
+    "Which answers (N, L) keep every given and hold every digit in every unit? (N,)"
+    n, given = box[0]*box[1], questions > BLANK
+    digits = np.where((answers > BLANK) & (answers < n + 2), np.uint64(1) << np.clip(answers.astype(np.int64) - 2, 0, n - 1).astype(np.uint64), np.uint64(0)) # a bit a digit
+    bits, units = digits.T.astype(np.min_scalar_type((1 << n) - 1)), np.array([cells for _, cells in _units(*box)]) # cell by cell, so that numpy runs along the boards
+    seen = np.zeros((len(units), len(answers)), bits.dtype)
+    for cells in units.T: seen |= bits[cells]
+    return (seen == (1 << n) - 1).all(0) & ((questions == answers) | ~given).all(1)
+
 # %% ../../nbs/11_puzzles.sudoku.ipynb #d1525e2d
 @functools.lru_cache(maxsize=None)
 def _tables(box_rows, box_cols):
@@ -136,15 +145,6 @@ def _all_line_orders(bands, size):
     inner = list(itertools.permutations(range(size)))
     return np.array([[b*size + i for b, lines in zip(order, chosen) for i in lines]
                      for order in itertools.permutations(range(bands)) for chosen in itertools.product(inner, repeat=bands)])
-
-@dataclass(frozen=True)
-class _Symmetry:
-    "For each of N boards: which old cell comes to each cell, and which token each old token becomes."
-    cells:np.ndarray # (N, L)
-    tokens:np.ndarray # (N, V)
-
-    def __call__(self, question, answer): return tuple(
-        np.take_along_axis(self.tokens, np.take_along_axis(board, self.cells, 1), 1) for board in (question, answer))
 
 # %% ../../nbs/11_puzzles.sudoku.ipynb #78201205
 def _smallest_image(solution, given, box, columns)->bytes:
@@ -257,6 +257,10 @@ class Sudoku(Puzzle):
             reasons.append(f"the digit {self.print([token])} stands {'twice' if len(cells) == 2 else f'{len(cells)} times'} in {unit} ({' and '.join(self._at(c, unit) for c in cells)})")
         return Verdict(bool((answer > BLANK).all()), tuple(sorted(wrong)), tuple(reasons))
 
+    def legal(self, questions, answers):
+        questions, answers = np.asarray(questions), np.asarray(answers)
+        return np.concatenate([np.zeros(0, bool), *(_legal(questions[i:i+4096], answers[i:i+4096], self.box) for i in range(0, len(questions), 4096))])
+
     def draw(self, question, answer):
         question, answer = np.asarray(question), np.asarray(answer)
         wrong = set(self.check(question, answer).cells)
@@ -271,7 +275,7 @@ class Sudoku(Puzzle):
         if self.box_rows == self.box_cols: cells = np.where(rng.random((count, 1, 1)) < 0.5, cells, cells.swapaxes(1, 2))
         digits = rng.random((count, self.n)).argsort(1) + 2
         fixed = np.broadcast_to([PAD, BLANK], (count, 2))
-        return _Symmetry(cells.reshape(count, -1), np.concatenate([fixed, digits], 1).astype(np.uint8))
+        return Rearranged(cells.reshape(count, -1), np.concatenate([fixed, digits], 1).astype(np.uint8))
 
     @functools.cached_property
     def _columns(self): return _all_line_orders(self.box_rows, self.box_cols)
