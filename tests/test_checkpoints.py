@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 import pytest, torch, yaml
 from safetensors.torch import save_file
-from trm_lab.checkpoints import load, load_pretrained, save_model, write_published
+from trm_lab.checkpoints import load, save_model, write_published
 from trm_lab.errors import InputError
 from trm_lab.halting import HALTINGS
 from trm_lab.model import TRM, TRMConfig
@@ -66,10 +66,46 @@ def test_our_files(model, tmp_path):
     some = load(file, rows=[5, 0])
     assert some.rows == (5, 0) and "2 rows" in some.unverified and torch.equal(some.model.puzzle_emb.weights, model.puzzle_emb.weights[[5, 0]])
 
-def test_the_shipped_model_is_still_read():
-    "Its file is of the first format."
-    loaded = load_pretrained("sudoku-6x6")
-    assert loaded.unverified is None and loaded.halting == "binary" and loaded.puzzle == Sudoku(2, 3)
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_weights_in_bfloat16(arch, tmp_path):
+    "Half the bytes; every way of loading gives float32 with the rounded values; a flipped bit is noticed."
+    torch.manual_seed(0)
+    model = build_model(arch, {"seq_len": 16, "vocab_size": 6, **SMALL, "hidden_size": 64})
+    rounded = {name: t.bfloat16().float() for name, t in model.state_dict().items()}
+    whole, half = tmp_path/"whole.safetensors", tmp_path/"half.safetensors"
+    save_model(whole, model, Sudoku(2, 2)); save_model(half, model, Sudoku(2, 2), dtype=torch.bfloat16)
+    assert half.stat().st_size < 0.6*whole.stat().st_size
+    loaded = load(half)
+    assert loaded.unverified is None and same(loaded.model.state_dict(), rounded) and all(t.dtype == torch.float32 for t in loaded.model.state_dict().values())
+    assert same(load(half, dtype=torch.bfloat16).model.state_dict(), rounded)
+    assert torch.equal(load(half, rows=[3]).model.puzzle_emb.weights, rounded["puzzle_emb.weights"][[3]])
+    save_model(tmp_path/"again.safetensors", loaded.model, Sudoku(2, 2), dtype=torch.bfloat16) # nothing is rounded twice
+    assert same(load(tmp_path/"again.safetensors").model.state_dict(), rounded)
+    data = bytearray(half.read_bytes()); data[-100] ^= 1; half.write_bytes(data)
+    assert "damaged after it was saved" in refusal(half)
+
+def test_a_run_begins_with_rounded_weights(tmp_path):
+    from trm_lab.data import generate_dataset
+    from trm_lab.train import TrainConfig, first_model
+    dataset, shape = generate_dataset(Sudoku(2, 2), 4, 1), {**SMALL, "num_puzzle_identifiers": 1}
+    model = build_model("trm", {"seq_len": 16, "vocab_size": 6, **shape})
+    save_model(tmp_path/"half.safetensors", model, Sudoku(2, 2), dtype=torch.bfloat16)
+    begun = first_model(TrainConfig(init_from=str(tmp_path/"half.safetensors")), dataset, torch.float32)
+    assert same(begun.state_dict(), {name: t.bfloat16().float() for name, t in model.state_dict().items()})
+
+def test_the_first_format_is_still_read(model, tmp_path):
+    "Its checksum was of the tensors alone, and it did not say how to halt."
+    from safetensors import safe_open
+    from trm_lab.checkpoints import _digest
+    save_model(tmp_path/"now.safetensors", model, Sudoku(2, 2), {"seed": 1})
+    with safe_open(tmp_path/"now.safetensors", "pt") as f: strings = f.metadata()
+    tensors = {name: t.contiguous() for name, t in model.state_dict().items()}
+    del strings["halting"]
+    save_file(tensors, tmp_path/"then.safetensors", {**strings, "format": "trm-lab 1", "sha256": _digest(tensors, {})})
+    loaded = load(tmp_path/"then.safetensors")
+    assert loaded.unverified is None and loaded.halting == "binary" and loaded.puzzle == Sudoku(2, 2) and same(loaded.model.state_dict(), model.state_dict())
+    save_file(tensors, tmp_path/"then.safetensors", {**strings, "format": "trm-lab 1", "sha256": _digest(tensors, strings)})
+    assert "damaged after it was saved" in refusal(tmp_path/"then.safetensors")
 
 def test_loading_draws_no_random_numbers(model, tmp_path):
     save_model(tmp_path/"m.safetensors", model, None)

@@ -1,11 +1,18 @@
-"What ships must keep what the documentation says of it."
+"What ships must keep what the documentation and the cards say of it."
+import shutil, subprocess, sys, tarfile, zipfile
 from pathlib import Path
 import pytest
-from trm_lab.checkpoints import load_pretrained, pretrained_models
-from trm_lab.data import generate_dataset
+from trm_lab.cards import card_text
+from trm_lab.checkpoints import load_pretrained, pretrained_file, pretrained_models
+from trm_lab.data import generate_dataset, ordered_batches
 from trm_lab.device import pick_device, pick_dtype
+from trm_lab.errors import build
 from trm_lab.halting import BinaryHalting
-from trm_lab.solve import evaluate
+from trm_lab.records import read_yaml
+from trm_lab.solve import Search, evaluate, solve_by_search
+from trm_lab.train import TrainConfig
+
+ROOT, MODELS = Path(__file__).parents[1], pretrained_models()
 
 @pytest.fixture(scope="module")
 def six():
@@ -15,9 +22,38 @@ def six():
     assert dataset.metadata.unseen and dataset.fingerprint == loaded.history["scores"]["data_fingerprint"]
     return loaded, dataset
 
-def test_it_is_small():
-    import trm_lab
-    for name in pretrained_models(): assert (Path(trm_lab.__file__).parent/"pretrained"/f"{name}.safetensors").stat().st_size < 2_000_000
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_has_its_card_and_its_recipe(name):
+    "Both say what the file's history says."
+    file, loaded = pretrained_file(name), load_pretrained(name)
+    card, page = loaded.history["card"], file.with_suffix(".md").read_text(encoding="utf-8")
+    assert file.stat().st_size <= 2_000_000 and loaded.unverified is None and page == card_text(card, file.stat().st_size)
+    assert read_yaml(file.with_suffix(".yaml")) == card["recipe"] and build(TrainConfig, card["recipe"], name).puzzle == card["puzzle"] == loaded.puzzle.name
+    assert card["name"] == name and card["parameters"] == sum(p.numel() for p in loaded.model.parameters())
+    headline = card["headline"]
+    assert headline["share"] == headline["solved"]/headline["n"] and "{:.1%} ({:.1%}–{:.1%}) of {:,}".format(headline["share"], *headline["interval"], headline["n"]) in page
+    if loaded.puzzle.seq_len == 81: assert card["parameters"] < 1_000_000
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_solves_a_fresh_puzzle(name):
+    "By the rules alone, on puzzles that nobody has seen before, with a few more tries."
+    loaded = load_pretrained(name, dtype=pick_dtype(pick_device("cpu")))
+    batch = next(ordered_batches(generate_dataset(loaded.puzzle, 1, 3, seed=20_261_122).test, 3))
+    found = solve_by_search(loaded.model, loaded.puzzle, batch, Search(15, until="legal"))
+    assert found.legal.any() and loaded.puzzle.legal(batch.inputs.numpy(), found.tokens.numpy()).tolist() == found.legal.tolist()
+
+def test_what_is_packed(tmp_path):
+    "The source distribution can be built, and the wheel that it builds has every model with card and recipe, in less than 12 MB."
+    for name in ("setup.py", "settings.ini", "pyproject.toml", "MANIFEST.in", "constraints.txt", "README.md", "LICENSE"): shutil.copy(ROOT/name, tmp_path)
+    for name in ("trm_lab", "nbs/experiments"): shutil.copytree(ROOT/name, tmp_path/name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    def setup(folder, what): subprocess.run([sys.executable, "setup.py", "-q", what, "--dist-dir", tmp_path/"dist"], cwd=folder, check=True, capture_output=True)
+    setup(tmp_path, "sdist")
+    source, = (tmp_path/"dist").iterdir()
+    with tarfile.open(source) as packed: packed.extractall(tmp_path/"unpacked", filter="data")
+    setup(next((tmp_path/"unpacked").iterdir()), "bdist_wheel")
+    wheel = next((tmp_path/"dist").glob("*.whl"))
+    with zipfile.ZipFile(wheel) as z: inside = {name.removeprefix("trm_lab/pretrained/") for name in z.namelist() if name.startswith("trm_lab/pretrained/")}
+    assert inside == {f"{name}{ending}" for name in MODELS for ending in (".safetensors", ".md", ".yaml")} and wheel.stat().st_size < 12_000_000
 
 def test_it_solves_unseen_puzzles_and_knows_when_to_stop(six):
     "95 % after 16 steps; adaptive: at most half a point lost, at most half the work."

@@ -55,7 +55,7 @@ def test_no_notebook_holds_a_widgets_state():
 
 # lowest first; a module imports only from those before it
 ORDER = ["errors", "device", "records", "parallel", "puzzles.base", "puzzles.sudoku", "puzzles.maze", "puzzles.arc", "puzzles.lights_out", "data", "datasets", "fused", "layers", "model", "variants", "losses", "halting", "checkpoints", "states", "optimizers", "tracking",
-         "train", "solve", "parity", "trace", "bench", "plots", "explorer", "runs", "cli"]
+         "train", "solve", "parity", "trace", "bench", "plots", "explorer", "runs", "cards", "cli"]
 
 def test_modules_import_only_from_those_below():
     package = ROOT/"trm_lab"

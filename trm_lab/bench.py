@@ -22,7 +22,6 @@ from .checkpoints import load, pretrained_models
 from .data import Batch, Batches, Dataset, dataset_of, disguised_dataset, make_batch, ordered_batches, read_dataset, write_dataset
 from .device import DTYPES, describe_device, pick_device, pick_dtype
 from .errors import InputError, RunFailed, one_of, positive
-from .halting import HALTINGS
 from .model import RecursiveModel
 from .puzzles.arc import Arc, Task, Tasks, to_tokens
 from .puzzles.base import Puzzle, find_puzzle
@@ -163,7 +162,7 @@ class SolveCase(ModelCase):
 
     def prepare(self):
         loaded, batches = self.ready()
-        halting, flops = HALTINGS[loaded.halting](STEPS) if self.adaptive else None, step_flops(loaded.model)
+        halting, flops = loaded.policy(STEPS) if self.adaptive else None, step_flops(loaded.model)
         def run():
             taken = int(solve(loaded.model, next(batches), STEPS, halting).steps.sum())
             return {"puzzles": self.puzzles, "puzzle_steps": taken, "flops": taken*flops}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['app', 'Device', 'Steps', 'PuzzleName', 'Restarts', 'Way', 'Choose', 'Until', 'Noise', 'Seed', 'Config', 'Parameters',
            'Smoke', 'Fresh', 'data_app', 'RESUME_ME', 'solve', 'evaluate', 'run', 'train', 'parity', 'arc_score',
-           'convert', 'data_build', 'data_check', 'data_show', 'demo', 'bench', 'doctor', 'main']
+           'convert', 'data_build', 'data_check', 'data_show', 'demo', 'bench', 'card', 'models', 'doctor', 'main']
 
 # %% ../nbs/71_cli.ipynb #5b329bb3
 import contextlib, json, os, shutil, sys
@@ -314,7 +314,7 @@ def data_build(
     test_csv:Annotated[Optional[Path], typer.Option(metavar="FILE", help="the test puzzles, where they are a file of their own")]=None,
     hub:Annotated[Optional[str], typer.Option(metavar="[OWNER/NAME]", help="from a dataset repository on the hub; without a name the type's own")]=None,
     generate:Annotated[Optional[int], typer.Option(metavar="N", min=2, help="so many fresh puzzles")]=None,
-    difficulty:Annotated[Optional[str], typer.Option(help="of generated puzzles: sudoku knows minimal, easy and extreme")]=None,
+    difficulty:Annotated[Optional[str], typer.Option(help="of generated puzzles: sudoku knows minimal, easy, hard and extreme, and mixtures of them, like easy+2minimal+hard")]=None,
     train:Annotated[Optional[int], typer.Option(metavar="N", min=1, help="training puzzles; default: nine in ten, or all of a set that comes divided")]=None,
     min_rating:Annotated[Optional[float], typer.Option(metavar="R", help="leave out what the CSV rates lower")]=None,
     size:Annotated[Optional[str], typer.Option(help="of the board: 9x9; default: the benchmark's")]=None,
@@ -330,6 +330,7 @@ def data_build(
     "Build a dataset in the reference's layout."
     from trm_lab.data import write_augmented as write_out, write_dataset
     from trm_lab.datasets import from_csv, from_generator, from_hub, from_tasks, with_images
+    from trm_lab.records import home
     if out.exists(): raise InputError(f"{out} is there already; choose another name or remove it first")
     sources = {"--csv": csv, "--hub": hub, "--generate": generate, "--version": version}
     given = [name for name, value in sources.items() if value is not None]
@@ -344,7 +345,7 @@ def data_build(
     if source == "--version": dataset = from_tasks(version, concept, 1000 if augment is None else augment, seed, allow_overlap)
     else:
         kind, options = _data_puzzle(puzzle, size, min_path), {"train": train, "seed": seed}
-        if source == "--generate": dataset = from_generator(kind, generate, difficulty=difficulty, **options)
+        if source == "--generate": dataset = from_generator(kind, generate, difficulty=difficulty, keep=home()/"data"/".generated", **options)
         else:
             options |= {"min_rating": min_rating, "skip_bad": skip_bad, "tell": typer.echo}
             dataset = from_hub(kind, hub or None, **options) if source == "--hub" else from_csv(kind, csv, test_csv, **options)
@@ -367,11 +368,17 @@ def data_check(
     puzzle:Annotated[Optional[str], typer.Option("--puzzle", metavar="NAME", help="what it holds, where its files do not say so: sudoku-9x9")]=None,
     sample:Annotated[Optional[int], typer.Option(metavar="N", min=1, help="hold only so many examples of each split against the rules; default: all that are stored, and 2,000 that are computed")]=None,
     seed:Annotated[int, typer.Option(help="of the sample")]=0,
+    csv:Annotated[Optional[Path], typer.Option(metavar="FILE", help="also say how many puzzles of this file are images of the training puzzles")]=None,
 ):
     "Find what is wrong with a dataset: one line a finding, exit code 1 if there is any."
-    from trm_lab.datasets import Check
+    from trm_lab.data import read_dataset, split_of
+    from trm_lab.datasets import Check, read_rows, seen
     from trm_lab.puzzles.base import find_puzzle
     check = Check(folder, find_puzzle(puzzle) if puzzle else None, sample, seed)
+    if csv: # before the findings, which end the command
+        split = split_of(read_rows(csv, check.puzzle).pairs(slice(None)))
+        images = seen(check.puzzle, read_dataset(folder, check.puzzle).train, split)
+        typer.echo(f"{csv}: " + (f"whether its puzzles are images of training puzzles, {check.puzzle.name} cannot tell" if images is None else f"{images.sum():,} of {len(split):,} puzzles are training puzzles or images of them"))
     counts:dict[str, int] = {}
     for finding in check:
         counts[finding.name] = counts.get(finding.name, 0) + 1
@@ -461,6 +468,39 @@ def bench(
     plan = Plan((table,) if table else tuple(TABLES), tuple(size or ()), grow, device, dtype, arch, attention, compiled, model, repeats, memory=memory)
     found = run(plan, lambda text: typer.echo(text, err=as_json), lambda text: typer.echo(text, err=True))
     if as_json: typer.echo(json.dumps(found))
+
+# %% ../nbs/71_cli.ipynb #4b55e80a
+@app.command()
+def card(
+    source:Annotated[str, typer.Argument(help="folder of a finished run, a model's file, or name of a shipped model")],
+    out:Annotated[Path, typer.Argument(help="the folder that gets NAME.safetensors, NAME.md and NAME.yaml")],
+    name:Annotated[Optional[str], typer.Option(help="of the model; default: as its recipe says")]=None,
+    test:Annotated[Optional[list[str]], typer.Option(metavar="WHAT", help="test puzzles, repeatable, the first for the headline: a difficulty to generate, a mixture, or a CSV file; default: what the type usually generates")]=None,
+    count:Annotated[int, typer.Option(min=1, help="puzzles of each test set at most")]=1000,
+    restarts:Annotated[int, typer.Option(min=0, help="tries after the first, until legal")]=32,
+    seed:Annotated[int, typer.Option(min=0, help="of the test puzzles")]=1000,
+    device:Device="auto",
+):
+    "Measure a trained model and save it with a card that says what it can do."
+    from trm_lab.cards import make_card
+    made = make_card(source, out, name, test or (), count, restarts, seed, device)
+    headline = made["headline"]
+    typer.echo(f"{made['name']}: {headline['share']:.1%} of {headline['n']:,} {headline['set']} puzzles after {headline['steps']} steps\ncard: {out/made['name']}.md")
+
+@app.command()
+def models(
+    name:Annotated[Optional[str], typer.Argument(help="print the card of this one")]=None,
+    as_json:Annotated[bool, typer.Option("--json", help="print JSON: a list, or one object where a name is given")]=False,
+):
+    "List the trained models that ship, or say all about one."
+    from trm_lab.cards import shipped, shipped_table
+    from trm_lab.checkpoints import pretrained_file
+    if name:
+        page = pretrained_file(name).with_suffix(".md")
+        if as_json: typer.echo(json.dumps(next(row for row in shipped() if row["name"] == name)))
+        elif page.exists(): typer.echo(page.read_text(encoding="utf-8"))
+        else: raise InputError(f"{name}: it ships without a card; make one with  trm-lab card {name} FOLDER")
+    else: typer.echo(json.dumps(shipped()) if as_json else shipped_table())
 
 # %% ../nbs/71_cli.ipynb #ded81f7a
 # package to the extra that brings it

@@ -7,15 +7,16 @@ __all__ = ['ARRAYS', 'Disguised', 'Split', 'Metadata', 'Dataset', 'split_of', 'd
            'generate_dataset', 'write_dataset', 'write_augmented', 'load_array', 'read_split', 'read_dataset', 'Batch',
            'make_batch', 'ordered_batches', 'kept_back', 'Batches']
 
-# %% ../nbs/20_data.ipynb #95cd513a
-import hashlib, json
+# %% ../nbs/20_data.ipynb #ea6d610c
+import contextlib, hashlib, json, multiprocessing, os, signal
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 import numpy as np, torch
 from .errors import InputError, build
 from .puzzles.base import IGNORE, PAD, Group, Puzzle, puzzle_from
-from .records import read_json, whole_folder, write_json, write_text
+from .records import read_json, run_id, whole_file, whole_folder, write_json, write_text
 
 # %% ../nbs/20_data.ipynb #8e41efae
 @dataclass(frozen=True)
@@ -162,26 +163,56 @@ def disguised_dataset(
         mean_puzzle_examples=len(train)/len(train.puzzle_identifiers), total_puzzles=len(train.puzzle_identifiers), puzzle=puzzle.spec(), **notes)
     return Dataset(puzzle, train, test, metadata, list(numbers))
 
-# %% ../nbs/20_data.ipynb #315fb644
+# %% ../nbs/20_data.ipynb #fa7f0be1
+def _numbered(puzzle:Puzzle, turns:tuple[str, ...], seed:int, number:int)->np.ndarray: # (2, L) question and answer
+    "One puzzle of a seed, for which no other one has to be made."
+    return np.stack(next(puzzle.generate(np.random.default_rng([seed, number]), turns[number % len(turns)]))).astype(np.uint8)
+
+def _cores()->int:
+    "The processor cores that this process may use and can fork onto; where forking is not usual, one."
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+def _one_by_one(puzzle:Puzzle, turns:tuple[str, ...], seed:int, processes:int, kept:Path|None)->Iterator[np.ndarray]:
+    "Puzzle 0, 1, 2, …, (2, L) each: first those that are kept in a file, then new ones, which are added to it wave by wave."
+    boards = list(load_array(kept)) if kept and kept.exists() else []
+    yield from boards
+    with contextlib.ExitStack() as stack:
+        each = map
+        if processes > 1: # forked, like PyTorch's data loaders: nothing has to be imported or sent
+            each = stack.enter_context(multiprocessing.get_context("fork").Pool(processes, signal.signal, (signal.SIGINT, signal.SIG_IGN))).imap
+        while True:
+            for board in each(partial(_numbered, puzzle, turns, seed), range(len(boards), len(boards) + 16*processes)):
+                boards.append(board)
+                yield board
+            if kept:
+                with whole_file(kept) as temporary, temporary.open("wb") as f: np.save(f, np.stack(boards))
+
 def generate_dataset(
     puzzle:Puzzle, # what to generate
     train:int, # training puzzles
     test:int, # test puzzles
     seed:int=0, # the same seed gives the same dataset
     report:Callable[[int, int], None]|None=None, # called with (made, wanted) after each puzzle
-    difficulty:str|None=None, # one of the puzzle's `difficulties`; None: the usual one
+    difficulty:str|None=None, # one of the puzzle's `difficulties`, or several that take turns, easy+2minimal; None: the usual one
+    processes:int|None=None, # that share the work where a difficulty is named; None: one for each core, where there are many puzzles to make
+    keep:Path|None=None, # a folder where puzzles of a named difficulty are kept, so that a stopped build goes on
 )->Dataset:
     "Generate puzzles; no two of them, and so no test and training puzzle, are images of each other where that can be said."
     if min(train, test) < 1: raise InputError(f"a dataset needs at least one training and one test puzzle, not {train} and {test}")
     wanted, made, forms = train + test, [], set()
     plenty = puzzle.classes() is None or puzzle.classes() >= 4*wanted
-    for question, answer in puzzle.generate(np.random.default_rng(seed), difficulty):
-        form = puzzle.canonical(question, answer) if plenty else None
-        if form is not None and form in forms: continue
-        forms.add(form)
-        made.append((question, answer))
-        if report: report(len(made), wanted)
-        if len(made) == wanted: break
+    if difficulty is None: stream = contextlib.nullcontext(puzzle.generate(np.random.default_rng(seed)))
+    else:
+        kept = keep and keep/f"{run_id(puzzle.name, {'puzzle': puzzle.spec(), 'difficulty': difficulty, 'seed': seed})}.npy"
+        stream = contextlib.closing(_one_by_one(puzzle, puzzle.turns(difficulty), seed, processes or min(_cores(), -(-wanted//64)), kept))
+    with stream as fresh:
+        for question, answer in fresh:
+            form = puzzle.canonical(question, answer) if plenty else None
+            if form is not None and form in forms: continue
+            forms.add(form)
+            made.append((question, answer))
+            if report: report(len(made), wanted)
+            if len(made) == wanted: break
     unseen = "no two puzzles have the same canonical form" if None not in forms else None
     return dataset_of(puzzle, made[:train], made[train:], unseen=unseen, origin=f"generated by {puzzle.name}{f', {difficulty}' if difficulty else ''}, seed {seed}")
 

@@ -53,8 +53,8 @@ def cast_once(
     module:nn.Module, # whose weights stay as they are meanwhile
     dtype:torch.dtype, # of activations
 ):
-    "While this is open, weights are converted once and not at every use."
-    parts = [m for m in reversed(list(module.modules())) if hasattr(m, "prepare")] # the inner ones first
+    "While this is open, weights are converted once and not at every use. Inside another one it does nothing."
+    parts = [m for m in reversed(list(module.modules())) if hasattr(m, "prepare") and m.cast is None] # the inner ones first
     for part in parts: part.prepare(dtype)
     try: yield
     finally:

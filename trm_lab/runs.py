@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['PLACES', 'FINISHED', 'experiments_folder', 'find_template', 'find_config', 'template_parameters', 'read_parameters',
-           'merge', 'find_run', 'run_notebook', 'dataset_for', 'asked_of', 'given_away', 'train_run', 'train_together',
-           'write_report']
+           'merge', 'find_run', 'run_notebook', 'write_report']
 
 # %% ../nbs/70_runs.ipynb #9efd196f
 import contextlib, importlib.resources, os, shutil, signal, subprocess, sys, time
@@ -183,11 +182,16 @@ def dataset_for(
     if config.data:
         if not Path(config.data).exists() and (command := _how_to_build(config.data)): raise InputError(f"{config.data}: there is no such dataset folder; build it with  {command}")
         return read_dataset(config.data, kind), Path(config.data)
-    where = home()/"data"/f"{config.puzzle}-{config.train_puzzles}+{config.test_puzzles}-seed{config.data_seed}"
+    where = home()/"data"/"-".join([config.puzzle, *([config.difficulty] if config.difficulty else []), f"{config.train_puzzles}+{config.test_puzzles}-seed{config.data_seed}"])
     if not where.exists():
-        begun = time.perf_counter()
+        begun = last = time.perf_counter()
+        def report(made, wanted):
+            nonlocal last
+            if time.perf_counter() - last < 20: return
+            last = time.perf_counter()
+            tell(f"data      {made} of {wanted}")
         tell(f"data      generating {config.train_puzzles} + {config.test_puzzles} puzzles")
-        write_dataset(generate_dataset(kind, config.train_puzzles, config.test_puzzles, config.data_seed), where)
+        write_dataset(generate_dataset(kind, config.train_puzzles, config.test_puzzles, config.data_seed, report, config.difficulty, keep=home()/"data"/".generated"), where)
         tell(f"data      done in {time.perf_counter() - begun:.0f} s")
     return read_dataset(where), where
 
@@ -232,15 +236,20 @@ def train_run(
         trainer = Trainer(config, dataset, team=team)
         if team.leads: run.start(config.name, asdict(config), device=describe_device(device, trainer.dtype), processes=team.size)
         held_out, ignore = kept_back(dataset.train, config.holdout)[1], dataset.metadata.ignore_label_id
-        def score(model, split, tally=None): return asdict(evaluate(model, dataset.puzzle, split, config.halt_max_steps, ignore=ignore, tally=tally, keep=False).scores)
+        def score(model, split, tally=None): return asdict(evaluate(model, dataset.puzzle, split, config.solve_max_steps, ignore=ignore, tally=tally, keep=False).scores)
         def save(name, model, scores): save_model(run.folder/"checkpoints"/f"{name}.safetensors", model, dataset.puzzle, {"run": run.folder.name, "recipe": asdict(config), "scores": scores, "given_away": known}, config.halting)
         try:
             averaged = fit(trainer, run, (lambda model: score(model, held_out)) if held_out else None, tell, partial(save, "best"))
             if team.leads:
                 asked = asked_of(config, dataset)
                 scores = score(averaged, asked.test, dataset.puzzle.tally(asked))
+<<<<<<< src/70_runs.py
                 save("model", averaged, {"fixed": scores})
+                run.finish(["metrics.jsonl", "checkpoints/model.safetensors"], puzzle=config.puzzle, data=str(place), overlap=overlap, fixed=scores, max_steps=config.solve_max_steps)
+=======
+                save("model", averaged, {"fixed": scores, "data_fingerprint": dataset.fingerprint})
                 run.finish(["metrics.jsonl", "checkpoints/model.safetensors"], puzzle=config.puzzle, data=str(place), overlap=overlap, fixed=scores, max_steps=config.halt_max_steps)
+>>>>>>> src1/70_runs.py
         except Interrupted as e: # all processes are
             if team.leads: run.update(status="interrupted", problem=str(e))
             team.part()

@@ -17,6 +17,7 @@ from torch import Tensor
 from .data import Batch, Split, make_batch, ordered_batches
 from .errors import InputError, one_of
 from .halting import Halting
+from .layers import cast_once
 from .losses import agreement
 from .model import Output, RecursiveModel, State, Update, Watch
 from .puzzles.base import PAD, Puzzle, Tally
@@ -53,15 +54,16 @@ def recursion(
 )->Iterator[Moment]:
     "Step after step, while puzzles may leave: the one loop by which models solve, are traced and are resumed."
     if here is None: here = torch.arange(len(x), device=x.device)
-    for step in range(step, max_steps + 1):
-        state = model.step(x, state, bind(step, here) if bind else None, since)
-        since, output = 0, model.read(state)
-        yield (now := Moment(step, here, state, output, output.logits.argmax(-1), before))
-        before = now.tokens
-        if leave is None: continue
-        stay = ~leave(now)
-        if not stay.any(): return
-        if not stay.all(): x, state, here, before = x[stay], state.rows(stay), here[stay], before[stay]
+    with cast_once(model, model.dtype):
+        for step in range(step, max_steps + 1):
+            state = model.step(x, state, bind(step, here) if bind else None, since)
+            since, output = 0, model.read(state)
+            yield (now := Moment(step, here, state, output, output.logits.argmax(-1), before))
+            before = now.tokens
+            if leave is None: continue
+            stay = ~leave(now)
+            if not stay.any(): return
+            if not stay.all(): x, state, here, before = x[stay], state.rows(stay), here[stay], before[stay]
 
 # %% ../nbs/41_solve.ipynb #6ce1eaf9
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ class TrainConfig:
     train_puzzles:int = 1000 # to generate
     test_puzzles:int = 500 # to generate
     data_seed:int = 0 # of the generator
+    difficulty:str|None = None # of the generated puzzles: one that the type knows, or a mixture like easy+2minimal; None: the usual one
     augment:bool = True # put every training puzzle into a random disguise each time it is drawn
     score_groups:int|None = None # of the test split, score only so many puzzles (in ARC: tasks); None: all
     allow_overlap:bool = False # also score test puzzles that `init_from` was trained on; the run says which
@@ -48,7 +49,8 @@ class TrainConfig:
     init_identifiers:str|None = None # identifiers.json of the data it was trained on; None: the same identities if there are as many
     freeze:str|None = None # weights: only the puzzle embedding learns
     halting:str = "binary" # binary (TRM), q_learning (HRM)
-    halt_max_steps:int = 16 # N_sup
+    halt_max_steps:int = 16 # N_sup: in training a puzzle is let go after so many supervision steps
+    solve_max_steps:int = 16 # supervision steps at most when the model is scored; they may be more than it was trained with
     halt_exploration_prob:float = 0.1
     halt_loss_weight:float = 0.5 # of the halting loss beside the cells' loss
     # optimization
@@ -81,7 +83,7 @@ class TrainConfig:
     tracker:str|None = None # mirror the metrics to tensorboard, trackio or wandb
 
     def __post_init__(self):
-        positive(self, "train_puzzles test_puzzles halt_max_steps global_batch_size steps lr accumulate log_every", f"run {self.name!r}")
+        positive(self, "train_puzzles test_puzzles halt_max_steps solve_max_steps global_batch_size steps lr accumulate log_every", f"run {self.name!r}")
         for name, choices in (("arch", ARCHITECTURES), ("halting", HALTINGS), ("loss", TOKEN_LOSSES), ("optimizer", OPTIMIZERS)):
             one_of(getattr(self, name), choices, f"run {self.name!r}: {name}")
         if self.score_groups is not None: positive(self, "score_groups", f"run {self.name!r}")

@@ -7,8 +7,8 @@ __all__ = ['PAD', 'IGNORE', 'Verdict', 'Drawing', 'Tally', 'Symmetry', 'Rearrang
            'Group', 'register', 'puzzle_types', 'puzzle_class', 'find_puzzle', 'puzzle_from', 'Example', 'Examples',
            'csv_examples', 'read_csv']
 
-# %% ../../nbs/10_puzzles.base.ipynb #a95a6cbe
-import csv, hashlib, importlib, pkgutil
+# %% ../../nbs/10_puzzles.base.ipynb #5c72625d
+import csv, hashlib, importlib, pkgutil, re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -155,9 +155,20 @@ class Puzzle(ABC):
         if not self.difficulties: raise InputError(f"{self.name} has no difficulties to choose from, not even {difficulty!r}; leave it out")
         return one_of(difficulty, self.difficulties, f"{self.name}: difficulty")
 
+    def turns(self, mixture:str)->tuple[str, ...]:
+        "Which difficulties take turns: `easy+2minimal` is easy, minimal, minimal. Raises `InputError` if there is none, or one is unknown."
+        parts = [re.fullmatch(r"(\d*)(.*)", part).groups() for part in mixture.split("+")]
+        turns = tuple(self._asked(level) for count, level in parts for _ in range(int(count or 1)))
+        if not turns: raise InputError(f"{self.name}: the difficulty {mixture!r} asks for no puzzles; write a mixture like easy+2minimal")
+        return turns
+
     def scores(self, question:np.ndarray, answer:np.ndarray)->dict[str, bool]:
         "What can be said of an answer without its label, by name; `legal` is among it for every type."
         return {"legal": self.check(question, answer).solved}
+
+    def measures(self, questions:np.ndarray)->dict[str, np.ndarray]:
+        "What may make questions (N, L) hard, by name: a number (N,) for each."
+        return {}
 
     def legal(self, questions:np.ndarray, answers:np.ndarray)->np.ndarray:
         "Which of many answers `check` calls solved, (N,) bool; both (N, L). A type overrides it where that can be done at once."
