@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['PLACES', 'FINISHED', 'experiments_folder', 'find_template', 'find_config', 'template_parameters', 'read_parameters',
-           'merge', 'find_run', 'run_notebook', 'write_report']
+           'merge', 'find_run', 'run_notebook', 'dataset_for', 'asked_of', 'given_away', 'train_run', 'train_together',
+           'write_report']
 
 # %% ../nbs/70_runs.ipynb #9efd196f
 import contextlib, importlib.resources, os, shutil, signal, subprocess, sys, time
@@ -243,13 +244,8 @@ def train_run(
             if team.leads:
                 asked = asked_of(config, dataset)
                 scores = score(averaged, asked.test, dataset.puzzle.tally(asked))
-<<<<<<< src/70_runs.py
-                save("model", averaged, {"fixed": scores})
-                run.finish(["metrics.jsonl", "checkpoints/model.safetensors"], puzzle=config.puzzle, data=str(place), overlap=overlap, fixed=scores, max_steps=config.solve_max_steps)
-=======
                 save("model", averaged, {"fixed": scores, "data_fingerprint": dataset.fingerprint})
-                run.finish(["metrics.jsonl", "checkpoints/model.safetensors"], puzzle=config.puzzle, data=str(place), overlap=overlap, fixed=scores, max_steps=config.halt_max_steps)
->>>>>>> src1/70_runs.py
+                run.finish(["metrics.jsonl", "checkpoints/model.safetensors"], puzzle=config.puzzle, data=str(place), overlap=overlap, fixed=scores, max_steps=config.solve_max_steps)
         except Interrupted as e: # all processes are
             if team.leads: run.update(status="interrupted", problem=str(e))
             team.part()
