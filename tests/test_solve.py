@@ -7,7 +7,7 @@ from trm_lab.checkpoints import load_pretrained
 from trm_lab.data import generate_dataset, make_batch, split_of
 from trm_lab.errors import InputError
 from trm_lab.halting import BinaryHalting
-from trm_lab.model import Output, State, Update
+from trm_lab.model import RecursiveModel, Output, State, Update
 from trm_lab.puzzles.arc import Arc, to_tokens
 from trm_lab.puzzles.base import Rearranged
 from trm_lab.puzzles.lights_out import LightsOut
@@ -136,25 +136,28 @@ def legal_claims_hold(puzzle, questions, found):
     assert found.legal.tolist() == verdicts
     return sum(verdicts)
 
-class Guesses:
+class Guesses(RecursiveModel):
     "A stand-in that solves what it is asked, but for a share of the cells, drawn anew with every step, where it says anything."
-    def __init__(self, share=0.): self.share, self.rng = share, np.random.default_rng(0)
-    def parameters(self): return iter([torch.zeros(1)])
+    dtype, puzzle_positions = torch.float32, 0
+    def __init__(self, share=0.):
+        super().__init__()
+        self.share, self.rng, self.weight = share, np.random.default_rng(0), torch.nn.Parameter(torch.zeros(1))
     def embed(self, batch): return torch.nn.functional.one_hot(batch.inputs, SIX.vocab_size).float()
     def start(self, x, generator=None): return State(z_H=x)
     def schedule(self): return (Update(0, 0, "z_H", False),)
-    def step(self, x, state, watch=None, since=0): return state.replace(z_H=x)
+    def update(self, x, state, u): return state.replace(z_H=x)
+    def decode(self, z): return z
     def read(self, state):
-        answers = self.answer(state["z_H"].argmax(-1).numpy().astype(np.uint8))
+        answers = self.given(state["z_H"].argmax(-1).numpy().astype(np.uint8))
         return Output(torch.nn.functional.one_hot(torch.from_numpy(answers).long(), SIX.vocab_size).float(), torch.from_numpy(self.rng.normal(size=len(answers))), torch.zeros(len(answers)))
-    def answer(self, questions):
+    def given(self, questions):
         answers = np.stack([SIX.solve(q) for q in questions])
         wrong = self.rng.random(answers.shape) < self.share
         return np.where(wrong, self.rng.integers(0, SIX.vocab_size, answers.shape), answers)
 
 class ChangesGivens(Guesses):
     "Its answers are flawless boards, with two digits exchanged everywhere."
-    def answer(self, questions):
+    def given(self, questions):
         other = np.arange(SIX.vocab_size); other[[4, 5]] = other[[5, 4]]
         return other[np.stack([SIX.solve(q) for q in questions])]
 
