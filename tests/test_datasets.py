@@ -161,7 +161,7 @@ main()
     (["sudoku", "out", "--generate", "5", "--skip-bad"], "--skip-bad has no meaning with --generate"),
     (["sudoku", "out", "--generate", "5", "--min-path", "9"], "--min-path is the length of a maze's path"),
     (["sudoku-4x4", "out", "--size", "9x9", "--generate", "5"], "sudoku-4x4 says its size"),
-    (["sudoku", "out", "--generate", "5", "--difficulty", "hard"], "difficulty 'hard' is not known"),
+    (["sudoku", "out", "--generate", "5", "--difficulty", "harder"], "difficulty 'harder' is not known"),
     (["maze", "out", "--generate", "5", "--difficulty", "hard"], "has no difficulties"),
     (["maze", "out", "--size", "8", "--generate", "5", "--train", "5"], "at least one training and one test puzzle, not 5 and 0"),
     (["sudokku", "out", "--generate", "5"], "did you mean 'sudoku'?"),
