@@ -57,7 +57,7 @@ def _norm(v:Tensor, eps:float, axis:int)->tuple[Tensor, Tensor]:
     "RMSNorm, and what every row was multiplied by, in float32 at least."
     wide = _wide(v)
     scale = (wide*wide).mean(axis, keepdim=True).add_(eps).rsqrt_()
-    return (wide*scale).to(v.dtype), scale
+    return wide.mul_(scale).to(v.dtype), scale # v is nobody else's
 
 class _GluNorm(torch.autograd.Function):
     @staticmethod
