@@ -8,7 +8,7 @@ __all__ = ['TOKEN_LOSSES', 'softmax_cross_entropy', 'stablemax_cross_entropy', '
 # %% ../nbs/33_losses.ipynb #77c6dbe4
 import torch, torch.nn.functional as F
 from torch import Tensor
-from .layers import widened
+from .fused import widened
 from .puzzles.base import IGNORE
 
 # %% ../nbs/33_losses.ipynb #63e903cb

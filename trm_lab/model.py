@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from .data import Batch
 from .errors import InputError, one_of, positive
-from .layers import Block, Embedding, Linear, SparseEmbedding, cast_once, rotary, truncated_normal_, widened
+from .fused import widened
+from .layers import Block, Embedding, Linear, SparseEmbedding, cast_once, rotary, truncated_normal_
 
 # %% ../nbs/31_model.ipynb #1ae42edc
 @dataclass(frozen=True)
