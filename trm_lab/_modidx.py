@@ -883,5 +883,6 @@ d = { 'settings': { 'branch': 'main',
                                   'trm_lab.variants.TRMSingleZ.renewed': ('variants.html#trmsinglez.renewed', 'trm_lab/variants.py'),
                                   'trm_lab.variants.TRMSingleZ.update': ('variants.html#trmsinglez.update', 'trm_lab/variants.py'),
                                   'trm_lab.variants.anderson': ('variants.html#anderson', 'trm_lab/variants.py'),
+                                  'trm_lab.variants.architecture': ('variants.html#architecture', 'trm_lab/variants.py'),
                                   'trm_lab.variants.at_fixed_point': ('variants.html#at_fixed_point', 'trm_lab/variants.py'),
                                   'trm_lab.variants.build_model': ('variants.html#build_model', 'trm_lab/variants.py')}}}

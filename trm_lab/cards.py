@@ -23,7 +23,7 @@ from .records import Run, home, write_text
 from .runs import dataset_for
 from .solve import Search, evaluate, solve_by_step, wilson
 from .train import TrainConfig, clock
-from .variants import ARCHITECTURES
+from .variants import architecture
 
 # %% ../nbs/71_cards.ipynb #e014291d
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def make_card(
     dtype = torch.bfloat16 if rounded["costs_nothing"] else torch.float32
     _rounded(loaded.model, dtype) # what is measured is what the file will hold
     curve = _course(run) if run else []
-    arch = next(key for key, cls in ARCHITECTURES.items() if type(loaded.model) is cls)
+    arch = architecture(loaded.model)
     seconds = curve[-1]["seconds"] if curve else before.get("training_seconds")
     card = {"name": name, "puzzle": loaded.puzzle.name, "arch": arch, "parameters": sum(p.numel() for p in loaded.model.parameters()), "updates": len(loaded.model.schedule()),
         "recipe": recipe, "weights": str(dtype).removeprefix("torch."), "rounding": rounded, "data": dataset.metadata.origin, "data_fingerprint": dataset.fingerprint,
@@ -267,7 +267,7 @@ def shipped()->list[dict]: # a row a model, for JSON
     for name in pretrained_models():
         loaded, file = load_pretrained(name), pretrained_file(name)
         page, card = file.with_suffix(".md"), loaded.history.get("card")
-        rows.append({"name": name, "puzzle": loaded.puzzle.name, "arch": next(key for key, cls in ARCHITECTURES.items() if type(loaded.model) is cls),
+        rows.append({"name": name, "puzzle": loaded.puzzle.name, "arch": architecture(loaded.model),
             "parameters": sum(p.numel() for p in loaded.model.parameters()), "bytes": file.stat().st_size, "headline": card and card["headline"], "card": str(page) if page.exists() else None, "says": card})
     return rows
 

@@ -23,7 +23,7 @@ from .halting import HALTINGS, Halting
 from .model import ModelConfig, RecursiveModel
 from .puzzles.base import Puzzle, find_puzzle, puzzle_from
 from .records import hub_file, read_json, read_yaml, versions, whole_file
-from .variants import ARCHITECTURES
+from .variants import ARCHITECTURES, architecture
 
 # %% ../nbs/35_checkpoints.ipynb #3d5cb714
 FORMAT = "trm-lab 2"
@@ -48,7 +48,7 @@ def save_model(
     dtype:torch.dtype|None=None, # of the weights in the file: bfloat16 rounds them, and halves it; None: as they are
 ):
     "Save weights with everything that is needed to use them."
-    arch = next(name for name, cls in ARCHITECTURES.items() if type(model) is cls)
+    arch = architecture(model)
     if dtype not in (None, torch.float32, torch.bfloat16): raise InputError(f"{path}: weights are saved as torch.float32 or torch.bfloat16, not as {dtype}")
     tensors = {name: t.detach().cpu().to(dtype or t.dtype).contiguous() for name, t in model.state_dict().items()}
     strings = {"format": FORMAT, "arch": arch, "config": json.dumps(asdict(model.config)), "puzzle": json.dumps(puzzle and puzzle.spec()),
@@ -490,7 +490,7 @@ def write_published(
 ):
     "Write a checkpoint that the reference can read. Raises `InputError` if its classes cannot be what this model is."
     path, c = Path(path), model.config
-    arch = next(name for name, cls in ARCHITECTURES.items() if type(model) is cls)
+    arch = architecture(model)
     if arch not in _REFERENCE: raise InputError(f"{path}: the reference has no class for {arch}; save it as .safetensors")
     weights = model.state_dict()
     # Its SwiGLU rounds up to multiples of 256; its HRM and direct Transformer have attention, and as many positions as the embedding fills.

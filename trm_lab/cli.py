@@ -265,7 +265,8 @@ def convert(
     rows:Annotated[Optional[str], typer.Option(metavar="0,5,7", help="only these rows of the puzzle embedding")]=None,
 ):
     "Turn a checkpoint into another format."
-    from trm_lab.checkpoints import ARCHITECTURES, load, save_model, write_published
+    from trm_lab.checkpoints import load, save_model, write_published
+    from trm_lab.variants import architecture
     if target.exists(): raise InputError(f"{target} is there already; choose another name or remove it first")
     settings = dict(entry.split("=", 1) for entry in arch or [] if "=" in entry)
     names = [entry for entry in arch or [] if "=" not in entry]
@@ -275,7 +276,7 @@ def convert(
     loaded = load(source, arch=names[0] if names else None, settings={name: _value(value) for name, value in settings.items()}, puzzle=trained_on, rows=chosen)
     model, file = loaded.model, loaded.history.get("file", Path(source).name)
     size = sum(t.numel() for t in model.state_dict().values())
-    kind = next(name for name, cls in ARCHITECTURES.items() if type(model) is cls)
+    kind = architecture(model)
     identities = model.config.num_puzzle_identifiers if model.puzzle_positions else 0
     typer.echo(f"read     {file}: {kind}, {size:,} numbers, {identities:,} puzzle {'identity' if identities == 1 else 'identities'}"
         f"{f' (rows {rows})' if rows else ''}; {f'not verified: {loaded.unverified}' if loaded.unverified else 'checksums agree'}")

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FIXED_POINT_GRADIENTS', 'ARCHITECTURES', 'TRMSeparate', 'HRMConfig', 'HRM', 'TRMSingleZ', 'TRMMultiScale',
            'DirectConfig', 'DirectTransformer', 'anderson', 'at_fixed_point', 'FixedPointConfig', 'FixedPoint',
-           'build_model']
+           'architecture', 'build_model']
 
 # %% ../nbs/32_variants.ipynb #d1c2e4a1
 from collections.abc import Callable
@@ -153,6 +153,12 @@ class FixedPoint(BoardModel):
 # %% ../nbs/32_variants.ipynb #8d399839
 ARCHITECTURES:dict[str, type[RecursiveModel]] = {"trm": TRM, "trm_separate": TRMSeparate, "hrm": HRM, "trm_singlez": TRMSingleZ,
     "trm_hier6": TRMMultiScale, "direct_transformer": DirectTransformer, "fixed_point": FixedPoint}
+
+def architecture(
+    model:RecursiveModel,
+)->str: # one of `ARCHITECTURES`
+    "The name of a model's architecture."
+    return next(name for name, cls in ARCHITECTURES.items() if type(model) is cls)
 
 def build_model(
     arch:str, # one of `ARCHITECTURES`
