@@ -198,6 +198,20 @@ def test_a_mixture_is_the_same_however_it_is_made(tmp_path):
     larger = generate_dataset(six, 40, 6, 3, difficulty="easy+2minimal", processes=2)
     assert (larger.train.inputs[:36] == np.concatenate([whole.train.inputs, whole.test.inputs])).all()
 
+def test_a_mixture_with_bunches(tmp_path, monkeypatch):
+    "Streams that give several puzzles are used up in order, by one process or two, and after a stop in the middle of one."
+    monkeypatch.setattr(Sudoku, "bunch", lambda self, difficulty: 7 if difficulty == "minimal" else 1)
+    puzzle = Sudoku(2, 3)
+    whole = generate_dataset(puzzle, 40, 8, 3, difficulty="easy+2minimal", processes=1, keep=tmp_path)
+    minimal = [q for n, q in enumerate(whole.train.inputs) if n % 3]
+    level = puzzle.difficulties.index("minimal")
+    for stream in range(3):
+        fresh = puzzle.generate(np.random.default_rng([3, level, stream]), "minimal")
+        assert all((a == next(fresh)[0]).all() for a in minimal[7*stream:7*stream + 7])
+    kept, = tmp_path.iterdir()
+    np.save(kept, np.load(kept)[:25]) # ends within a stream of both kinds
+    for processes in (1, 2): assert generate_dataset(puzzle, 40, 8, 3, None, "easy+2minimal", processes, tmp_path).fingerprint == whole.fingerprint
+
 def test_a_config_names_a_mixture(tmp_path, monkeypatch):
     from trm_lab.runs import dataset_for
     from trm_lab.train import TrainConfig

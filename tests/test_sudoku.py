@@ -118,10 +118,12 @@ def test_an_empty_board_ends_the_count(): assert Sudoku(3, 3).guesses(np.full((1
 def test_difficulties():
     "Easy boards have clues to spare; the search finds harder ones than it began with; all have one solution."
     nine, six = Sudoku(3, 3), Sudoku(2, 3)
-    made = {level: np.stack([q for q, _ in itertools.islice(nine.generate(np.random.default_rng(0), level), count)]) for level, count in (("easy", 20), ("minimal", 20), ("hard", 2), ("extreme", 1))}
+    made = {level: np.stack([q for q, _ in itertools.islice(nine.generate(np.random.default_rng(0), level), count)]) for level, count in (("easy", 20), ("minimal", 20), ("hard", 2), ("extreme", 1), ("fiendish", 8))}
     assert ((made["easy"] > BLANK).sum(1) == 32).all() and nine.guesses(made["easy"]).mean() < nine.guesses(made["minimal"]).mean()
     assert nine.guesses(made["extreme"])[0] > nine.guesses(made["minimal"]).max()
-    assert (nine.guesses(made["hard"]) >= 40).all()
+    assert (nine.guesses(made["hard"]) >= 40).all() and (nine.guesses(made["fiendish"]) >= 100).all()
+    assert len({question.tobytes() for question in made["fiendish"]}) == 8
+    assert "fiendish" not in six.difficulties # no 6×6 board needs a hundred guesses, and the walk would never begin
     assert all(nine.unique(question) for questions in made.values() for question in questions)
     question, answer = next(six.generate(np.random.default_rng(0), "extreme"))
     assert six.check(question, answer).solved and six.unique(question)

@@ -315,7 +315,7 @@ def data_build(
     test_csv:Annotated[Optional[Path], typer.Option(metavar="FILE", help="the test puzzles, where they are a file of their own")]=None,
     hub:Annotated[Optional[str], typer.Option(metavar="[OWNER/NAME]", help="from a dataset repository on the hub; without a name the type's own")]=None,
     generate:Annotated[Optional[int], typer.Option(metavar="N", min=2, help="so many fresh puzzles")]=None,
-    difficulty:Annotated[Optional[str], typer.Option(help="of generated puzzles: sudoku knows minimal, easy, hard and extreme, and mixtures of them, like easy+2minimal+hard")]=None,
+    difficulty:Annotated[Optional[str], typer.Option(help="of generated puzzles: sudoku knows minimal, easy, hard, extreme and fiendish, and mixtures of them, like easy+2minimal+hard")]=None,
     train:Annotated[Optional[int], typer.Option(metavar="N", min=1, help="training puzzles; default: nine in ten, or all of a set that comes divided")]=None,
     min_rating:Annotated[Optional[float], typer.Option(metavar="R", help="leave out what the CSV rates lower")]=None,
     size:Annotated[Optional[str], typer.Option(help="of the board: 9x9; default: the benchmark's")]=None,

@@ -7,8 +7,8 @@ __all__ = ['ARRAYS', 'Disguised', 'Split', 'Metadata', 'Dataset', 'split_of', 'd
            'generate_dataset', 'write_dataset', 'write_augmented', 'load_array', 'read_split', 'read_dataset', 'Batch',
            'make_batch', 'ordered_batches', 'kept_back', 'Batches']
 
-# %% ../nbs/20_data.ipynb #ea6d610c
-import contextlib, hashlib, json, multiprocessing, os, signal
+# %% ../nbs/20_data.ipynb #6750ca6a
+import contextlib, hashlib, itertools, json, multiprocessing, os, signal
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
@@ -163,27 +163,37 @@ def disguised_dataset(
         mean_puzzle_examples=len(train)/len(train.puzzle_identifiers), total_puzzles=len(train.puzzle_identifiers), puzzle=puzzle.spec(), **notes)
     return Dataset(puzzle, train, test, metadata, list(numbers))
 
-# %% ../nbs/20_data.ipynb #fa7f0be1
-def _numbered(puzzle:Puzzle, turns:tuple[str, ...], seed:int, number:int)->np.ndarray: # (2, L) question and answer
-    "One puzzle of a seed, for which no other one has to be made."
-    return np.stack(next(puzzle.generate(np.random.default_rng([seed, number]), turns[number % len(turns)]))).astype(np.uint8)
+# %% ../nbs/20_data.ipynb #c0c85436
+def _bunch(puzzle:Puzzle, seed:int, which:tuple[str, int])->np.ndarray: # (n, 2, L) questions and answers
+    "The puzzles of one stream of a level, for which no other stream has to be begun."
+    level, number = which
+    stream = puzzle.generate(np.random.default_rng([seed, puzzle.difficulties.index(level), number]), level)
+    return np.stack([np.stack(pair) for pair in itertools.islice(stream, puzzle.bunch(level))]).astype(np.uint8)
 
 def _cores()->int:
     "The processor cores that this process may use and can fork onto; where forking is not usual, one."
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
-def _one_by_one(puzzle:Puzzle, turns:tuple[str, ...], seed:int, processes:int, kept:Path|None)->Iterator[np.ndarray]:
-    "Puzzle 0, 1, 2, …, (2, L) each: first those that are kept in a file, then new ones, which are added to it wave by wave."
+def _in_turn(puzzle:Puzzle, turns:tuple[str, ...], seed:int, processes:int, kept:Path|None)->Iterator[np.ndarray]:
+    "Puzzles, (2, L) each, whose difficulties take turns: first those that are kept in a file, then new ones, which are added to it wave by wave."
     boards = list(load_array(kept)) if kept and kept.exists() else []
     yield from boards
+    def places(number): # the level of puzzle `number`, its stream, and its place in that
+        cycle, turn = divmod(number, len(turns))
+        return turns[turn], *divmod(cycle*turns.count(turns[turn]) + turns[:turn].count(turns[turn]), puzzle.bunch(turns[turn]))
+    wave = max(16*processes, len(turns)*max(map(puzzle.bunch, turns)))
     with contextlib.ExitStack() as stack:
         each = map
         if processes > 1: # forked, like PyTorch's data loaders: nothing has to be imported or sent
             each = stack.enter_context(multiprocessing.get_context("fork").Pool(processes, signal.signal, (signal.SIGINT, signal.SIG_IGN))).imap
         while True:
-            for board in each(partial(_numbered, puzzle, turns, seed), range(len(boards), len(boards) + 16*processes)):
-                boards.append(board)
-                yield board
+            wanted, made = [places(len(boards) + i) for i in range(wave)], {}
+            streams = list(dict.fromkeys((level, stream) for level, stream, _ in wanted))
+            arriving = zip(streams, each(partial(_bunch, puzzle, seed), streams))
+            for level, stream, place in wanted: # given on as soon as it is there
+                while (level, stream) not in made: made.update([next(arriving)])
+                boards.append(made[level, stream][place])
+                yield boards[-1]
             if kept:
                 with whole_file(kept) as temporary, temporary.open("wb") as f: np.save(f, np.stack(boards))
 
@@ -204,7 +214,7 @@ def generate_dataset(
     if difficulty is None: stream = contextlib.nullcontext(puzzle.generate(np.random.default_rng(seed)))
     else:
         kept = keep and keep/f"{run_id(puzzle.name, {'puzzle': puzzle.spec(), 'difficulty': difficulty, 'seed': seed})}.npy"
-        stream = contextlib.closing(_one_by_one(puzzle, puzzle.turns(difficulty), seed, processes or min(_cores(), -(-wanted//64)), kept))
+        stream = contextlib.closing(_in_turn(puzzle, puzzle.turns(difficulty), seed, processes or min(_cores(), -(-wanted//64)), kept))
     with stream as fresh:
         for question, answer in fresh:
             form = puzzle.canonical(question, answer) if plenty else None

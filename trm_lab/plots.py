@@ -142,9 +142,10 @@ def solved_by_step(
 # %% ../nbs/60_plots.ipynb #070a6d29
 def solved_by_work(
     ways:Mapping[str, Sequence[tuple[float, float]]], # by name: supervision steps a puzzle in the mean, and share solved
+    of:str="puzzles", # whose puzzles, for the title
 )->Figure:
     "What each way of thinking longer brings, for its price."
-    figure, ax = _axes(7.5, 4, "share of puzzles solved", "supervision steps a puzzle, all tries together (mean)", "")
+    figure, ax = _axes(7.5, 4, f"share of {of} solved", "supervision steps a puzzle, all tries together (mean)", "")
     for i, (name, course) in enumerate(ways.items()):
         spent, shares = zip(*course)
         ax.plot(spent, shares, color=(BLUE, ORANGE, GREEN, GREY, "#CC79A7", "#000000")[i % 6], marker="os^DvPX*"[i % 8], markersize=5, linestyle=("-", "--", ":")[i//6 % 3], label=name)

@@ -162,6 +162,10 @@ class Puzzle(ABC):
         if not turns: raise InputError(f"{self.name}: the difficulty {mixture!r} asks for no puzzles; write a mixture like easy+2minimal")
         return turns
 
+    def bunch(self, difficulty:str)->int:
+        "How many puzzles of a difficulty are best taken from one stream of `generate`, because the first one is the dear one."
+        return 1
+
     def scores(self, question:np.ndarray, answer:np.ndarray)->dict[str, bool]:
         "What can be said of an answer without its label, by name; `legal` is among it for every type."
         return {"legal": self.check(question, answer).solved}
