@@ -4,7 +4,7 @@ import numpy as np, pytest
 from hypothesis import given, settings, strategies as st
 from trm_lab.data import generate_dataset, make_batch
 from trm_lab.errors import InputError
-from trm_lab.explorer import explorer_data
+from trm_lab.explorer import Explorer
 from trm_lab.puzzles.base import find_puzzle, puzzle_from, puzzle_types
 from trm_lab.puzzles.lights_out import LEAVE, OFF, ON, PRESS, LightsOut
 from trm_lab.puzzles.maze import Maze
@@ -70,5 +70,5 @@ def test_one_module_is_all_it_takes(puzzle):
     assert puzzle.type in puzzle_types()
     data = generate_dataset(puzzle, 6, 2)
     model = build_model("trm", {"seq_len": puzzle.seq_len, "vocab_size": puzzle.vocab_size, "hidden_size": 32, "num_heads": 4, "swiglu_multiple": 16, "puzzle_emb_len": 1, "H_cycles": 1, "L_cycles": 1})
-    header, blob = explorer_data(run_with_trace(model.eval(), make_batch(data.test.inputs, data.test.labels), max_steps=2), puzzle)
+    header = Explorer(run_with_trace(model.eval(), make_batch(data.test.inputs, data.test.labels), max_steps=2), puzzle=puzzle).header
     assert header["title"] == puzzle.name and len(header["symbols"]) == puzzle.vocab_size

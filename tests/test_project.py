@@ -53,9 +53,13 @@ def test_no_notebook_holds_a_widgets_state():
         text = path.read_text(encoding="utf-8")
         assert "vnd.jupyter.widget-" not in text, f"{path.name} holds a widget's state; run `make export`"
 
+def test_the_readme_leads_to_every_tutorial():
+    readme = (ROOT/"README.md").read_text(encoding="utf-8")
+    assert [path.name for path in (ROOT/"nbs"/"tutorials").glob("*.ipynb") if f"(nbs/tutorials/{path.name})" not in readme] == []
+
 # lowest first; a module imports only from those before it
 ORDER = ["errors", "device", "records", "parallel", "puzzles.base", "puzzles.sudoku", "puzzles.maze", "puzzles.arc", "puzzles.lights_out", "data", "datasets", "fused", "layers", "model", "variants", "losses", "halting", "checkpoints", "states", "optimizers", "tracking",
-         "train", "solve", "parity", "trace", "bench", "plots", "explorer", "runs", "cards", "cli"]
+         "train", "solve", "parity", "trace", "branches", "bench", "plots", "explorer", "serve", "runs", "cards", "cli"]
 
 def test_modules_import_only_from_those_below():
     package = ROOT/"trm_lab"

@@ -5,7 +5,7 @@ import numpy as np, pytest, torch
 from trm_lab.checkpoints import Loaded
 from trm_lab.data import generate_dataset, ordered_batches
 from trm_lab.errors import build
-from trm_lab.explorer import Explorer, explorer_data, save_html
+from trm_lab.explorer import Explorer, save_html
 from trm_lab.halting import HALTINGS
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.runs import find_config, read_parameters
@@ -103,15 +103,14 @@ def test_the_explorer_walks_it(arch, four, tmp_path):
     "Frames for every update of every latent, and a page."
     model, batch = small(arch), next(ordered_batches(four.test.first(3), 3))
     trace = run_with_trace(model, batch, 3)
-    header, blob = explorer_data(trace, four.puzzle)
-    assert set(header["names"]) == set(trace.names) and header["answer"] == header["names"][0] == model.schedule()[-1].name
-    assert len(header["sites"]) == 3*len(model.schedule()) and len(blob) > 0
-    tokens = next(a for a in header["arrays"] if a["name"] == "tokens")
-    frames = np.frombuffer(blob, np.uint8, int(np.prod(tokens["shape"])), tokens["offset"]).reshape(tokens["shape"])
-    for step in range(3): assert (frames[:, header["planes"][(step + 1)*len(model.schedule())]] == trace.tokens[step].numpy()).all()
+    explorer = Explorer(trace, puzzle=four.puzzle)
+    (told,), side = explorer.header["packs"], explorer.header["sides"][0]
+    assert set(side["names"]) == set(trace.names) and side["answer"] == side["names"][0] == model.schedule()[-1].name and told["length"] == 3*len(model.schedule())
+    tokens, plane = (np.frombuffer(explorer.blob, f"<{a['kind']}", int(np.prod(a["shape"])), a["offset"]).reshape(a["shape"]) for name in ("tokens", "plane") for a in told["arrays"] if a["name"] == name)
+    for step in range(3): assert (tokens[plane[(step + 1)*len(model.schedule()), 0]] == trace.tokens[step, 0].numpy()).all()
     save_html(trace, four.puzzle, tmp_path/"walk.html")
     explorer = Explorer(Loaded(model, four.puzzle, {}), four.puzzle.print(batch.inputs[0].numpy()), max_steps=2)
-    assert len(explorer.trace.sites) == 2*len(model.schedule())
+    assert explorer.walk.root(0).length == 2*len(model.schedule())
 
 def test_nobody_asks_which_system_it_is():
     "No isinstance on an architecture, and no name of one, outside `variants` and `checkpoints`."

@@ -11,7 +11,7 @@ import hashlib, importlib.resources, json, pickletools, re, struct, sys, warning
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 import torch, yaml
 from safetensors import SafetensorError, safe_open
@@ -67,6 +67,8 @@ class Loaded:
     halting:str = "binary" # how it learned to stop, one of `halting.HALTINGS`
     unverified:str|None = None # why the bytes could not be checked; None: a checksum agreed
     rows:tuple[int, ...]|None = None # row i of the puzzle embedding is the file's row rows[i]; None: all of them
+    source:str|None = None # what was asked for: a file, an address, the name of a model that ships; None: it was not loaded
+    again:str|None = None # the Python that loads it once more
 
     def policy(self,
         max_steps:int=16, # supervision steps at most
@@ -399,7 +401,12 @@ def _built(arch:str, settings:dict, tensors:Mapping[str, Tensor], where:str, dty
     model.load_state_dict({name: t.to(wanted[name].dtype) for name, t in tensors.items()}, assign=True)
     return model
 
-# %% ../nbs/35_checkpoints.ipynb #74a8e1da
+# %% ../nbs/35_checkpoints.ipynb #612ce437
+def _call(function:str, source:str|Path, device:torch.device|str, dtype:torch.dtype, options:Mapping={})->str:
+    "What was asked for, as Python; what is as usual is left out."
+    unusual = {"device": str(device) if str(device) != "cpu" else None, "dtype": dtype if dtype != torch.float32 else None, **options}
+    return f"{function}({', '.join([repr(str(source)), *(f'{name}={value!r}' for name, value in unusual.items() if value is not None)])})"
+
 def load(
     source:str|Path, # a file of ours or a published one, a folder with step_N (the highest counts), the name of a model that ships, or hf://owner/repository/path[@revision]
     device:torch.device|str="cpu", # where to put it
@@ -412,6 +419,8 @@ def load(
     weights:str|None=None, # model or ema, where a file holds both; default: the average, where there is one
 )->Loaded:
     "Load a model. Raises `InputError` if the file is missing, damaged, wants to run code, or does not say enough about itself."
+    asked = {"arch": arch, "settings": settings and dict(settings), "puzzle": puzzle.name if isinstance(puzzle, Puzzle) else puzzle, "rows": rows, "weights": weights}
+    again = _call("load", source, device, dtype, asked)
     path, settings = _find(source), dict(settings or {})
     where = str(source) if str(source).startswith("hf://") else str(path)
     if isinstance(puzzle, str): puzzle = find_puzzle(puzzle)
@@ -459,7 +468,7 @@ def load(
     model = _built(arch, settings, tensors, where, dtype)
     if puzzle and (puzzle.seq_len, puzzle.vocab_size) != (model.config.seq_len, model.config.vocab_size):
         raise InputError(f"{where}: {puzzle.name} has {puzzle.seq_len} cells and {puzzle.vocab_size} tokens, but this model has {model.config.seq_len} and {model.config.vocab_size}")
-    return Loaded(model.to(device).eval(), puzzle, history, halting, unverified, rows)
+    return Loaded(model.to(device).eval(), puzzle, history, halting, unverified, rows, str(source), again)
 
 # %% ../nbs/35_checkpoints.ipynb #4f802cc3
 def _pretrained_folder()->Path: return Path(str(importlib.resources.files("trm_lab")))/"pretrained"
@@ -481,7 +490,7 @@ def load_pretrained(
     dtype:torch.dtype=torch.float32, # of activations
 )->Loaded:
     "A trained model that ships with trm-lab."
-    return load(pretrained_file(name), device, dtype)
+    return replace(load(pretrained_file(name), device, dtype), source=name, again=_call("load_pretrained", name, device, dtype))
 
 # %% ../nbs/35_checkpoints.ipynb #09880f84
 def write_published(

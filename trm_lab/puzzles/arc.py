@@ -150,6 +150,7 @@ class Arc(Puzzle):
     "A grid of an ARC task on its canvas."
     decides = False # whether a grid is right only its label can say
     type, name, rows, cols, vocab_size = "arc", f"arc-{SIDE}x{SIDE}", SIDE, SIDE, COLOURS + 2
+    asks = tuple(range(vocab_size)) # other places on the canvas, other grids
 
     @classmethod
     def named(cls, size):

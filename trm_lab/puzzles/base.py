@@ -100,6 +100,7 @@ class Puzzle(ABC):
     usual_size:ClassVar[str|None] = None # as in a name, where nobody names one
     hub:ClassVar[str|None] = None # repository on the hub with train.csv and test.csv of that size
     decides:ClassVar[bool] = True # do the rules alone tell whether an answer is right?
+    asks:tuple[int, ...] = () # the tokens that a question may hold; empty: those that questions hold, and their images under symmetries
     difficulties:tuple[str, ...] = () # what `generate` can be asked for, the usual one first; empty: there is no choice
     rows:int; cols:int # of the board
     vocab_size:int # PAD included

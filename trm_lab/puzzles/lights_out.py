@@ -43,7 +43,7 @@ def _solver(rows, cols)->np.ndarray:
 @register
 class LightsOut(Puzzle):
     "Press cells until all lights are out."
-    type, vocab_size = "lights_out", 5
+    type, vocab_size, asks = "lights_out", 5, (OFF, ON)
 
     def __init__(self,
         rows:int, # of the board

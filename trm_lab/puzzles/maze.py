@@ -108,6 +108,7 @@ def _shortest(question:bytes, rows, cols)->int:
 class Maze(Puzzle):
     "Find the shortest path. Two mazes of one size are the same type of puzzle, however long their paths."
     type, vocab_size, usual_size, hub = "maze", 6, "30x30", "sapientinc/maze-30x30-hard-1k"
+    asks = (WALL, FREE, START, GOAL)
 
     def __init__(self,
         rows:int, # of the board
