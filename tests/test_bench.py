@@ -96,7 +96,7 @@ def test_the_command_prints_json_and_tables(monkeypatch, capsys):
     for table in ("solve", "trace"):
         code, out, _ = trm_lab("bench", table, "--size", 2, "--model", "sudoku-6x6", "--dtype", "float32", "--repeats", 1, "--no-memory", monkeypatch=monkeypatch, capsys=capsys)
         lines = out.strip().splitlines()
-        assert code == 0 and lines[-1].startswith("peak of matrix products: float32") and len(lines) == 8 and max(map(len, lines)) <= 110, out
+        assert code == 0 and lines[-1].startswith("peak of matrix products: float32") and len(lines) == 8 and max(map(len, lines)) <= 120, out
 
 def test_a_whole_bench(monkeypatch):
     "All tables, in one call, small."
@@ -107,7 +107,7 @@ def test_a_whole_bench(monkeypatch):
     told = []
     found = bench(Plan(dtype="float32", repeats=1, seconds=0., memory=False), told.append)
     assert list(dict.fromkeys(row["table"] for row in json.loads(json.dumps(found))["rows"])) == list(TABLES) and len(told) == 5
-    assert max(map(len, "\n".join(told).splitlines())) <= 110
+    assert max(map(len, "\n".join(told).splitlines())) <= 120
     check(found["rows"])
 
 def test_growth_varies_one_thing_at_a_time():

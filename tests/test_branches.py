@@ -59,7 +59,7 @@ def test_nothing_changed_is_nothing_changed(arch, dtype):
 def test_the_shipped_model_is_continued_to_the_bit():
     six = load_pretrained("sudoku-6x6")
     root = Walk(six, generate_dataset(six.puzzle, 1, 2, seed=4).test).root(1)
-    for frame in (0, 1, 4, 37, 64, 128): assert_same(root.branch(root.place(frame)), root)
+    for frame in (0, 1, 4, 13, 32): assert_same(root.branch(root.place(frame)), root)
 
 # ---- what edits do ------------------------------------------------------------
 
@@ -175,14 +175,14 @@ def tree(walk):
     one, two = walk.root(0), walk.root(1)
     a = one.branch(one.place(3), Noise("z_L", 0.5, 9, (1, 2)), Given(4, int(walk.askable[-1])))
     b = two.branch(None, Patch("z_H", a), Zero("z_L"))
-    c = a.branch(a.place(7), Patch("z_L", b, (0, 5)), Mean("z_H"))
+    c = a.branch(a.place(min(7, a.length)), Patch("z_L", b, (0, 5)), Mean("z_H"))
     return [one, a, b, c, c.branch(c.place(c.length))]
 
 def test_code_makes_the_same_run(tmp_path):
     six = load_pretrained("sudoku-6x6")
     for run in tree(Walk(six, generate_dataset(six.puzzle, 1, 3, seed=8).test, 4)): rebuilt(run)
     half = load_pretrained("sudoku-6x6", dtype=torch.bfloat16)
-    for run in tree(Walk(half, generate_dataset(six.puzzle, 1, 2, seed=8).test, 2, halting=BinaryHalting(certain=0., threshold=0.25))): rebuilt(run)
+    for run in tree(Walk(half, generate_dataset(six.puzzle, 1, 2, seed=8).test, 4, halting=BinaryHalting(certain=0., threshold=0.25))): rebuilt(run)
     save_model(tmp_path/"it's <b>.safetensors", small("hrm", puzzle=FOUR), FOUR, halting="q_learning")
     own = Walk(load(tmp_path/"it's <b>.safetensors"), TEXT, 3)
     assert isinstance(own.policy, QLearningHalting)

@@ -129,7 +129,7 @@ def test_every_frame_is_what_the_run_decodes(loaded, solved):
 def test_packs_of_branches(loaded, solved):
     explorer = Explorer(loaded, solved.batch)
     page, root = Page(explorer), explorer.walk.root(1)
-    for frame, edits in ((21, [dict(kind="Zero", name="z_L", cells=[4, 9])]), (0, [dict(kind="Noise", name="z_H", size=0.5, seed=3)]), (128, []), (60, [dict(kind="Given", cell=0, token=5), dict(kind="Mean", name="z_H")]), (40, [])):
+    for frame, edits in ((5, [dict(kind="Zero", name="z_L", cells=[4, 9])]), (0, [dict(kind="Noise", name="z_H", size=0.5, seed=3)]), (32, []), (15, [dict(kind="Given", cell=0, token=5), dict(kind="Mean", name="z_H")]), (10, [])):
         told, (blob,) = page.ask("branch", run="1", frame=frame, edits=edits)
         run, data = explorer.walk.branches[-1], arrays(told, blob)
         check_pack(run, told, data)
@@ -140,16 +140,16 @@ def test_packs_of_branches(loaded, solved):
             for name in ("halting", "toward", "path"): assert np.allclose(data[name], whole[name][frame:], atol=1e-5, equal_nan=True), name
             for name in ("change", "turn"): assert np.allclose(data[name][1:], whole[name][frame + 1:], atol=1e-3, equal_nan=True), name
         for n, name in enumerate(run.walk.names):
-            f = min(frame + 3, 128)
+            f = min(frame + 3, 32)
             assert np.isclose(data["divergence"][f - frame, n], (run.latent(run.place(f), name) - root.latent(root.place(f), name)).square().mean().sqrt(), atol=1e-6)
         if edits and edits[0]["kind"] != "Given": assert data["renewed"][0] == run.walk.names.index(edits[0]["name"]) and np.isclose(data["change"][0], data["divergence"][0, data["renewed"][0]], atol=1e-6)
         if edits and edits[0]["kind"] == "Given": assert data["question"][0] == 5 and "solution" not in data
     tree = page.ask("tree")[0]["branches"]
     assert [t["run"] for t in tree] == ["1.1", "1.2", "1.3", "1.4", "1.5"] and all("arrays" not in t for t in tree)
-    deeper, (blob,) = page.ask("branch", run="1.1", frame=30, edits=[dict(kind="Patch", name="z_H", of="0")])
+    deeper, (blob,) = page.ask("branch", run="1.1", frame=8, edits=[dict(kind="Patch", name="z_H", of="0")])
     assert deeper["parent"] == "1.1" and deeper["edits"][0]["of"] == "0"
     check_pack(explorer.walk.branches[-1], deeper, arrays(deeper, blob))
-    assert page.ask("branch", run="1.1", frame=5, edits=[])[0]["parent"] == "1" # up to its fork a branch is its parent
+    assert page.ask("branch", run="1.1", frame=2, edits=[])[0]["parent"] == "1" # up to its fork a branch is its parent
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_every_system_is_packed(arch):
@@ -297,11 +297,11 @@ def test_the_overview_comes_in_portions(loaded):
 # ---- what the kernel answers ---------------------------------------------------
 
 def test_code_from_the_page_makes_the_same_tensors(loaded, solved):
-    explorer = Explorer(loaded, solved.batch, max_steps=4)
+    explorer = Explorer(loaded, solved.batch, max_steps=13)
     page, walk = Page(explorer), explorer.walk
     page.ask("branch", run="0", frame=9, edits=[dict(kind="Noise", name="z_L", size=0.5, seed=4, cells=[1, 2]), dict(kind="Given", cell=3, token=2)])
     page.ask("branch", run="2", frame=0, edits=[dict(kind="Zero", name="z_H", cells=None)])
-    page.ask("branch", run="0.1", frame=20, edits=[dict(kind="Patch", name="z_L", of="2.2", cells=None), dict(kind="Mean", name="z_H", cells=[7])])
+    page.ask("branch", run="0.1", frame=13, edits=[dict(kind="Patch", name="z_L", of="2.2", cells=None), dict(kind="Mean", name="z_H", cells=[7])])
     for run, beside, frame, reading in (("0.3", "0", 24, "z_H"), ("0.1", "0.3", 12, "renewed"), ("2", None, 5, "z_L"), ("2.2", "2", 0, "z_H")):
         text = page.ask("code", run=run, beside=beside, frame=frame, reading=reading, puzzle=0)[0]["text"]
         space = {}
@@ -358,7 +358,7 @@ def test_show_from_code(loaded, solved):
     assert explorer.header["view"] == {"run": "2.1", "puzzle": 2, "frame": 12, "reading": "renewed", "beside": "2"}
     explorer.show(puzzle=3, site=5)
     assert explorer.header["view"] == {"run": "3", "puzzle": 3, "frame": 5}
-    for wrong, what in [(dict(puzzle=9), "no puzzle 9"), (dict(run="2.9"), "no run"), (dict(site=999), "frames 0 to 128"), (dict(reading="z_Q"), "not known"), (dict(run="2", beside="x"), "no run 'x'")]:
+    for wrong, what in [(dict(puzzle=9), "no puzzle 9"), (dict(run="2.9"), "no run"), (dict(site=999), "frames 0 to 32"), (dict(reading="z_Q"), "not known"), (dict(run="2", beside="x"), "no run 'x'")]:
         with pytest.raises(InputError, match=what): explorer.show(**wrong)
 
 def test_a_large_board_is_a_small_page(tmp_path):
@@ -716,7 +716,7 @@ def test_the_widget_walks_in_jupyterlab(loaded, solved, open_page, pictures, lab
     keys(page, "Home", *["ArrowRight"]*fork, "4")
     click_cell(page, 3)
     page.wait_for_function("!document.querySelector('.trm-panel:not([hidden]) .trm-says').textContent.includes('asking')")
-    assert told(page)["cell"] == "3" and told(page)["site"] == "2.0.1.z_L"
+    assert told(page)["cell"] == "3" and told(page)["site"] == "2.0.0.z_L"
     # resume unchanged; without z_L; and with another given
     keys(page, "5"); press(page, "Resume from here"); until(page, beside="0.1")
     assert told(page)["identical"] == "true" and told(page)["differs"] == "never"

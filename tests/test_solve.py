@@ -207,7 +207,7 @@ def test_more_tries_solve_more(shipped, puzzles):
     "Two steps a try, so that there is something to gain."
     found = evaluate(shipped.model, SIX, puzzles, 2, search=Search(15, until="legal"))
     exact = [after.exact for after in found.after]
-    assert exact == sorted(exact) and exact[0] < 0.95 and exact[-1] >= 0.99 and exact[-1] == found.scores.exact == found.scores.legal
+    assert exact == sorted(exact) and exact[-1] >= exact[0] + 0.1 and exact[-1] == found.scores.exact == found.scores.legal
     assert found.after[-1].spent == found.spent.mean() and [after.tries for after in found.after] == [1, 2, 4, 8, 16]
     long = solve(shipped.model, some(puzzles, np.arange(4)), 64)
     assert (long.steps == 64).all()
