@@ -653,8 +653,15 @@ def lab(tmp_path_factory, solved, loaded):
         "explorer = Explorer(loaded, boards)\nexplorer",
         "import gc; gc.collect()\nfrom ipywidgets.widgets.widget import _instances\nprint('live', sum(isinstance(w, Explorer) for w in _instances.values()), 'bytes', int(open('/proc/self/statm').read().split()[1])*4096 if __import__('os').path.exists('/proc/self/statm') else 0)",
         "# the code that was copied from the page"]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells], metadata={"kernelspec": {"name": "python3", "display_name": "python3"}})
-    nbformat.write(notebook, folder/"walk.ipynb")
+    many = ["from itertools import islice\nimport numpy as np, torch\nfrom trm_lab.checkpoints import load_pretrained\nfrom trm_lab.data import make_batch\nfrom trm_lab.explorer import Explorer\n"
+        "from trm_lab.puzzles.maze import Maze\nfrom trm_lab.variants import build_model\n"
+        "def drawn(puzzle, count, level=None): return make_batch(*map(np.stack, zip(*islice(puzzle.generate(np.random.default_rng(0), level), count))))\n"
+        "nine, maze = load_pretrained('sudoku-9x9', dtype=torch.bfloat16), Maze(30, 30)\nboards, way = drawn(nine.puzzle, 64, 'easy'), drawn(maze, 1)\n"
+        "large = build_model('trm', dict(seq_len=900, vocab_size=maze.vocab_size, hidden_size=32, num_heads=2, swiglu_multiple=16, H_cycles=3, L_cycles=6)).eval()",
+        "Explorer(nine, boards)", "Explorer(large, way, maze)"]
+    for name, sources in (("walk", cells), ("many", many)):
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in sources], metadata={"kernelspec": {"name": "python3", "display_name": "python3"}})
+        nbformat.write(notebook, folder/f"{name}.ipynb")
     with socket.socket() as s: s.bind(("127.0.0.1", 0)); port = s.getsockname()[1]
     with open(folder/"lab.log", "w") as log:
         server = subprocess.Popen([sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0", "--ServerApp.token=", "--IdentityProvider.token=",
@@ -692,6 +699,29 @@ def live(page):
     "Live Explorers in the kernel, and its memory in bytes."
     words = run_cell(page, 2).split()
     return int(words[1]), int(words[3])
+
+def test_many_puzzles_and_large_boards_in_jupyterlab(open_page, lab):
+    "64 puzzles at once, and a 30×30 board with 16 × 21 sites; the times are only printed."
+    page, wrong = open_page(), []
+    page.on("pageerror", lambda e: wrong.append(str(e)))
+    page.goto(f"{lab}/lab/workspaces/many/tree/many.ipynb")
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
+    run_cell(page, 0)
+    for cell, what in ((1, "64 puzzles 9×9"), (2, "30×30, 336 updates")):
+        start = time.monotonic(); run_cell(page, cell)
+        page.wait_for_selector(".jp-Cell:nth-child(%d) .trm-explorer[data-frame]" % (cell + 1))
+        print(f"\nJupyterLab, {what}: first drawing {time.monotonic() - start:.1f} s after the cell was started", end="")
+        if cell == 1:
+            explorer_on(page).evaluate("e => e.scrollIntoView()")
+            until(page, overview="64/64")
+            print(f"; all in the overview after {time.monotonic() - start:.1f} s", end="")
+            start = time.monotonic(); choose(page, "puzzle", "40"); until(page, puzzle="40", run="40", busy="")
+            print(f"; puzzle 41 after {time.monotonic() - start:.2f} s", end="")
+            keys(page, "Home", *["Shift+ArrowRight"]*8, "5")
+            choose(page, "what to change", "Zero"); choose(page, "latent", "z_L"); press(page, "Add")
+            start = time.monotonic(); press(page, "Resume from here"); until(page, beside="40.1")
+            print(f"; a branch from its middle after {time.monotonic() - start:.2f} s", end="")
+    assert not wrong, wrong
 
 def test_the_widget_walks_in_jupyterlab(loaded, solved, open_page, pictures, lab):
     page, wrong = open_page(), []

@@ -10,6 +10,7 @@ __all__ = ['ARRAYS', 'Disguised', 'Split', 'Metadata', 'Dataset', 'split_of', 'd
 # %% ../nbs/20_data.ipynb #6750ca6a
 import contextlib, hashlib, itertools, json, multiprocessing, os, signal
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -185,7 +186,9 @@ def _in_turn(puzzle:Puzzle, turns:tuple[str, ...], seed:int, processes:int, kept
     with contextlib.ExitStack() as stack:
         each = map
         if processes > 1: # forked, like PyTorch's data loaders: nothing has to be imported or sent
-            each = stack.enter_context(multiprocessing.get_context("fork").Pool(processes, signal.signal, (signal.SIGINT, signal.SIG_IGN))).imap
+            workers = ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
+            stack.callback(workers.shutdown, cancel_futures=True) # lets each finish what it has begun: one that is killed may hold a lock for ever
+            each = workers.map
         while True:
             wanted, made = [places(len(boards) + i) for i in range(wave)], {}
             streams = list(dict.fromkeys((level, stream) for level, stream, _ in wanted))
