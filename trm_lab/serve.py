@@ -88,7 +88,9 @@ def serve(
 ):
     "Serve a notebook until Ctrl+C; then kernels and files are gone. Raises `InputError` if the port is taken."
     port, token = _free_port(port), secrets.token_urlsafe(32)
-    if hasattr(signal, "SIGHUP"): signal.signal(signal.SIGHUP, signal.default_int_handler) # a terminal that is closed ends it as Ctrl+C does
+    signal.signal(signal.SIGINT, signal.default_int_handler) # also where a shell that put it into the background made it deaf
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN: # a terminal that is closed ends it as Ctrl+C does, unless nohup was asked for
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="trm-lab-") as folder: # readable for its owner alone
         path = Path(folder)/"explore.ipynb"
         nbformat.write(nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, cells)), metadata={"title": title, "kernelspec": {"name": "python3", "display_name": "python3", "language": "python"}}), path)
