@@ -493,15 +493,11 @@ class Walk:
         both = f"tensor({questions.tolist()})"
         return f"Batch({both}, {both}, tensor({identifiers.tolist()}))"
 
-    def state(self, trace:Trace, site:Site|None)->State:
-        "Where one of this walk's traces stood, on the model's device and in the batch shape in which it ran."
-        return trace.state(site) if site else trace.start.map(lambda z: z.to(next(self.model.parameters()).device, self.model.dtype))
-
     @torch.no_grad()
     def decode(self, trace:Trace, site:Site|None, name:str)->Tensor: # (n, L, V) logits of all that are there, float32
         "A latent of one of this walk's traces, read as if it were the answer."
         if site is not None or self.model is None: return trace.decode(0 if site is None else site, name) # which says so, if there is no model
-        return self.model.decode(self.state(trace, None)[name]).float().cpu()
+        return self.model.decode(trace.state(None)[name]).float().cpu()
 
     @torch.no_grad()
     def mean(self,

@@ -94,7 +94,7 @@ class _Side:
         if self._ends(site): return float(self.walk.belief(run.trace)[site.step - 1, run.row])
         if self.walk.model is None: return np.nan
         known = self.decoded.setdefault(run.trace, {})
-        if site not in known: known[site] = self.walk.belief(self.walk.model.read(self.walk.state(run.trace, site)))
+        if site not in known: known[site] = self.walk.belief(self.walk.model.read(run.trace.state(site)))
         return float(known[site][run.here(site)])
 
     def moves(self, run:Run)->Iterator[tuple[int, str|None, Tensor|None, Tensor|None]]:

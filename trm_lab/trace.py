@@ -154,10 +154,9 @@ class Trace:
         before, after = (self._latent(self._time(site) - back, site.name, site.step, rows) for back in (1, 0))
         return (after.float() - before.float()).square().mean((1, 2)).sqrt()
 
-    def state(self, site:Site|int)->State: # every latent (n, P+L, D), on the model's device
-        "Where the recursion stood, in the batch shape in which it ran."
-        site = self.site(site)
-        state = State({name: self.latent(site, name) for name in self.names})
+    def state(self, site:Site|int|None)->State: # every latent (n, P+L, D), on the model's device
+        "Where the recursion stood after that update (None: before the first), in the batch shape in which it ran."
+        state = self.start if site is None else State({name: self.latent(site, name) for name in self.names})
         return state.map(lambda z: z.to(next(self.model.parameters()).device, self.model.dtype)) if self.model else state
 
     @torch.no_grad()
@@ -346,10 +345,11 @@ def resume(
     if torch.promote_types(trace.dtype, model.dtype) != trace.dtype:
         raise InputError(f"trace: latents kept as {trace.dtype} do not say exactly where a model in {model.dtype} stood; record with dtype=None to resume")
     device, updates = next(model.parameters()).device, len(trace.schedule)
-    if site is None: time, step, here, state = -1, 1, torch.arange(len(batch)), trace.start.map(lambda z: z.to(device, model.dtype))
+    if site is None: time, step, here = -1, 1, torch.arange(len(batch))
     else:
         site = trace.site(site)
-        time, step, here, state = trace._time(site), site.step, trace.present[site.step - 1], trace.state(site)
+        time, step, here = trace._time(site), site.step, trace.present[site.step - 1]
+    state = trace.state(site)
     wanted, room = _budget(model, len(here), range(step, max_steps + 1), lambda s: trace._time(s) > time and (sites is None or sites(s)), trace.dtype, limit_bytes, "in memory", None)
     recorder = _Recorder(wanted, room, trace.schedule, watch, trace.dtype)
     edited = edit(state) if edit else state
