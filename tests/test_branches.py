@@ -159,6 +159,7 @@ def test_bad_edits_are_refused_in_a_sentence(walk):
         with pytest.raises(InputError, match=what): root.branch(site, edit)
     with pytest.raises(InputError, match="never was at step 3"): root.branch(root.place(18), Patch("z_L", short))
     assert walk.branches == []
+    with pytest.raises(InputError, match="identities up to 5, but the model learned 1"): Walk(walk.model, replace(walk.batch, puzzle_identifiers=torch.full((len(walk),), 5)), 3, FOUR)
     walk.model.train()
     with pytest.raises(InputError, match="training mode"): Walk(walk.model, TEXT, 3, FOUR)
 

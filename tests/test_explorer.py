@@ -7,7 +7,7 @@ import nbformat, numpy as np, pytest, torch
 from PIL import Image
 from conftest import PATIENCE
 from trm_lab import explorer as module
-from trm_lab.branches import Walk, Zero
+from trm_lab.branches import Walk, Zero, puzzle_batch
 from trm_lab.checkpoints import Loaded, load_pretrained
 from trm_lab.data import dataset_of, make_batch
 from trm_lab.errors import InputError
@@ -194,6 +194,24 @@ class Tags(html.parser.HTMLParser):
     def handle_starttag(self, tag, attributes): self.found.append(tag); self.open = dict(attributes).get("id")
     def handle_data(self, data): self.text[self.open] = self.text.get(self.open, "") + data
 
+def test_a_page_of_a_trace_says_what_became_of_all_its_puzzles(tmp_path):
+    "The overview of every puzzle, and why nothing can be changed."
+    four = Sudoku(2, 2)
+    trace = run_with_trace(small(four), puzzle_batch("1..............2\n"*3, four), 2)
+    save_html(replace(trace, model=None), four, tmp_path/"three.html")
+    header = json.loads(Tags((tmp_path/"three.html").read_text()).text["trm-header"])
+    assert sum(part["to"] - part["from"] for part in header["overview"]) == len(header["packs"]) == 3
+    assert "has no model" in header["refused"] and header["packs"][0]["fitted"] == 3
+
+def test_the_picture_is_of_the_puzzle_that_is_shown():
+    "Where no widget can run, as in a notebook that is only read."
+    explorer = Explorer(Loaded(small(four := Sudoku(2, 2)), four, {}), "1..............2\n.3............4.", max_steps=1)
+    first = explorer._repr_mimebundle_()[0]["image/png"]
+    explorer.show(puzzle=1)
+    second = explorer._repr_mimebundle_()[0]["image/png"]
+    explorer.show(puzzle=0)
+    assert first != second and explorer._repr_mimebundle_()[0]["image/png"] == first
+
 def test_no_text_gets_out_of_its_place(tmp_path):
     "Names of models and types, glyphs, sentences: on the page, in the code and in the errors."
     register(Hostile)
@@ -208,7 +226,7 @@ def test_no_text_gets_out_of_its_place(tmp_path):
         assert sorted(set(Tags(text).found)) == sorted(set(Tags(Page(Explorer(plain, "."*16, max_steps=1)).ask("page")[0]["text"]).found))
         header = json.loads(Tags(text).text["trm-header"])
         assert header["title"] == evil.name and "onerror" in header["model"] and header["glyphs"][1] == "<script>" and "img" not in Tags(text).found
-        assert len(header["packs"]) == 2 and header["kernel"] is header["edits"] is False
+        assert len(header["packs"]) == 2 and header["kernel"] is False and header["refused"] is None
         assert text.count("</script>") == 3 # its own
         assert "error" in page.explorer._answers({"id": 1, "ask": "</script>"})[0]
     finally: _registered.pop("hostile", None)

@@ -16,7 +16,9 @@ from trm_lab.variants import ARCHITECTURES
 
 # what each system is trained with on 4×4 boards: changes to the config sudoku-4x4
 NO_CYCLES = {"H_cycles": None, "L_cycles": None}
-RECIPES = {"trm": {}, "trm_separate": {}, "trm_singlez": {}, "trm_hier6": {"model": {"H_cycles": 1, "L_cycles": 6}, "steps": 3000, "halt_exploration_prob": 0.4}, "hrm": {"halting": "q_learning"},
+SLOW = {"halt_max_steps": 16, "lr_min_ratio": 1.} # what the laptop recipe hurries too much: puzzles stay for longer, and the rate does not fall
+WIDE = {"expansion": 4., "swiglu_multiple": 64}
+RECIPES = {"trm": {}, "trm_separate": {}, "trm_singlez": {}, "trm_hier6": {**SLOW, "model": {**WIDE, "L_cycles": 6}, "lr": 2e-3, "steps": 3000, "halt_exploration_prob": 0.4}, "hrm": {"halting": "q_learning"},
     "direct_transformer": {"model": NO_CYCLES}, "fixed_point": {"model": NO_CYCLES}}
 
 def recipe(arch, **changes):
@@ -49,7 +51,7 @@ def test_twenty_steps_of_training(arch, halting, four):
         assert np.mean(losses[-4:]) < 0.93*np.mean(losses[:4]), losses
 
 # TRM's own switches, for the soak. Rotary positions are relative: without positions in front of the grid no cell could tell where it is.
-SWITCHES = {"trm, attention": ("trm", {"model": {"mlp_t": False, "pos_encodings": "learned"}, "lr": 1e-3, "steps": 3000}), "trm, q-learning": ("trm", {"halting": "q_learning", "steps": 1000}),
+SWITCHES = {"trm, attention": ("trm", {**SLOW, "model": {**WIDE, "H_cycles": 2, "L_cycles": 2, "mlp_t": False, "pos_encodings": "learned"}, "lr": 1e-3, "steps": 3000}), "trm, q-learning": ("trm", {"halting": "q_learning", "steps": 1000}),
     "trm, 1-step gradient": ("trm", {"model": {"gradient": "update"}, "steps": 1500}), "trm, no EMA": ("trm", {"ema": False}), "trm, AdamATan2": ("trm", {"optimizer": "adam_atan2"}),
     "fixed point, 1-step gradient": ("fixed_point", {"model": {"gradient": "update"}})}
 HONEST = {"direct_transformer", "fixed_point", "fixed point, 1-step gradient"} # whatever these reach is stated

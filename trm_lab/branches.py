@@ -22,7 +22,7 @@ from .halting import HALTINGS, BinaryHalting, Halting, QLearningHalting
 from .losses import TOKEN_LOSSES, agreement
 from .model import Output, RecursiveModel, State
 from .puzzles.base import IGNORE, Puzzle, read_csv
-from .solve import recursion, when_done
+from .solve import check_identities, recursion, when_done
 from .trace import Site, Trace, resume, run_with_trace
 
 # %% ../nbs/52_branches.ipynb #33781d41
@@ -290,6 +290,7 @@ class Walk:
         if (cells := self.batch.inputs.shape[1]) != self.puzzle.seq_len: raise InputError(f"walk: these boards have {cells} cells, but {self.puzzle.name} has {self.puzzle.seq_len}")
         if self.model is not None and (self.model.config.seq_len, self.model.config.vocab_size) != (self.puzzle.seq_len, self.puzzle.vocab_size):
             raise InputError(f"walk: {self.puzzle.name} has {self.puzzle.seq_len} cells and {self.puzzle.vocab_size} tokens, but this model has {self.model.config.seq_len} and {self.model.config.vocab_size}")
+        if self.model is not None: check_identities(self.model, self.batch.puzzle_identifiers)
         if self.recorded and len(self.recorded.sites) != (every := self.max_steps*len(self.schedule)):
             raise InputError(f"walk: {len(self.recorded.sites)} of the recursion's {every} sites were recorded; record all of them (`run_with_trace` without `sites`)")
         self.roots, self.branches, self._traces, self._means = {}, [], OrderedDict(), {}

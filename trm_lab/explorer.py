@@ -60,6 +60,9 @@ class _Side:
 
     def key(self, run:Run)->str: return self.prefix + run.key
 
+    @property
+    def seen(self)->int: return sum(len(part.puzzles) for part in self.overview) # puzzles in the overview
+
     def judge(self, question:np.ndarray, answer:np.ndarray, label:np.ndarray|None)->tuple[np.ndarray, int]: # wrong cells as packed bits, index into VERDICTS
         "What the rules say about a board; each distinct one is judged once."
         puzzle, key = self.walk.puzzle, question.tobytes() + answer.tobytes()
@@ -176,13 +179,12 @@ class _Side:
 
     def look(self, since:int)->tuple[dict, bytes]:
         "The portion of the overview with puzzle `since`; after the last one the axes are those of all puzzles."
-        seen = sum(len(part.puzzles) for part in self.overview)
-        if since == seen < len(self.walk):
+        if since == self.seen < len(self.walk):
             portion = next(some for some in self.walk.portions() if since in some)
             self.overview.append(self.walk.overview(portion, self.growing))
             if portion[-1] + 1 == len(self.walk): self.axes, self.fitted = self.growing.components(), len(self.walk)
         part = next((part for part in self.overview if since in part.puzzles), None)
-        if part is None: raise InputError(f"explorer: the overview goes on at puzzle {seen}; there is nothing to say of {since}")
+        if part is None: raise InputError(f"explorer: the overview goes on at puzzle {self.seen}; there is nothing to say of {since}")
         byte = lambda t: t.numpy().astype(np.uint8)
         told, blob = _arrays(halt=part.halt.numpy(), doubt=part.doubt.numpy(), same=byte(part.same), legal=byte(part.legal),
             solved=np.full(part.same.shape, 2, np.uint8) if part.solved is None else byte(part.solved))
@@ -204,7 +206,7 @@ def _header(sides:list[_Side], kernel:bool)->dict:
             break
     return {"title": puzzle.name, "model": " and ".join(_model_name(side.walk) for side in sides), "rows": puzzle.rows, "cols": puzzle.cols, "row_lines": list(lines[0]), "col_lines": list(lines[1]),
         "glyphs": glyphs, "colours": colours, "symbols": symbols, "vocab": list(walk.vocabulary), "askable": list(walk.askable), "verdicts": list(VERDICTS), "decides": puzzle.decides,
-        "puzzles": [{"label": f"puzzle {i + 1}", "solved": None} for i in range(len(walk))], "kernel": kernel, "edits": kernel and all(side.walk.edits_refused is None for side in sides), "pooling": POOLING,
+        "puzzles": [{"label": f"puzzle {i + 1}", "solved": None} for i in range(len(walk))], "kernel": kernel, "refused": next(filter(None, (side.walk.edits_refused for side in sides)), None), "pooling": POOLING,
         "sides": [{"names": list(side.walk.names), "answer": side.walk.answer, "readings": list(side.walk.names if side.walk.model is not None else side.walk.names[:1]), "updates": [[u.cycle, u.substep, side.walk.names.index(u.name)] for u in side.walk.schedule],
             "max_steps": side.walk.max_steps, "cycles": 1 + max(u.cycle for u in side.walk.schedule), "positions": side.walk.positions, "model": _model_name(side.walk)} for side in sides],
         "first": sides[0].key(walk.root(0)), "view": {}, "packs": []}
@@ -261,6 +263,7 @@ def _document(sides:list[_Side])->str:
     packs, overview = [], []
     for side in sides:
         walk = side.walk
+        while walk.recorded and side.seen < len(walk): side.look(side.seen)
         roots = map(walk.root, range(len(walk))) if walk.recorded else [walk.roots[i] for i in sorted(walk.roots)] or [walk.root(0)]
         packs += [side.pack(run) for run in (*roots, *walk.branches)]
         overview += [side.look(int(part.puzzles[0])) for part in side.overview]
@@ -507,9 +510,9 @@ class Explorer(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs):
         data, metadata = super()._repr_mimebundle_(**kwargs)
-        run = self.walk.root(0)
+        side, run = self._answers.find(self.header["view"].get("run", self.header["first"]))
         shown = sorted({0, run.steps//4, run.steps - 1})
-        figure = plots.strip(self.walk.puzzle, run.question, [run.question, *run.tokens[shown].numpy()], ["the puzzle", *(f"supervision step {t + 1}" for t in shown)])
+        figure = plots.strip(side.walk.puzzle, run.question, [run.question, *run.tokens[shown].numpy()], ["the puzzle", *(f"supervision step {t + 1}" for t in shown)])
         picture = io.BytesIO()
         figure.savefig(picture, format="png", dpi=80)
         return {**data, "text/plain": repr(self), "image/png": base64.b64encode(picture.getvalue()).decode()}, metadata # a picture where no widget can run

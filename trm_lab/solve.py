@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['WAYS', 'CHOICES', 'Moment', 'when_done', 'recursion', 'Solution', 'solve', 'noise', 'Search', 'Found',
-           'solve_by_search', 'wilson', 'Scores', 'After', 'Evaluation', 'evaluate', 'Course', 'solve_by_step',
-           'oracle_steps']
+           'solve_by_search', 'wilson', 'Scores', 'After', 'Evaluation', 'check_identities', 'evaluate', 'Course',
+           'solve_by_step', 'oracle_steps']
 
 # %% ../nbs/41_solve.ipynb #e1e78da2
 import math, time
@@ -282,6 +282,15 @@ class Evaluation:
     spent:np.ndarray # (N,) supervision steps of all tries
     after:tuple[After, ...] # how far 1, 2, 4, … tries came
 
+# %% ../nbs/41_solve.ipynb #688b0d09
+def check_identities(
+    model:RecursiveModel,
+    identities:Tensor, # of puzzles, (N,)
+):
+    "Raise `InputError` if a model has a puzzle embedding and never learned some of them."
+    if hasattr(model, "puzzle_emb") and len(identities) and (most := int(identities.max())) >= (known := len(model.puzzle_emb.weights)):
+        raise InputError(f"these puzzles have identities up to {most}, but the model learned {known}; take puzzles of the dataset that it was trained on")
+
 # %% ../nbs/41_solve.ipynb #2869173f
 def evaluate(
     model:RecursiveModel, # in evaluation mode
@@ -299,8 +308,7 @@ def evaluate(
 )->Evaluation:
     "Solve and score, a batch at a time. Raises `InputError` if the puzzles have identities that the model has not."
     if search and (watch or generator): raise InputError("a search begins and disturbs its tries itself; leave watch and generator away")
-    if hasattr(model, "puzzle_emb") and split.puzzle_identifiers.max(initial=0) >= len(model.puzzle_emb.weights):
-        raise InputError(f"these puzzles have identities up to {split.puzzle_identifiers.max()}, but the model learned {len(model.puzzle_emb.weights)}; score it on the dataset that it was trained on")
+    check_identities(model, torch.from_numpy(split.puzzle_identifiers))
     parts, right, updates, seconds, done = [], Counter(), 0, 0., 0
     waves = search.waves if search else (1,)
     so_far = np.zeros((len(waves), 3)) # sums after each wave: exact, legal, supervision steps

@@ -176,6 +176,7 @@ class Trainer:
             if not hasattr(self.model, "puzzle_emb"): raise InputError(f"run {c.name!r}: with freeze 'weights' only the puzzle embedding learns, but this model has none")
             self.model.requires_grad_(False)
         if c.compile:
+            torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit) # counts all models of a process, with and without gradient; beyond it torch silently stops compiling
             for network in self.model.modules():
                 if isinstance(network, Network): network.compile()
         self.optimizers = [] if c.freeze else OPTIMIZERS[c.optimizer](self.model, c, self.device)

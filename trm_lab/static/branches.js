@@ -28,7 +28,7 @@ export class Branches {
     this.says = make("p", { class: "trm-says" });
     this.divergence = figure("divergence of B from A (root mean square)");
     this.element = make("div", { class: "trm-panel" }, this.editor, this.tree, this.says, this.divergence.element);
-    this.missing = !app.tree.kernel ? "Changing and resuming need a kernel; this page has none. The runs that were saved with it are below." : !header.edits ? "Nothing can be changed here: this recursion was recorded, and its model is missing or not known exactly enough to go on." : "";
+    this.missing = !app.tree.kernel ? "Changing and resuming need a kernel; this page has none. The runs that were saved with it are below." : header.refused ? `Nothing can be changed here: ${header.refused}.` : "";
     if (this.missing) this.editor.replaceChildren(make("p", { class: "trm-says" }, this.missing));
   }
 
