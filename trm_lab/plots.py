@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BLUE', 'ORANGE', 'GREEN', 'GREY', 'draw_board', 'boards', 'strip', 'training_curves', 'live', 'solved_by_step',
            'solved_by_work', 'halting_by_step', 'fixed_and_broken', 'trace_strip', 'size_of_change', 'Plane',
-           'fit_plane', 'path_in_plane', 'path_in_space', 'schedules']
+           'fit_plane', 'path_in_plane', 'path_in_space', 'schedules', 'read_by_site', 'decided_by_step', 'removals']
 
 # %% ../nbs/60_plots.ipynb #8521b843
 import math, time
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np, torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from torch import Tensor
 from .errors import InputError
@@ -318,4 +319,91 @@ def schedules(
             ax.text(k + 0.5 + 0.25*u.cycle, row + 0.51, u.name.removeprefix("z_"), ha="center", va="center", fontsize=7.5, color="white" if u.grad else "black")
     ax.set(xlim=(0, longest + 1), ylim=(len(models), 0)); ax.set_yticks([row + 0.5 for row in range(len(models))], list(models))
     ax.tick_params(length=0); ax.set_xticks([]); ax.spines[:].set_visible(False)
+    return figure
+
+# %% ../nbs/60_plots.ipynb #5844064c
+def _latents(table)->dict[str, dict]:
+    "How each latent of a table is drawn; the one renewed last is the answer."
+    sites = table[(table.latent != "") & (table.control == "") & table.step.notna()].sort_values(["step", "cycle", "substep"])
+    names = [sites.latent.iloc[-1], *dict.fromkeys(name for name in sites.latent if name != sites.latent.iloc[-1])]
+    looks = zip(names, (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000"), "os^vDPX")
+    return {name: {"color": colour, "marker": marker, "markersize": 3} for name, colour, marker in looks}
+
+def read_by_site(
+    table, # of a reading study (pandas)
+    measures:Sequence[str], # a panel each
+    across:int=3, # panels in a row
+)->Figure:
+    "How well each latent is read after every update, beside shuffled labels, an untrained model and the input embedding."
+    rows, latents = -(-len(measures)//across), _latents(table)
+    figure = Figure(figsize=(4.1*min(across, len(measures)), 2.9*rows + 0.6), layout="constrained")
+    own = table[(table.control == "") & table.latent.isin(latents)]
+    places = sorted(set(zip(own.cycle.dropna(), own.substep.dropna())))
+    panels = figure.subplots(rows, min(across, len(measures)), squeeze=False).ravel()
+    for ax in panels[len(measures):]: ax.axis("off")
+    for ax, measure in zip(panels, measures):
+        some = table[table.measure == measure]
+        known = some[some.control == ""].value.notna().any()
+        ax.set(title=measure, xlabel="supervision steps", ylabel=some.score.iloc[0] if len(some) else "")
+        ax.grid(alpha=0.3); ax.spines[["top", "right"]].set_visible(False)
+        if not known:
+            said = "this type of puzzle\nhas no such rule" if not len(some) else f"too few puzzles differ:\nat most {some.others.max()} of {some.n.max()}"
+            ax.text(0.5, 0.5, said, ha="center", va="center", transform=ax.transAxes, color=GREY); ax.set(xticks=[], yticks=[])
+            continue
+        for name, style in latents.items():
+            for control, line in (("", style), ("untrained model", {"color": style["color"], "linestyle": ":", "linewidth": 1.2}), ("shuffled labels", {"color": GREY, "linewidth": 0.7})):
+                course = some[(some.latent == name) & (some.control == control)].sort_values(["step", "cycle", "substep"])
+                x = [step - 1 + (places.index((cycle, substep)) + 1)/len(places) for step, cycle, substep in zip(course.step, course.cycle, course.substep)]
+                ax.plot(x, course.value.astype(float), **line)
+                if not control: ax.fill_between(x, course.low.astype(float), course.high.astype(float), color=style["color"], alpha=0.2, linewidth=0)
+        course = some[some.control == "input embedding"].sort_values("step")
+        ax.plot(course.step.astype(float), course.value.astype(float), color=GREY, linestyle="--", linewidth=1)
+        ax.set_xlim(left=0)
+    handles = [Line2D([], [], label=name, **style) for name, style in latents.items()]
+    handles += [Line2D([], [], color="black", linestyle=":", linewidth=1.2, label="untrained model, same colours"), Line2D([], [], color=GREY, linewidth=0.7, label="shuffled labels"),
+        Line2D([], [], color=GREY, linestyle="--", linewidth=1, label="input embedding")]
+    figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=8)
+    return figure
+
+# %% ../nbs/60_plots.ipynb #7ccffd95
+def decided_by_step(
+    table, # of a reading study (pandas)
+)->Figure:
+    "The share of open cells that already hold the model's last answer, and what would for nothing."
+    figure, ax = _axes(6.5, 3.2, "open cells that hold the last answer", "supervision steps", "share")
+    some = table[table.measure == "decided"]
+    for control, label, style in (("", "this model", {"color": BLUE, "marker": "o", "markersize": 4}), ("untrained model", "an untrained model", {"color": GREY, "linestyle": ":"}),
+        ("shuffled labels", "with another puzzle's last answer", {"color": GREY, "linewidth": 0.8}), ("guess among candidates", "guessing among what the givens allow", {"color": ORANGE, "marker": "X", "linestyle": "none"})):
+        course = some[some.control == control].sort_values("step")
+        if not len(course): continue
+        x, value, low, high = (course[name].astype(float) for name in ("step", "value", "low", "high"))
+        ax.plot(x, value, label=label, **style); ax.fill_between(x, low, high, color=style["color"], alpha=0.2, linewidth=0)
+    ax.axhline(0.5, color="black", linewidth=0.6, linestyle="--")
+    ax.set(ylim=(-0.02, 1.02)); ax.xaxis.get_major_locator().set_params(integer=True)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    return figure
+
+# %% ../nbs/60_plots.ipynb #e1ef6beb
+def removals(
+    table, # of a reading study (pandas)
+    measure:str="cells changed", # the effect that is drawn
+)->Figure:
+    "What happens to the answer when a probe's directions are taken out of a latent, and when random ones are."
+    some, latents = table[(table.measure == measure) & (table["where"] != "")], _latents(table)
+    ways = list(dict.fromkeys(zip(some["where"], some.removed)))
+    lines = list(dict.fromkeys(zip(some.probe, some.latent)))
+    figure = Figure(figsize=(1.8 + 2.4*len(ways), 1.3 + 0.33*len(lines)), layout="constrained")
+    for ax, (where, removed) in zip(figure.subplots(1, len(ways), sharey=True, squeeze=False)[0], ways):
+        for y, (probe, latent) in enumerate(lines):
+            one = some[(some.probe == probe) & (some.latent == latent) & (some["where"] == where) & (some.removed == removed)]
+            random = one[one.control.str.startswith("random draw")]
+            ax.plot(random.value, [y]*len(random), color=GREY, marker="|", markersize=9, linestyle="none")
+            row = one[one.control == ""].iloc[0]
+            ax.plot([row.low, row.high], [y, y], color=latents[latent]["color"], linewidth=2)
+            ax.plot(row.value, y, color=latents[latent]["color"], marker=latents[latent]["marker"], markersize=6)
+        ax.set(title=f"{where},\nset {removed}", ylim=(len(lines) - 0.5, -0.5), xlabel=measure); ax.title.set_size(9)
+        ax.set_yticks(range(len(lines)), [f"{probe}, {latent}" for probe, latent in lines])
+        ax.set_xlim(left=min(0., ax.get_xlim()[0])); ax.grid(alpha=0.3); ax.spines[["top", "right"]].set_visible(False)
+    handles = [Line2D([], [], color="black", marker="o", linewidth=2, label="the probe's directions, 95 %"), Line2D([], [], color=GREY, marker="|", markersize=9, linestyle="none", label="random directions of the same size, one mark a draw")]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     return figure
