@@ -37,7 +37,8 @@ def test_a_row_of_the_ablation_changes_one_thing(path):
     if path.stem != "hrm": assert len(changed) == (path.stem != "trm"), changed
 
 def test_the_first_code_cell_of_a_template_has_its_parameters():
-    for path in experiments_folder().rglob("[!.]*.ipynb"):
+    for path in experiments_folder().rglob("*.ipynb"):
+        if ".ipynb_checkpoints" in path.parts: continue
         first = next(c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code")
         assert "parameters" in first["metadata"].get("tags", []), f"{path.name} lost its parameters tag"
 

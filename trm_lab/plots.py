@@ -462,7 +462,7 @@ def similarity_maps(
             for i in range(1, len(names)):
                 if names[i] != names[i - 1]: (ax.axhline if axis is ax.yaxis else ax.axvline)(i - 0.5, color="white", linewidth=1.5)
         ax.tick_params(axis="x", rotation=60)
-        ax.set_title(f"with {other}\npermuted puzzles: {level.value.mean():.2f} ({level.low.mean():.2f} to {level.high.mean():.2f})", fontsize=9)
+        ax.set_title(f"with {other}\npermuted puzzles: {level.value.mean():z.2f} ({level.low.mean():.2f} to {level.high.mean():.2f})", fontsize=9)
     for ax in figure.axes[len(others):]: ax.axis("off")
     figure.colorbar(image, ax=figure.axes, label="linear CKA", shrink=0.6)
     return figure
