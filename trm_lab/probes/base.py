@@ -116,25 +116,20 @@ def _drawn(n:int, seed:int, draws:int)->np.ndarray: # (draws, n) how often each 
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1/n), size=draws)
 
 def spread(
-    values, # (N,) a number or a yes or no of each puzzle; for a `statistic`, (N, …)
-    statistic:Callable[[np.ndarray], float]|None=None, # of the values of a set of puzzles; None: their mean
+    values, # (N,) a number or a yes or no of each puzzle
     seed:int=0, # of the resampling
     draws:int=1000, # resampled sets
 )->dict: # value, low, high, n
-    "A number with its 95 % interval over puzzles: bootstrap, or Wilson's where it is a share. Fewer than two puzzles have no interval."
+    "A mean with its 95 % interval over puzzles: bootstrap, or Wilson's where it is a share. Fewer than two puzzles have no interval."
     values = np.asarray(values)
     n = len(values)
-    if n < 2: return {"value": float(statistic(values) if statistic else values.mean()) if n else np.nan, "low": np.nan, "high": np.nan, "n": n}
-    if values.dtype == bool and statistic is None:
-        low, high = wilson(int(values.sum()), n) # resampling would find no spread where all are alike
-        return {"value": float(values.mean()), "low": low, "high": high, "n": n}
-    counts = _drawn(n, seed, draws)
-    drawn = counts @ values.astype(float)/n if statistic is None else [statistic(np.repeat(values, count, 0)) for count in counts]
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return {"value": float(values.mean() if statistic is None else statistic(values)), "low": float(low), "high": float(high), "n": n}
+    if n < 2: low = high = np.nan
+    elif values.dtype == bool: low, high = wilson(int(values.sum()), n) # resampling would find no spread where all are alike
+    else: low, high = np.quantile(_drawn(n, seed, draws) @ values.astype(float)/n, (0.025, 0.975))
+    return {"value": float(values.mean()) if n else np.nan, "low": float(low), "high": float(high), "n": n}
 
 def jackknife(
-    parts:Sequence, # one for each block of puzzles; they can be added
+    parts:Sequence, # one for each block of puzzles; they can be added, as sums or lists can
     statistic:Callable, # of a sum of parts: a number or an array of them
 )->tuple[np.ndarray, np.ndarray, np.ndarray]: # value, low, high, each of the statistic's shape
     "A statistic of all blocks with its 95 % interval, from leaving out one block after the other."

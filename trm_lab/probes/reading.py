@@ -292,8 +292,8 @@ class Scoring:
                 known = self._spread(site, measure, controls, seed) if others >= least else {"value": np.nan, "n": len(kept)}
                 table.add(measure, site, name, **known, score=score.name, others=others)
 
-# %% ../../nbs/55_probes.reading.ipynb #3cc3bdc7
-UNTRAINED, EMBEDDING = "untrained model", "input embedding"
+# %% ../../nbs/55_probes.reading.ipynb #09d244ab
+UNTRAINED, EMBEDDING = "untrained", "input embedding"
 
 @dataclass(frozen=True, eq=False)
 class Reading:
