@@ -74,13 +74,13 @@ def removed(study):
     reading.table.rows = list(study.table.rows)
     with pytest.MonkeyPatch.context() as patch: # every cell of this model is open; its tokens cannot tell
         patch.setattr("trm_lab.probes.reading.open_cells", lambda questions, labels: np.ones(questions.shape, bool))
-        remove_probes(SimpleNamespace(model=study.model), reading, ("label", "decoy"), puzzles=60, steps=2, batch_size=32, progress=False)
+        remove_probes(SimpleNamespace(model=study.model), reading, ("label", "decoy"), puzzles=60, draws=8, steps=2, batch_size=32, progress=False)
     return reading.table.frame
 
 @pytest.mark.parametrize("to", [MEAN, ZERO])
 def test_removing_the_label_changes_the_answer_and_removing_a_decoy_does_not(removed, to):
     found = {(probe, latent): verdict for probe, latent, verdict, _ in listened_to(removed, EVERY, to)}
-    assert found["label", "thought"] == found["label", "said"] == "holds" and found["decoy", "thought"] != "holds"
+    assert found["label", "thought"] == found["label", "said"] == "holds" and found["decoy", "thought"] == "does not hold"
     wanted = {"measure": "cells changed", "latent": "thought", "where": EVERY, "removed": to}
     assert level(removed, probe="label", control="", **wanted).low > 0.5 > level(removed, probe="label", control=RANDOM, **wanted).high
     assert level(removed, probe="decoy", control="", **wanted).high < 0.02
@@ -227,10 +227,10 @@ def check(loaded, split, units):
     frame = reading.table.frame
     names = {u.name for u in loaded.model.schedule()}
     assert set(frame.latent) == names | {"", "x"} and {"", SHUFFLED, SELECTIVITY, UNTRAINED, EMBEDDING} <= set(frame.control)
-    assert ("candidates" in set(frame.measure)) == ("unit consistent" in set(frame.measure)) == units
+    assert ("candidates" in set(frame.measure)) == ("whether a unit is consistent" in set(frame.measure)) == units
     assert set(frame[frame.measure == "cell's value"].step) == {1, 2} and frame[frame.measure == "cell's value"].value.between(-1, 1).all()
     for text in (findings(frame), *(said for *_, said in can_be_read(frame)), answer_latents(frame)[1], first_step(frame)[1]): assert "nan" not in text
-    for figure in (read_by_site(frame, ["cell's value", "candidates", "will be solved"]), decided_by_step(frame), removals(frame)): figure.canvas.draw()
+    for figure in (read_by_site(frame, ["cell's value", "candidates", "whether it will be solved"]), decided_by_step(frame), removals(frame)): figure.canvas.draw()
     return frame
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -261,8 +261,8 @@ def test_a_trained_model_is_read_and_its_controls_are_not():
     for control in (SHUFFLED, UNTRAINED, EMBEDDING): assert level(frame, **wanted, control=control).high < 0.4
     found = {(task, latent): verdict for task, latent, verdict, _ in can_be_read(frame)}
     assert found["cell's value", "z_H"] == found["candidates", "z_L"] == "holds"
-    assert found["will be solved", "z_H"] == "cannot be told" # it solves them all
-    assert level(frame, measure="will be solved", latent="z_H", control="")[["value", "low", "high"]].isna().all()
+    assert found["whether it will be solved", "z_H"] == "cannot be told" # it solves them all
+    assert level(frame, measure="whether it will be solved", latent="z_H", control="")[["value", "low", "high"]].isna().all()
     assert first_step(frame)[0] == "holds"
     # the answer latent through the head is the model's answer
     last = level(frame, measure="logit lens, cells as at the end", latent="z_H", step=2, control="")

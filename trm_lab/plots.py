@@ -500,7 +500,7 @@ def read_by_site(
                 _band(ax, at, course, **line)
         course = _where(some, control="input embedding").sort_values("step")
         _band(ax, *_numbers(course, "step"), course, color=GREY, linestyle="--", linewidth=1)
-        ax.set(xlim=(0, None), ylabel=some.score.iloc[0])
+        ax.set(xlim=(0, 1.02*table.step.max()), ylabel=some.score.iloc[0]); ax.xaxis.get_major_locator().set_params(integer=True)
     handles = [Line2D([], [], label=name, **style) for name, style in styles.items()]
     handles += [Line2D([], [], label=label, **style) for label, style in (("the same, untrained", {"color": "black", "linestyle": ":"}), ("shuffled labels", {"color": GREY, "linewidth": 0.7}), ("input embedding", {"color": GREY, "linestyle": "--"}))]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles) if len(handles) < 7 else 5, frameon=False, fontsize=8)

@@ -4,16 +4,17 @@
 
 # %% auto #0
 __all__ = ['RIGHT', 'BOARDS', 'ORDER', 'AUC', 'RANK', 'SHUFFLED', 'SELECTIVITY', 'PENALTIES', 'UNTRAINED', 'EMBEDDING', 'GUESS',
-           'MEAN', 'ZERO', 'EFFECTS', 'EVERY', 'BEFORE', 'FIRST', 'RANDOM', 'HOLDS', 'FAILS', 'UNTOLD', 'Probe', 'Sums',
-           'auc', 'Score', 'Place', 'Task', 'open_cells', 'consistent', 'tasks_for', 'Fitting', 'Scoring', 'Reading',
-           'read_latents', 'decided', 'Directions', 'directions', 'Removal', 'last_logits', 'effects', 'remove_probes',
-           'answer_latents', 'first_step', 'listened_to', 'can_be_read', 'findings']
+           'MEAN', 'ZERO', 'EFFECTS', 'EVERY', 'BEFORE', 'FIRST', 'RANDOM', 'NOTHING', 'HOLDS', 'FAILS', 'UNTOLD',
+           'Probe', 'Sums', 'auc', 'Score', 'Place', 'Task', 'open_cells', 'consistent', 'tasks_for', 'Fitting',
+           'Scoring', 'Reading', 'read_latents', 'decided', 'Directions', 'directions', 'Removal', 'last_logits',
+           'effects', 'remove_probes', 'answer_latents', 'first_step', 'listened_to', 'can_be_read', 'findings']
 
 # %% ../../nbs/55_probes.reading.ipynb #c9f5a287
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 import numpy as np, pandas as pd, torch
 from torch import Tensor
+from scipy.stats import t as student
 from tqdm import tqdm
 from ..checkpoints import Loaded
 from ..data import Split, ordered_batches
@@ -187,8 +188,8 @@ def tasks_for(
         counts = cells.rows[..., None] & fits.any((0, 1)) & ~classes(labels)[0] # who knows the answer knows one candidate: only the wrong ones are scored
         tasks.append(task("candidates", cells, fits[None], ORDER, counts=counts))
     if (units := puzzle.units) is not None:
-        tasks.append(task("unit consistent", Place("units", np.ones((N, len(units)), bool), mean(units + positions - L)), consistent(tokens, units)[..., None], AUC))
-    tasks.append(task("will be solved", Place("boards", np.ones((N, 1), bool), board), solved[None, :, None, None], AUC))
+        tasks.append(task("whether a unit is consistent", Place("units", np.ones((N, len(units)), bool), mean(units + positions - L)), consistent(tokens, units)[..., None], AUC))
+    tasks.append(task("whether it will be solved", Place("boards", np.ones((N, 1), bool), board), solved[None, :, None, None], AUC))
     needed = oracle_steps(Course(torch.from_numpy(tokens), None), torch.from_numpy(np.where(labels == PAD, IGNORE, labels.astype(np.int64)))).numpy()
     left = (needed - np.arange(1, len(tokens) + 1)[:, None]).clip(0)
     tasks.append(task("steps still needed", Place("solved boards", solved[:, None], board), left[..., None, None], RANK))
@@ -333,9 +334,9 @@ def read_latents(
     def show_latents(model): return lambda part, see, what: stream(model, part, see, **watched, progress=says(what))
     for control, latents, head in (("", show_latents(model), model), (UNTRAINED, show_latents(bare), bare), (EMBEDDING, show_embedded, model)):
         fitting = Fitting(fit)
-        latents(parts[0], fitting, f"fitting {control}")
+        latents(parts[0], fitting, f"fitting {control}".strip())
         scoring = Scoring(show, fitting.probes(), head.decode)
-        told = latents(parts[1], scoring, f"scoring {control}")
+        told = latents(parts[1], scoring, f"scoring {control}".strip())
         scoring.tell(table, control, seed=seed)
         if told: decided(table, loaded.puzzle, told, seed, control)
         found = found or Reading(table, scoring.probes, fitting.centres(), parts[1], told)
@@ -450,13 +451,13 @@ def effects(
     return dict(zip(EFFECTS, (_mean_of(was != now, rows), np.where(solved, ~still, np.nan), _mean_of(kl, rows))))
 
 # %% ../../nbs/55_probes.reading.ipynb #271ea3d6
-EVERY, BEFORE, FIRST = "every step", "all but the last step", "the first step only"
+EVERY, BEFORE, FIRST = "every step", "all steps but the last", "the first step"
 RANDOM = "random directions"
 
 def remove_probes(
     loaded:Loaded,
     reading:Reading, # its probes are taken out, while puzzles of the half that was scored are solved; its table gets the rows
-    tasks:Sequence[str]=("cell's value", "candidates", "unit consistent"), # whose probes, each without what it shares with those before it; where there is no number, nothing is removed
+    tasks:Sequence[str]=("cell's value", "candidates", "whether a unit is consistent"), # whose probes, each without what it shares with those before it; where there is no number, nothing is removed
     puzzles:int=100, # at most
     draws:int=3, # of random directions
     steps:int=16, # T
@@ -492,7 +493,8 @@ def remove_probes(
                 *((f"random draw {i}", *draw) for i, draw in enumerate(zip(each, sizes), 1))):
                 reading.table.add(measure, latent, control, **spread(values[np.isfinite(values)], seed=seed), mean_square=square, **about)
 
-# %% ../../nbs/55_probes.reading.ipynb #2d0054c0
+# %% ../../nbs/55_probes.reading.ipynb #d382d594
+NOTHING = 0.01 # of the open cells: a removal that changes less is not listened to, whatever random ones do
 HOLDS, FAILS, UNTOLD = "holds", "does not hold", "cannot be told" # as `verdict` has them
 
 def _pick(table:pd.DataFrame, **wanted)->pd.DataFrame:
@@ -555,10 +557,12 @@ def listened_to(
     for probe, latent in dict.fromkeys(zip(some.probe, some.latent)) if len(some) else ():
         one = some[(some.probe == probe) & (some.latent == latent)]
         row, random, difference = (one[one.control == c].iloc[0] for c in ("", RANDOM, "difference"))
-        most = one[one.control.str.startswith("random draw")].value.max()
+        each = one[one.control.str.startswith("random draw")].value.to_numpy(float)
+        further = each.mean() + student.ppf(0.975, len(each) - 1)*each.std(ddof=1)*np.sqrt(1 + 1/len(each)) if len(each) > 1 else np.inf # what one more draw would hardly exceed
         told, k = verdict(difference, {"low": 0., "high": 0.}), int(row.directions)
-        if told == HOLDS and row.value <= most: told = UNTOLD # one of the random draws did as much
-        found.append((probe, latent, told, f"without the {k} direction{'s'*(k != 1)} {_said(row)} of the open cells change, without random ones of the same size {_said(random)}"))
+        if row.high < NOTHING: told = FAILS
+        elif told == HOLDS and row.value <= further: told = UNTOLD
+        found.append((probe, latent, told, f"without the {k} direction{'s'*(k != 1)} {_said(row)} of the open cells change, without random ones of the same size {_said(random)}" + f", one more draw up to {further:.1%}"*bool(np.isfinite(further))))
     return found
 
 def can_be_read(
@@ -566,7 +570,7 @@ def can_be_read(
 )->list[tuple[str, str, str, str]]: # task, latent, verdict, and a sentence with its figures
     "Is a task read better than by all of its controls? At the site where it is read best."
     found = []
-    for task in ("cell's value", "candidates", "unit consistent", "will be solved", "steps still needed"):
+    for task in ("cell's value", "candidates", "whether a unit is consistent", "whether it will be solved", "steps still needed"):
         some = _pick(table, measure=task)
         for latent in dict.fromkeys(some[some.control == ""].latent):
             mine = some[(some.latent == latent) & (some.control == "")]
@@ -583,11 +587,15 @@ def can_be_read(
 
 def findings(
     table:pd.DataFrame, # as a study wrote it
-)->str: # Markdown
-    "Every claim, its verdict and its figures."
-    lines = [f"**{claim}** {told}: {said}." for claim, (told, said) in
-        (("The latent that is read decodes to the answer while the others do not", answer_latents(table)), ("Most cells are decided after the first supervision step", first_step(table)))]
-    rows = [(f"{task} can be read from {latent} beyond every control", told, said) for task, latent, told, said in can_be_read(table)]
-    for where in (EVERY, BEFORE):
-        rows += [(f"{probe}: {latent} listens to it ({where})", told, said) for probe, latent, told, said in listened_to(table, where)]
-    return "\n\n".join(lines) + "\n\n| claim | verdict | figures |\n|---|---|---|\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+)->str: # Markdown: a paragraph, and a row a claim
+    "Every claim with its verdict and its figures."
+    decodes, early = answer_latents(table), first_step(table)
+    claims = [("one latent decodes to the answer, the others do not", *decodes), ("most cells are decided after the first supervision step", *early)]
+    groups = [("Read beyond every control", "{} can be read from {} beyond every control", can_be_read(table))]
+    groups += [(f"Listened to (removed in {where})", f"taking out {{}} from {{}} changes the answer more than chance (in {where})", used) for where in (EVERY, BEFORE) if (used := listened_to(table, where))]
+    paragraph = [f"*{claim[0].upper()}{claim[1:]}* **{told}**: {said}." for claim, told, said in claims]
+    for title, claim, found in groups:
+        said = {told: ", ".join(f"{what} ({', '.join(latent for w, latent, t, _ in found if (w, t) == (what, told))})" for what in dict.fromkeys(w for w, _, t, _ in found if t == told)) for told in (HOLDS, FAILS, UNTOLD)}
+        paragraph.append(f"{title}: {said[HOLDS] or 'nothing'}" + f"; not so: {said[FAILS]}"*bool(said[FAILS]) + f"; cannot be told: {said[UNTOLD]}"*bool(said[UNTOLD]) + ".")
+        claims += [(claim.format(what, latent), told, figures) for what, latent, told, figures in found]
+    return " ".join(paragraph) + "\n\n| claim | verdict | measured, with 95 % intervals |\n|---|---|---|\n" + "\n".join(f"| {claim} | **{told}** | {said} |" for claim, told, said in claims)
