@@ -10,8 +10,8 @@ from trm_lab.branches import Moments, puzzle_batch
 from trm_lab.checkpoints import load_pretrained
 from trm_lab.data import generate_dataset
 from trm_lab.errors import InputError
-from trm_lab.probes.base import COLUMNS, Answers, Table, ends, fresh_puzzles, halves, jackknife, read_table, spread, stream, untrained, verdict, write_table
-from trm_lab.probes.geometry import Covariances, Grams, Paths, captured, cka, effective_dimension, explained_by_step, geometry, noise_moments, outcomes, path_length, path_rows, random_axes, shuffled_time, straightness, unbiased
+from trm_lab.probes.base import COLUMNS, Answers, Table, ends, halves, jackknife, read_table, spread, stream, untrained, verdict, write_table
+from trm_lab.probes.geometry import Covariances, Grams, captured, cka, effective_dimension, explained_by_step, geometry, noise_moments, outcomes, path_length, path_rows, random_axes, shuffled_time, straightness, unbiased
 from trm_lab.runs import find_template, run_notebook
 from trm_lab.trace import Site, run_with_trace
 from trm_lab.variants import ARCHITECTURES

@@ -406,8 +406,8 @@ def mean_paths_in_space(
             figure.add_scatter3d(x=x, y=y, z=z, text=[f"step {t + 1}" for t in range(len(x))], mode="lines+markers", legendgroup=group, showlegend=i == 0, opacity=1. if average else 0.45,
                 name=f"{group} ({n})" + (", too few for a mean"*(n < FEW)), hovertemplate=f"%{{text}}<extra>{group}, {'mean' if average else 'one puzzle'}</extra>",
                 line={"color": colour, "dash": line, "width": 5 if average else 1.5}, marker={"symbol": symbol, "size": 3.5 if average else 1.5, "color": colour})
-    figure.update_layout(title=f"{latent}: mean paths (thick) and single puzzles (thin)", height=520, margin={"l": 0, "r": 0, "t": 40, "b": 0}, legend={"orientation": "h", "y": -0.02},
-        scene={f"{axis}axis_title": _axis_label(table, latent, i + 1) for i, axis in enumerate("xyz")})
+    figure.update_layout(title=f"{latent}: mean paths (thick) and single puzzles (thin)", height=560, margin={"l": 0, "r": 0, "t": 40, "b": 0}, legend={"orientation": "h", "y": -0.02},
+        scene={"aspectmode": "cube", "camera": {"eye": {"x": 1.1, "y": -1.9, "z": 0.7}}, **{f"{axis}axis_title": _axis_label(table, latent, i + 1).removesuffix(" of the variance)") + ")" for i, axis in enumerate("xyz")}})
     return figure
 
 def path_measures(
@@ -463,7 +463,7 @@ def similarity_maps(
             axis.set_label_text(f"{label}, steps {side[0][1]} to {side[-1][1]} of each latent", fontsize=8); axis.set_tick_params(length=0)
             for i in range(1, len(names)):
                 if names[i] != names[i - 1]: (ax.axhline if axis is ax.yaxis else ax.axvline)(i - 0.5, color="white", linewidth=1.5)
-        ax.set_title(f"with {other}\npermuted puzzles: {level.value.mean():z.2f} ({level.low.mean():.2f} to {level.high.mean():.2f})", fontsize=9)
+        ax.set_title(f"with {'an untrained model' if other == 'untrained' else other}\npermuted puzzles: {level.value.mean():z.2f} ({level.low.mean():.2f} to {level.high.mean():.2f})", fontsize=9)
     for ax in figure.axes[len(others):]: ax.axis("off")
     figure.colorbar(image, ax=figure.axes, label="linear CKA", shrink=0.6)
     return figure
