@@ -1,16 +1,17 @@
 "Geometry against planted truth: what was put into the latents is found, and what was not is not."
 import json, subprocess, sys
+from dataclasses import replace
 import numpy as np, pandas as pd, pytest, torch
 from hypothesis import given, settings, strategies as st
 from sklearn.decomposition import PCA, IncrementalPCA
 from test_branches import FOUR, small
 from trm_lab import plots
-from trm_lab.branches import Moments
+from trm_lab.branches import Moments, puzzle_batch
 from trm_lab.checkpoints import load_pretrained
 from trm_lab.data import generate_dataset
 from trm_lab.errors import InputError
-from trm_lab.probes.base import COLUMNS, Answers, Table, ends, fresh_puzzles, halves, jackknife, read_table, spread, stream, untrained, verdict, write_table
-from trm_lab.probes.geometry import Covariances, Grams, Paths, captured, cka, effective_dimension, explained_by_step, geometry, noise_moments, outcomes, path_length, path_rows, random_axes, shuffled_time, straightness, unbiased
+from trm_lab.probes.base import COLUMNS, Answers, Table, ends, halves, jackknife, read_table, spread, stream, untrained, verdict, write_table
+from trm_lab.probes.geometry import Covariances, Grams, captured, cka, effective_dimension, explained_by_step, geometry, noise_moments, outcomes, path_length, path_rows, random_axes, shuffled_time, straightness, unbiased
 from trm_lab.runs import find_template, run_notebook
 from trm_lab.trace import Site, run_with_trace
 from trm_lab.variants import ARCHITECTURES
@@ -34,16 +35,16 @@ def test_streaming_shows_what_a_trace_records(arch):
     "Every site of every puzzle, once and in order, and the same answers."
     model, seen = small(arch), {}
     answers = stream(model, PUZZLES, lambda site, z, here: seen.setdefault(site, []).append((here, z)), steps=2, batch_size=7)
-    from trm_lab.branches import puzzle_batch
-    trace = run_with_trace(model, puzzle_batch(PUZZLES, FOUR), 2)
-    assert tuple(seen) == trace.sites
-    for site, parts in seen.items():
-        assert np.concatenate([here for here, _ in parts]).tolist() == list(range(21)) and not any(z.requires_grad for _, z in parts)
-        assert torch.allclose(torch.cat([z for _, z in parts]), trace.latent(site), atol=1e-4)
-    assert np.allclose(answers.q_halt, trace.q_halt, atol=1e-4) and (answers.tokens == trace.tokens.numpy()).mean() > 0.99
+    for k, some in enumerate(torch.arange(21).split(7)): # in the same batch shape, so to the bit
+        trace = run_with_trace(model, puzzle_batch(PUZZLES, FOUR).rows(some), 2)
+        assert tuple(seen) == trace.sites
+        for site, parts in seen.items():
+            here, z = parts[k]
+            assert here.tolist() == some.tolist() and not z.requires_grad and torch.equal(z, trace.latent(site))
+        assert np.array_equal(answers.q_halt[:, some], trace.q_halt) and np.array_equal(answers.tokens[:, some], trace.tokens)
     assert (answers.solved == (answers.tokens == answers.labels).all(-1)).all()
     last = [site for site in seen if ends(model)(site)]
-    assert len(last) == 2*len(model.latents) and all(site == [s for s in seen if (s.step, s.name) == (site.step, site.name)][-1] for site in last)
+    assert len(last) == 2*len({u.name for u in model.schedule()}) and all(site == [s for s in seen if (s.step, s.name) == (site.step, site.name)][-1] for site in last)
 
 def test_chunks_do_not_matter():
     model, kept = small(), []
@@ -58,7 +59,6 @@ def test_halves_have_every_puzzle_once_and_keep_groups_together():
     first, second = halves(PUZZLES, 3)
     assert sorted(map(bytes, PUZZLES.inputs)) == sorted(map(bytes, [*first.inputs, *second.inputs])) and abs(len(first) - len(second)) == 1
     assert not np.array_equal(first.inputs, halves(PUZZLES, 4)[0].inputs) and np.array_equal(first.inputs, halves(PUZZLES, 3)[0].inputs)
-    from dataclasses import replace
     grouped = replace(PUZZLES, group_indices=np.array([0, 7, 14, 21], np.int32))
     first, second = halves(grouped)
     assert {len(first), len(second)} == {7, 14}
@@ -149,18 +149,18 @@ def test_noise_has_nearly_all_dimensions_and_a_line_has_one():
 
 # ---- paths
 
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 2**31))
-def test_shuffled_time_tells_a_drift_from_noise(seed):
-    "A planted drift loses its order; noise that is exchangeable in time has none to lose."
-    rng = np.random.default_rng(seed)
-    noise = rng.normal(size=(60, 12, 2))
-    drift = noise + 2*np.arange(12)[None, :, None]
-    for points, ordered in ((drift, True), (noise, False)):
-        mixed = shuffled_time(points, rng)
-        assert np.allclose(np.sort(mixed, 1), np.sort(points, 1)) # the same points
-        for of in (straightness, lambda p: -path_length(p)): assert (verdict(spread(of(points)), spread(of(mixed))) == "holds") == ordered
-        assert (explained_by_step(points) > 5*explained_by_step(mixed) + 0.2) == ordered
+def test_shuffled_time_tells_a_drift_from_noise():
+    "A planted drift loses its order; noise that is exchangeable in time has none to lose, but for a few in a hundred tries."
+    found = {True: [], False: []}
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        noise = rng.normal(size=(60, 12, 2))
+        for points, ordered in ((noise + 2*np.arange(12)[None, :, None], True), (noise, False)):
+            mixed = shuffled_time(points, rng)
+            assert np.allclose(np.sort(mixed, 1), np.sort(points, 1)) # the same points
+            assert (explained_by_step(points) > 5*explained_by_step(mixed) + 0.2) == ordered
+            found[ordered] += [verdict(spread(of(points), draws=200), spread(of(mixed), draws=200)) for of in (straightness, lambda p: -path_length(p))]
+    assert set(found[True]) == {"holds"} and found[False].count("cannot be told") >= 47
 
 def test_measures_of_a_path():
     square = np.array([[[0, 0], [1, 0], [1, 1], [0, 1.]]])
@@ -225,12 +225,20 @@ def test_the_study_runs_on_any_latents_and_draws_from_its_table(arch, tmp_path):
     assert list(dict.fromkeys(table[table.measure == "effective dimension"].latent)) == list(latents)
     for control in ("random projection", "shuffled time", "noise", "untrained", "permutation"): assert (table.control == control).any()
     assert set(table[table.measure == "similarity"].other) == {"itself", "untrained", "another"}
-    measured = table[~table.measure.isin(["coordinate", "puzzles"]) & (table.n > 1)]
+    measured = table[~table.measure.isin(["coordinate", "puzzles", "distance from where solved ones end"]) & (table.n > 1)]
     assert measured[["value", "low", "high"]].notna().all(axis=None)
     for draw in (plots.captured_variance, plots.mean_paths, plots.path_measures, plots.dimension_by_site, plots.similarity_maps): draw(table).savefig(tmp_path/"figure.png")
     assert plots.mean_paths_in_space(table, next(iter(latents))).to_json()
     again = geometry(model, PUZZLES, {"another": small("trm")}, steps=3, batch_size=5, components=4, progress=False)
     pd.testing.assert_frame_equal(frame, again) # seeded throughout
+
+def test_failed_boards_that_stay_behind_are_found():
+    "Planted: solved ones walk from 10 to 0, failed ones stop at 6."
+    table, rng, failed = Table("geometry"), np.random.default_rng(0), np.arange(60) >= 40
+    points = np.where(failed[:, None], np.maximum(6, np.linspace(10, 0, 6)), np.linspace(10, 0, 6))[..., None]*[1., 0, 0] + rng.normal(0, 0.1, (60, 6, 3))
+    path_rows(table, points, "z_H", {"solved later": ~failed, "failed": failed}, rng)
+    far = table.frame[table.frame.measure == "distance from where solved ones end"].set_index("group")
+    assert far.loc["failed", "low"] > 5 > 1 > far.loc["solved later", "high"] and far.n.to_dict() == {"solved later": 40, "failed": 20}
 
 def test_figures_say_how_few_failed():
     "A mean of three would look like a finding."

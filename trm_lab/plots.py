@@ -376,7 +376,9 @@ def mean_paths(
     latents = list(dict.fromkeys(_where(table, measure="coordinate").latent))
     figure = Figure(figsize=(max(6.5, 4.8*len(latents)), 4.6), layout="constrained")
     for ax, latent in zip(np.atleast_1d(figure.subplots(1, len(latents))), latents):
-        for group, (n, mean, singles) in _course(table, latent, 2).items():
+        course = _course(table, latent, 2)
+        most = max(n for n, *_ in course.values()) # whose steps are named
+        for group, (n, mean, singles) in course.items():
             colour, line, marker = _GROUPS[group]
             for x, y in (path.T for path in singles):
                 ax.plot(x, y, color=colour, linewidth=0.6, alpha=0.5)
@@ -385,7 +387,7 @@ def mean_paths(
             if n < FEW: ax.plot([], [], color=colour, linestyle=line, marker=marker, label=label); continue
             (x, low_x, high_x), (y, low_y, high_y) = mean.transpose(1, 2, 0)
             ax.errorbar(x, y, (y - low_y, high_y - y), (x - low_x, high_x - x), color=colour, linestyle=line, marker=marker, markersize=4, linewidth=2, elinewidth=0.8, label=label)
-            for t in (0, len(x) - 1): ax.annotate(f"step {t + 1}", (x[t], y[t]), xytext=(5, 6), textcoords="offset points", fontsize=7.5, color=colour)
+            for t in (0, len(x) - 1)*(n == most): ax.annotate(f"step {t + 1}", (x[t], y[t]), xytext=(5, 8), textcoords="offset points", fontsize=8, color=colour)
         ax.set(title=latent, xlabel=_axis_label(table, latent, 1), ylabel=_axis_label(table, latent, 2)); ax.grid(alpha=0.3); ax.spines[["top", "right"]].set_visible(False)
     ax.plot([], [], color=GREY, linewidth=0.6, label="thin: single puzzles")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=8)
@@ -406,8 +408,8 @@ def mean_paths_in_space(
             figure.add_scatter3d(x=x, y=y, z=z, text=[f"step {t + 1}" for t in range(len(x))], mode="lines+markers", legendgroup=group, showlegend=i == 0, opacity=1. if average else 0.45,
                 name=f"{group} ({n})" + (", too few for a mean"*(n < FEW)), hovertemplate=f"%{{text}}<extra>{group}, {'mean' if average else 'one puzzle'}</extra>",
                 line={"color": colour, "dash": line, "width": 5 if average else 1.5}, marker={"symbol": symbol, "size": 3.5 if average else 1.5, "color": colour})
-    figure.update_layout(title=f"{latent}: mean paths (thick) and single puzzles (thin)", height=520, margin={"l": 0, "r": 0, "t": 40, "b": 0}, legend={"orientation": "h", "y": -0.02},
-        scene={f"{axis}axis_title": _axis_label(table, latent, i + 1) for i, axis in enumerate("xyz")})
+    figure.update_layout(title=f"{latent}: mean paths (thick) and single puzzles (thin)", height=560, margin={"l": 0, "r": 0, "t": 40, "b": 0}, legend={"orientation": "h", "y": -0.02},
+        scene={"aspectmode": "cube", "camera": {"eye": {"x": 1.1, "y": -1.9, "z": 0.7}}, **{f"{axis}axis_title": _axis_label(table, latent, i + 1).removesuffix(" of the variance)") + ")" for i, axis in enumerate("xyz")}})
     return figure
 
 def path_measures(
@@ -459,12 +461,11 @@ def similarity_maps(
         image = ax.imshow([[values[*a, *b] for b in order[1]] for a in order[0]], vmin=0, vmax=1, cmap="viridis", aspect="auto")
         for side, axis, label in ((order[0], ax.yaxis, "this model"), (order[1], ax.xaxis, other if other != "itself" else "this model")):
             names = [name for name, _ in side]
-            shown = [i for i, (_, step) in enumerate(side) if step in (1, 8, max(s for _, s in side))]
-            axis.set_ticks(shown, [f"{side[i][0]} {side[i][1]}" for i in shown], fontsize=7); axis.set_label_text(f"{label}: latent and step", fontsize=8)
+            axis.set_ticks([np.mean([i for i, other in enumerate(names) if other == name]) for name in dict.fromkeys(names)], list(dict.fromkeys(names)), fontsize=8)
+            axis.set_label_text(f"{label}, steps {side[0][1]} to {side[-1][1]} of each latent", fontsize=8); axis.set_tick_params(length=0)
             for i in range(1, len(names)):
                 if names[i] != names[i - 1]: (ax.axhline if axis is ax.yaxis else ax.axvline)(i - 0.5, color="white", linewidth=1.5)
-        ax.tick_params(axis="x", rotation=60)
-        ax.set_title(f"with {other}\npermuted puzzles: {level.value.mean():z.2f} ({level.low.mean():.2f} to {level.high.mean():.2f})", fontsize=9)
+        ax.set_title(f"with {'an untrained model' if other == 'untrained' else other}\npermuted puzzles: {level.value.mean():z.2f} ({level.low.mean():.2f} to {level.high.mean():.2f})", fontsize=9)
     for ax in figure.axes[len(others):]: ax.axis("off")
     figure.colorbar(image, ax=figure.axes, label="linear CKA", shrink=0.6)
     return figure

@@ -126,7 +126,7 @@ def path_rows(
     table:Table, # gets them
     points:np.ndarray, # (N, T, k≥2)
     name:str, # of the latent
-    groups:Mapping[str, np.ndarray], # masks (N,)
+    groups:Mapping[str, np.ndarray], # masks (N,), as `outcomes` has them
     rng:np.random.Generator,
     singles:int=4, # puzzles of each group whose own path is kept, to be drawn
 ):
@@ -137,8 +137,11 @@ def path_rows(
         blocks = [list(paths[i::10]) for i in range(min(10, len(paths)))]
         value, low, high = jackknife(blocks, lambda some: explained_by_step(np.array(some))) # resampled puzzles, of which some are twice there, would explain too much
         table.add("explained by the step", name, control, group="all", value=value, low=low, high=high, n=len(paths))
+    solved = ~groups["failed"]
+    gone = np.linalg.norm(plane[:, -1] - plane[solved, -1].mean(0), axis=-1) if solved.any() else np.full(len(plane), np.nan)
     for group, mask in groups.items():
         for measure, of in MEASURES.items(): table.add(measure, name, group=group, **spread(of(plane[mask])))
+        table.add("distance from where solved ones end", name, group=group, **spread(gone[mask]))
         for t, k in np.ndindex(points.shape[1:]):
             where = {"group": group, "component": k + 1, "step": t + 1}
             table.add("coordinate", name, **where, **spread(points[mask, t, k]))
