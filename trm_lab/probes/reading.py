@@ -466,7 +466,8 @@ def remove_probes(
     batch_size:int=64, # puzzles of a chunk
     progress:bool=True, # show a bar
 ):
-    "Take the probes' directions out of each latent, beside random directions of the same size."
+    "Take the probes' directions out of each latent, beside random directions of the same size. Raises `InputError` without draws: nothing could be said."
+    if draws < 1: raise InputError(f"reading: draws should be at least 1, found {draws}; without random directions nothing could be compared")
     model, split = loaded.model, reading.shown.first(puzzles)
     rows, D = open_cells(split.inputs, split.labels), next(iter(reading.centres.values())).shape[1]
     generator = torch.Generator().manual_seed(seed)
