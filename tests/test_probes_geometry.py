@@ -215,9 +215,9 @@ def test_similarity_needs_the_same_puzzles():
 
 # ---- the study
 
-@pytest.mark.parametrize("arch", ["trm_singlez", "hrm", "trm_hier6", "direct_transformer"])
-def test_the_study_runs_on_any_latents_and_draws_from_its_table(arch, tmp_path):
-    model = small(arch)
+@pytest.mark.parametrize("arch, dtype", [("trm_singlez", torch.float32), ("hrm", torch.bfloat16), ("trm_hier6", torch.float32), ("direct_transformer", torch.float32), ("fixed_point", torch.float32)])
+def test_the_study_runs_on_any_latents_and_draws_from_its_table(arch, dtype, tmp_path):
+    model = small(arch, dtype=dtype)
     frame = geometry(model, PUZZLES, {"another": small("trm")}, steps=3, batch_size=5, components=4, progress=False)
     write_table(tmp_path/"g.parquet", frame, {})
     table = read_table(tmp_path/"g.parquet")
