@@ -43,7 +43,7 @@ def test_a_model_solves_a_fresh_puzzle(name):
     assert found.legal.any() == (loaded.history["card"]["headline"]["solved"] > 0) and loaded.puzzle.legal(batch.inputs.numpy(), found.tokens.numpy()).tolist() == found.legal.tolist()
 
 def test_what_is_packed(tmp_path):
-    "The source distribution can be built, and the wheel that it builds has every model with card and recipe, in less than 12 MB."
+    "The source distribution can be built, and the wheel that it builds has every model with card and recipe and every template, in less than 12 MB."
     for name in ("setup.py", "settings.ini", "pyproject.toml", "MANIFEST.in", "constraints.txt", "README.md", "LICENSE"): shutil.copy(ROOT/name, tmp_path)
     for name in ("trm_lab", "nbs/experiments"): shutil.copytree(ROOT/name, tmp_path/name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     def setup(folder, what): subprocess.run([sys.executable, "setup.py", "-q", what, "--dist-dir", tmp_path/"dist"], cwd=folder, check=True, capture_output=True)
@@ -52,7 +52,9 @@ def test_what_is_packed(tmp_path):
     with tarfile.open(source) as packed: packed.extractall(tmp_path/"unpacked", filter="data")
     setup(next((tmp_path/"unpacked").iterdir()), "bdist_wheel")
     wheel = next((tmp_path/"dist").glob("*.whl"))
-    with zipfile.ZipFile(wheel) as z: inside = {name.removeprefix("trm_lab/pretrained/") for name in z.namelist() if name.startswith("trm_lab/pretrained/")}
+    with zipfile.ZipFile(wheel) as z: names = z.namelist()
+    inside, templates = ({name.removeprefix(start) for name in names if name.startswith(start) and name.endswith(ends)} for start, ends in (("trm_lab/pretrained/", ""), ("trm_lab/experiments/", ".ipynb")))
+    assert templates == {path.relative_to(ROOT/"nbs/experiments").as_posix() for path in (ROOT/"nbs/experiments").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts} >= {"train.ipynb", "probes/geometry.ipynb"}
     assert inside == {f"{name}{ending}" for name in MODELS for ending in (".safetensors", ".md", ".yaml")} and wheel.stat().st_size < 12_000_000
 
 def test_it_solves_unseen_puzzles_and_knows_when_to_stop(six):

@@ -37,7 +37,8 @@ def test_a_row_of_the_ablation_changes_one_thing(path):
     if path.stem != "hrm": assert len(changed) == (path.stem != "trm"), changed
 
 def test_the_first_code_cell_of_a_template_has_its_parameters():
-    for path in experiments_folder().glob("*.ipynb"):
+    for path in experiments_folder().rglob("*.ipynb"):
+        if ".ipynb_checkpoints" in path.parts: continue
         first = next(c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code")
         assert "parameters" in first["metadata"].get("tags", []), f"{path.name} lost its parameters tag"
 
@@ -59,7 +60,7 @@ def test_the_readme_leads_to_every_tutorial():
 
 # lowest first; a module imports only from those before it
 ORDER = ["errors", "device", "records", "parallel", "puzzles.base", "puzzles.sudoku", "puzzles.maze", "puzzles.arc", "puzzles.lights_out", "data", "datasets", "fused", "layers", "model", "variants", "losses", "halting", "checkpoints", "states", "optimizers", "tracking",
-         "train", "solve", "parity", "trace", "branches", "bench", "plots", "explorer", "serve", "runs", "cards", "cli"]
+         "train", "solve", "parity", "trace", "branches", "bench", "probes.base", "probes.geometry", "probes.reading", "plots", "explorer", "serve", "runs", "cards", "cli"]
 
 def test_modules_import_only_from_those_below():
     package = ROOT/"trm_lab"

@@ -627,13 +627,26 @@ class Moments:
         vectors = vectors[np.isfinite(vectors).all(1)].astype(np.float64)
         self.count += len(vectors); self.sum += vectors.sum(0); self.products += vectors.T @ vectors
 
+    def __add__(self, other:"Moments")->"Moments":
+        both = Moments(len(self.sum))
+        both.count, both.sum, both.products = self.count + other.count, self.sum + other.sum, self.products + other.products
+        return both
+
+    @property
+    def mean(self)->np.ndarray: # (D,)
+        return self.sum/max(1, self.count)
+
+    @property
+    def covariance(self)->np.ndarray: # (D, D)
+        "Of the vectors as they are: divided by their number."
+        return self.products/max(1, self.count) - np.outer(self.mean, self.mean)
+
     def components(self,
         k:int, # how many
     )->Components:
         "The first k principal components; where there are fewer, the rest are zero."
-        n = max(1, self.count)
-        mean = self.sum/n
-        variances, axes = np.linalg.eigh(self.products/n - np.outer(mean, mean))
+        n, mean = max(1, self.count), self.mean
+        variances, axes = np.linalg.eigh(self.covariance)
         variances, axes = variances.clip(0)[::-1], axes[:, ::-1].T
         known = variances[:k] > 1e-12*max(1e-12, np.abs(self.products).max()/n) # the rest is rounding
         axes = axes[:k]*known[:, None]

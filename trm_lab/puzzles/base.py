@@ -175,6 +175,15 @@ class Puzzle(ABC):
         "What may make questions (N, L) hard, by name: a number (N,) for each."
         return {}
 
+    @property
+    def units(self)->np.ndarray|None:
+        "Groups of cells (U, n) in which no token may stand twice; None: this type has none."
+        return None
+
+    def candidates(self, questions:np.ndarray)->np.ndarray|None:
+        "Which tokens the givens of questions (N, L) leave to each cell, (N, L, V) bool; None where the rules exclude none."
+        return None
+
     def legal(self, questions:np.ndarray, answers:np.ndarray)->np.ndarray:
         "Which of many answers `check` calls solved, (N,) bool; both (N, L). A type overrides it where that can be done at once."
         return np.array([self.check(*pair).solved for pair in zip(questions, answers)], bool)

@@ -291,6 +291,16 @@ class Sudoku(Puzzle):
         questions, answers = np.asarray(questions), np.asarray(answers)
         return np.concatenate([_likeness(answers[i:i+4096], questions[i:i+4096] > BLANK, self.box) for i in range(0, len(questions), 4096)])
 
+    @property
+    def units(self): return _tables(*self.box)[0]
+
+    def candidates(self, questions):
+        "The digits that stand in none of a cell's three units, (N, L, V) bool; a given cell keeps its own."
+        questions, (units, homes), tokens = np.asarray(questions), _tables(*self.box), np.arange(self.vocab_size)
+        holds = (questions[..., None] == tokens) & (tokens > BLANK) # (N, L, V)
+        taken = holds[:, units].any(2) # (N, 3n, V)
+        return np.where(questions[..., None] > BLANK, holds, ~taken[:, homes].any(2) & (tokens > BLANK))
+
     def classes(self): return 36 if self.n == 4 else None # minimal 4×4 puzzles up to symmetry; of 6×6 there are more than anyone trains on
 
     def solve(self, question)->np.ndarray|None:
