@@ -2,11 +2,11 @@
 import io, json, os, signal, subprocess, sys, time
 from dataclasses import replace
 from pathlib import Path
-import nbformat, psutil, pytest
+import psutil, pytest
 from trm_lab.errors import InputError, RunFailed, build
 from trm_lab.puzzles.base import find_puzzle
 from trm_lab.records import Run, attempts, hold
-from trm_lab.runs import FINISHED, experiments_folder
+from trm_lab.runs import experiments_folder
 from trm_lab.sweeps import Grid, Local, Needs, Screen, plan_sweep, points, read_grid, read_sweep, run_member, run_sweep, status, statuses
 from trm_lab.train import TrainConfig
 from trm_lab.variants import build_model
@@ -86,35 +86,6 @@ def test_a_dead_holder_is_followed_at_once(tmp_path):
 
 # ---- ways to end -------------------------------------------------------------
 
-CELLS = ["name = 'way'\nway = 'success'\nseed = 0\nlisted = []\nmapped = {}\nmarker = ''\nrun_folder = None",
-"""import os, signal, sys, time
-from pathlib import Path
-from trm_lab.records import Run, write_json
-run = Run(Path(run_folder)); run.start(name, {"way": way, "listed": listed, "mapped": mapped})
-for step in range(3): run.log("train", step=step, lm_loss=1/(step + 1), exact=step/3)""",
-"""print("at work", flush=True); time.sleep(1) # until it is heard
-if way == "exception": 1/0
-if way == "exit": sys.exit(0)
-if way == "kernel killed": os.kill(os.getpid(), signal.SIGKILL)
-if way == "os._exit": os._exit(0)
-if way == "papermill warned": os.kill(os.getppid(), signal.SIGTERM); time.sleep(300)
-if way == "papermill killed": os.kill(os.getppid(), signal.SIGKILL); time.sleep(300)
-if way == "memory": hoard = [(b"x"*100_000_000, time.sleep(0.1)) for _ in range(30)]; time.sleep(300)
-if way == "hang": time.sleep(300)
-if way == "full" and not Path(marker).exists(): (run.folder.parents[4]/"filler").write_bytes(b"x"*10_000_000)
-while way == "wait" and not Path(marker).exists(): time.sleep(0.1)""",
-f"""write_json(run.folder/"sum.json", seed)
-run.finish(["sum.json"], solved=0.5 + 0.1*seed, puzzle_steps=100, updates=700, training_seconds=5., parameter_count=10)
-print("{FINISHED}", run.folder.name)"""]
-
-@pytest.fixture(scope="session")
-def notebook(tmp_path_factory):
-    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in CELLS], metadata={"kernelspec": {"name": "python3", "display_name": "python3", "language": "python"}})
-    made.cells[0].metadata["tags"] = ["parameters"]
-    path = tmp_path_factory.mktemp("notebook")/"way.ipynb"
-    nbformat.write(made, path)
-    return str(path)
-
 def sweep_of(folder, notebook, ways, slots=2, **more):
     "A sweep over ways to end, as far as it comes: what is told, and what became of each."
     sweep = plan_sweep(Grid("ways", notebook, axes={"way": [*ways]}, retries=0, score="solved", **more), folder)
@@ -131,6 +102,7 @@ def check_ways(folder, notebook):
     for way, (state, problem) in WAYS.items(): assert found[way].state == state and problem in found[way].problem, (way, found[way])
     assert "7 of 8 runs did not come to their end" in said
     assert {way for way, s in found.items() if s.says.startswith("at work")} >= {"papermill killed", "memory"} # the last output is kept
+    assert not [p for p in (sweep.folder/"attempts").glob("*/output.txt") if b"Invalid Signature" in p.read_bytes()] # kernels that started together hear only their own run
     parameters = found["success"].run.info["parameters"]
     assert parameters["listed"] == [1, "a"] and parameters["mapped"] == {"b": [2.5, None]}
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(sweep.folder) in " ".join(p.info["cmdline"] or [])] # nobody works on

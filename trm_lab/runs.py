@@ -8,7 +8,7 @@ __all__ = ['PLACES', 'FINISHED', 'experiments_folder', 'find_grid', 'find_templa
            'train_run', 'train_together', 'write_report']
 
 # %% ../nbs/70_runs.ipynb #9efd196f
-import contextlib, importlib.resources, os, shutil, signal, subprocess, sys, time
+import contextlib, importlib.resources, os, shutil, signal, subprocess, sys, tempfile, time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -145,14 +145,17 @@ def execute(
     import papermill
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
-    kernel = Config()
-    if os.name == "posix": kernel.KernelManager.transport = "ipc" # sockets in place of ports: runs that start together cannot collide
-    for tries in range(3):
-        try: return papermill.execute_notebook(str(template), str(working), dict(values), progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
-            kernel_name="python3", language="python", cwd=str(Path.cwd()), config=kernel, extra_arguments=list(_DIE_WITH_PARENT))
-        except PapermillExecutionError: raise
-        except RuntimeError:
-            if tries == 2 or _began(working): raise
+    with contextlib.ExitStack() as stack:
+        kernel = Config()
+        if os.name == "posix": # sockets of its own in place of ports; their names have to be short
+            kernel.KernelManager.transport = "ipc"
+            kernel.KernelManager.ip = f"{stack.enter_context(tempfile.TemporaryDirectory(prefix='trm-lab-', dir='/tmp'))}/kernel"
+        for tries in range(3):
+            try: return papermill.execute_notebook(str(template), str(working), dict(values), progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
+                kernel_name="python3", language="python", cwd=str(Path.cwd()), config=kernel, extra_arguments=list(_DIE_WITH_PARENT))
+            except PapermillExecutionError: raise
+            except RuntimeError:
+                if tries == 2 or _began(working): raise
 
 def _says(e:BaseException)->str:
     "What ended a notebook, besides an error in one of its cells."
