@@ -24,7 +24,7 @@ setup(
     package_dir={"trm_lab.experiments": "nbs/experiments"},
     package_data={
         "trm_lab": ["pretrained/*", "static/*"],
-        "trm_lab.experiments": ["*.ipynb", "probes/*.ipynb", "configs/*.yaml", "configs/*/*.yaml"],
+        "trm_lab.experiments": ["*.ipynb", "probes/*.ipynb", "configs/*.yaml", "configs/*/*.yaml", "sweeps/*.yaml"],
     },
     install_requires=cfg["requirements"].split(),
     extras_require={name: cfg[f"{name}_requirements"].split() for name in ("lab", "hub", "arc", "dev")},

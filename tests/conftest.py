@@ -1,7 +1,7 @@
 "For all tests."
 import os, shutil
 from pathlib import Path
-import pytest, torch
+import nbformat, pytest, torch
 
 # nothing but this machine can be reached from a page
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"]
@@ -37,3 +37,35 @@ def open_page(chromium):
         return pages[-1]
     yield open_page
     for page in pages: page.close()
+
+# ---- for sweeps --------------------------------------------------------------
+
+# a notebook that ends in many ways
+_CELLS = ["name = 'way'\nway = 'success'\nseed = 0\nlisted = []\nmapped = {}\nmarker = ''\nrun_folder = None",
+"""import os, signal, sys, time
+from pathlib import Path
+from trm_lab.records import Run, write_json
+run = Run(Path(run_folder)); run.start(name, {"way": way, "listed": listed, "mapped": mapped})
+for step in range(3): run.log("train", step=step, lm_loss=1/(step + 1), exact=step/3)""",
+"""print("at work", flush=True); time.sleep(1) # until it is heard
+if way == "exception": 1/0
+if way == "exit": sys.exit(0)
+if way == "kernel killed": os.kill(os.getpid(), signal.SIGKILL)
+if way == "os._exit": os._exit(0)
+if way == "papermill warned": os.kill(os.getppid(), signal.SIGTERM); time.sleep(300)
+if way == "papermill killed": os.kill(os.getppid(), signal.SIGKILL); time.sleep(300)
+if way == "memory": hoard = [(b"x"*100_000_000, time.sleep(0.1)) for _ in range(30)]; time.sleep(300)
+if way == "hang": time.sleep(300)
+if way == "full" and not Path(marker).exists(): (run.folder.parents[4]/"filler").write_bytes(b"x"*10_000_000)
+while way == "wait" and not Path(marker).exists(): time.sleep(0.1)""",
+"""write_json(run.folder/"sum.json", seed)
+run.finish(["sum.json"], solved=0.5 + 0.1*seed, puzzle_steps=100, updates=700, training_seconds=5., parameter_count=10)
+print("trm-lab: finished", run.folder.name)"""]
+
+@pytest.fixture(scope="session")
+def notebook(tmp_path_factory):
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in _CELLS], metadata={"kernelspec": {"name": "python3", "display_name": "python3", "language": "python"}})
+    made.cells[0].metadata["tags"] = ["parameters"]
+    path = tmp_path_factory.mktemp("notebook")/"way.ipynb"
+    nbformat.write(made, path)
+    return str(path)
