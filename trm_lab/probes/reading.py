@@ -20,7 +20,7 @@ from ..checkpoints import Loaded
 from ..data import Split, ordered_batches
 from ..errors import InputError
 from ..model import RecursiveModel, State, Update, Watch
-from .base import Answers, Table, halves, spread, stream, untrained, verdict
+from .base import Answers, Table, halves, resampled, spread, stream, untrained, verdict
 from ..puzzles.base import IGNORE, PAD, Puzzle
 from ..solve import Course, oracle_steps, recursion
 from ..trace import Site
@@ -273,7 +273,7 @@ class Scoring:
             values = values[np.isfinite(values)]
             return spread(values.astype(bool) if score is BOARDS and len(kept) == 1 else values, seed=seed)
         N, puzzle = len(rows), rows.nonzero()[0]
-        draws = np.concatenate([np.ones((1, N)), np.random.default_rng(seed).multinomial(N, np.full(N, 1/N), 200)])[:, puzzle] # a puzzle's rows come together
+        draws = np.concatenate([np.ones((1, N)), resampled(N, seed, 200)])[:, puzzle] # a puzzle's rows come together
         levels = [score.together(k[rows], task.target(site.step, np.arange(N), control)[rows][:, 0], draws) for k, control in zip(kept, controls)]
         level = levels[0] - levels[1] if len(levels) > 1 else levels[0]
         low, high = np.nanquantile(level[1:], (0.025, 0.975))
