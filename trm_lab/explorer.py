@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['VERDICTS', 'POOLING', 'MODULES', 'ASKS', 'save_html', 'Explorer']
 
-# %% ../nbs/61_explorer.ipynb #a3938c23
-import base64, html, importlib.resources, io, json, re, weakref
+# %% ../nbs/61_explorer.ipynb #a31e51e6
+import base64, functools, gc, html, importlib.resources, io, json, re, weakref
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -278,35 +278,47 @@ def save_html(
     "Save the Explorer's view as a page that opens from a file, without Jupyter or network."
     write_text(path, _document([_Side(Walk(trace, puzzle=puzzle))]))
 
-# %% ../nbs/61_explorer.ipynb #b85e8096
+# %% ../nbs/61_explorer.ipynb #65eaf941
+@functools.cache
+def _font(points:int)->ImageFont.FreeTypeFont: # read once: Pillow keeps every copy's file in memory
+    return ImageFont.truetype(Path(matplotlib.get_data_path())/"fonts"/"ttf"/"DejaVuSans.ttf", points)
+
+class _Artist:
+    "Draws boards as small pictures: matplotlib takes a second for one of 900 cells."
+    def __init__(self, puzzle:Puzzle, size:int=480): # pixels along the longer side, about
+        self.puzzle, self.unit = puzzle, max(8, min(48, size//max(puzzle.rows, puzzle.cols)))
+        self.fonts = [_font(points) for points in (self.unit*5//9, 13)]
+
+    def __call__(self, question:np.ndarray, tokens:np.ndarray, seen:np.ndarray, title:str)->Image.Image: # boards (L,); cells that `seen` had otherwise get a frame
+        "One board. Raises `InputError` where a question has no answer and cannot be drawn."
+        puzzle, unit, left, top = self.puzzle, self.unit, 6, 26
+        drawing = puzzle.draw(question, tokens)
+        picture = Image.new("RGB", (left + max(unit*puzzle.cols, 300) + 6, top + unit*puzzle.rows + 6), "white")
+        pen = ImageDraw.Draw(picture)
+        pen.text((left, 6), title, fill="black", font=self.fonts[1])
+        for i, glyph in enumerate(drawing.glyphs):
+            x, y = left + unit*(i % puzzle.cols), top + unit*(i//puzzle.cols)
+            box = (x, y, x + unit, y + unit)
+            pen.rectangle(box, fill=drawing.colours[i] or ("#e8e8e8" if drawing.given[i] else "white"), outline="#bbbbbb")
+            if drawing.wrong[i]: pen.line((x + 2, y + unit - 2, x + unit - 2, y + 2), fill=plots.ORANGE, width=2)
+            if glyph: pen.text((x + unit/2, y + unit/2), glyph, fill="black" if drawing.given[i] or drawing.colours[i] else plots.BLUE, font=self.fonts[0], anchor="mm")
+            if tokens[i] != seen[i]: pen.rectangle((x + 2, y + 2, x + unit - 2, y + unit - 2), outline=plots.GREEN, width=2)
+        for r in (0, *drawing.row_lines, puzzle.rows): pen.line((left, top + unit*r, left + unit*puzzle.cols, top + unit*r), fill="black", width=2)
+        for c in (0, *drawing.col_lines, puzzle.cols): pen.line((left + unit*c, top, left + unit*c, top + unit*puzzle.rows), fill="black", width=2)
+        return picture
+
 def _film(side:_Side, run:Run, reading:str)->bytes: # of a GIF
     "Every board that one latent shows on the way (`renewed`: whichever was renewed), with its place; the last one stays."
-    walk, puzzle, question = side.walk, side.walk.puzzle, run.question.astype(np.uint8)
+    walk, question, draw = side.walk, run.question.astype(np.uint8), _Artist(side.walk.puzzle)
     one_of(reading, (*walk.names, "renewed"), "explorer: reading")
-    unit = max(8, min(48, 480//max(puzzle.rows, puzzle.cols)))
-    fonts = [ImageFont.truetype(Path(matplotlib.get_data_path())/"fonts"/"ttf"/"DejaVuSans.ttf", size) for size in (unit*5//9, 13)]
-    left, top, right = 6, 26, 6 + max(unit*puzzle.cols, 300)
     seen, pictures = question, []
     for f in range(run.length + 1):
         site = run.place(f)
         if site and reading not in ("renewed", site.name): continue
         board = side.board(run, site, site.name) if site else (question, None)
         if board is None: continue
-        try: drawing = puzzle.draw(question, board[0])
+        try: pictures.append(draw(question, board[0], seen if site else question, str(site) if site else "the question").quantize(32))
         except InputError: continue # a question that has no answer cannot be drawn
-        picture = Image.new("RGB", (right + 6, top + unit*puzzle.rows + 6), "white")
-        pen = ImageDraw.Draw(picture)
-        pen.text((left, 6), str(site) if site else "the question", fill="black", font=fonts[1])
-        for i, glyph in enumerate(drawing.glyphs):
-            x, y = left + unit*(i % puzzle.cols), top + unit*(i//puzzle.cols)
-            box = (x, y, x + unit, y + unit)
-            pen.rectangle(box, fill=drawing.colours[i] or ("#e8e8e8" if drawing.given[i] else "white"), outline="#bbbbbb")
-            if drawing.wrong[i]: pen.line((x + 2, y + unit - 2, x + unit - 2, y + 2), fill=plots.ORANGE, width=2)
-            if glyph: pen.text((x + unit/2, y + unit/2), glyph, fill="black" if drawing.given[i] or drawing.colours[i] else plots.BLUE, font=fonts[0], anchor="mm")
-            if site and board[0][i] != seen[i]: pen.rectangle((x + 2, y + 2, x + unit - 2, y + unit - 2), outline=plots.GREEN, width=2)
-        for r in (0, *drawing.row_lines, puzzle.rows): pen.line((left, top + unit*r, left + unit*puzzle.cols, top + unit*r), fill="black", width=2)
-        for c in (0, *drawing.col_lines, puzzle.cols): pen.line((left + unit*c, top, left + unit*c, top + unit*puzzle.rows), fill="black", width=2)
-        pictures.append(picture.quantize(32))
         seen = board[0]
     if not pictures: raise InputError(f"explorer: {run.title} has no boards that could be drawn")
     film = io.BytesIO()
@@ -327,6 +339,7 @@ def _register(explorer:"Explorer"):
         for other in others:
             if other(): other().close()
         others = []
+        gc.collect() # walks and their runs know each other: what they held would stay until Python happens to look
     _opened[cell] = run, [*others, weakref.ref(explorer)]
 
 # %% ../nbs/61_explorer.ipynb #46d66582
@@ -511,8 +524,13 @@ class Explorer(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs):
         data, metadata = super()._repr_mimebundle_(**kwargs)
         side, run = self._answers.find(self.header["view"].get("run", self.header["first"]))
+        question, draw, pictures = run.question.astype(np.uint8), _Artist(side.walk.puzzle, 240), []
         shown = sorted({0, run.steps//4, run.steps - 1})
-        figure = plots.strip(side.walk.puzzle, run.question, [run.question, *run.tokens[shown].numpy()], ["the puzzle", *(f"supervision step {t + 1}" for t in shown)])
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", dpi=80)
+        for tokens, title in zip((question, *run.tokens[shown].numpy().astype(np.uint8)), ("the puzzle", *(f"supervision step {t + 1}" for t in shown))):
+            try: pictures.append(draw(question, tokens, tokens, title))
+            except InputError: break # a question that has no answer cannot be drawn
+        if not pictures: return {**data, "text/plain": repr(self)}, metadata
+        row, picture = Image.new("RGB", (sum(p.width for p in pictures), pictures[0].height), "white"), io.BytesIO()
+        for k, p in enumerate(pictures): row.paste(p, (k*p.width, 0))
+        row.save(picture, "PNG")
         return {**data, "text/plain": repr(self), "image/png": base64.b64encode(picture.getvalue()).decode()}, metadata # a picture where no widget can run
