@@ -1,8 +1,9 @@
 "A notebook counts as run only when it really ran."
+import re
 import nbformat, pytest
 from trm_lab.errors import RunFailed
 from trm_lab.records import write_json
-from trm_lab.runs import FINISHED, run_notebook
+from trm_lab.runs import FINISHED, run_notebook, write_report
 
 HEAD = "name = 'tried'\nrun_folder = None"
 START = "from pathlib import Path\nfrom trm_lab.records import Run, write_json\nrun = Run(Path(run_folder)); run.start(name, {})\nwrite_json(run.folder/'sum.json', 3)"
@@ -37,3 +38,8 @@ def test_a_failed_run_is_tried_again_and_a_finished_one_found(template, tmp_path
     assert run_notebook(template(END), {}, tmp_path/"reports", fresh=True)[1]
     write_json(run.folder/"sum.json", 4) # an artifact that was changed later
     assert not run.finished
+
+def test_a_page_loads_nothing_from_the_network(template, tmp_path):
+    run, _ = run_notebook(template("print('<b>said</b>')", END), {}, tmp_path/"reports")
+    text = write_report(run).read_text(encoding="utf-8")
+    assert "&lt;b&gt;said&lt;/b&gt;" in text and not re.search(r"(src|href)=.?(https?:)?//|import\(.?http|url\(.?http", text)

@@ -259,11 +259,13 @@ HEADLINES = ("fixed.exact", "adaptive.exact", "adaptive.mean_steps", "training_s
 
 @app.command()
 def report(
-    folder:Annotated[Path, typer.Argument(help="of a sweep")],
+    folder:Annotated[Path, typer.Argument(help="of a sweep, or of one run")],
 ):
-    "Compare the runs of a sweep: table, curves, axes against score and cost."
+    "Compare the runs of a sweep: table, curves, axes against score and cost. Of one run: its notebook as a page."
+    from trm_lab.records import Run
+    from trm_lab.runs import write_report
     from trm_lab.sweeps import report_sweep
-    typer.echo(f"report: {_shown(report_sweep(folder))}")
+    typer.echo(f"report: {_shown(report_sweep(folder) if (folder/'sweep.json').exists() else write_report(Run(folder)))}")
 
 # %% ../nbs/73_cli.ipynb #13ad8de8
 @app.command()

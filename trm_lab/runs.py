@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PLACES', 'FINISHED', 'experiments_folder', 'find_grid', 'find_template', 'find_config', 'template_parameters',
            'read_parameters', 'merge', 'find_run', 'execute', 'run_notebook', 'dataset_for', 'asked_of', 'given_away',
-           'train_run', 'train_together', 'write_report']
+           'train_run', 'train_together', 'page', 'write_report']
 
 # %% ../nbs/70_runs.ipynb #9efd196f
 import contextlib, importlib.resources, os, shutil, signal, subprocess, sys, tempfile, time
@@ -322,14 +322,24 @@ def train_together(
     if info.get("status") == "interrupted": raise Interrupted(info["problem"])
     if code: raise RunFailed(f"{run.folder}: one of {processes} processes failed, which ended all of them; what it said stands above")
 
-# %% ../nbs/70_runs.ipynb #bc3379bd
+# %% ../nbs/70_runs.ipynb #a283476c
+_LAYOUT = "{%- extends 'lab/index.html.j2' -%}" + "".join(f"{{% block html_head_js_{name} %}}{{% endblock %}}" for name in ("requirejs", "mathjax", "mermaidjs"))
+
+def page(
+    notebook, # an executed one, as nbformat holds it
+    title:str, # of the browser's tab
+)->str: # HTML that loads nothing from the network
+    "What a notebook says and draws, without its code."
+    from nbconvert import HTMLExporter
+    return HTMLExporter(raw_template=_LAYOUT, exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True).from_notebook_node(notebook, {"metadata": {"name": title}})[0]
+
 def write_report(
     run:Run,
-    template:str="train", # whose executed notebook to render
 )->Path: # report.html
-    "Render a run's notebook as HTML."
-    from nbconvert import HTMLExporter
-    exporter = HTMLExporter(exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True)
-    body, _ = exporter.from_filename(str(run.folder/find_template(template).name))
-    write_text(run.folder/"report.html", body)
+    "Render a run's executed notebook as HTML. Raises `InputError` if there is none."
+    import nbformat
+    ours = any((run.folder/name).exists() for name in ("run.json", "sweep.json"))
+    executed = next((path for path in sorted(run.folder.glob("*.ipynb")) if not Path(path.stem).suffix), None) # those of attempts have a second suffix
+    if not (ours and executed): raise InputError(f"{run.folder}: there is no executed notebook to render; name the folder of a finished run or of a sweep")
+    write_text(run.folder/"report.html", page(nbformat.read(executed, 4), run.folder.name))
     return run.folder/"report.html"

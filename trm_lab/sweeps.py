@@ -489,7 +489,7 @@ def report_sweep(
     sweep = read_sweep(folder)
     if not any(point.scores for point in points(sweep)): raise InputError(f"{folder}: no run of this sweep is finished yet")
     execute(find_template("report"), sweep.folder/"report.ipynb", {"folder": str(sweep.folder)})
-    return write_report(Run(sweep.folder), "report")
+    return write_report(Run(sweep.folder))
 
 # %% ../nbs/72_sweeps.ipynb #d65a4de4
 def statuses(
