@@ -410,13 +410,12 @@ class Removal:
     def change(self, z:Tensor, along:Directions)->Tensor: # (n, P+L, D) float32
         "What is added to a latent."
         z = z.float() - along.centre.to(z.device) if self.to == MEAN else z.float()
-        basis = along.basis.to(z)
-        here = z @ basis # (n, P+L, k) coordinates, as long as what they stand for
-        if self.random is None: return -here @ basis.T
-        size = lambda coordinates: coordinates.flatten(1).norm(dim=1).view(-1, 1, 1)
-        basis = self.random[:, :basis.shape[1]].to(z)
-        other = z @ basis
-        return -(other*(size(here)/size(other).clamp_min(1e-12))) @ basis.T
+        def without(basis): return -(z @ basis.to(z)) @ basis.to(z).T
+        change = without(along.basis)
+        if self.random is None: return change
+        other = without(self.random[:, :along.basis.shape[1]])
+        size = lambda change: change.flatten(1).norm(dim=1).view(-1, 1, 1)
+        return other*(size(change)/size(other).clamp_min(1e-12))
 
     def bind(self, step:int, here:Tensor)->Watch:
         def watch(u:Update, state:State)->State:
