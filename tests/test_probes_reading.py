@@ -108,7 +108,7 @@ def test_after_a_removal_no_linear_probe_finds_it(study):
     fitting = Fitting(tasks)
     fitting(site, kept[0], np.arange(120))
     again = fitting.probes()[site, "label", ""]
-    right = RIGHT.keep(again(kept[0].numpy()), tasks[0].targets[0], tasks[0].place.rows)
+    right = RIGHT.keep(again(kept[0]), tasks[0].targets[0], tasks[0].place.rows)
     assert right.mean() < 0.45
     assert np.abs(study.reading.probes[site, "label", ""].pattern.T @ along.basis.numpy()).max() > 0.1
 
@@ -137,7 +137,7 @@ def test_ridge_is_scikit_learns():
     x, y = rng.normal(size=(200, 7))*rng.uniform(0.1, 3, 7) + 5, rng.normal(size=(200, 3)) + 2
     y[:, 0] += x[:, 2]
     sums = Sums(7, 3)
-    for chunk in np.array_split(np.arange(200), [7, 50, 51]): sums.add(x[chunk].astype(np.float32), y[chunk])
+    for chunk in np.array_split(np.arange(200), [7, 50, 51]): sums.add(torch.from_numpy(x[chunk]).float(), torch.from_numpy(y[chunk]))
     x = x.astype(np.float32).astype(float)
     for probe in sums.ridge([1e-6, 0.1, 10.]):
         theirs = Ridge(alpha=probe.penalty*x.var(0).mean()*len(x)).fit(x, y)
@@ -145,14 +145,14 @@ def test_ridge_is_scikit_learns():
         assert np.allclose(sums.error(probe), ((theirs.predict(x) - y)**2).mean(0))
     assert np.allclose(probe.pattern, np.cov(x.T, y.T, bias=True)[:7, 7:])
     halves = [Sums(7, 3) for _ in range(2)]
-    for half, rows in zip(halves, (slice(80), slice(80, None))): half.add(x[rows], y[rows])
+    for half, rows in zip(halves, (slice(80), slice(80, None))): half.add(torch.from_numpy(x[rows]), torch.from_numpy(y[rows]))
     assert np.allclose((halves[0] + halves[1]).ridge([0.1])[0].weights, sums.ridge([0.1])[0].weights)
 
 def test_a_constant_latent_says_nothing():
     sums, y = Sums(5, 2), np.random.default_rng(0).integers(0, 2, (90, 2))
-    sums.add(np.full((90, 5), 0.3), y)
+    sums.add(torch.full((90, 5), 0.3), torch.from_numpy(y))
     probe = sums.ridge([1e-6])[0]
-    assert np.allclose(probe(np.full((1, 5), 0.3)), y.mean(0)) and np.abs(probe.weights).max() < 0.01
+    assert np.allclose(probe(torch.full((1, 5), 0.3)), y.mean(0)) and np.abs(probe.weights).max() < 0.01
 
 def test_the_penalty_is_chosen_on_puzzles_that_the_fit_left_out():
     "Few puzzles with nothing to learn from want a strong penalty; plenty with a plain truth a weak one."

@@ -622,10 +622,11 @@ class Moments:
     def __init__(self, D:int): self.count, self.sum, self.products = 0, np.zeros(D), np.zeros((D, D))
 
     def add(self,
-        vectors:np.ndarray, # (n, D)
+        vectors:Tensor|np.ndarray, # (n, D), on the processor; those that are not finite do not count
     ):
-        vectors = vectors[np.isfinite(vectors).all(1)].astype(np.float64)
-        self.count += len(vectors); self.sum += vectors.sum(0); self.products += vectors.T @ vectors
+        vectors = torch.as_tensor(vectors).double()
+        if not vectors.sum().isfinite(): vectors = vectors[vectors.isfinite().all(1)]
+        self.count += len(vectors); self.sum += vectors.sum(0).numpy(); self.products += (vectors.T @ vectors).numpy()
 
     def __add__(self, other:"Moments")->"Moments":
         both = Moments(len(self.sum))

@@ -9,7 +9,7 @@ __all__ = ['MEASURES', 'Covariances', 'captured', 'random_axes', 'variance_rows'
 
 # %% ../../nbs/54_probes.geometry.ipynb #b0c7a6b9
 from collections.abc import Callable, Mapping, Sequence
-import numpy as np, pandas as pd
+import numpy as np, pandas as pd, torch
 from torch import Tensor
 from ..branches import Components, Moments
 from ..data import Split
@@ -29,9 +29,9 @@ class Covariances:
         self.key, self.pooled, self.blocks, self._kept = key, pooled, blocks, {}
 
     def __call__(self, site:Site, z:Tensor, here:np.ndarray): # as `stream` shows it: (n, P+L, D), (n,)
-        vectors = (z.float().mean(1, keepdim=True) if self.pooled else z.float()).cpu().numpy()
+        vectors = (z.float().mean(1, keepdim=True) if self.pooled else z).cpu()
         parts = self._kept.setdefault(self.key(site), [Moments(z.shape[-1]) for _ in range(self.blocks)])
-        for block in np.unique(here % self.blocks): parts[block].add(vectors[here % self.blocks == block].reshape(-1, z.shape[-1]))
+        for block in np.unique(here % self.blocks): parts[block].add(vectors[torch.from_numpy(here % self.blocks == block)].flatten(0, 1)) # a block is small enough to stay in the cache
 
     def __iter__(self): return iter(self._kept) # the keys, in the order in which they were first seen
 

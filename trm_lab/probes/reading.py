@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['RIGHT', 'BOARDS', 'ORDER', 'AUC', 'RANK', 'SHUFFLED', 'SELECTIVITY', 'PENALTIES', 'UNTRAINED', 'EMBEDDING', 'GUESS',
            'MEAN', 'ZERO', 'EFFECTS', 'EVERY', 'BEFORE', 'FIRST', 'RANDOM', 'NOTHING', 'HOLDS', 'FAILS', 'UNTOLD',
-           'Probe', 'Sums', 'auc', 'Score', 'Place', 'Task', 'open_cells', 'consistent', 'tasks_for', 'Fitting',
-           'Scoring', 'Reading', 'read_latents', 'decided', 'Directions', 'directions', 'Removal', 'last_logits',
-           'effects', 'remove_probes', 'answer_latents', 'first_step', 'listened_to', 'can_be_read', 'findings']
+           'Probe', 'read_with', 'Sums', 'auc', 'Score', 'Place', 'Task', 'open_cells', 'consistent', 'tasks_for',
+           'Fitting', 'Scoring', 'Reading', 'read_latents', 'decided', 'Directions', 'directions', 'Removal',
+           'last_logits', 'effects', 'remove_probes', 'answer_latents', 'first_step', 'listened_to', 'can_be_read',
+           'findings']
 
 # %% ../../nbs/55_probes.reading.ipynb #c9f5a287
 from collections.abc import Callable, Mapping, Sequence
@@ -34,19 +35,28 @@ class Probe:
     penalty:float # as in `Sums.ridge`
     pattern:np.ndarray # (D, K) how the channels go with the targets (covariance)
 
-    def __call__(self, x:np.ndarray)->np.ndarray: # (…, D) → (…, K)
-        return x @ self.weights.astype(x.dtype) + self.bias.astype(x.dtype)
+    def __call__(self, x:Tensor)->np.ndarray: # (…, D) → (…, K)
+        return read_with([self], x)[0]
+
+def read_with(
+    probes:Sequence[Probe],
+    x:Tensor, # (…, D), on the processor
+)->list[np.ndarray]: # (…, K) of each
+    "What several probes say, in one product."
+    weights, bias = (torch.from_numpy(np.concatenate(parts, -1)).to(x) for parts in zip(*((probe.weights, probe.bias) for probe in probes)))
+    return np.split((x @ weights + bias).numpy(), np.cumsum([len(probe.bias) for probe in probes])[:-1], -1)
 
 class Sums:
     "All that ridge regression needs of many rows."
     def __init__(self, D:int, K:int): self.xx, self.xy, self.yy = np.zeros((D + 1, D + 1)), np.zeros((D + 1, K)), np.zeros(K)
 
     def add(self,
-        x:np.ndarray, # (n, D)
-        y:np.ndarray, # (n, K)
+        x:Tensor, # (n, D)
+        y:Tensor, # (n, K)
     ):
-        x, y = np.concatenate([x, np.ones((len(x), 1))], 1, dtype=np.float64), y.astype(np.float64)
-        self.xx += x.T @ x; self.xy += x.T @ y; self.yy += (y*y).sum(0)
+        x, y = torch.nn.functional.pad(x.double(), (0, 1), value=1.), y.double()
+        products = (x.T @ torch.cat([x, y], 1)).numpy()
+        self.xx += products[:, :x.shape[1]]; self.xy += products[:, x.shape[1]:]; self.yy += y.square().sum(0).numpy()
 
     def __add__(self, other:"Sums")->"Sums":
         both = Sums(len(self.xx) - 1, len(self.yy))
@@ -122,9 +132,8 @@ class Place:
     rows:np.ndarray # (N, M) bool: which count
     pool:np.ndarray|None = None # (M, P+L) shares with which positions are averaged; None: each cell for itself
 
-    def states(self, z:Tensor)->np.ndarray: # (n, P+L, D) → (n, M, D)
-        z = z.float().cpu()
-        return (z[:, -self.rows.shape[1]:] if self.pool is None else torch.from_numpy(self.pool) @ z).numpy()
+    def states(self, z:Tensor)->Tensor: # (n, P+L, D) float32 → (n, M, D)
+        return z[:, -self.rows.shape[1]:] if self.pool is None else torch.from_numpy(self.pool) @ z
 
 @dataclass(frozen=True, eq=False)
 class Task:
@@ -213,14 +222,15 @@ class Fitting:
         self.choosing = np.arange(N) >= min(N - 1, round(0.8*N)) # the last fifth chooses penalties
 
     def __call__(self, site:Site, z:Tensor, here:np.ndarray):
+        z = z.float().cpu()
         total, count = self.totals.get(site, (0., 0))
-        self.totals[site] = total + z.double().sum(0).cpu(), count + len(z)
+        self.totals[site] = total + z.sum(0, dtype=torch.float64), count + len(z)
         for place, tasks in self.places.items():
             x, rows = place.states(z), place.rows[here]
-            y = np.concatenate([task.target(site.step, here, control) for task in tasks for control in ("", SHUFFLED)], -1)
+            y = torch.from_numpy(np.concatenate([task.target(site.step, here, control) for task in tasks for control in ("", SHUFFLED)], -1))
             if (site, place) not in self.sums: self.sums[site, place] = [Sums(x.shape[-1], y.shape[-1]) for _ in range(2)]
             for sums, part in zip(self.sums[site, place], (~self.choosing, self.choosing)):
-                chosen = rows & part[here][:, None]
+                chosen = torch.from_numpy(rows & part[here][:, None])
                 sums.add(x[chosen], y[chosen])
 
     def centres(self)->dict[Site, Tensor]:
@@ -256,28 +266,21 @@ class Scoring:
 
     def __call__(self, site:Site, z:Tensor, here:np.ndarray):
         logits = self.decode(z).float().cpu().numpy() if self.decode else None
+        z = z.float().cpu()
         for place, tasks in self.places.items():
-            x = place.states(z)
-            for task in tasks:
-                for control in ("", SHUFFLED):
-                    self._keep(site, task.name, task.score, task, control, here, self.probes[site, task.name, control](x))
-                    if logits is not None:
-                        for measure, score in task.lenses: self._keep(site, measure, score, task, control, here, logits)
+            asked = [(task, control) for task in tasks for control in ("", SHUFFLED)]
+            for (task, control), said in zip(asked, read_with([self.probes[site, task.name, control] for task, control in asked], place.states(z))):
+                self._keep(site, task.name, task.score, task, control, here, said)
+                if logits is not None:
+                    for measure, score in task.lenses: self._keep(site, measure, score, task, control, here, logits)
 
-    def _spread(self, site:Site, measure:str, controls:Sequence[str], seed:int)->dict:
-        "The score, or the difference of two, with its interval."
-        score, task, _ = self.kept[site, measure, ""]
-        rows, kept = task.place.rows, [self.kept[site, measure, control][2] for control in controls]
-        if score.together is None:
-            values = kept[0] - kept[1] if len(kept) > 1 else kept[0]
-            values = values[np.isfinite(values)]
-            return spread(values.astype(bool) if score is BOARDS and len(kept) == 1 else values, seed=seed)
-        N, puzzle = len(rows), rows.nonzero()[0]
-        draws = np.concatenate([np.ones((1, N)), resampled(N, seed, 200)])[:, puzzle] # a puzzle's rows come together
-        levels = [score.together(k[rows], task.target(site.step, np.arange(N), control)[rows][:, 0], draws) for k, control in zip(kept, controls)]
-        level = levels[0] - levels[1] if len(levels) > 1 else levels[0]
-        low, high = np.nanquantile(level[1:], (0.025, 0.975))
-        return {"value": level[0], "low": low, "high": high, "n": int(rows.any(1).sum())}
+    def _scored(self, site:Site, measure:str, control:str, seed:int)->np.ndarray:
+        "The score of each puzzle (N,); or where they are ranked together that of all, and of each resampled set (1 + R,)."
+        score, task, kept = self.kept[site, measure, control]
+        if score.together is None: return kept
+        rows, N = task.place.rows, len(kept)
+        draws = np.concatenate([np.ones((1, N)), resampled(N, seed, 200)])[:, rows.nonzero()[0]] # a puzzle's rows come together
+        return score.together(kept[rows], task.target(site.step, np.arange(N), control)[rows][:, 0], draws)
 
     def tell(self,
         table:Table, # gets a row a measurement: the score, with shuffled labels, and the difference (selectivity)
@@ -289,8 +292,16 @@ class Scoring:
         for (site, measure, kind), (score, task, kept) in self.kept.items():
             if kind: continue
             others = task.others(site.step) if score.together else len(kept)
-            for name, controls in ((control, [""]), *(() if control else ((SHUFFLED, [SHUFFLED]), (SELECTIVITY, ["", SHUFFLED])))):
-                known = self._spread(site, measure, controls, seed) if others >= least else {"value": np.nan, "n": len(kept)}
+            scored = [self._scored(site, measure, kind, seed) for kind in (("",) if control else ("", SHUFFLED))] if others >= least else []
+            if len(scored) > 1: scored.append(scored[0] - scored[1])
+            for i, name in enumerate((control,) if control else ("", SHUFFLED, SELECTIVITY)):
+                if not scored: known = {"value": np.nan, "n": len(kept)}
+                elif score.together:
+                    low, high = np.nanquantile(scored[i][1:], (0.025, 0.975))
+                    known = {"value": scored[i][0], "low": low, "high": high, "n": int(task.place.rows.any(1).sum())}
+                else:
+                    values = scored[i][np.isfinite(scored[i])]
+                    known = spread(values.astype(bool) if score is BOARDS and name != SELECTIVITY else values, seed=seed)
                 table.add(measure, site, name, **known, score=score.name, others=others)
 
 # %% ../../nbs/55_probes.reading.ipynb #09d244ab
