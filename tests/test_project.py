@@ -1,5 +1,5 @@
 "That the parts agree: library and notebooks, templates and configs, README and index."
-import ast, json, subprocess, sys
+import ast, json, re, subprocess, sys
 from dataclasses import MISSING, fields
 from pathlib import Path
 import pytest
@@ -61,6 +61,17 @@ def test_the_readme_leads_to_every_tutorial():
 # lowest first; a module imports only from those before it
 ORDER = ["errors", "device", "records", "parallel", "puzzles.base", "puzzles.sudoku", "puzzles.maze", "puzzles.arc", "puzzles.lights_out", "data", "datasets", "fused", "layers", "model", "variants", "losses", "halting", "checkpoints", "states", "optimizers", "tracking",
          "train", "solve", "parity", "trace", "branches", "bench", "probes.base", "probes.geometry", "probes.reading", "plots", "explorer", "serve", "runs", "cards", "sweeps", "cli"]
+
+def test_the_gallery_stands_alone():
+    "Its links lead somewhere, its pages load nothing from the network, and nobody's folders are in them."
+    gallery = ROOT/"reports"/"gallery"
+    pages = {page: page.read_text(encoding="utf-8") for page in gallery.rglob("*.html")}
+    assert {page.parent.name for page in pages} == {"gallery", *(folder.name for folder in gallery.iterdir() if folder.is_dir())}
+    for page, text in pages.items():
+        for link in re.findall(r'(?:href|src)="([^"#]+)"', text):
+            if not link.startswith("data:"): assert not re.match(r"(https?:)?//", link) and (page.parent/link).exists(), f"{page.name}: {link}"
+        assert not re.search(r"/(home|root|Users|tmp|work)/", text), page
+    for name in ("geometry", "reading", "training", "ablation"): assert f'href="{name}' in pages[gallery/"index.html"]
 
 def test_modules_import_only_from_those_below():
     package = ROOT/"trm_lab"

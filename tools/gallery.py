@@ -47,7 +47,7 @@ def keep(name:str, folder:Path):
     text, script = (GALLERY/name/"report.html").read_text(encoding="utf-8"), get_plotlyjs()
     if script in text: # once for all pages
         write_text(GALLERY/"plotly.min.js", script)
-        write_text(GALLERY/name/"report.html", text.replace(f'<script type="text/javascript">{script}</script>', '<script src="../plotly.min.js"></script>'))
+        write_text(GALLERY/name/"report.html", text.replace(f"<script>{script}</script>", '<script src="../plotly.min.js"></script>'))
     executed = nbformat.read(next(path for path in sorted(folder.glob("*.ipynb")) if not Path(path.stem).suffix), 4)
     shown = [output for cell in executed.cells if "headline" in cell.metadata.get("tags", []) for output in cell.get("outputs", []) if {"image/png", "text/markdown"} & output.get("data", {}).keys()]
     for output in shown:
