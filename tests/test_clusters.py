@@ -1,8 +1,8 @@
 "A sweep on a real Slurm and on a real Ray cluster of this machine: jobs and a node are killed, and every run is committed once."
-import contextlib, os, shutil, signal, socket, subprocess, sys, time
+import contextlib, os, shutil, socket, subprocess, sys, time
 import psutil, pytest
 from test_sweeps import until
-from trm_lab.clusters import ENGINES, job_of
+from trm_lab.clusters import ENGINES
 from trm_lab.errors import InputError, Interrupted
 from trm_lab.records import write_text
 from trm_lab.sweeps import Grid, Needs, plan_sweep, run_sweep, status
@@ -28,13 +28,41 @@ def nobody_works(sweep):
     return not [p for p in psutil.process_iter(["cmdline"]) if str(sweep.folder) in " ".join(p.info["cmdline"] or [])]
 
 class Disturbed:
-    "Shows how far a sweep is, and does something to it on the way."
-    def __init__(self, *acts): self.acts, self.begun = [*acts], time.monotonic()
+    "Waits until something can be done to a sweep on its way."
+    def __init__(self, act): self.act, self.done, self.begun = act, False, time.monotonic()
     def __call__(self, course):
-        print(f"{time.monotonic() - self.begun:.1f}", " / ".join(course.lines()), flush=True)
         assert time.monotonic() - self.begun < 300, "it never came to its end: " + " / ".join(course.lines())
-        working = [s for s in course.states.values() if s.state == "running" and s.says == "at work"]
-        if self.acts and self.acts[0](working): self.acts.pop(0)
+        self.done = self.done or self.act([s for s in course.states.values() if s.state == "running" and s.says == "at work"])
+
+def check_interrupted(on, folder, notebook):
+    "A run sees the GPU that the scheduler chose, and as many threads as it asked for cores. Ctrl+C: it is warned, saves, and nobody works on."
+    sweep = study(folder, notebook, runs=1, gpus=1)
+    def stop(working):
+        if not working: return False
+        seen = next(p.environ() for p in psutil.process_iter(["cmdline"]) if str(sweep.folder) in (p.info["cmdline"] or []))
+        assert (seen["CUDA_VISIBLE_DEVICES"], seen["OMP_NUM_THREADS"]) == ("0", "1")
+        raise KeyboardInterrupt
+    with pytest.raises(Interrupted, match="start the same sweep again"): run_sweep(sweep, ENGINES[on](sweep), Disturbed(stop))
+    now = status(sweep.members[0].run)
+    assert now.state == "interrupted" and "start the same run again" in now.problem, now
+    until(lambda: nobody_works(sweep), 20)
+
+# ---- what is refused ---------------------------------------------------------
+
+def test_what_is_missing_is_said(tmp_path, notebook, monkeypatch):
+    sweep = study(tmp_path, notebook)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(InputError, match="there is no Ray cluster at RAY_ADDRESS=127.0.0.1:1; start one"): ENGINES["ray"](sweep)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InputError, match="the command sbatch was not found"): ENGINES["slurm"](sweep)
+    for on, package in (("slurm", "submitit"), ("ray", "ray")):
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(InputError, match=f"this needs {package}; bring it with"): ENGINES[on](sweep)
+
+def test_slurm_needs_a_limit(tmp_path, notebook, monkeypatch):
+    (tmp_path/"sbatch").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="set `hours`"): ENGINES["slurm"](study(tmp_path, notebook, hours=None))
 
 # ---- Slurm -------------------------------------------------------------------
 
@@ -62,7 +90,8 @@ SlurmdParameters=config_overrides
 ReturnToService=2
 JobRequeue=1
 KillWait=20
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 Gres=gpu:1 State=UNKNOWN
 PartitionName=tests Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -74,6 +103,7 @@ def slurm(tmp_path_factory):
     place = tmp_path_factory.mktemp("slurm")
     for name in ("state", "spool"): (place/name).mkdir()
     write_text(place/"slurm.conf", CONF.format(host=socket.gethostname(), place=place, ctld=free_port(), slurmd=free_port()))
+    write_text(place/"gres.conf", "Name=gpu File=/dev/null\n") # the device that every machine has
     before = os.environ.get("SLURM_CONF")
     os.environ["SLURM_CONF"] = str(place/"slurm.conf")
     began, now = [], time.time()
@@ -97,22 +127,62 @@ def slurm(tmp_path_factory):
         if before is None: del os.environ["SLURM_CONF"]
         else: os.environ["SLURM_CONF"] = before
 
+def test_a_sweep_on_slurm_is_interrupted(slurm, tmp_path, notebook):
+    check_interrupted("slurm", tmp_path, notebook)
+    until(lambda: not asked("squeue", "-h"), 40)
+    with pytest.raises(InputError, match="Slurm will not take such a job: .*not available"): ENGINES["slurm"](study(tmp_path, notebook, cores=99))
+
 def test_slurm(slurm, tmp_path, notebook):
-    "Six runs; the processes of one are killed, and another is warned, as before its time is over, so that it goes back into the queue."
-    sweep, told = study(tmp_path, notebook), []
+    "Six runs; one job is killed, and another is warned, as before its time is over, so that it goes back into the queue."
+    sweep = study(tmp_path, notebook)
     engine = ENGINES["slurm"](sweep, 2)
     engine.pause = 0.5
-    def disturb(number, working):
-        name = next((s.run.folder.name for s in working if s.run.folder.name not in told), None)
-        if len(working) < 2 or not name: return False
-        told.append(name)
-        jobs = dict(line.split() for line in asked("squeue", "-h", "-r", "-o", "%i %A").splitlines())
-        job = jobs[engine.jobs[name][1].job_id]
-        print(number, name, job)
-        if number == signal.SIGKILL:
-            print(asked("scontrol", "listpids", job))
-        r = subprocess.run(["scancel", "--signal", number.name, job], capture_output=True, text=True); print(r)
+    def disturb(working):
+        if len(working) < 2: return False
+        numbers = dict(line.split() for line in asked("squeue", "-h", "-r", "-o", "%i %A").splitlines())
+        killed, warned = (numbers[engine.jobs[s.run.folder.name][1].job_id] for s in working)
+        asked("scancel", "--signal=USR2", f"{warned}.0")
+        for p in psutil.process_iter(["cmdline"]): # scancel asks a job to end, also when it is told to kill
+            if "python" in p.name() and "submitit.core._submit" in (p.info["cmdline"] or []) and p.environ().get("SLURM_JOB_ID") == killed: p.kill()
+        (tmp_path/"go").write_text("")
         return True
-    def go_on(working): (tmp_path/"go").write_text(""); return True
-    run_sweep(sweep, engine, Disturbed(lambda working: disturb(signal.SIGKILL, working), lambda working: disturb(signal.SIGUSR2, working), go_on))
+    run_sweep(sweep, engine, disturbed := Disturbed(disturb))
+    assert disturbed.done
     committed_once(sweep, 8)
+
+# ---- Ray ---------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def cluster():
+    "Two nodes, both of them this machine. Nothing is reported to anybody, and only this machine can reach them."
+    import ray
+    from ray._private import ray_constants
+    from ray.cluster_utils import Cluster
+    each = {"object_store_memory": 80_000_000, "include_dashboard": False, "no_monitor": True, "node_ip_address": "127.0.0.1"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False) # else 127.0.0.1 is taken for an address that others reach too
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, **each})
+        try:
+            made.other = made.add_node(num_cpus=1, num_gpus=1, **each)
+            patch.setenv("RAY_ADDRESS", made.address)
+            yield made
+        finally:
+            ray.shutdown()
+            made.shutdown()
+
+def test_a_sweep_on_ray_is_interrupted(cluster, tmp_path, notebook):
+    check_interrupted("ray", tmp_path, notebook)
+    with pytest.raises(InputError, match="a run needs 3 CPU, and no node of this Ray cluster has that"): ENGINES["ray"](study(tmp_path, notebook, cores=3))
+
+def test_ray(cluster, tmp_path, notebook):
+    "Six runs, and a node killed in the middle: its processes die with it, and its run is taken up on the other."
+    sweep = study(tmp_path, notebook)
+    def kill(working):
+        if len(working) < 3: return False
+        cluster.remove_node(cluster.other, allow_graceful=False)
+        (tmp_path/"go").write_text("")
+        return True
+    run_sweep(sweep, ENGINES["ray"](sweep), disturbed := Disturbed(kill))
+    assert disturbed.done
+    committed_once(sweep, 7)

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['ENGINES', 'Job', 'job_of', 'Slurm', 'Ray']
 
-# %% ../nbs/72a_clusters.ipynb #bf8d1b6c
-import importlib, math, os, shutil, signal, subprocess, time
+# %% ../nbs/72a_clusters.ipynb #4c66cac8
+import contextlib, importlib, math, os, shutil, signal, socket, subprocess, time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -62,10 +62,13 @@ def _bring(package:str):
     try: return importlib.import_module(package)
     except ImportError: raise InputError(f"this needs {package}; bring it with  pip install 'trm-lab[sweep]'") from None
 
-def _see_out(engine:Engine, left:Mapping):
-    "Wait until what was cancelled has saved."
-    begun = time.monotonic()
-    while left and time.monotonic() - begun < 2*GRACE:
+def _cancel(engine:Engine, left:Mapping, cancel:Callable[[], None]):
+    "Cancel what is left until all have saved; more than once, for a job may be on its way back into the queue."
+    begun, again = time.monotonic(), 0.
+    while left and (now := time.monotonic()) - begun < 2*GRACE:
+        if now > again:
+            cancel()
+            again = now + 10
         for member, ending in engine.ended():
             if ending.code is not None: settle(member.run, ending) # else it never began, and its run is as it was
         time.sleep(0.5)
@@ -79,23 +82,27 @@ class Slurm:
         submitit, needs = _bring("submitit"), sweep.grid.needs
         if not shutil.which("sbatch"): raise InputError("there is no Slurm here: the command sbatch was not found; log in where jobs are handed in, or choose --on local or --on ray")
         if not needs.hours: raise InputError("Slurm wants to know how long a job may take; set `hours` in the grid's `needs`")
+        limits = {"time": math.ceil(60*needs.hours), "cpus_per_task": needs.cores, **({"mem": f"{math.ceil(1000*needs.memory)}M"} if needs.memory else {}), **({"gpus_per_node": needs.gpus} if needs.gpus else {})}
+        tested = subprocess.run(["sbatch", "--test-only", *(f"--{name.replace('_', '-')}={value}" for name, value in limits.items()), "--wrap=true"], capture_output=True, text=True)
+        if tested.returncode: raise InputError(f"Slurm will not take such a job: {(tested.stderr.strip().splitlines() or ['sbatch says no more'])[-1]}") # an array of them it would take, and never start
         self.sweep, self.slots = sweep, slots or max(1, len(sweep.members))
         self.jobs:dict[str, tuple[Member, object]] = {} # by run
+        self.refused:list[tuple[Member, Ending]] = []
         self.pause, self.asked, self.missed = 10., -math.inf, set() # seconds between questions to Slurm; when it was asked; jobs that it did not know then
         self.executor = submitit.SlurmExecutor(sweep.folder/"slurm", max_num_timeout=sweep.grid.retries)
-        self.executor.update_parameters(job_name=sweep.grid.name, time=math.ceil(60*needs.hours), cpus_per_task=needs.cores, array_parallelism=self.slots, stderr_to_stdout=True,
-            mem=f"{math.ceil(1000*needs.memory)}M" if needs.memory else None, gpus_per_node=needs.gpus or None, signal_delay_s=int(GRACE) + 30, additional_parameters={"requeue": True},
+        self.executor.update_parameters(**limits, job_name=sweep.grid.name, array_parallelism=self.slots, stderr_to_stdout=True, signal_delay_s=int(GRACE) + 30, additional_parameters={"requeue": True},
             srun_args=[f"--cpus-per-task={needs.cores}"]) # which srun does not take from sbatch any more (Slurm 22.05)
 
     def submit(self, members:Sequence[Member]):
         if not members: return
         try:
             with self.executor.batch(): jobs = [self.executor.submit(job_of(self.sweep, m)) for m in members]
-        except Exception as e: raise InputError(f"Slurm refuses these jobs: {str(e).strip().splitlines()[-1]}") from None
-        self.jobs |= {m.run.folder.name: (m, job) for m, job in zip(members, jobs)}
+            self.jobs |= {m.run.folder.name: (m, job) for m, job in zip(members, jobs)}
+        except Exception as e: # of sbatch; jobs that run already are not ended because of it
+            self.refused += [(m, Ending("failed", f"Slurm took no job: {(str(e).strip().splitlines() or [''])[-1]}")) for m in members]
 
     def ended(self)->list[tuple[Member, Ending]]:
-        gone, over = self._gone(), []
+        (over, self.refused), gone = (self.refused, []), self._gone()
         for name, (member, job) in [*self.jobs.items()]:
             if job.paths.result_pickle.exists(): over.append((member, self._result(job)))
             elif job.job_id in gone: over.append((member, Ending("failed", f"Slurm's job {job.job_id} ended without a word; {job.paths.stdout} may say more")))
@@ -117,10 +124,10 @@ class Slurm:
         except Exception: return Ending("failed", f"Slurm's job {job.job_id} broke off; {job.paths.stdout} says why")
 
     def stop(self):
-        if not self.jobs: return
         self.pause = 1.
-        subprocess.run(["scancel", *(job.job_id for _, job in self.jobs.values())], capture_output=True) # SIGTERM, and after the cluster's KillWait SIGKILL
-        _see_out(self, self.jobs)
+        def cancel(): # SIGTERM, and after the cluster's KillWait SIGKILL
+            with contextlib.suppress(subprocess.TimeoutExpired): subprocess.run(["scancel", *(job.job_id for _, job in self.jobs.values())], capture_output=True, timeout=10)
+        _cancel(self, self.jobs, cancel)
 
 # %% ../nbs/72a_clusters.ipynb #c8663f8c
 class Ray:
@@ -131,8 +138,11 @@ class Ray:
     ):
         self.ray, self.sweep, needs = _bring("ray"), sweep, sweep.grid.needs
         if not self.ray.is_initialized():
-            try: self.ray.init("auto", log_to_driver=False, logging_level="ERROR")
-            except ConnectionError: raise InputError("there is no Ray cluster here; name one with RAY_ADDRESS=HOST:6379, or start one with  ray start --head") from None
+            try:
+                if ":" in (named := os.environ.get("RAY_ADDRESS", "").removeprefix("ray://")): # Ray itself would knock for minutes
+                    socket.create_connection(named.rsplit(":", 1), timeout=10.).close()
+                self.ray.init("auto", log_to_driver=False, logging_level="ERROR")
+            except OSError: raise InputError(f"there is no Ray cluster {f'at RAY_ADDRESS={named}' if named else 'here'}; start one with  ray start --head, or name one: RAY_ADDRESS=HOST:6379") from None
         nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
         room = {what: each for what, each in (("CPU", needs.cores), ("GPU", needs.gpus), ("memory", (needs.memory or 0)*1e9)) if each}
         fits = sum(min(int(node.get(what, 0)//each) for what, each in room.items()) for node in nodes)
@@ -158,8 +168,9 @@ class Ray:
 
     def stop(self):
         self.queue.clear()
-        for task in self.tasks: self.ray.cancel(task)
-        _see_out(self, self.tasks)
+        def cancel():
+            for task in self.tasks: self.ray.cancel(task)
+        _cancel(self, self.tasks, cancel)
 
 # %% ../nbs/72a_clusters.ipynb #08895a19
 ENGINES:dict[str, Callable[[Sweep, int|None], Engine]] = {"local": Local, "slurm": Slurm, "ray": Ray}
