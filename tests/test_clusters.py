@@ -36,11 +36,11 @@ class Disturbed:
 
 def check_interrupted(on, folder, notebook):
     "A run sees the GPU that the scheduler chose, and as many threads as it asked for cores. Ctrl+C: it is warned, saves, and nobody works on."
-    sweep = study(folder, notebook, runs=1, gpus=1)
+    sweep = study(folder, notebook, runs=1, gpus=1, cores=2)
     def stop(working):
         if not working: return False
         seen = next(p.environ() for p in psutil.process_iter(["cmdline"]) if str(sweep.folder) in (p.info["cmdline"] or []))
-        assert (seen["CUDA_VISIBLE_DEVICES"], seen["OMP_NUM_THREADS"]) == ("0", "1")
+        assert (seen["CUDA_VISIBLE_DEVICES"], seen["OMP_NUM_THREADS"]) == ("0", "2")
         raise KeyboardInterrupt
     with pytest.raises(Interrupted, match="start the same sweep again"): run_sweep(sweep, ENGINES[on](sweep), Disturbed(stop))
     now = status(sweep.members[0].run)
@@ -72,8 +72,9 @@ CONF = """ClusterName=tests
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ctld}
 SlurmdPort={slurmd}
+CommunicationParameters=NoInAddrAny
 AuthType=auth/munge
-AuthInfo=cred_expire=5
+AuthInfo=cred_expire=5,socket={place}/munge.socket
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SlurmUser=root
@@ -100,32 +101,28 @@ def slurm(tmp_path_factory):
     "A cluster of one node, this one."
     if absent := [name for name in ("munged", "slurmctld", "slurmd", "sbatch", "srun") if not shutil.which(name)]: missing(f"{', '.join(absent)} not found, so no Slurm was tried; install Debian's slurm-wlm and munge")
     if os.geteuid() != 0: missing("only root can start a Slurm")
-    place = tmp_path_factory.mktemp("slurm")
+    place, host, now = tmp_path_factory.mktemp("slurm"), socket.gethostname().split(".")[0], time.time()
     for name in ("state", "spool"): (place/name).mkdir()
-    write_text(place/"slurm.conf", CONF.format(host=socket.gethostname(), place=place, ctld=free_port(), slurmd=free_port()))
+    (place/"key").touch(0o600); (place/"key").write_bytes(os.urandom(128))
+    write_text(place/"slurm.conf", CONF.format(host=host, place=place, ctld=free_port(), slurmd=free_port()))
     write_text(place/"gres.conf", "Name=gpu File=/dev/null\n") # the device that every machine has
-    before = os.environ.get("SLURM_CONF")
-    os.environ["SLURM_CONF"] = str(place/"slurm.conf")
-    began, now = [], time.time()
-    if not any(p.name() == "munged" for p in psutil.process_iter()):
-        for folder in ("/run/munge", "/var/log/munge", "/var/lib/munge"): os.makedirs(folder, exist_ok=True); shutil.chown(folder, "munge", "munge")
-        subprocess.run(["runuser", "-u", "munge", "--", "munged"], check=True)
-        began += [p for p in psutil.process_iter() if p.name() == "munged"]
-    began += [subprocess.Popen([name, "-D", *more], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for name, more in (("slurmctld", ["-c"]), ("slurmd", []))]
-    try:
-        until(lambda: "idle" in asked("sinfo", "-h", "-o", "%T"), 60)
-        yield place
-    finally:
-        asked("scancel", "--me")
-        with contextlib.suppress(AssertionError): until(lambda: not asked("squeue", "-h"), 40)
-        began += [p for p in psutil.process_iter() if p.name() == "slurmstepd" and p.create_time() > now]
-        for process in reversed(began): # a daemon that does not go is ended
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.terminate()
-                try: process.wait(10)
-                except (psutil.TimeoutExpired, subprocess.TimeoutExpired): process.kill()
-        if before is None: del os.environ["SLURM_CONF"]
-        else: os.environ["SLURM_CONF"] = before
+    daemons = (["munged", "--foreground", "--force", f"--key-file={place}/key", f"--socket={place}/munge.socket", f"--pid-file={place}/munged.pid", f"--log-file={place}/munged.log", f"--seed-file={place}/seed"],
+        ["slurmctld", "-D", "-c"], ["slurmd", "-D"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_CONF", str(place/"slurm.conf"))
+        began = [subprocess.Popen(daemon, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for daemon in daemons]
+        try:
+            until(lambda: "idle" in asked("sinfo", "-h", "-o", "%T"), 60)
+            yield place
+        finally:
+            asked("scancel", "--me")
+            with contextlib.suppress(AssertionError): until(lambda: not asked("squeue", "-h"), 40)
+            began += [p for p in psutil.process_iter() if p.name() == "slurmstepd" and p.create_time() > now]
+            for process in reversed(began): # a daemon that does not go is ended
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.terminate()
+                    try: process.wait(10)
+                    except (psutil.TimeoutExpired, subprocess.TimeoutExpired): process.kill()
 
 def test_a_sweep_on_slurm_is_interrupted(slurm, tmp_path, notebook):
     check_interrupted("slurm", tmp_path, notebook)
@@ -162,9 +159,9 @@ def cluster():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False) # else 127.0.0.1 is taken for an address that others reach too
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, **each})
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 1, **each})
         try:
-            made.other = made.add_node(num_cpus=1, num_gpus=1, **each)
+            made.other = made.add_node(num_cpus=1, **each)
             patch.setenv("RAY_ADDRESS", made.address)
             yield made
         finally:
@@ -180,7 +177,11 @@ def test_ray(cluster, tmp_path, notebook):
     sweep = study(tmp_path, notebook)
     def kill(working):
         if len(working) < 3: return False
+        node = psutil.Process(cluster.other.all_processes["raylet"][0].process.pid)
+        theirs = node.children(recursive=True)
+        assert [p for p in theirs if "ipykernel_launcher" in " ".join(p.cmdline())]
         cluster.remove_node(cluster.other, allow_graceful=False)
+        until(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in theirs), 20)
         (tmp_path/"go").write_text("")
         return True
     run_sweep(sweep, ENGINES["ray"](sweep), disturbed := Disturbed(kill))

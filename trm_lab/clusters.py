@@ -30,10 +30,11 @@ class Job:
         self.watched = None
         before = signal.signal(signal.SIGINT, lambda *_: self._warn()) # so Ray says that a task is to end
         try:
-            os.chdir(self.folder)
-            self.watched = Watched(self.command, self.log, self.needs, self.environment)
+            try:
+                os.chdir(self.folder)
+                self.watched = Watched(self.command, self.log, self.needs, self.environment)
+            except OSError as e: return Ending("failed", f"it could not be started: {e}")
             return self._to_its_end()
-        except Exception as e: return Ending("failed", f"it could not be started: {e}")
         finally: signal.signal(signal.SIGINT, before)
 
     def checkpoint(self): # what submitit asks for when Slurm warns, before it puts the job into the queue again
