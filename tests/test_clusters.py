@@ -1,5 +1,5 @@
 "A sweep on a real Slurm and on a real Ray cluster of this machine: jobs and a node are killed, and every run is committed once."
-import contextlib, os, shutil, socket, subprocess, sys, time
+import contextlib, os, shutil, socket, subprocess, sys, tempfile, time
 import psutil, pytest
 from test_sweeps import until
 from trm_lab.clusters import ENGINES
@@ -156,12 +156,18 @@ def cluster():
     from ray._private import ray_constants
     from ray.cluster_utils import Cluster
     each = {"object_store_memory": 80_000_000, "include_dashboard": False, "no_monitor": True, "node_ip_address": "127.0.0.1"}
-    with pytest.MonkeyPatch.context() as patch:
+    def start():
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 1, **each})
+        try: made.other = made.add_node(num_cpus=1, **each)
+        except Exception: made.shutdown(); raise
+        return made
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as place: # sockets' names have to be short
         patch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False) # else 127.0.0.1 is taken for an address that others reach too
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 1, **each})
+        patch.setenv("RAY_TMPDIR", place)
+        try: made = start()
+        except Exception: made = start() # Ray gives its own parts fifteen seconds, which a busy machine exceeds
         try:
-            made.other = made.add_node(num_cpus=1, **each)
             patch.setenv("RAY_ADDRESS", made.address)
             yield made
         finally:
