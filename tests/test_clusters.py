@@ -176,7 +176,7 @@ def cluster():
 
 def test_a_sweep_on_ray_is_interrupted(cluster, tmp_path, notebook):
     check_interrupted("ray", tmp_path, notebook)
-    with pytest.raises(InputError, match="a run needs 3 CPU, and no node of this Ray cluster has that"): ENGINES["ray"](study(tmp_path, notebook, cores=3))
+    with pytest.raises(InputError, match="a run needs 3 cores, 0 GPUs and 0 GB of memory, and no node of this Ray cluster has that"): ENGINES["ray"](study(tmp_path, notebook, cores=3))
 
 def test_ray(cluster, tmp_path, notebook):
     "Six runs, and a node killed in the middle: its processes die with it, and its run is taken up on the other."

@@ -75,7 +75,7 @@ def _cancel(engine:Engine, left:Mapping, cancel:Callable[[], None]):
         time.sleep(0.5)
 
 class Slurm:
-    "Jobs of Slurm. Partition, account and the like come from sbatch's own variables: SBATCH_PARTITION, SBATCH_ACCOUNT."
+    "Jobs of Slurm. Partition, account and the like come from sbatch's own variables: SBATCH_PARTITION, SBATCH_ACCOUNT. Raises `InputError` if it would not take one."
     def __init__(self,
         sweep:Sweep,
         slots:int|None=None, # jobs at a time; None: as many as Slurm lets run
@@ -132,7 +132,7 @@ class Slurm:
 
 # %% ../nbs/72a_clusters.ipynb #c8663f8c
 class Ray:
-    "Tasks of a Ray cluster: the one that RAY_ADDRESS names, or that of this machine."
+    "Tasks of a Ray cluster: the one that RAY_ADDRESS names, or that of this machine. Raises `InputError` if there is none, or no room for a run."
     def __init__(self,
         sweep:Sweep,
         slots:int|None=None, # tasks at a time; None: as many as the cluster has room for
@@ -147,7 +147,7 @@ class Ray:
         nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
         room = {what: each for what, each in (("CPU", needs.cores), ("GPU", needs.gpus), ("memory", (needs.memory or 0)*1e9)) if each}
         fits = sum(min(int(node.get(what, 0)//each) for what, each in room.items()) for node in nodes)
-        if not fits: raise InputError(f"a run needs {' and '.join(f'{each:g} {what}' for what, each in room.items())}, and no node of this Ray cluster has that")
+        if not fits: raise InputError(f"a run needs {needs.cores} cores, {needs.gpus} GPUs and {needs.memory or 0:g} GB of memory, and no node of this Ray cluster has that")
         self.slots = slots or fits
         self.task = self.ray.remote(num_cpus=needs.cores, num_gpus=needs.gpus, memory=room.get("memory"), max_retries=sweep.grid.retries)(lambda job: job())
         self.queue:deque[Member] = deque()
