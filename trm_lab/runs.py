@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-import nbformat
 from .checkpoints import load, save_model
 from .data import Dataset, generate_dataset, kept_back, read_dataset, write_dataset
 from .device import describe_device, pick_device
@@ -63,6 +62,7 @@ def template_parameters(
     template:Path, # a notebook
 )->dict: # name to default
     "The values that the cell tagged `parameters` sets."
+    import nbformat # here: a job of a cluster, which only waits for another process, begins a second sooner
     notebook = nbformat.read(template, as_version=4)
     cells = [c for c in notebook.cells if c.cell_type == "code" and "parameters" in c.metadata.get("tags", [])]
     if len(cells) != 1: raise InputError(f"{template}: exactly one code cell should carry the tag 'parameters', found {len(cells)}")
@@ -133,6 +133,7 @@ _DIE_WITH_PARENT = ["--IPKernelApp.exec_lines=__import__('ctypes').CDLL(None).pr
 
 def _began(notebook:Path)->bool:
     "Has any cell of a notebook that papermill keeps been executed?"
+    import nbformat
     with contextlib.suppress(OSError, ValueError): return any(c.get("execution_count") for c in nbformat.read(notebook, as_version=4).cells)
     return True
 
