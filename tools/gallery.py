@@ -18,7 +18,7 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
     "geometry-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/geometry -p model sudoku-9x9"]),
     "reading-sudoku-6x6": ("Sudoku 6×6", ["trm-lab run probes/reading -p model sudoku-6x6"]),
     "reading-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/reading -p model sudoku-9x9"]),
-    "ablation-smoke": ("the paper's ablations at the size of a laptop", ["trm-lab sweep ablation --smoke --slots 2", "trm-lab report reports/ablation-smoke"]),
+    "ablation-smoke": ("eleven rows of the paper's ablations, too small and too brief to rank as the paper's do", ["trm-lab sweep ablation --smoke --slots 2", "trm-lab report reports/ablation-smoke"]),
 }
 KEPT = ("report.html", "explorer.html", "geometry.parquet", "reading.parquet") # of a run's folder: its page, and what that leads to
 INTRO = """# What the notebooks find
