@@ -13,9 +13,10 @@ demo: .venv/.lab ## train a TRM on Sudoku 6×6 and leave a report to read
 
 test: .venv/.dev ## every test but the soak
 	@echo "lessons: every cell of every notebook"
-	@OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --skip_folder_re 'experiments|_ipynb_checkpoints' # several at a time: their threads would fight
+	@export OMP_NUM_THREADS=1; $(BIN)/nbdev_test --path nbs/tutorials --n_workers 1 & tutorials=$$!; \
+	  $(BIN)/nbdev_test --path nbs --skip_folder_re 'tutorials|experiments|_ipynb_checkpoints' --n_workers 1; lessons=$$?; wait $$tutorials && exit $$lessons # both at once; more threads would fight
 	@echo "tests:"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not soak" tests --ignore tests/test_explorer.py
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not soak" tests/test_clusters.py tests/test_sweeps.py tests --ignore tests/test_explorer.py # the longest first, so that no worker ends alone
 	@$(BIN)/python -m pytest -q tests/test_explorer.py # alone: it measures how fast a page answers
 
 soak: .venv/.dev ## the long counts
