@@ -193,6 +193,17 @@ def test_a_sweep_is_stopped_and_started_again(finished_sweep, notebook):
 def test_a_sweep_is_killed_and_two_are_started_by_mistake(tmp_path, notebook): check_interrupted_sweep(tmp_path, notebook, signal.SIGKILL, again=2)
 
 @pytest.mark.soak
+def test_two_sweeps_begin_at_once(tmp_path, notebook):
+    "On one folder, in which nothing is yet: each run is executed by one of them, and committed once."
+    (tmp_path/"go").write_text("")
+    sweeps = [started(tmp_path, grid_file(tmp_path, notebook)) for _ in range(2)]
+    for sweep in sweeps:
+        said, _ = sweep.communicate(timeout=300)
+        assert sweep.returncode == 0 and "finished: 4 runs" in said, said
+    folder = tmp_path/"reports"/"waits"
+    assert [s.state for s in statuses(folder).values()] == ["finished"]*4 and [m.run.info["attempt"] for m in read_sweep(folder).members] == [1]*4
+
+@pytest.mark.soak
 @pytest.mark.parametrize("round", range(3))
 def test_twelve_ways_to_end(round, tmp_path, notebook, monkeypatch):
     for check, name in ((check_ways, "ways"), (check_hang, "hang"), (check_full_disk, "full")): (tmp_path/name).mkdir(); check(tmp_path/name, notebook)
