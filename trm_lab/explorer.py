@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['VERDICTS', 'POOLING', 'MODULES', 'ASKS', 'save_html', 'Explorer']
 
-# %% ../nbs/61_explorer.ipynb #a31e51e6
-import base64, functools, gc, html, importlib.resources, io, json, re, weakref
+# %% ../nbs/61_explorer.ipynb #1efda282
+import base64, gc, html, importlib.resources, io, json, re, weakref
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -278,16 +278,12 @@ def save_html(
     "Save the Explorer's view as a page that opens from a file, without Jupyter or network."
     write_text(path, _document([_Side(Walk(trace, puzzle=puzzle))]))
 
-# %% ../nbs/61_explorer.ipynb #65eaf941
-@functools.cache
-def _font(points:int)->ImageFont.FreeTypeFont: # read once: Pillow keeps every copy's file in memory
-    return ImageFont.truetype(Path(matplotlib.get_data_path())/"fonts"/"ttf"/"DejaVuSans.ttf", points)
-
+# %% ../nbs/61_explorer.ipynb #fa6d7920
 class _Artist:
     "Draws boards as small pictures: matplotlib takes a second for one of 900 cells."
     def __init__(self, puzzle:Puzzle, size:int=480): # pixels along the longer side, about
         self.puzzle, self.unit = puzzle, max(8, min(48, size//max(puzzle.rows, puzzle.cols)))
-        self.fonts = [_font(points) for points in (self.unit*5//9, 13)]
+        self.fonts = [ImageFont.truetype(Path(matplotlib.get_data_path())/"fonts"/"ttf"/"DejaVuSans.ttf", points) for points in (self.unit*5//9, 13)]
 
     def __call__(self, question:np.ndarray, tokens:np.ndarray, seen:np.ndarray, title:str)->Image.Image: # boards (L,); cells that `seen` had otherwise get a frame
         "One board. Raises `InputError` where a question has no answer and cannot be drawn."
