@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from trm_lab.records import Run, write_text
-from trm_lab.runs import page, write_report
+from trm_lab.runs import executed_notebook, page, write_report
 
 ROOT = Path(__file__).parents[1]
 GALLERY = ROOT/"reports"/"gallery"
@@ -48,7 +48,7 @@ def keep(name:str, folder:Path):
     if script in text: # once for all pages
         write_text(GALLERY/"plotly.min.js", script)
         write_text(GALLERY/name/"report.html", text.replace(f"<script>{script}</script>", '<script src="../plotly.min.js"></script>'))
-    executed = nbformat.read(next(path for path in sorted(folder.glob("*.ipynb")) if not Path(path.stem).suffix), 4)
+    executed = executed_notebook(Run(folder))
     shown = [output for cell in executed.cells if "headline" in cell.metadata.get("tags", []) for output in cell.get("outputs", []) if {"image/png", "text/markdown"} & output.get("data", {}).keys()]
     for output in shown:
         if "text/markdown" in output.data: output.data = {"text/markdown": output.data["text/markdown"].split("\n\n")[0]}

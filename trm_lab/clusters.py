@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from .errors import InputError
 from .records import home
-from .sweeps import GRACE, Ending, Engine, Local, Member, Needs, Sweep, Watched, settle, threads
+from .sweeps import GRACE, Ending, Engine, Local, Member, Needs, Sweep, Watched, output_of, settle, threads
 
 # %% ../nbs/72a_clusters.ipynb #ee72f08f
 @dataclass
@@ -55,7 +55,7 @@ def job_of(sweep:Sweep, member:Member)->Job:
     "The job that executes a run."
     needs, chosen = sweep.grid.needs, {"TRM_LAB_HOME": str(home().resolve())}
     if not needs.gpus: chosen["CUDA_VISIBLE_DEVICES"] = ""
-    return Job(sweep.command(member), sweep.folder/"attempts"/member.run.folder.name/"output.txt", needs, Path.cwd(), {**threads(needs.cores), **chosen})
+    return Job(sweep.command(member), output_of(member.run), needs, Path.cwd(), {**threads(needs.cores), **chosen})
 
 # %% ../nbs/72a_clusters.ipynb #1aba64c2
 def _bring(package:str):

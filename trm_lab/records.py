@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LEASE', 'whole_file', 'whole_folder', 'write_text', 'write_json', 'read_json', 'read_yaml', 'append_jsonl',
            'read_jsonl', 'sha256', 'write_manifest', 'check_manifest', 'hub_file', 'run_id', 'versions', 'home',
-           'locked', 'Run', 'attempts', 'alive', 'Hold', 'hold']
+           'locked', 'Run', 'attempts_folder', 'attempts', 'alive', 'Hold', 'hold']
 
 # %% ../nbs/02_records.ipynb #1858bdd6
 import contextlib, errno, hashlib, json, math, os, platform, secrets, shutil, subprocess, tempfile, threading, time
@@ -291,11 +291,17 @@ def _machine()->str:
     boot = Path("/proc/sys/kernel/random/boot_id")
     return f"{platform.node()} {boot.read_text().strip() if boot.exists() else ''}"
 
+def attempts_folder(
+    run:Run, # where its result will stand
+)->Path:
+    "Where those stand who have tried a run so far, with what they said."
+    return run.folder.parent/"attempts"/run.folder.name
+
 def attempts(
     run:Run, # where its result will stand
 )->list[Path]: # folders named 1.over, 2.over, 3 beside it, in this order
     "Who has tried a run so far. The last one is going on unless its name says that it is over."
-    place = run.folder.parent/"attempts"/run.folder.name
+    place = attempts_folder(run)
     return sorted((p for p in place.glob("[0-9]*") if p.stem.isdecimal()), key=lambda p: (int(p.stem), p.suffix)) if place.is_dir() else []
 
 def alive(
@@ -314,7 +320,7 @@ def alive(
 # %% ../nbs/02_records.ipynb #80043599
 def _claim(run:Run, token:str, lease:float, patience:float)->tuple[Path, object]: # the attempt's folder, and its open beat
     "Take the next number."
-    place, deadline = run.folder.parent/"attempts"/run.folder.name, time.monotonic() + patience
+    place, deadline = attempts_folder(run), time.monotonic() + patience
     while True:
         last = next(reversed(attempts(run)), None)
         if last and alive(last):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PLACES', 'FINISHED', 'experiments_folder', 'find_grid', 'find_template', 'find_config', 'template_parameters',
            'read_parameters', 'merge', 'find_run', 'execute', 'run_notebook', 'dataset_for', 'asked_of', 'given_away',
-           'train_run', 'train_together', 'page', 'write_report']
+           'train_run', 'train_together', 'page', 'executed_notebook', 'write_report']
 
 # %% ../nbs/70_runs.ipynb #9efd196f
 import contextlib, importlib.resources, os, shutil, signal, subprocess, sys, tempfile, time
@@ -334,13 +334,19 @@ def page(
     from nbconvert import HTMLExporter
     return HTMLExporter(raw_template=_LAYOUT, exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True).from_notebook_node(notebook, {"metadata": {"name": title}})[0]
 
-def write_report(
-    run:Run,
-)->Path: # report.html
-    "Render a run's executed notebook as HTML. Raises `InputError` if there is none."
+def executed_notebook(
+    run:Run, # or a sweep's folder with its report
+): # as nbformat holds it
+    "The notebook that a finished run has kept. Raises `InputError` if there is none."
     import nbformat
     ours = any((run.folder/name).exists() for name in ("run.json", "sweep.json"))
     executed = next((path for path in sorted(run.folder.glob("*.ipynb")) if not Path(path.stem).suffix), None) # those of attempts have a second suffix
     if not (ours and executed): raise InputError(f"{run.folder}: there is no executed notebook to render; name the folder of a finished run or of a sweep")
-    write_text(run.folder/"report.html", page(nbformat.read(executed, 4), run.folder.name))
+    return nbformat.read(executed, 4)
+
+def write_report(
+    run:Run,
+)->Path: # report.html
+    "Render a run's executed notebook as HTML. Raises `InputError` if there is none."
+    write_text(run.folder/"report.html", page(executed_notebook(run), run.folder.name))
     return run.folder/"report.html"

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['GRACE', 'Needs', 'Grid', 'read_grid', 'Member', 'members', 'Sweep', 'plan_sweep', 'read_sweep', 'run_member',
-           'Ending', 'Status', 'status', 'settle', 'Watched', 'Engine', 'threads', 'shares', 'Local', 'Course',
-           'run_sweep', 'Screen', 'Point', 'points', 'report_sweep', 'statuses']
+           'Ending', 'Status', 'output_of', 'status', 'settle', 'Watched', 'Engine', 'threads', 'shares', 'Local',
+           'Course', 'run_sweep', 'Screen', 'Point', 'points', 'report_sweep', 'statuses']
 
 # %% ../nbs/72_sweeps.ipynb #2fe995ef
 import contextlib, itertools, math, os, signal, subprocess, sys, threading, time
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 import torch, yaml
 from .errors import RESUME_ME, InputError, Interrupted, RunFailed, build, positive
-from .records import LEASE, Run, alive, attempts, check_manifest, hold, home, read_json, read_yaml, write_json, write_text
+from .records import LEASE, Run, alive, attempts, attempts_folder, check_manifest, hold, home, read_json, read_yaml, write_json, write_text
 from .runs import execute, find_config, find_run, find_template, merge, read_parameters, run_notebook, write_report
 from .train import clock, listening
 
@@ -189,12 +189,18 @@ def _last_line(path:Path)->str:
         return "".join(c for c in next((line for line in reversed(lines) if line.strip()), "") if c.isprintable())
     return ""
 
+def output_of(
+    run:Run, # its result's place
+)->Path:
+    "The file that holds what its processes said, one after the other."
+    return attempts_folder(run)/"output.txt"
+
 def status(
     run:Run, # its result's place
 )->Status:
     "What a run's folders say."
     tried = attempts(run)
-    last, says = next(reversed(tried), None), _last_line(run.folder.parent/"attempts"/run.folder.name/"output.txt")
+    last, says = next(reversed(tried), None), _last_line(output_of(run))
     if run.folder.exists():
         info, wrong = run.info, check_manifest(run.folder)
         if info.get("status") == "finished": return Status(run, "failed" if wrong else "finished", f"it was changed since it was finished: {'; '.join(wrong)}" if wrong else "", attempts=info.get("attempt", 1))
@@ -359,7 +365,7 @@ class Local:
         while self.queue and self.free:
             member, share = self.queue.popleft(), self.free.pop(0)
             name = member.run.folder.name
-            self.busy[name] = member, Watched(self.sweep.command(member), self.sweep.folder/"attempts"/name/"output.txt", self.sweep.grid.needs, share), share
+            self.busy[name] = member, Watched(self.sweep.command(member), output_of(member.run), self.sweep.grid.needs, share), share
         return [(member, ending) for _, member, ending in over]
 
     def stop(self):
