@@ -214,8 +214,8 @@ def test_more_tries_solve_more(shipped, puzzles):
 
 # ---- sentences -----------------------------------------------------------------
 
-@pytest.mark.parametrize("settings, sentence", [({"restarts": -1}, "restarts cannot be negative"), ({"way": "symmetry"}, "did you mean 'symmetries'?"), ({"choose": "best"}, "search: choose 'best' is not known"),
-    ({"until": "leagl"}, "did you mean 'legal'?"), ({"noise": float("nan")}, "noise cannot be negative"), ({"way": "plain"}, "would repeat the first try")], ids=str)
+@pytest.mark.parametrize("settings, sentence", [({"restarts": -1}, "'restarts' cannot be negative"), ({"way": "symmetry"}, "did you mean 'symmetries'?"), ({"choose": "best"}, "search: choose 'best' is not known"),
+    ({"until": "leagl"}, "did you mean 'legal'?"), ({"noise": float("nan")}, "'noise' should be a finite number"), ({"way": "plain"}, "would repeat the first try")], ids=str)
 def test_settings_that_make_no_sense(settings, sentence):
     with pytest.raises(InputError) as error: Search(**settings)
     assert sentence in str(error.value)

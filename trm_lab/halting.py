@@ -9,9 +9,10 @@ __all__ = ['HALTINGS', 'Halting', 'BinaryHalting', 'QLearningHalting']
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 import math, torch, torch.nn.functional as F
 from torch import Tensor
-from .errors import InputError, one_of
+from .errors import Count, Probability, Range, check, one_of
 from .losses import TOKEN_LOSSES
 from .model import Output
 
@@ -19,15 +20,13 @@ from .model import Output
 @dataclass(frozen=True)
 class Halting(ABC):
     "What every way to halt can do."
-    max_steps:int = 16 # N_sup: a sequence is let go after so many supervision steps
-    exploration:float = 0.1 # in training: probability that a sequence must first reach a random number of steps
-    certain:float = 0.8 # in solving: probability of an answer's least certain cell above which it need not settle; 0: it never need, 1: it always must
+    max_steps:Count = 16 # N_sup: a sequence is let go after so many supervision steps
+    exploration:Probability = 0.1 # in training: probability that a sequence must first reach a random number of steps
+    certain:Probability = 0.8 # in solving: probability of an answer's least certain cell above which it need not settle; 0: it never need, 1: it always must
     loss:str = "softmax" # what turns the model's logits into those probabilities, one of `losses.TOKEN_LOSSES`
 
     def __post_init__(self):
-        if self.max_steps < 1: raise InputError(f"halting: max_steps should be at least 1, found {self.max_steps}")
-        for name in ("exploration", "certain"):
-            if not 0 <= getattr(self, name) <= 1: raise InputError(f"halting: {name} is a probability, found {getattr(self, name)}")
+        check(self, "halting")
         one_of(self.loss, TOKEN_LOSSES, "halting: loss")
 
     @abstractmethod
@@ -84,11 +83,7 @@ def _halt_loss(output:Output, solved:Tensor)->Tensor: # (B,)
 @dataclass(frozen=True)
 class BinaryHalting(Halting):
     "Halt when the model believes that its answer is right (TRM)."
-    threshold:float = 0.5 # in solving: how sure the model must be to stop
-
-    def __post_init__(self):
-        super().__post_init__()
-        if not 0 < self.threshold < 1: raise InputError(f"halting: threshold is a probability between 0 and 1, found {self.threshold}")
+    threshold:Annotated[float, Range(above=0, below=1)] = 0.5 # in solving: how sure the model must be to stop
 
     def losses(self, output, solved, steps, ahead): return {"q_halt_loss": _halt_loss(output, solved)}
     def done(self, output): return output.q_halt > 0

@@ -9,12 +9,12 @@ __all__ = ['Watch', 'GRADIENTS', 'Update', 'State', 'Output', 'RecursiveModel', 
 # %% ../nbs/31_model.ipynb #3e6600c3
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 import torch
 from torch import Tensor, nn
 from .data import Batch
-from .errors import InputError, one_of, positive
+from .errors import Count, InputError, Natural, Positive, check, one_of
 from .fused import widened
 from .layers import Block, Embedding, Linear, SparseEmbedding, cast_once, rotary, truncated_normal_
 
@@ -98,29 +98,27 @@ class RecursiveModel(nn.Module, ABC):
 @dataclass(frozen=True)
 class ModelConfig:
     "The board, the width, the layers' kind and the puzzle embedding."
-    seq_len:int # L, cells of the grid
-    vocab_size:int # V
-    num_puzzle_identifiers:int = 1 # rows of the puzzle embedding
-    hidden_size:int = 512 # D
-    num_heads:int = 8 # attention heads
-    expansion:float = 4. # of SwiGLU, before the 2/3
-    swiglu_multiple:int = 256 # SwiGLU's inner width is rounded up to it (256 in the reference)
+    seq_len:Count # L, cells of the grid
+    vocab_size:Count # V
+    num_puzzle_identifiers:Count = 1 # rows of the puzzle embedding
+    hidden_size:Count = 512 # D
+    num_heads:Count = 8 # attention heads
+    expansion:Positive = 4. # of SwiGLU, before the 2/3
+    swiglu_multiple:Count = 256 # SwiGLU's inner width is rounded up to it (256 in the reference)
     mlp_t:bool = False # an MLP over positions in place of attention: better on small fixed grids
     pos_encodings:str = "rope" # rope, learned, none
-    puzzle_emb_ndim:int|None = None # width of the puzzle embedding; None: hidden_size; 0: no embedding
-    puzzle_emb_len:int = 16 # P: positions in front of the grid; 0: as many as the embedding fills
-    rms_norm_eps:float = 1e-5
-    rope_theta:float = 10_000.
+    puzzle_emb_ndim:Natural|None = None # width of the puzzle embedding; None: hidden_size; 0: no embedding
+    puzzle_emb_len:Natural = 16 # P: positions in front of the grid; 0: as many as the embedding fills
+    rms_norm_eps:Positive = 1e-5
+    rope_theta:Positive = 10_000.
 
     def __post_init__(self):
         name = type(self).__name__.removesuffix("Config")
-        counts = "seq_len vocab_size num_puzzle_identifiers hidden_size num_heads expansion swiglu_multiple"
-        positive(self, " ".join([counts, *(f.name for f in fields(self) if f.name.endswith(("_layers", "_cycles")))]), name)
+        check(self, name)
         one_of(self.pos_encodings, ("rope", "learned", "none"), f"{name}: pos_encodings")
         if self.hidden_size % self.num_heads: raise InputError(f"{name}: hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
         if self.hidden_size//self.num_heads % 2 and self.pos_encodings == "rope" and not self.mlp_t:
             raise InputError(f"{name}: rotary positions need an even width of a head, not {self.hidden_size//self.num_heads}")
-        if min(self.puzzle_width, self.puzzle_emb_len) < 0: raise InputError(f"{name}: puzzle_emb_ndim and puzzle_emb_len cannot be negative")
         if self.puzzle_width > self.puzzle_positions*self.hidden_size:
             raise InputError(f"{name}: a puzzle embedding of width {self.puzzle_width} does not fit into puzzle_emb_len {self.puzzle_positions} positions of {self.hidden_size}")
 
@@ -141,9 +139,9 @@ GRADIENTS = ("cycle", "update")
 @dataclass(frozen=True)
 class TRMConfig(ModelConfig):
     "The shape of a TRM. The defaults are the paper's, with attention."
-    L_layers:int = 2 # layers of the network
-    H_cycles:int = 3 # T: cycles in a supervision step; only the last carries gradient
-    L_cycles:int = 6 # n: updates of z_L in a cycle, before the one of z_H
+    L_layers:Count = 2 # layers of the network
+    H_cycles:Count = 3 # T: cycles in a supervision step; only the last carries gradient
+    L_cycles:Count = 6 # n: updates of z_L in a cycle, before the one of z_H
     gradient:str = "cycle" # flows through the whole last cycle, or (update) only through its last thought and the answer: HRM's 1-step gradient
 
     def __post_init__(self):

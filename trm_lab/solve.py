@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np, torch
 from torch import Tensor
 from .data import Batch, Split, make_batch, ordered_batches
-from .errors import InputError, one_of
+from .errors import Amount, InputError, Natural, check, one_of
 from .halting import Halting
 from .layers import cast_once
 from .losses import agreement
@@ -120,16 +120,15 @@ CHOICES:dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = 
 @dataclass(frozen=True)
 class Search:
     "More than one try a puzzle. The first is always the plain one: the puzzle as it is, from where the model always begins."
-    restarts:int = 15 # tries after the first
+    restarts:Natural = 15 # tries after the first
     way:str = "symmetries" # what makes them different: the puzzle is in a random disguise, the latents begin at random, or (plain) nothing but the noise
     choose:str = "halting" # whose answer counts: the one with the highest halting probability, with the most votes, or that moved least in its last step
     until:str|None = None # "legal": the rules look after every step, and a legal answer ends its puzzle; None: every try is made
-    noise:float = 0. # standard deviation, along the path of every try but the first
-    seed:int = 0 # what is random about a try follows from this, the puzzle's number and the try's
+    noise:Amount = 0. # standard deviation, along the path of every try but the first
+    seed:Natural = 0 # what is random about a try follows from this, the puzzle's number and the try's
 
     def __post_init__(self):
-        for name in ("restarts", "noise", "seed"):
-            if not getattr(self, name) >= 0: raise InputError(f"search: {name} cannot be negative, found {getattr(self, name)}")
+        check(self, "search")
         one_of(self.way, WAYS, "search: way"); one_of(self.choose, CHOICES, "search: choose")
         if self.until is not None: one_of(self.until, ("legal",), "search: until")
         if self.way == "plain" and self.restarts and not self.noise: raise InputError("search: plain restarts without noise would repeat the first try; give noise, or another way")

@@ -7,7 +7,7 @@ __all__ = ['TrainConfig', 'Carry', 'lr_at', 'NotFinite', 'first_model', 'Trainer
            'estimate_seconds']
 
 # %% ../nbs/40_train.ipynb #4181df4a
-import contextlib, copy, math, signal, threading, time
+import contextlib, copy, math, signal, threading, time, warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -15,15 +15,16 @@ import torch
 from torch import Tensor
 from .checkpoints import load, load_weights
 from .data import Batch, Batches, Dataset, kept_back
-from .device import pick_device, pick_dtype, seed_everything
-from .errors import InputError, Interrupted, RunFailed, one_of, positive
+from .device import DTYPES, known_device, pick_device, pick_dtype, seed_everything
+from .errors import (Amount, Count, InputError, Interrupted, Name, Natural, Positive, Probability, RunFailed, Share,
+    build, check, fitting, one_of)
 from .halting import HALTINGS, Halting
 from .losses import TOKEN_LOSSES, board_loss, correct
 from .model import Network, Output, RecursiveModel, State
-from .optimizers import EMA, OPTIMIZERS
+from .optimizers import EMA, OPTIMIZERS, Undo, largest
 from .parallel import Team, local_device
 from .records import Run, read_json
-from .states import TrainingState, load_state, random_states, restore_random_states, save_state, save_tensors
+from .states import TrainingState, load_state, not_finite, random_states, restore_random_states, save_state, save_tensors
 from .tracking import TRACKERS, Mirror
 from .variants import ARCHITECTURES, build_model
 
@@ -31,16 +32,16 @@ from .variants import ARCHITECTURES, build_model
 @dataclass(frozen=True)
 class TrainConfig:
     "Everything that determines a training run."
-    name:str = "train" # what a reader recognises the run by
+    name:Name = "train" # what a reader recognises the run by
     # data
     puzzle:str = "sudoku-6x6" # type and size
     data:str|None = None # folder of a dataset in the reference's layout; None: generate one
-    train_puzzles:int = 1000 # to generate
-    test_puzzles:int = 500 # to generate
-    data_seed:int = 0 # of the generator
+    train_puzzles:Count = 1000 # to generate
+    test_puzzles:Count = 500 # to generate
+    data_seed:Natural = 0 # of the generator
     difficulty:str|None = None # of the generated puzzles: one that the type knows, or a mixture like easy+2minimal; None: the usual one
     augment:bool = True # put every training puzzle into a random disguise each time it is drawn
-    score_groups:int|None = None # of the test split, score only so many puzzles (in ARC: tasks); None: all
+    score_groups:Count|None = None # of the test split, score only so many puzzles (in ARC: tasks); None: all
     allow_overlap:bool = False # also score test puzzles that `init_from` was trained on; the run says which
     # model
     arch:str = "trm" # one of `variants.ARCHITECTURES`
@@ -49,49 +50,52 @@ class TrainConfig:
     init_identifiers:str|None = None # identifiers.json of the data it was trained on; None: the same identities if there are as many
     freeze:str|None = None # weights: only the puzzle embedding learns
     halting:str = "binary" # binary (TRM), q_learning (HRM)
-    halt_max_steps:int = 16 # N_sup: in training a puzzle is let go after so many supervision steps
-    solve_max_steps:int = 16 # supervision steps at most when the model is scored; they may be more than it was trained with
-    halt_exploration_prob:float = 0.1
-    halt_loss_weight:float = 0.5 # of the halting loss beside the cells' loss
+    halt_max_steps:Count = 16 # N_sup: in training a puzzle is let go after so many supervision steps
+    solve_max_steps:Count = 16 # supervision steps at most when the model is scored; they may be more than it was trained with
+    halt_exploration_prob:Probability = 0.1
+    halt_loss_weight:Amount = 0.5 # of the halting loss beside the cells' loss
     # optimization
     loss:str = "softmax" # softmax, stablemax
-    global_batch_size:int = 64
-    steps:int = 1000 # training steps, each one supervision step of a whole batch
+    global_batch_size:Count = 64
+    steps:Count = 1000 # training steps, each one supervision step of a whole batch
     optimizer:str = "adamw" # adamw, adam_atan2 (the reference's), muon
-    lr:float = 1e-3
-    lr_warmup_steps:int = 200 # the rate rises linearly over so many steps
-    lr_min_ratio:float = 1. # the rate falls along a cosine to this share of lr; 1: it stays
-    beta1:float = 0.9
-    beta2:float = 0.95
-    weight_decay:float = 0.1
-    puzzle_emb_lr:float = 1e-2 # of the sign-SGD for the puzzle embedding
-    puzzle_emb_weight_decay:float = 0.1
+    lr:Positive = 1e-3
+    lr_warmup_steps:Natural = 200 # the rate rises linearly over so many steps
+    lr_min_ratio:Probability = 1. # the rate falls along a cosine to this share of lr; 1: it stays
+    beta1:Share = 0.9
+    beta2:Share = 0.95
+    weight_decay:Amount = 0.1
+    puzzle_emb_lr:Amount = 1e-2 # of the sign-SGD for the puzzle embedding
+    puzzle_emb_weight_decay:Amount = 0.1
     ema:bool = True # evaluate an exponential moving average of the weights
-    ema_rate:float = 0.999
+    ema_rate:Share = 0.999
     ema_ramp:bool = True # start as a plain mean: min(ema_rate, (1+t)/(10+t)); a plain 0.999 is still 44 % initial weights after 832 steps
     # machine
-    seed:int = 0
+    seed:Natural = 0
     device:str = "auto" # auto, cpu, cuda, mps
     dtype:str = "auto" # auto, float32, bfloat16, float64
     compile:bool = False # torch.compile the networks; needs a C++ compiler
-    accumulate:int = 1 # take a batch in so many parts, where it does not fit into memory
+    accumulate:Count = 1 # take a batch in so many parts, where it does not fit into memory
     # watching
-    log_every:int = 20 # steps between lines of metrics.jsonl
-    holdout:float = 0.05 # share of the training puzzles that is kept back, to look at on the way and to choose the best weights by
-    eval_every:int = 250 # steps between looks at them; 0: only at the end
-    save_seconds:float = 60. # between saved states
+    log_every:Count = 20 # steps between lines of metrics.jsonl
+    holdout:Share = 0.05 # share of the training puzzles that is kept back, to look at on the way and to choose the best weights by
+    eval_every:Natural = 250 # steps between looks at them; 0: only at the end
+    save_seconds:Amount = 60. # between saved states
     tracker:str|None = None # mirror the metrics to tensorboard, trackio or wandb
 
     def __post_init__(self):
-        positive(self, "train_puzzles test_puzzles halt_max_steps solve_max_steps global_batch_size steps lr accumulate log_every", f"run {self.name!r}")
-        for name, choices in (("arch", ARCHITECTURES), ("halting", HALTINGS), ("loss", TOKEN_LOSSES), ("optimizer", OPTIMIZERS)):
-            one_of(getattr(self, name), choices, f"run {self.name!r}: {name}")
-        if self.score_groups is not None: positive(self, "score_groups", f"run {self.name!r}")
-        if self.freeze is not None: one_of(self.freeze, ["weights"], f"run {self.name!r}: freeze")
-        if self.tracker is not None: one_of(self.tracker, TRACKERS, f"run {self.name!r}: tracker")
-        if not 0 <= self.holdout < 1: raise InputError(f"run {self.name!r}: 'holdout' is a share from 0 to below 1, found {self.holdout}")
-        if not 0 <= self.ema_rate < 1: raise InputError(f"run {self.name!r}: 'ema_rate' should be from 0 to below 1, found {self.ema_rate}")
-        if min(self.eval_every, self.lr_warmup_steps, self.save_seconds) < 0: raise InputError(f"run {self.name!r}: 'eval_every', 'lr_warmup_steps' and 'save_seconds' cannot be negative")
+        where = f"run {str(self.name)[:60]!r}"
+        check(self, where)
+        for name, choices in (("arch", ARCHITECTURES), ("halting", HALTINGS), ("loss", TOKEN_LOSSES), ("optimizer", OPTIMIZERS), ("dtype", ("auto", *DTYPES))):
+            one_of(getattr(self, name), choices, f"{where}: {name}")
+        for name, choices in (("freeze", ["weights"]), ("tracker", TRACKERS)):
+            if getattr(self, name) is not None: one_of(getattr(self, name), choices, f"{where}: {name}")
+        known_device(self.device, where)
+        Config, where = ARCHITECTURES[self.arch].Config, f"{where}: model"
+        object.__setattr__(self, "model", fitting(Config, self.model, where))
+        if self.init_from is None: # otherwise its config fills in the rest, and only then do the entries have to agree
+            build(Config, {"seq_len": 1, "vocab_size": 1, **self.model}, where)
+
 
 # %% ../nbs/40_train.ipynb #4281b017
 @dataclass(frozen=True)
@@ -114,19 +118,40 @@ def lr_at(
 
 # %% ../nbs/40_train.ipynb #d98468a5
 class NotFinite(RunFailed):
-    "The loss is not a finite number."
-    def __init__(self, step:int, told:dict[str, Tensor], batch:Batch):
-        self.step, self.batch = step, batch
-        super().__init__(f"training stopped at step {step}: the loss is {told['loss'].item()} "
-            f"({', '.join(f'{name} {told[name].item():.3g}' for name in told if name.endswith('_loss'))}); a lower lr or dtype float32 usually helps")
+    "A step brought a number that is not finite; the trainer stands where it stood before that step."
+    def __init__(self, trainer:"Trainer", told:dict[str, Tensor], carry:Carry):
+        self.step, self.batch = trainer.steps_done + 1, carry.batch
+        parts = ", ".join(f"{name} {value.item():.3g}" for name, value in told.items() if name.endswith("_loss"))
+        super().__init__(f"training stopped at step {self.step}: {_not_finite(trainer, told, carry)} ({parts}). "
+            "No weight was changed by this step: start the same run again, and it goes on from there. "
+            "If it stops there again, a lower lr or dtype float32 usually helps")
 
     def keep(self,
         folder:Path, # checkpoints/ of the run
+        save:Callable[[], None], # puts the state down
     ):
-        "Write the batch down."
-        path = folder/f"not-finite-step-{self.step:09}.safetensors"
-        save_tensors(path, {f.name: getattr(self.batch, f.name) for f in fields(Batch)}, {"step": self.step})
-        self.args = (f"{self.args[0]}; the state before it and the batch are kept in {folder}",)
+        "Write down the state before the step, and the batch."
+        path, said = folder/f"not-finite-step-{self.step:09}.safetensors", f"the state before it and the batch are kept in {folder}"
+        try:
+            save()
+            save_tensors(path, {f.name: getattr(self.batch, f.name) for f in fields(Batch)}, {"step": self.step})
+        except RunFailed as e: said = str(e)
+        self.args = (f"{self.args[0]}; {said}",)
+
+def _not_finite(trainer:"Trainer", told:dict[str, Tensor], carry:Carry)->str:
+    "What is not finite: the weights, or else the loss, a latent, a gradient."
+    model, updated = trainer.model, trainer.undo.changed()
+    if bad := not_finite(model.state_dict()):
+        if updated: return f"the update would make the weights {bad} infinite or NaN"
+        return f"the weights {bad} hold a number that is not finite already, which no step of training did"
+    if updated: return "the update would make a moment of the optimizer infinite or NaN"
+    if not told["loss"].isfinite(): return f"the loss is {told['loss'].item()}"
+    if bad := not_finite(carry.state): return f"the loss is finite, but the latent {bad} is not"
+    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    if bad := not_finite(gradients): return f"the loss is finite, but the gradient of {bad} is not"
+    if not told["grad_norm"].isfinite(): return "the gradients are so large that their norm overflows"
+    return "the loss is finite, but the gradient of rows of the puzzle embedding is not" # of this process or of another
+
 
 # %% ../nbs/40_train.ipynb #2bda034d
 def first_model(
@@ -169,6 +194,7 @@ class Trainer:
         self.dtype = pick_dtype(self.device, c.dtype)
         self.model = (model or first_model(c, dataset, self.dtype)).to(self.device).train()
         if self.dtype == torch.float64: self.model.double() # otherwise weights are float32, whatever is computed in
+        if bad := not_finite(self.model.state_dict()): raise InputError(f"run {c.name!r}: the weights to begin with hold a number that is not finite, in the tensor {bad}; begin with others")
         self.batches = batches or Batches(dataset.train, c.global_batch_size, c.seed, dataset.puzzle if c.augment else None, dataset.metadata.ignore_label_id,
             kept_back(dataset.train, c.holdout)[0])
         self.halting = halting or HALTINGS[c.halting](c.halt_max_steps, c.halt_exploration_prob, loss=c.loss)
@@ -182,12 +208,36 @@ class Trainer:
         self.optimizers = [] if c.freeze else OPTIMIZERS[c.optimizer](self.model, c, self.device)
         self.ema = EMA(self.model, c.ema_rate, c.ema_ramp) if c.ema and not c.freeze else None
         self.carry:Carry|None = None
-        self.steps_done = 0
+        self.steps_done, self.undo = 0, Undo()
         if (n := self.slots.stop - self.slots.start) % c.accumulate: raise InputError(f"run {c.name!r}: {n} slots of a process cannot be taken in {c.accumulate} equal parts; change 'accumulate'")
 
     def step(self)->dict[str, Tensor]: # sums over the batch, `grad_norm`, and `halted` and `steps`, each (B,)
-        "One training step: one supervision step of every slot, one update of the weights."
-        c, model = self.config, self.model
+        "One training step, wholly or not at all: one supervision step of every slot, one update of the weights. Raises `NotFinite`."
+        take_back = self._note()
+        try: return self._step()
+        except BaseException: # out of memory and Ctrl+C as well
+            take_back()
+            raise
+
+    def _note(self)->Callable[[], None]:
+        "Where everything stands that a step draws from or changes, as a function that puts it back."
+        random, exploration, undo = random_states(), self.generator.get_state(), self.undo
+        drawn = self.batches.state() if hasattr(self.batches, "state") else None # a plain iterator cannot go back
+        carry, done, updates = self.carry, self.steps_done, self.ema and self.ema.updates
+        undo.forget()
+        def take_back():
+            undo.back()
+            self.carry, self.steps_done = carry, done
+            if self.ema: self.ema.updates = updates
+            self.model.zero_grad()
+            if hasattr(self.model, "puzzle_emb"): self.model.puzzle_emb.pending = []
+            if drawn: self.batches.restore(drawn)
+            self.generator.set_state(exploration)
+            restore_random_states(*random)
+        return take_back
+
+    def _step(self)->dict[str, Tensor]:
+        c = self.config
         fresh = next(self.batches).rows(self.slots).to(self.device)
         if self.carry is None: # the first batch fills every slot
             everyone = torch.ones(len(fresh), dtype=torch.bool, device=self.device)
@@ -200,24 +250,42 @@ class Trainer:
         parts = [self._learn(batch.rows(rows), everyone[rows], self.carry.state.rows(rows) if self.carry else None, before[rows], least[rows])
             for rows in (slice(i*size, (i + 1)*size) for i in range(c.accumulate))]
         states, halted, measured = zip(*parts)
-        sums = torch.stack([sum(m[name] for m in measured).to(measured[0]["loss"].dtype) for name in measured[0]])
+        carry = Carry(batch, State({name: torch.cat([s[name] for s in states]) for name in states[0]}), before + 1, torch.cat(halted))
+        sums = [sum(m[name] for m in measured).to(measured[0]["loss"].dtype) for name in measured[0]]
+        local = 0*largest([*carry.state.values(), *self._row_gradients()]) # NaN if any of them is not finite, of this process
+        sums = torch.stack([*sums, local.to(sums[0])])
         self.team.add_up_([sums])
+        *sums, local = sums
         told = dict(zip(measured[0], sums))
-        if not torch.isfinite(told["loss"]): raise NotFinite(self.steps_done + 1, told, batch)
 
-        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         self.team.add_up_(gradients)
         told["grad_norm"] = torch.nn.utils.get_total_norm(gradients) if gradients else torch.zeros(())
-        factor = lr_at(c, self.steps_done + 1)
-        if hasattr(model, "puzzle_emb"): model.puzzle_emb.sign_step(c.puzzle_emb_lr*factor, c.puzzle_emb_weight_decay, self.team)
+        if not torch.isfinite(told["loss"] + local + told["grad_norm"].to(local)): raise NotFinite(self, told, carry)
+        self._update(lr_at(c, self.steps_done + 1), told, carry)
+
+        self.carry = carry
+        self.steps_done += 1
+        return {**told, "steps": self.team.gather(carry.steps), "halted": self.team.gather(carry.halted)}
+
+    def _row_gradients(self)->list[Tensor]:
+        "Gradients of the rows of the puzzle embedding that this process's slots have."
+        pending = self.model.puzzle_emb.pending if hasattr(self.model, "puzzle_emb") else []
+        return [rows.grad for _, rows in pending if rows.grad is not None]
+
+    def _update(self, factor:float, told:dict[str, Tensor], carry:Carry):
+        "Change the weights, and look whether they and all that goes with them are still finite."
+        c, model, table = self.config, self.model, getattr(self.model, "puzzle_emb", None)
+        average = list(self.ema.shadow.values()) if self.ema else []
+        rows = self.team.gather(carry.batch.puzzle_identifiers) if table else None
+        self.undo.note([*model.parameters(), *average], self.optimizers, table and table.weights, rows)
+        if table: table.sign_step(c.puzzle_emb_lr*factor, c.puzzle_emb_weight_decay, self.team)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups: group["lr"] = c.lr*factor
             optimizer.step(); optimizer.zero_grad()
         if self.ema: self.ema.update(model)
-
-        self.carry = Carry(batch, State({name: torch.cat([s[name] for s in states]) for name in states[0]}), before + 1, torch.cat(halted))
-        self.steps_done += 1
-        return {**told, "steps": self.team.gather(self.carry.steps), "halted": self.team.gather(self.carry.halted)}
+        finite = bool(largest(self.undo.changed()).isfinite())
+        if self.team.any(not finite, self.device): raise NotFinite(self, told, carry)
 
     def _learn(self, batch:Batch, everyone:Tensor, state:State|None, before:Tensor, least:Tensor)->tuple[State, Tensor, dict[str, Tensor]]:
         "One supervision step of some slots, and its gradient: their latents, who leaves, and sums of what was measured."
@@ -230,7 +298,7 @@ class Trainer:
         halt_losses = self.halting.losses(output, solved, steps, lambda: self._ahead(x, state))
         losses = {"lm_loss": board_loss(TOKEN_LOSSES[c.loss](output.logits, batch.labels), batch.labels).sum(), **{name: each.sum() for name, each in halt_losses.items()}}
         loss = losses["lm_loss"] + c.halt_loss_weight*sum(losses[name] for name in halt_losses)
-        if torch.isfinite(loss): (loss/c.global_batch_size).backward()
+        (loss/c.global_batch_size).backward() # also of a loss that is not finite: `step` looks at everything together
         measured = {"loss": loss, **losses, "accuracy": share.sum(), "exact": solved.sum()}
         return state.detach(), self.halting.release(output, steps, least), {name: value.detach() for name, value in measured.items()}
 
@@ -262,6 +330,7 @@ class Trainer:
         ours, theirs = asdict(self.config), state.values["config"]
         differing = [name for name in ours | theirs if ours.get(name) != theirs.get(name)]
         if differing: raise InputError(f"run {self.config.name!r}: the saved state is of a run with other parameters ({', '.join(differing)}); choose another folder")
+        if bad := not_finite(state.tensors): raise InputError(f"run {self.config.name!r}: the saved state holds a number that is not finite, in the tensor {bad}; take an older one")
         part = lambda of: {name.removeprefix(of): t for name, t in state.tensors.items() if name.startswith(of)}
         load_weights(self.model, part("model."), f"run {self.config.name!r}: the saved state")
         if self.ema:
@@ -392,17 +461,19 @@ def _loop(trainer:Trainer, run:Run|None, evaluate, tell, keep, states:Path|None,
         begun = time.perf_counter()
         try: ledger.add(trainer.step())
         except NotFinite as e:
-            if run: save()
-            if run and leads: e.keep(run.folder/"checkpoints")
+            if run and leads: e.keep(run.folder/"checkpoints", save)
+            elif run: save() # its part of the state
             raise
         ledger.seconds += time.perf_counter() - begun
         step, last = trainer.steps_done, trainer.steps_done == c.steps
         if evaluate and (c.eval_every and step % c.eval_every == 0 or last) and leads: # before the line that reports it
             averaged = trainer.averaged()
             scores = evaluate(averaged)
-            ledger.solved = scores["exact"]
+            solved = float(scores["exact"])
+            if not math.isfinite(solved): warnings.warn(f"the evaluation after step {step} gave {solved} for exact, which is no score; these weights are not compared with others", stacklevel=3)
+            ledger.solved = solved if math.isfinite(solved) else None
             log("eval", step=step, **scores)
-            if ledger.solved > ledger.best:
+            if ledger.solved is not None and ledger.solved > ledger.best:
                 ledger.best = ledger.solved
                 if keep: keep(averaged, {"step": step, **scores})
         if step % c.log_every == 0 or last:

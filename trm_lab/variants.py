@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 import torch
 from torch import Tensor
-from .errors import InputError, build, one_of, positive
+from .errors import Count, Natural, build, one_of
 from .model import TRM, BoardModel, ModelConfig, RecursiveModel, TRMConfig, Update
 
 # %% ../nbs/32_variants.ipynb #b1ad424b
@@ -29,11 +29,11 @@ class TRMSeparate(TRM):
 @dataclass(frozen=True)
 class HRMConfig(TRMConfig):
     "The shape of a Hierarchical Reasoning Model. The defaults are its authors'."
-    puzzle_emb_len:int = 0 # as many positions as the embedding fills
-    H_layers:int = 4 # layers of the answer's network
-    L_layers:int = 4 # layers of the thought's network
-    H_cycles:int = 2 # N: cycles in a supervision step
-    L_cycles:int = 2 # T: updates of z_L in a cycle
+    puzzle_emb_len:Natural = 0 # as many positions as the embedding fills
+    H_layers:Count = 4 # layers of the answer's network
+    L_layers:Count = 4 # layers of the thought's network
+    H_cycles:Count = 2 # N: cycles in a supervision step
+    L_cycles:Count = 2 # T: updates of z_L in a cycle
     gradient:str = "update"
 
 class HRM(TRMSeparate):
@@ -67,8 +67,8 @@ class TRMMultiScale(TRM):
 @dataclass(frozen=True)
 class DirectConfig(ModelConfig):
     "The shape of the direct Transformer."
-    puzzle_emb_len:int = 0 # as many positions as the embedding fills
-    H_layers:int = 8
+    puzzle_emb_len:Natural = 0 # as many positions as the embedding fills
+    H_layers:Count = 8
 
 class DirectTransformer(BoardModel):
     "z_H ← net(z_H + x), once in a supervision step."
@@ -122,15 +122,14 @@ FIXED_POINT_GRADIENTS = ("implicit", "update")
 @dataclass(frozen=True)
 class FixedPointConfig(ModelConfig):
     "The shape of the fixed-point model."
-    L_layers:int = 2
-    rounds:int = 3 # of mixing in a supervision step, each from where the last one ended
-    evaluations:int = 6 # of the network in a round
+    L_layers:Count = 2
+    rounds:Count = 3 # of mixing in a supervision step, each from where the last one ended
+    evaluations:Count = 6 # of the network in a round
     gradient:str = "implicit" # by the implicit function theorem, or (update) of the last evaluation only
-    backward_evaluations:int = 12 # to solve for the implicit gradient
+    backward_evaluations:Count = 12 # to solve for the implicit gradient
 
     def __post_init__(self):
         super().__post_init__()
-        positive(self, "rounds evaluations backward_evaluations", "FixedPoint")
         one_of(self.gradient, FIXED_POINT_GRADIENTS, "gradient")
 
 class FixedPoint(BoardModel):
@@ -168,5 +167,4 @@ def build_model(
 )->RecursiveModel:
     "A fresh model. Raises `InputError` on unknown names and impossible values."
     cls = ARCHITECTURES[one_of(arch, ARCHITECTURES, f"{where}: architecture")]
-    try: return cls(build(cls.Config, settings, where), dtype)
-    except InputError as e: raise InputError(str(e) if str(e).startswith(where) else f"{where}: {e}") from None
+    return cls(build(cls.Config, settings, where), dtype)
