@@ -197,15 +197,14 @@ def test_metrics_that_cannot_be_written_are_named(four, tmp_path):
     assert saved_steps(tmp_path/"run"/"checkpoints"/"states")[-1] >= 7
 
 def test_a_loss_that_is_no_number_is_kept(four, tmp_path):
+    "The network gives NaN once; what was saved is finite, and the run goes on from there. tests/test_not_finite.py has the other ways."
     trainer, run = Trainer(tiny(), four[0]), Run(tmp_path/"run")
-    step = trainer.step
-    def poisoned():
-        if trainer.steps_done == 5:
-            with torch.no_grad(): trainer.model.lm_head.weight[0, 0] = float("nan")
-        return step()
-    trainer.step = poisoned
+    trainer.model.lm_head.register_forward_hook(lambda module, given, out: out*float("nan") if trainer.steps_done == 5 else out)
     with pytest.raises(RunFailed, match="stopped at step 6: the loss is nan .*; the state before it and the batch are kept in"): fit(trainer, run)
     assert (tmp_path/"run"/"checkpoints"/"not-finite-step-000000006.safetensors").exists() and saved_steps(tmp_path/"run"/"checkpoints"/"states")[-1] == 5
+    assert all(t.isfinite().all() for t in load_state(tmp_path/"run"/"checkpoints"/"states").tensors.values())
+    fit(Trainer(tiny(), four[0]), run)
+    assert saved_steps(tmp_path/"run"/"checkpoints"/"states")[-1] == 30
 
 def test_nobody_else_in_the_folder(four, tmp_path):
     with Run(tmp_path/"run").alone("training"):

@@ -104,10 +104,12 @@ class Undo:
         "Copy what an update may change."
         self.before = [(o, {p: dict(kept) for p, kept in o.state.items()}) for o in optimizers]
         self.tensors = [t.detach() for t in tensors]
-        self.live = self.tensors + self._moments()
-        if len(self.copies) != len(self.live): self.copies = [torch.empty_like(t) for t in self.live]
-        torch._foreach_copy_(self.copies, self.live)
+        live, fits = self.tensors + self._moments(), lambda t, copy: t.shape == copy.shape and t.dtype == copy.dtype
+        if len(self.copies) != len(live) or not all(map(fits, live, self.copies)):
+            self.copies = [torch.empty_like(t) for t in live] # the first time, and when a state was loaded
+        torch._foreach_copy_(self.copies, live)
         self.table, self.rows, self.kept = table, rows, None if table is None else table[rows]
+        self.live = live # from here on it can be taken back
 
     def _moments(self)->list[Tensor]: return [t for o, _ in self.before for kept in o.state.values() for t in kept.values()]
 

@@ -116,8 +116,14 @@ def whole_folder(
     finally: shutil.rmtree(temporary, ignore_errors=True)
 
 # %% ../nbs/02_records.ipynb #19e85490
+def _plain(value):
+    "A single number of numpy or torch as Python's own; these are what an evaluation likes to give."
+    if getattr(value, "ndim", None) == 0: return value.item()
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
 def _finite(value):
     "A value of JSON with null in place of numbers that are not finite."
+    if getattr(value, "ndim", None) == 0: value = value.item()
     if isinstance(value, float) and not math.isfinite(value): return None
     if isinstance(value, Mapping): return {name: _finite(v) for name, v in value.items()}
     if isinstance(value, (list, tuple)): return [_finite(v) for v in value]
@@ -125,8 +131,9 @@ def _finite(value):
 
 def _json(value, **how)->str:
     "JSON that every program reads."
-    try: return json.dumps(value, allow_nan=False, **how)
-    except ValueError: return json.dumps(_finite(value), **how)
+    try: return json.dumps(value, allow_nan=False, default=_plain, **how)
+    except ValueError: return json.dumps(_finite(value), default=_plain, **how)
+
 
 # %% ../nbs/02_records.ipynb #64089441
 def write_text(

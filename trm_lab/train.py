@@ -123,7 +123,7 @@ class NotFinite(RunFailed):
         self.step, self.batch = trainer.steps_done + 1, carry.batch
         parts = ", ".join(f"{name} {value.item():.3g}" for name, value in told.items() if name.endswith("_loss"))
         super().__init__(f"training stopped at step {self.step}: {_not_finite(trainer, told, carry)} ({parts}). "
-            "No weight was changed by this step: start the same run again, and it goes on from there. "
+            "No weight was changed by this step: start the same run again, and it goes on from the last good state. "
             "If it stops there again, a lower lr or dtype float32 usually helps")
 
     def keep(self,
@@ -144,7 +144,8 @@ def _not_finite(trainer:"Trainer", told:dict[str, Tensor], carry:Carry)->str:
     if bad := not_finite(model.state_dict()):
         if updated: return f"the update would make the weights {bad} infinite or NaN"
         return f"the weights {bad} hold a number that is not finite already, which no step of training did"
-    if updated: return "the update would make a moment of the optimizer infinite or NaN"
+    if updated and largest(updated).isfinite(): return "the update is larger than the weights' precision can hold"
+    if updated: return "the update would make a moment of the optimizer, or the average, infinite or NaN"
     if not told["loss"].isfinite(): return f"the loss is {told['loss'].item()}"
     if bad := not_finite(carry.state): return f"the loss is finite, but the latent {bad} is not"
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
@@ -279,10 +280,14 @@ class Trainer:
         average = list(self.ema.shadow.values()) if self.ema else []
         rows = self.team.gather(carry.batch.puzzle_identifiers) if table else None
         self.undo.note([*model.parameters(), *average], self.optimizers, table and table.weights, rows)
-        if table: table.sign_step(c.puzzle_emb_lr*factor, c.puzzle_emb_weight_decay, self.team)
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups: group["lr"] = c.lr*factor
-            optimizer.step(); optimizer.zero_grad()
+        try:
+            if table: table.sign_step(c.puzzle_emb_lr*factor, c.puzzle_emb_weight_decay, self.team)
+            for optimizer in self.optimizers:
+                for group in optimizer.param_groups: group["lr"] = c.lr*factor
+                optimizer.step(); optimizer.zero_grad()
+        except RuntimeError as e: # torch itself refuses a factor that the weights' precision cannot hold
+            if "overflow" not in str(e): raise
+            raise NotFinite(self, told, carry) from None
         if self.ema: self.ema.update(model)
         finite = bool(largest(self.undo.changed()).isfinite())
         if self.team.any(not finite, self.device): raise NotFinite(self, told, carry)
