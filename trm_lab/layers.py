@@ -232,6 +232,11 @@ class Block(nn.Module):
         return self.mlp.add_norm(x.view(B*S, D), self.eps, axis=1).view(B, S, D)
 
 # %% ../nbs/30_layers.ipynb #aaf7bd4b
+def _per_identity(index:Tensor, each:Tensor)->tuple[Tensor, Tensor]: # (n,), (n, width) → (k,), (k, width)
+    "Add up the gradients of equal identities."
+    touched, slot = index.unique(return_inverse=True)
+    return touched, torch.zeros(len(touched), each.shape[1], device=each.device, dtype=each.dtype).index_add_(0, slot, each)
+
 class SparseEmbedding(nn.Module):
     "A table of which only the rows in a batch are trained. The rows start at zero."
     def __init__(self,
@@ -240,14 +245,21 @@ class SparseEmbedding(nn.Module):
     ):
         super().__init__()
         self.register_buffer("weights", torch.zeros(count, width))
-        self.pending:list[tuple[Tensor, Tensor]] = [] # identities (B,) and their rows (B, width), of each forward pass since the last `sign_step`
+        self.pending = torch.zeros(0, dtype=torch.long) # (k,) identities of which a gradient came since the last `sign_step`
+        self.gradient = torch.zeros(0, width) # (k, width) of their rows
 
     def forward(self, index:Tensor, dtype:torch.dtype)->Tensor: # (B,) → (B, width)
         rows = self.weights[index]
         if self.training and torch.is_grad_enabled():
             rows = rows.detach().requires_grad_()
-            self.pending.append((index, rows))
+            rows.register_hook(partial(self._collect, index)) # nothing is kept until there is a gradient
         return rows.to(dtype)
+
+    @torch.no_grad()
+    def _collect(self, index:Tensor, each:Tensor):
+        "Add gradients (B, width) to those of earlier backward passes: there are never more than the table has rows."
+        index, each = (torch.cat([old.to(new), new]) for old, new in ((self.pending, index), (self.gradient, each)))
+        self.pending, self.gradient = _per_identity(index, each)
 
     @torch.no_grad()
     def sign_step(self,
@@ -255,11 +267,7 @@ class SparseEmbedding(nn.Module):
         weight_decay:float, # a row shrinks by lr·weight_decay
         team:Team=Team(), # whose processes may touch the same rows
     ):
-        "row ← row·(1 − lr·decay) − lr·sign(gradient), for the rows of the last batch."
-        if not self.pending: return
-        index = team.gather(torch.cat([index for index, _ in self.pending]))
-        each = team.gather(torch.cat([torch.zeros_like(rows) if rows.grad is None else rows.grad for _, rows in self.pending]))
-        self.pending = []
-        touched, slot = index.unique(return_inverse=True)
-        gradient = torch.zeros(len(touched), each.shape[1], device=each.device, dtype=each.dtype).index_add_(0, slot, each)
+        "row ← row·(1 − lr·decay) − lr·sign(gradient), for the rows of which a gradient came since the last time."
+        touched, gradient = _per_identity(*team.gather_rows(*(t.to(self.weights.device) for t in (self.pending, self.gradient))))
+        self.pending, self.gradient = self.pending[:0], self.gradient[:0]
         self.weights[touched] = self.weights[touched]*(1 - lr*weight_decay) - lr*gradient.sign()
