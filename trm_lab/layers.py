@@ -245,8 +245,8 @@ class SparseEmbedding(nn.Module):
     ):
         super().__init__()
         self.register_buffer("weights", torch.zeros(count, width))
-        self.pending = torch.zeros(0, dtype=torch.long) # (k,) identities of which a gradient came since the last `sign_step`
-        self.gradient = torch.zeros(0, width) # (k, width) of their rows
+        self.pending = torch.zeros(0, dtype=torch.long, device="cpu") # (k,) identities of which a gradient came since the last `sign_step`
+        self.gradient = torch.zeros(0, width, device="cpu") # (k, width) of their rows; not on the device meta, where models are built that are loaded
 
     def forward(self, index:Tensor, dtype:torch.dtype)->Tensor: # (B,) → (B, width)
         rows = self.weights[index]
