@@ -11,7 +11,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cached_property, partial
+from functools import partial
 import torch
 from torch import Tensor, nn
 from .data import Batch
@@ -52,9 +52,10 @@ class Output:
 # %% ../nbs/31_model.ipynb #1182f9be
 def same_bits(
     a:Tensor, # of one axis at least
-    b:Tensor, # of the same shape, dtype and device
+    b:Tensor, # on the same device
 )->bool:
     "Are two tensors equal bit for bit? NaN is equal to itself."
+    if (a.shape, a.dtype) != (b.shape, b.dtype): return False
     a, b = (t.detach() if t.stride(-1) == 1 else t.detach().contiguous() for t in (a, b))
     bounds = [n*t.itemsize for t in (a, b) for n in (*t.stride()[:-1], t.shape[-1], t.storage_offset())]
     wide = torch.uint8 if any(n % 8 for n in bounds) else torch.int64 # several times as fast as smaller numbers
@@ -261,6 +262,7 @@ class BoardModel(RecursiveModel):
     ):
         super().__init__()
         c = self.config = config
+        self._planned:tuple[ModelConfig|None, tuple[Update, ...]] = None, ()
         self.dtype, self.puzzle_positions = dtype, c.puzzle_positions
         S, D = c.puzzle_positions + c.seq_len, c.hidden_size
         self.embed_tokens = Embedding(c.vocab_size, D)
@@ -277,6 +279,14 @@ class BoardModel(RecursiveModel):
             self.q_head.weight.zero_(); self.q_head.bias.fill_(-5)
         for name in self.latents: # where the recursion begins: fixed, not trained
             self.register_buffer(f"{name.removeprefix('z_')}_init", truncated_normal_(torch.empty(D), 1.))
+
+    @abstractmethod
+    def plan(self)->tuple[Update, ...]:
+        "The updates of one supervision step, as the configuration has them."
+
+    def schedule(self):
+        if self._planned[0] is not self.config: self._planned = self.config, self.plan() # more cycles are one `replace` of the configuration
+        return self._planned[1]
 
     @abstractmethod
     def networks(self)->dict[str, int]:
@@ -321,10 +331,7 @@ class TRM(BoardModel):
         "The latent that a substep of a cycle renews."
         return "z_L" if substep < self.config.L_cycles else "z_H"
 
-    def schedule(self): return self._schedule
-
-    @cached_property
-    def _schedule(self):
+    def plan(self):
         c = self.config
         first = 0 if c.gradient == "cycle" else c.L_cycles - 1 # substep of the last cycle from which the gradient flows
         return tuple(Update(cycle, substep, self.renewed(substep), grad=cycle == c.H_cycles - 1 and substep >= first)
