@@ -706,9 +706,9 @@ class Survey:
 
     def see_trace(self, trace:Trace, rows=None):
         "All updates of some puzzles of a trace; None: of all that were there."
+        if rows is not None: rows = numbers_of(rows, len(trace.batch), "puzzle", "survey")
         for site in trace.sites:
             here = trace.present[site.step - 1]
-            if rows is not None: rows = numbers_of(rows, len(trace.batch), "puzzle", "survey")
             if len(here := here if rows is None else here[torch.isin(here, rows)]): self.see(site.name, trace.latent(site, rows=here))
 
     def components(self)->tuple[dict[str, Components], dict[str, Components]]: # by name: two for averages, three for positions
