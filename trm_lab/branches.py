@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np, torch
 from torch import Tensor
 from .checkpoints import Loaded
-from .data import Batch, Split, make_batch, ordered_batches
+from .data import Batch, Split, make_batch, numbers_of, ordered_batches, whole
 from .errors import InputError
 from .halting import HALTINGS, BinaryHalting, Halting, QLearningHalting
 from .losses import TOKEN_LOSSES, agreement
-from .model import Output, RecursiveModel, State
+from .model import Output, RecursiveModel, State, fingerprint, same_bits
 from .puzzles.base import IGNORE, Puzzle, read_csv
 from .solve import check_identities, recursion, when_done
 from .trace import Site, Trace, resume, run_with_trace
@@ -67,10 +67,22 @@ class Edit(ABC):
     def __repr__(self): return self.code()
 
 # %% ../nbs/52_branches.ipynb #4eca5f32
+def _cells(cells, who:str)->tuple|None:
+    "Cells as a tuple of different ones; whether the board has them is asked later. Raises `InputError` for a mask."
+    if cells is None: return None
+    if isinstance(cells, (Tensor, np.ndarray)): cells = cells.reshape(-1).tolist()
+    try: cells = tuple(dict.fromkeys(int(c) if whole(c) else c for c in ((cells,) if whole(cells) else cells)))
+    except TypeError: raise InputError(f"{who}: cells should be numbers, such as (0, 5), found {cells!r}") from None
+    if any(isinstance(c, (bool, np.bool_)) for c in cells):
+        raise InputError(f"{who}: cells are numbers from 0, found a mask; give the numbers: cells=np.flatnonzero(mask)")
+    return cells
+
 @dataclass(frozen=True, repr=False)
 class LatentEdit(Edit):
     "Puts something in place of a latent, at all positions or some cells."
     name:str # which latent
+
+    def __post_init__(self): object.__setattr__(self, "cells", _cells(self.cells, type(self).__name__))
 
     @abstractmethod
     def value(self, z:Tensor, run:"Run", site:Site|None)->Tensor:
@@ -88,7 +100,11 @@ class LatentEdit(Edit):
         "The latent as it shall be."
         after = z.clone() # keeps the order in memory, on which rounding depends
         where = slice(None) if self.cells is None else torch.tensor(self.cells) + len(z) - run.walk.puzzle.seq_len
-        after[where] = self.value(z, run, site).to(z)[where]
+        value = self.value(z.clone(), run, site)
+        if not isinstance(value, Tensor) or value.shape != z.shape:
+            found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise InputError(f"{self!r}: what shall stand in place of {self.name} should be a tensor of shape {tuple(z.shape)}, found {found}")
+        after[where] = value.to(z)[where]
         return after
 
     def refuse(self, run, site):
@@ -121,7 +137,7 @@ class Noise(LatentEdit):
     def refuse(self, run, site):
         super().refuse(run, site)
         if not 0 <= self.size < float("inf"): raise InputError(f"{self!r}: size is a standard deviation, 0 or more")
-        if not 0 <= self.seed < 2**63: raise InputError(f"{self!r}: seed is a whole number, 0 or more")
+        if not whole(self.seed) or not 0 <= self.seed < 2**63: raise InputError(f"{self!r}: seed is a whole number, 0 or more")
 
 @dataclass(frozen=True, repr=False)
 class Patch(LatentEdit):
@@ -129,7 +145,10 @@ class Patch(LatentEdit):
     of:"Run" # on another puzzle, or a branch
     cells:tuple[int, ...]|None = None # of the grid, from 0; None: all positions
     def value(self, z, run, site): return self.of.latent(site, self.name)
-    def words(self, walk): return f"taken from {self.of.title}"
+    def words(self, walk):
+        none = torch.zeros(0, dtype=torch.long) # whichever puzzles each of them has
+        same = self.of.walk.model is walk.model or self.of.walk.model and fingerprint(self.of.walk.model, none) == fingerprint(walk.model, none)
+        return f"taken from {self.of.title}{'' if same else ' of a model with other weights'}"
 
     def refuse(self, run, site):
         super().refuse(run, site)
@@ -161,7 +180,7 @@ class Given(Edit):
     def refuse(self, run, site):
         walk = run.walk
         walk.check_cell(self.cell, repr(self))
-        if self.token not in walk.askable: raise InputError(f"{self!r}: a question of {walk.puzzle.name} does not hold the token {self.token!r}; it holds {', '.join(map(str, walk.askable))}")
+        if not whole(self.token) or self.token not in walk.askable: raise InputError(f"{self!r}: a question of {walk.puzzle.name} does not hold the token {self.token!r}; it holds {', '.join(map(str, walk.askable))}")
 
     def sentence(self, walk): return f"{walk.place(self.cell)} of the question set to {walk.vocabulary[self.token]}"
 
@@ -216,7 +235,7 @@ class Run:
         return f"{where}: {'; '.join(e.sentence(self.walk) for e in self.edits) or 'resumed unchanged'}"
 
     @property
-    def question(self)->np.ndarray: return self.trace.batch.inputs[self.row].numpy() # (L,) tokens, with the givens that were changed
+    def question(self)->np.ndarray: return self.trace.batch.inputs[self.row].numpy().copy() # (L,) tokens, with the givens that were changed
     @property
     def steps(self)->int: return int(self.trace.steps[self.row]) # supervision steps taken
     @property
@@ -224,9 +243,9 @@ class Run:
     @property
     def fork(self)->int: return 0 if self.site is None else self.frame(self.site) # its first frame of its own
     @property
-    def logits(self)->Tensor: return self.trace.logits[:self.steps, self.row] # (T, L, V) after each supervision step
+    def logits(self)->Tensor: return self.trace.logits[:self.steps, self.row].clone() # (T, L, V) after each supervision step
     @property
-    def tokens(self)->Tensor: return self.trace.tokens[:self.steps, self.row] # (T, L)
+    def tokens(self)->Tensor: return self.trace.tokens[:self.steps, self.row].clone() # (T, L)
 
     def frame(self, site:Site|None)->int:
         "Which frame shows what stands after that update? None: 0."
@@ -236,7 +255,7 @@ class Run:
         frame:int, # from 0 to `length`
     )->Site|None: # None: before the first update
         "After which update is that frame?"
-        if not 0 <= frame <= self.length: raise InputError(f"{self.title} has frames 0 to {self.length}, not {frame}")
+        if not whole(frame) or not 0 <= frame <= self.length: raise InputError(f"{self.title} has frames 0 to {self.length}, not {frame!r}")
         return self.trace.sites[frame - 1] if frame else None
 
     def here(self, site:Site|None)->int:
@@ -283,7 +302,7 @@ class Walk:
         if self.recorded is None and puzzles is None: raise InputError("walk: a model needs puzzles to work on; give text, a CSV file, a Batch or a Split")
         self.source, self.halting, self.limit_bytes = puzzles, halting, limit_bytes
         self.policy = halting or (self.loaded.policy(max_steps) if self.loaded else BinaryHalting()) # how the model would like to stop
-        self.batch = self.recorded.batch if self.recorded else puzzle_batch(puzzles, self.puzzle)
+        self.batch = self.recorded.batch if self.recorded else puzzle_batch(puzzles, self.puzzle).copy() # theirs may change later
         self.max_steps = len(self.recorded.logits) if self.recorded else max_steps
         self.schedule = self.recorded.schedule if self.recorded else self.model.schedule()
         if not len(self.batch): raise InputError("walk: there are no puzzles to walk through")
@@ -294,6 +313,8 @@ class Walk:
         if self.recorded and len(self.recorded.sites) != (every := self.max_steps*len(self.schedule)):
             raise InputError(f"walk: {len(self.recorded.sites)} of the recursion's {every} sites were recorded; record all of them (`run_with_trace` without `sites`)")
         self.roots, self.branches, self._traces, self._means = {}, [], OrderedDict(), {}
+        if self.recorded and self.model: self.recorded.check_weights()
+        self._weights = self.model and fingerprint(self.model, self.batch.puzzle_identifiers)
 
     def __len__(self): return len(self.batch)
     def __repr__(self): return f"Walk through {len(self)} × {self.puzzle.name}, {len(self.branches)} branch{'es'*(len(self.branches) != 1)}"
@@ -354,15 +375,20 @@ class Walk:
 
     def check_cell(self, cell, where:str):
         "Raise `InputError` if there is no such cell."
-        if not isinstance(cell, (int, np.integer)) or not 0 <= cell < self.puzzle.seq_len:
+        if not whole(cell) or not 0 <= cell < self.puzzle.seq_len:
             raise InputError(f"{where}: there is no cell {cell!r}; {self.puzzle.name} has cells 0 to {self.puzzle.seq_len - 1}, row by row")
+
+    def check_weights(self):
+        "Raise `InputError` if the model is not what it was when the walk was begun: what is computed now would not belong to what was."
+        if self.model and fingerprint(self.model, self.batch.puzzle_identifiers) != self._weights:
+            raise InputError("walk: the weights of this model were changed since the walk was begun; begin a new one, or walk through a copy (`copy.deepcopy(model)`)")
 
     # -- runs
     def root(self,
         puzzle:int, # from 0
     )->Run:
         "The run in which nothing is changed."
-        if not isinstance(puzzle, (int, np.integer)) or not 0 <= puzzle < len(self): raise InputError(f"walk: there is no puzzle {puzzle!r}; there are {len(self)}, counted from 0")
+        if not whole(puzzle) or not 0 <= puzzle < len(self): raise InputError(f"walk: there is no puzzle {puzzle!r}; there are {len(self)}, counted from 0")
         return self.roots.setdefault(int(puzzle), Run(self, int(puzzle)))
 
     def run(self,
@@ -397,6 +423,7 @@ class Walk:
     def _trace(self, run:Run)->Trace:
         if run.parent is None and self.recorded: return self.recorded
         if run.key not in self._traces:
+            self.check_weights()
             self._traces[run.key] = self._resume(run) if run.parent else run_with_trace(self.model, self.batch.rows([run.puzzle]), self.max_steps, self.halting, limit_bytes=self.limit_bytes)
             while self._taken() > self.limit_bytes and len(self._traces) > 1: self._traces.popitem(last=False)
         self._traces.move_to_end(run.key)
@@ -431,10 +458,12 @@ class Walk:
 
     @torch.no_grad()
     def overview(self,
-        some:Tensor, # (n,) puzzles, from 0, as `portions` gives them
+        some:Tensor, # (n,) puzzles, from 0, as `portions` gives them, or a mask of all
         survey:"Survey|None"=None, # is shown the latents on the way
     )->"Overview":
         "What becomes of some of the puzzles, step by step; their latents are not kept."
+        self.check_weights()
+        some = numbers_of(some, len(self), "puzzle", "walk")
         batch, loss = self.batch.rows(some), TOKEN_LOSSES[self.policy.loss]
         if self.recorded: # as it was: who left stays with the last answer
             course = [(trace.tokens[t, some], self.belief(trace)[t, some], loss(trace.logits[t, some], trace.tokens[t, some])) for trace in [self.recorded] for t in range(self.max_steps)]
@@ -514,6 +543,7 @@ class Walk:
 
     def _everywhere(self, site:Site|None, name:str)->Iterator[Tensor]:
         "A latent at a site, of some puzzles at a time (n, P+L, D)."
+        self.check_weights()
         if self.recorded: yield self.recorded.start[name] if site is None else self.recorded.latent(site, name); return
         for some in self.portions():
             x = self.model.embed(self.batch.rows(some).to(next(self.model.parameters()).device))
@@ -550,7 +580,7 @@ def divergence(
     names = a.walk.names
     if (names, a.walk.schedule, a.walk.width, a.walk.positions) != (b.walk.names, b.walk.schedule, b.walk.width, b.walk.positions):
         raise InputError("divergence: these two models have no latents in common at the same places; compare their answers")
-    frames, latents, identical = min(a.length, b.length) + 1, {}, a.steps == b.steps and torch.equal(a.logits, b.logits)
+    frames, latents, identical = min(a.length, b.length) + 1, {}, a.steps == b.steps and same_bits(a.logits, b.logits)
     one, other = a.trace, b.trace
     fork = b.fork if b.parent is a else a.fork if a.parent is b else 0 # up to there one run
     for name in names:
@@ -559,7 +589,7 @@ def divergence(
             renewed = f in (0, fork) or any((f - 1, name) in trace.kept for trace in (one, other))
             if not renewed: apart[f] = apart[f - 1]; continue
             x, y = a.latent(a.place(f), name), b.latent(b.place(f), name)
-            if not torch.equal(x, y): apart[f], identical = (x.float() - y.float()).square().mean().sqrt(), False
+            if not same_bits(x, y): apart[f], identical = (x.float() - y.float()).square().mean().sqrt(), False
         latents[name] = apart
     tokens = [torch.cat([r.tokens, r.tokens[-1:].expand(max(a.steps, b.steps) - r.steps, -1)]) for r in (a, b)] # who has stopped stays with its answer
     differs = (tokens[0] != tokens[1]).any(1).nonzero()
@@ -676,6 +706,7 @@ class Survey:
 
     def see_trace(self, trace:Trace, rows=None):
         "All updates of some puzzles of a trace; None: of all that were there."
+        if rows is not None: rows = numbers_of(rows, len(trace.batch), "puzzle", "survey")
         for site in trace.sites:
             here = trace.present[site.step - 1]
             if len(here := here if rows is None else here[torch.isin(here, rows)]): self.see(site.name, trace.latent(site, rows=here))

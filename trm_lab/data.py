@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ARRAYS', 'Disguised', 'Split', 'Metadata', 'Dataset', 'split_of', 'dataset_of', 'disguised_dataset',
-           'generate_dataset', 'write_dataset', 'write_augmented', 'load_array', 'read_split', 'read_dataset', 'Batch',
-           'make_batch', 'ordered_batches', 'kept_back', 'Batches']
+           'generate_dataset', 'write_dataset', 'write_augmented', 'load_array', 'read_split', 'read_dataset', 'whole',
+           'numbers_of', 'Batch', 'make_batch', 'ordered_batches', 'kept_back', 'Batches']
 
 # %% ../nbs/20_data.ipynb #6750ca6a
 import contextlib, hashlib, itertools, json, multiprocessing, os, signal
@@ -322,6 +322,36 @@ def read_dataset(
     names = read_json(folder/"identifiers.json") if (folder/"identifiers.json").exists() else ["<blank>"]
     return Dataset(puzzle, read_split(folder/"train", puzzle), read_split(folder/"test", puzzle), metadata, names)
 
+# %% ../nbs/20_data.ipynb #e390d270
+def whole(
+    value, # what was given
+)->bool:
+    "Is this a whole number? True and False are none."
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+def numbers_of(
+    which, # numbers from 0, in any order, or a mask: a list, an array, a tensor, one number
+    count:int, # how many there are
+    thing:str, # what one is called in the sentence: "puzzle"
+    where:str, # what is chosen from: "trace"
+)->torch.Tensor: # (n,) on the processor
+    "The numbers of what is chosen. Raises `InputError` for anything that is not among them."
+    wanted = f"{where}: {thing}s are chosen by whole numbers from 0 to {count - 1} or by a mask of {count}"
+    items = list(which) if isinstance(which, (list, tuple, range, set, frozenset)) else None
+    truths = sum(isinstance(item, (bool, np.bool_)) for item in items or ())
+    if truths and truths < len(items): raise InputError(f"{wanted}, found both mixed")
+    try: chosen = torch.as_tensor(which if items is None else items).detach().cpu()
+    except (TypeError, ValueError, RuntimeError): raise InputError(f"{wanted}, found {type(which).__name__}") from None
+    if not chosen.numel() and chosen.dtype != torch.bool: return torch.zeros(0, dtype=torch.long)
+    if chosen.dtype == torch.bool:
+        if chosen.numel() != count: raise InputError(f"{wanted}, found a mask of {chosen.numel()}")
+        return chosen.reshape(-1).nonzero()[:, 0]
+    if chosen.dtype.is_floating_point or chosen.dtype.is_complex: raise InputError(f"{wanted}, found {chosen.dtype}".replace("torch.", ""))
+    chosen = chosen.reshape(-1).long()
+    for number in chosen[(chosen < 0) | (chosen >= count)].tolist()[:1]:
+        raise InputError(f"{where}: there is no {thing} {number}; there are {count}, counted from 0")
+    return chosen
+
 # %% ../nbs/20_data.ipynb #813d9bd2
 @dataclass(frozen=True)
 class Batch:
@@ -332,8 +362,14 @@ class Batch:
 
     def __len__(self): return len(self.inputs)
     def _map(self, change): return Batch(*(change(getattr(self, f.name)) for f in fields(self)))
+    def copy(self)->"Batch": return self._map(torch.clone)
     def to(self, device): return self._map(lambda t: t.to(device))
-    def rows(self, index): return self._map(lambda t: t[index])
+
+    def rows(self,
+        index, # a slice, a tensor as torch takes it, or what `numbers_of` takes
+    )->"Batch":
+        if not isinstance(index, (slice, torch.Tensor)): index = numbers_of(index, len(self), "puzzle", "batch")
+        return self._map(lambda t: t[index])
 
     def where(self,
         mask:torch.Tensor, # (B,) True: keep this batch's row

@@ -67,14 +67,15 @@ class _GluNorm(torch.autograd.Function):
         by_gate, by_up, by_down = weights.forward
         gate, up = by_gate(x, axis), by_up(x, axis)
         n, scale = _norm(by_down(F.silu(gate).mul_(up), axis, plus=x), eps, axis)
-        ctx.save_for_backward(x, gate, up, n, scale)
+        used = [w for w in (gate_up, down) if w.dtype == x.dtype] # as they are: torch then refuses if they change before backward
+        ctx.save_for_backward(x, gate, up, n, scale, *used)
         ctx.weights, ctx.axis = weights, axis
         return n
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, dn):
-        x, gate, up, n, scale = ctx.saved_tensors
+        x, gate, up, n, scale, *_ = ctx.saved_tensors
         (by_gate, by_up, by_down), axis = ctx.weights.backward, ctx.axis
         of_x, of_gate_up, of_down, *_ = ctx.needs_input_grad
         over = lambda dy, y: widened(dy.t() @ y if axis else dy @ y.t()) # the gradient of a weight

@@ -6,7 +6,7 @@
 __all__ = ['FORMAT', 'Site', 'compose', 'Trace', 'trace_bytes', 'run_with_trace', 'read_trace', 'resume']
 
 # %% ../nbs/50_trace.ipynb #d01ab666
-import contextlib
+import contextlib, itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
@@ -15,13 +15,13 @@ import numpy as np, torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from .data import Batch
+from .data import Batch, numbers_of, whole
 from .device import DTYPES
 from .errors import InputError
 from .halting import Halting
-from .model import RecursiveModel, State, Update, Watch
+from .model import Guarded, RecursiveModel, State, Update, Watch, fingerprint, guarded, intervene
 from .records import read_json, whole_folder, write_json
-from .solve import Moment, recursion, when_done
+from .solve import Moment, check_identities, recursion, when_done
 
 # %% ../nbs/50_trace.ipynb #ef57afb6
 @dataclass(frozen=True, order=True)
@@ -39,11 +39,8 @@ def compose(
     *watches:Watch|None, # None counts as one that does nothing
 )->Watch: # sees an update, runs them all
     "One watch after the other; each sees what the one before gave back."
-    chain = [watch for watch in watches if watch]
-    def watch(u:Update, state:State)->State:
-        for each in chain: state = each(u, state)
-        return state
-    return watch
+    inner = [watch.watches if isinstance(watch, Guarded) else (watch,) for watch in watches if watch is not None]
+    return Guarded(tuple(itertools.chain(*inner)))
 
 # %% ../nbs/50_trace.ipynb #e728eab1
 @dataclass(frozen=True)
@@ -76,9 +73,11 @@ class Trace:
     present:tuple[Tensor, ...] # T times (n,): the puzzles that took this step
     start:State # the latents before the first update, N puzzles
     kept:Mapping[tuple[int, str], Tensor|_InFile] = field(repr=False) # latents (n, P+L, D) by update, counted from 0, and name
+    weights:str|None = None # `fingerprint` of the model when it was traced; None: not known, and never compared
+    _seen:list = field(default_factory=list, init=False, repr=False) # how the model stood when the two were last compared
 
     def __repr__(self):
-        return f"Trace of {len(self.batch)} puzzles, {len(self.logits)} supervision steps of {len(self.schedule)} updates, {len(self.sites)} sites recorded"
+        return f"Trace of {len(self.batch)} puzzles, {len(self.logits)} supervision steps of {len(self.schedule)} updates, {len(self.sites)} sites recorded" + ", from weights that are not known"*(self.weights is None)
 
     @cached_property
     def tokens(self)->Tensor: # (T, N, L)
@@ -103,8 +102,8 @@ class Trace:
     )->Site:
         "The site itself. Raises `InputError` where the recursion never was."
         if not isinstance(site, Site):
-            try: return self.sites[site]
-            except IndexError: raise InputError(f"trace: there is no site {site}; {len(self.sites)} were recorded") from None
+            if whole(site) and -len(self.sites) <= site < len(self.sites): return self.sites[site]
+            raise InputError(f"trace: there is no site {site!r}; {len(self.sites)} were recorded, counted from 0")
         if not 1 <= site.step <= len(self.logits) or (site.cycle, site.substep, site.name) not in self._place:
             raise InputError(f"trace: the recursion never was at {site}; it took {len(self.logits)} supervision steps, and `.sites` lists what was recorded")
         return site
@@ -122,10 +121,9 @@ class Trace:
         if name not in self.names: raise InputError(f"trace: there is no latent {name!r}; this model has {', '.join(self.names)}")
         updates, wanted = len(self.schedule), self.present[step - 1]
         if rows is not None:
-            rows = torch.as_tensor(rows).reshape(-1)
-            for row in rows.tolist():
-                if not 0 <= row < len(self.batch): raise InputError(f"trace: there is no puzzle {row}; there are {len(self.batch)}, counted from 0")
-                if row not in wanted: raise InputError(f"trace: puzzle {row} left the batch after supervision step {self.steps[row]} and has no latents in step {step}")
+            rows = numbers_of(rows, len(self.batch), "puzzle", "trace")
+            for row in rows[~torch.isin(rows, wanted)].tolist():
+                raise InputError(f"trace: puzzle {row} left the batch after supervision step {self.steps[row]} and has no latents in step {step}")
             wanted = rows
         while time >= 0 and (time, name) not in self.kept:
             if (u := self.schedule[time % updates]).name == name:
@@ -139,7 +137,7 @@ class Trace:
     def latent(self,
         site:Site|int, # where
         name:str|None=None, # which latent; None: the one renewed there
-        rows:Sequence[int]|Tensor|None=None, # puzzles, from 0 to N−1; None: all that are still in the batch
+        rows:Sequence[int]|Tensor|None=None, # puzzles, from 0 to N−1, or a mask (N,); None: all that are still in the batch
     )->Tensor: # (n, P+L, D)
         "A latent as it stands after that update. Raises `InputError` if a puzzle had left or the latent was not recorded."
         site = self.site(site)
@@ -156,8 +154,19 @@ class Trace:
 
     def state(self, site:Site|int|None)->State: # every latent (n, P+L, D), on the model's device
         "Where the recursion stood after that update (None: before the first), in the batch shape in which it ran."
-        state = self.start if site is None else State({name: self.latent(site, name) for name in self.names})
+        state = self.start.map(torch.clone) if site is None else State({name: self.latent(site, name) for name in self.names})
         return state.map(lambda z: z.to(next(self.model.parameters()).device, self.model.dtype)) if self.model else state
+
+    def check_weights(self,
+        thoroughly:bool=True, # byte for byte; else by what torch notices, which misses changes through `.data`
+    ):
+        "Raise `InputError` if the model is not what it was when it was traced."
+        now = [(id(t), t.data_ptr(), 0 if t.is_inference() else t._version) for t in self.model.state_dict(keep_vars=True).values()]
+        if self.weights is None or not thoroughly and now == self._seen: return
+        if fingerprint(self.model, self.batch.puzzle_identifiers) != self.weights:
+            raise InputError("trace: the weights of this model are not those that were traced; they were changed since, or it is another model. "
+                "Record the trace again, or give `read_trace` the model it is from (to go on with these weights all the same: `dataclasses.replace(trace, weights=None)`)")
+        self._seen[:] = now
 
     @torch.no_grad()
     def decode(self,
@@ -168,10 +177,11 @@ class Trace:
         "Read a latent as if it were the final answer (logit lens)."
         site = self.site(site)
         if self.model is None: raise InputError("trace: decoding needs the model; give it to `read_trace(path, model)`")
+        self.check_weights(thoroughly=False)
         if rows is not None: self.latent(site, name, rows) # refuses what is not there
         z = self.latent(site, name).to(next(self.model.parameters()).device, self.model.dtype)
         logits = self.model.decode(z).float().cpu() # in the recorded batch shape: the last answer's are `read`'s to the bit
-        return logits if rows is None else logits[torch.searchsorted(self.present[site.step - 1], torch.as_tensor(rows).reshape(-1))]
+        return logits if rows is None else logits[torch.searchsorted(self.present[site.step - 1], numbers_of(rows, len(self.batch), "puzzle", "trace"))]
 
 # %% ../nbs/50_trace.ipynb #a7ad81b8
 def _itinerary(schedule:tuple[Update, ...], steps:range, sites:Callable[[Site], bool]|None)->list[Site]:
@@ -204,14 +214,16 @@ class _Recorder:
     def bind(self, step:int, here:Tensor)->Watch:
         "The watch of one supervision step."
         self.present.append(here.cpu())
+        watch = guarded(self.watch, step)
         def look(u:Update, state:State)->State:
-            now = self.watch(u, state) if self.watch else state
+            now = watch(u, state) if watch else state # what it left alone is the same tensor
             site = Site(step, u.cycle, u.substep, u.name)
             time = (step - 1)*len(self.updates) + self.updates[u.cycle, u.substep, u.name]
             if site in self.wanted: self.sites.append(site)
             for name, z in now.items():
                 if site in self.wanted if name == u.name else z is not state.get(name): self.keep(time, name, z)
             return now
+        look.trusted = True
         return look
 
     def keep(self, time:int, name:str, z:Tensor):
@@ -263,7 +275,7 @@ def run_with_trace(
     max_steps:int=16, # supervision steps at most
     halting:Halting|None=None, # lets puzzles leave when they are done; None: everyone takes all steps
     sites:Callable[[Site], bool]|None=None, # which sites to record; None: all
-    watch:Watch|None=None, # sees each update first; what it gives back is what is recorded and gone on with
+    watch:Watch|None=None, # sees copies first; what it gives back, or has written into them, is recorded and gone on with
     dtype:torch.dtype|None=None, # of the latents as they are kept; None: the model's, which resuming needs
     limit_bytes:int=2**31, # refuse to record more than this
     to:str|Path|None=None, # a new folder for the latents; None: memory
@@ -273,6 +285,8 @@ def run_with_trace(
     "Solve, and keep what happened. Raises `InputError` before the start if it would take too much."
     dtype, schedule = dtype or model.dtype, model.schedule()
     wanted, room = _budget(model, len(batch), range(1, max_steps + 1), sites, dtype, limit_bytes, "in memory" if to is None else "on disk", report)
+    check_identities(model, batch.puzzle_identifiers)
+    weights, batch = fingerprint(model, batch.puzzle_identifiers), batch.copy() # theirs may change later
     x = model.embed(batch.to(next(model.parameters()).device))
     start = model.start(x, generator)
     with contextlib.ExitStack() as stack:
@@ -283,7 +297,7 @@ def run_with_trace(
         answers = _Answers(none, none, none, torch.zeros(len(batch), dtype=torch.long))
         for now in recursion(model, x, start, max_steps, when_done(halting), recorder.bind): answers.add(now)
         trace = Trace(model, batch.to("cpu"), schedule, tuple(recorder.sites), tuple(start), dtype, present=tuple(recorder.present),
-            start=start.map(lambda z: z.to("cpu", dtype, copy=True)), kept=recorder.kept, **answers.fields())
+            start=start.map(lambda z: z.to("cpu", dtype, copy=True)), kept=recorder.kept, weights=weights, **answers.fields())
         if folder is None: return trace
         file.flush()
         _write(folder, trace, recorder.written)
@@ -298,7 +312,7 @@ def _write(folder:Path, trace:Trace, size:int):
     tensors |= {name: getattr(trace, name) for name in ("logits", "q_halt", "q_continue", "steps")}
     tensors |= {f"start.{name}": z for name, z in trace.start.items()} | {f"present.{t}": here.clone() for t, here in enumerate(trace.present)} # clones: steps that nobody left share one tensor, and safetensors refuses that
     save_file({name: t.contiguous() for name, t in tensors.items()}, folder/"answers.safetensors")
-    write_json(folder/"trace.json", {"format": FORMAT, "dtype": str(trace.dtype).removeprefix("torch."), "bytes": size, "schedule": list(map(asdict, trace.schedule)),
+    write_json(folder/"trace.json", {"format": FORMAT, "dtype": str(trace.dtype).removeprefix("torch."), "bytes": size, "weights": trace.weights, "schedule": list(map(asdict, trace.schedule)),
         "sites": list(map(asdict, trace.sites)), "latents": [{"time": time, "name": name, **lies} for (time, name), lies in trace.kept.items()]})
 
 def read_trace(
@@ -322,11 +336,24 @@ def read_trace(
     start, present, dtype = State(part("start.")), part("present."), _DTYPES[told["dtype"]]
     if model and any(z.shape[1:] != (model.puzzle_positions + model.config.seq_len, model.config.hidden_size) for z in start.values()):
         raise InputError(f"{folder}: this was recorded from a model of another size; give the one that was traced")
-    return Trace(model, Batch(**part("batch.")), schedule, tuple(Site(**s) for s in told["sites"]), tuple(start), dtype,
+    trace = Trace(model, Batch(**part("batch.")), schedule, tuple(Site(**s) for s in told["sites"]), tuple(start), dtype,
         *(tensors[name] for name in ("logits", "q_halt", "q_continue", "steps")), tuple(present[str(t)] for t in range(len(present))), start,
-        {(k["time"], k["name"]): _InFile(numbers, k["start"], tuple(k["shape"]), tuple(k["order"]), dtype) for k in told["latents"]})
+        {(k["time"], k["name"]): _InFile(numbers, k["start"], tuple(k["shape"]), tuple(k["order"]), dtype) for k in told["latents"]}, told.get("weights"))
+    try:
+        if model: trace.check_weights()
+    except InputError: raise InputError(f"{folder}: this was recorded with other weights than this model has; give the model that was traced, as it was then") from None
+    return trace
 
 # %% ../nbs/50_trace.ipynb #a027dee1
+def _same_board(trace:Trace, batch:Batch)->Batch:
+    "Other questions for the same recursion; a copy. Raises `InputError` if they are not as many, or of another size."
+    if not isinstance(batch, Batch): raise InputError(f"trace: batch should be a Batch, found {type(batch).__name__}")
+    if batch.inputs.shape != trace.batch.inputs.shape:
+        raise InputError(f"trace: {len(trace.batch)} puzzles of {trace.batch.inputs.shape[1]} cells were traced, and batch should have as many, found {tuple(batch.inputs.shape)}")
+    if not len(batch) == len(batch.puzzle_identifiers) == len(batch.labels): raise InputError("trace: batch should have as many labels and identities as questions")
+    check_identities(trace.model, batch.puzzle_identifiers)
+    return batch.copy()
+
 @torch.no_grad()
 def resume(
     trace:Trace, # of a model that is at hand
@@ -340,8 +367,11 @@ def resume(
     batch:Batch|None=None, # N puzzles: the questions from here on; None: as they were
 )->Trace:
     "Run the rest of a recursion again. Raises `InputError` if a latent that it starts from was not recorded exactly."
-    model, batch = trace.model, batch or trace.batch
+    model = trace.model
     if model is None: raise InputError("trace: resuming needs the model; give it to `read_trace(path, model)`")
+    trace.check_weights()
+    weights, batch = trace.weights, trace.batch if batch is None else _same_board(trace, batch)
+    if weights: weights = fingerprint(model, batch.puzzle_identifiers)
     if torch.promote_types(trace.dtype, model.dtype) != trace.dtype:
         raise InputError(f"trace: latents kept as {trace.dtype} do not say exactly where a model in {model.dtype} stood; record with dtype=None to resume")
     device, updates = next(model.parameters()).device, len(trace.schedule)
@@ -352,7 +382,7 @@ def resume(
     state = trace.state(site)
     wanted, room = _budget(model, len(here), range(step, max_steps + 1), lambda s: trace._time(s) > time and (sites is None or sites(s)), trace.dtype, limit_bytes, "in memory", None)
     recorder = _Recorder(wanted, room, trace.schedule, watch, trace.dtype)
-    edited = edit(state) if edit else state
+    edited = intervene(edit, state, f"edit after {site}" if site else "edit before the first update") if edit else state
     for name, z in edited.items():
         if z is not state[name]: recorder.keep(time, name, z)
     start = trace.start.replace(**{name: recorder.kept.pop((-1, name)) for name in state if (-1, name) in recorder.kept})
@@ -363,4 +393,4 @@ def resume(
     answers = _Answers(trace.logits[before], trace.q_halt[before], trace.q_continue[before], trace.steps)
     for now in recursion(model, x, edited, max_steps, when_done(halting), recorder.bind, here, step, time % updates + 1 if site else 0, settled_on): answers.add(now)
     return replace(trace, batch=batch.to("cpu"), sites=(*(s for s in trace.sites if trace._time(s) <= time), *recorder.sites), present=(*trace.present[before], *recorder.present),
-        start=start, kept={k: z for k, z in trace.kept.items() if k[0] <= time} | recorder.kept, **answers.fields())
+        start=start, kept={k: z for k, z in trace.kept.items() if k[0] <= time} | recorder.kept, weights=weights, **answers.fields())

@@ -15,7 +15,7 @@ from ..branches import Components, Moments
 from ..data import Split
 from ..errors import InputError
 from ..model import RecursiveModel
-from .base import Answers, Table, ends, halves, jackknife, spread, stream, untrained
+from .base import Answers, Table, ends, halves, jackknife, spread, stream, truths, untrained
 from ..trace import Site
 
 # %% ../../nbs/54_probes.geometry.ipynb #d6e1709c
@@ -131,7 +131,7 @@ def path_rows(
     singles:int=4, # puzzles of each group whose own path is kept, to be drawn
 ):
     "Mean paths and a few single ones, and what is measured in the plane: as it was, in shuffled time, and by group."
-    plane = points[..., :2]
+    plane, groups = points[..., :2], {name: truths(mask, f"group {name!r}") for name, mask in groups.items()}
     for control, paths in (("", plane), ("shuffled time", shuffled_time(plane, rng))):
         for measure, of in MEASURES.items(): table.add(measure, name, control, group="all", **spread(of(paths)))
         blocks = [list(paths[i::10]) for i in range(min(10, len(paths)))]
@@ -192,7 +192,11 @@ def unbiased(
 class Grams:
     "How alike a site finds the puzzles of each chunk. A puzzle is all of its latent: (P+L)·D channels."
     def __init__(self, sites:Callable[[Site], bool]): # which are kept
-        self.sites, self._kept = sites, {}
+        self.sites, self._kept, self.puzzles = sites, {}, None # whose: as `questions_of` has it, once `stream` has told
+
+    def begin(self, puzzles:str):
+        if self.puzzles not in (None, puzzles): raise InputError("similarity: these Grams have seen other puzzles already; begin new ones")
+        self.puzzles = puzzles
 
     def __call__(self, site:Site, z:Tensor, here:np.ndarray):
         if not self.sites(site) or len(here) < 4: return # a last chunk of fewer says nothing
@@ -212,6 +216,8 @@ def cka(
     rng:np.random.Generator|None=None, # gives the puzzles of `other` to each other; None: everyone keeps its own
 )->tuple[np.ndarray, np.ndarray, np.ndarray]: # value, low, high, each (S, S')
     "Linear CKA of each site with each. The interval is from leaving out one chunk after the other."
+    if None not in (one.puzzles, other.puzzles) and one.puzzles != other.puzzles:
+        raise InputError("similarity needs the same puzzles in the same order on both sides, and these are others")
     parts = []
     for mine, theirs in zip(one.chunks, other.chunks, strict=True):
         n = mine.shape[-1]

@@ -13,6 +13,7 @@ __all__ = ['RIGHT', 'BOARDS', 'ORDER', 'AUC', 'RANK', 'SHUFFLED', 'SELECTIVITY',
 # %% ../../nbs/55_probes.reading.ipynb #c9f5a287
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
+from functools import partial
 import numpy as np, pandas as pd, torch
 from torch import Tensor
 from scipy.stats import t as student
@@ -21,7 +22,7 @@ from ..checkpoints import Loaded
 from ..data import Split, ordered_batches
 from ..errors import InputError
 from ..model import RecursiveModel, State, Update, Watch
-from .base import Answers, Table, halves, resampled, spread, stream, untrained, verdict
+from .base import Answers, Table, halves, questions_of, resampled, spread, stream, truths, untrained, verdict
 from ..puzzles.base import IGNORE, PAD, Puzzle
 from ..solve import Course, oracle_steps, recursion
 from ..trace import Site
@@ -86,6 +87,7 @@ def auc(
     weights:np.ndarray|None=None, # (R, n) how often each counts; None: once
 )->np.ndarray: # (R,); not a number where one kind is missing
     "How often a true one has the higher score; a tie is half a success."
+    truth = truths(truth, "auc: truth")
     weights = np.ones((1, len(truth))) if weights is None else weights
     rank, found = np.unique(scores, return_inverse=True)[1], []
     for w in weights:
@@ -132,6 +134,8 @@ class Place:
     rows:np.ndarray # (N, M) bool: which count
     pool:np.ndarray|None = None # (M, P+L) shares with which positions are averaged; None: each cell for itself
 
+    def __post_init__(self): truths(self.rows, f"place {self.name!r}: rows")
+
     def states(self, z:Tensor)->Tensor: # (n, P+L, D) float32 → (n, M, D)
         return z[:, -self.rows.shape[1]:] if self.pool is None else torch.from_numpy(self.pool) @ z
 
@@ -145,6 +149,7 @@ class Task:
     shuffled:np.ndarray # (N,) whose targets each puzzle gets in the control
     counts:np.ndarray|None = None # (N, M, K) bool: the numbers that are scored; None: all, where the place's rows count
     lenses:tuple[tuple[str, Score], ...] = () # what the output head is scored for on the same targets: measures and scores
+    puzzles:str|None = None # whose targets these are, as `questions_of` has it; None: not known, and never compared
 
     def target(self, step:int, here:np.ndarray, control:str="")->np.ndarray: # (n, M, K)
         return self.targets[(step - 1) % len(self.targets)][self.shuffled[here] if control else here]
@@ -183,7 +188,7 @@ def tasks_for(
     def task(name, place, targets, score, **more):
         shuffled, counts = np.arange(N), np.flatnonzero(place.rows.any(1))
         shuffled[counts] = rng.permutation(counts)
-        return Task(name, place, targets, score, shuffled, **more)
+        return Task(name, place, targets, score, shuffled, puzzles=questions_of(answers.questions), **more)
     def classes(board): return (board[..., None] == np.arange(puzzle.vocab_size, dtype=board.dtype))[None]
     def mean(cells): # (M, n) cells → (M, P+L)
         pool = np.zeros((len(cells), positions), np.float32)
@@ -212,6 +217,12 @@ def _by_place(tasks:Sequence[Task])->dict[Place, list[Task]]:
     for task in tasks: places.setdefault(task.place, []).append(task)
     return places
 
+def _same_puzzles(tasks:Sequence[Task], puzzles:str):
+    "Latents and targets meet by their place: raise `InputError` if they are of different puzzles."
+    for task in tasks:
+        if task.puzzles not in (None, puzzles):
+            raise InputError(f"reading: the task {task.name!r} is about other puzzles than these latents are of; make tasks from the answers to these puzzles")
+
 class Fitting:
     "Adds up what the probes of all tasks need, site by site."
     def __init__(self,
@@ -220,6 +231,7 @@ class Fitting:
         self.places, self.sums, self.totals = _by_place(tasks), {}, {}
         N = len(tasks[0].shuffled)
         self.choosing = np.arange(N) >= min(N - 1, round(0.8*N)) # the last fifth chooses penalties
+        self.begin = partial(_same_puzzles, tasks)
 
     def __call__(self, site:Site, z:Tensor, here:np.ndarray):
         z = z.float().cpu()
@@ -258,6 +270,7 @@ class Scoring:
         decode:Callable[[Tensor], Tensor]|None=None, # a model's output head
     ):
         self.places, self.probes, self.decode, self.kept = _by_place(tasks), probes, decode, {}
+        self.begin = partial(_same_puzzles, tasks)
 
     def _keep(self, site, measure, score, task, control, here, predicted):
         values = score.keep(predicted, task.target(site.step, here, control), (task.place.rows if task.counts is None else task.counts)[here])
