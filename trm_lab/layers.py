@@ -261,6 +261,10 @@ class SparseEmbedding(nn.Module):
         index, each = (torch.cat([old.to(new), new]) for old, new in ((self.pending, index), (self.gradient, each)))
         self.pending, self.gradient = _per_identity(index, each)
 
+    def forget(self):
+        "Drop the gradients that came since the last `sign_step`."
+        self.pending, self.gradient = self.pending[:0], self.gradient[:0]
+
     @torch.no_grad()
     def sign_step(self,
         lr:float, # how far a weight moves
@@ -269,5 +273,5 @@ class SparseEmbedding(nn.Module):
     ):
         "row ← row·(1 − lr·decay) − lr·sign(gradient), for the rows of which a gradient came since the last time."
         touched, gradient = _per_identity(*team.gather_rows(*(t.to(self.weights.device) for t in (self.pending, self.gradient))))
-        self.pending, self.gradient = self.pending[:0], self.gradient[:0]
+        self.forget()
         self.weights[touched] = self.weights[touched]*(1 - lr*weight_decay) - lr*gradient.sign()

@@ -17,15 +17,15 @@ from torch import Tensor
 from .data import Batch, Split, make_batch, ordered_batches
 from .errors import Amount, InputError, Natural, check, one_of
 from .halting import Halting
-from .layers import cast_once
+from .layers import Casts, cast_once
 from .losses import agreement
-from .model import Output, RecursiveModel, State, Update, Watch
+from .model import Output, RecursiveModel, State, Update, Watch, guarded
 from .puzzles.base import PAD, Puzzle, Tally
 
 # %% ../nbs/41_solve.ipynb #f096d86f
 @dataclass(frozen=True)
 class Moment:
-    "A supervision step that was just done."
+    "A supervision step that was just done. What it holds are copies: to change where the recursion stands, use a watch."
     step:int # from 1
     here:Tensor # (n,) the puzzles that took it, by their place in the batch
     state:State # where they stand
@@ -38,6 +38,13 @@ def when_done(
 )->Callable[[Moment], Tensor]|None: # as `recursion` takes it
     "Let those leave who have done thinking."
     return halting and (lambda now: halting.stop(now.output, now.before))
+
+def _stay(gone, here:Tensor, step:int)->Tensor: # (n,) bool
+    "Everyone but those who leave."
+    gone = torch.as_tensor(gone, device=here.device)
+    if gone.dtype == torch.bool and gone.shape == here.shape: return ~gone
+    raise InputError(f"leave after step {step}: {len(here)} truth values are needed, one for each puzzle that took the step, "
+        f"found shape {tuple(gone.shape)} in {str(gone.dtype).removeprefix('torch.')}")
 
 @torch.no_grad()
 def recursion(
@@ -54,16 +61,19 @@ def recursion(
 )->Iterator[Moment]:
     "Step after step, while puzzles may leave: the one loop by which models solve, are traced and are resumed."
     if here is None: here = torch.arange(len(x), device=x.device)
-    with cast_once(model, model.dtype):
-        for step in range(step, max_steps + 1):
-            state = model.step(x, state, bind(step, here) if bind else None, since)
+    casts = Casts()
+    for step in range(step, max_steps + 1):
+        watch = guarded(bind(step, here.clone()), step) if bind else None
+        with cast_once(casts): # closed while this generator waits: who goes on meanwhile may change the model
+            state = model.step(x, state, watch, since)
             since, output = 0, model.read(state)
-            yield (now := Moment(step, here, state, output, output.logits.argmax(-1), before))
-            before = now.tokens
-            if leave is None: continue
-            stay = ~leave(now)
-            if not stay.any(): return
-            if not stay.all(): x, state, here, before = x[stay], state.rows(stay), here[stay], before[stay]
+        tokens = output.logits.argmax(-1)
+        yield (now := Moment(step, here.clone(), state.map(torch.clone), output, tokens.clone(), before))
+        before = tokens
+        if leave is None: continue
+        stay = _stay(leave(now), here, step)
+        if not stay.any(): return
+        if not stay.all(): x, state, here, before = x[stay], state.rows(stay), here[stay], before[stay]
 
 # %% ../nbs/41_solve.ipynb #6ce1eaf9
 @dataclass(frozen=True)

@@ -231,7 +231,7 @@ class Trainer:
             self.carry, self.steps_done = carry, done
             if self.ema: self.ema.updates = updates
             self.model.zero_grad()
-            if hasattr(self.model, "puzzle_emb"): self.model.puzzle_emb.pending = []
+            if hasattr(self.model, "puzzle_emb"): self.model.puzzle_emb.forget()
             if drawn: self.batches.restore(drawn)
             self.generator.set_state(exploration)
             restore_random_states(*random)
@@ -271,8 +271,8 @@ class Trainer:
 
     def _row_gradients(self)->list[Tensor]:
         "Gradients of the rows of the puzzle embedding that this process's slots have."
-        pending = self.model.puzzle_emb.pending if hasattr(self.model, "puzzle_emb") else []
-        return [rows.grad for _, rows in pending if rows.grad is not None]
+        table = getattr(self.model, "puzzle_emb", None)
+        return [] if table is None else [table.gradient]
 
     def _update(self, factor:float, told:dict[str, Tensor], carry:Carry):
         "Change the weights, and look whether they and all that goes with them are still finite."

@@ -10,7 +10,6 @@ __all__ = ['FIXED_POINT_GRADIENTS', 'ARCHITECTURES', 'TRMSeparate', 'HRMConfig',
 # %% ../nbs/32_variants.ipynb #d1c2e4a1
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 import torch
 from torch import Tensor
 from .errors import Count, Natural, build, one_of
@@ -74,7 +73,7 @@ class DirectTransformer(BoardModel):
     "z_H ← net(z_H + x), once in a supervision step."
     Config, latents = DirectConfig, ("z_H",)
     def networks(self): return {"H_level": self.config.H_layers}
-    def schedule(self): return (Update(0, 0, "z_H", grad=True),)
+    def plan(self): return (Update(0, 0, "z_H", grad=True),)
     def update(self, x, state, u): return state.replace(z_H=self.H_level(state["z_H"] + x, self.turn))
 
 # %% ../nbs/32_variants.ipynb #a6f67fe9
@@ -138,10 +137,7 @@ class FixedPoint(BoardModel):
 
     def networks(self): return {"L_level": self.config.L_layers}
 
-    def schedule(self): return self._schedule
-
-    @cached_property
-    def _schedule(self): return tuple(Update(0, k, "z_H", grad=k == self.config.rounds) for k in range(self.config.rounds + 1))
+    def plan(self): return tuple(Update(0, k, "z_H", grad=k == self.config.rounds) for k in range(self.config.rounds + 1))
 
     def update(self, x, state, u):
         c, z = self.config, state["z_H"]
