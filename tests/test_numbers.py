@@ -4,11 +4,15 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated
 import numpy as np, pytest, torch
+from trm_lab.bench import Plan
+from trm_lab.data import Batches, generate_dataset, kept_back, ordered_batches
+from trm_lab.device import seed_everything
 from trm_lab.errors import Amount, Count, InputError, Name, Natural, Positive, Probability, Range, Share, build, check, given
 from trm_lab.halting import BinaryHalting, QLearningHalting
 from trm_lab.model import TRMConfig
 from trm_lab.optimizers import EMA, AdamATan2
-from trm_lab.solve import Search
+from trm_lab.puzzles.sudoku import Sudoku
+from trm_lab.solve import Search, evaluate, noise, solve, solve_by_step, wilson
 from trm_lab.train import TrainConfig
 from trm_lab.variants import ARCHITECTURES, build_model
 
@@ -83,6 +87,22 @@ def test_a_checkpoints_config_fills_in_the_rest():
     (lambda: EMA(torch.nn.Linear(1, 1), 1.5, ramp=False), "EMA: rate should be from 0 to below 1"), (lambda: AdamATan2([torch.nn.Parameter(torch.ones(1))], betas=(0.9, 1)), "below 1"),
     (lambda: AdamATan2([torch.nn.Parameter(torch.ones(1))], lr=math.nan), "finite")])
 def test_made_in_python(make, sentence): assert sentence in refused(make)
+
+@pytest.fixture(scope="module")
+def four(): return generate_dataset(Sudoku(2, 2), 24, 8)
+
+@pytest.mark.parametrize("make, sentence", [(lambda m, d: solve(m, next(ordered_batches(d.test, 4)), 0), "solve: max_steps should be greater than 0"),
+    (lambda m, d: solve_by_step(m, next(ordered_batches(d.test, 4)), -1), "solve: steps should be"), (lambda m, d: evaluate(m, d.puzzle, d.test, 2.5), "max_steps should be int"),
+    (lambda m, d: evaluate(m, d.puzzle, d.test, batch_size=0), "batch_size should be greater than 0"), (lambda m, d: next(ordered_batches(d.test, -4)), "batch_size should be"),
+    (lambda m, d: noise(math.nan, torch.Generator()), "noise: std should be a finite number"), (lambda m, d: noise(-1, torch.Generator()), "noise: std cannot be negative"),
+    (lambda m, d: wilson(math.nan, 5), "finite"), (lambda m, d: wilson(1, 2.5), "wilson: n should be int"), (lambda m, d: kept_back(d.train, 1.), "share should be from 0 to below 1"),
+    (lambda m, d: kept_back(d.train, math.nan), "finite"), (lambda m, d: Batches(d.train, 0), "batch_size should be greater than 0"), (lambda m, d: Batches(d.train, 4, seed=-1), "seed cannot be negative"),
+    (lambda m, d: generate_dataset(d.puzzle, 2.5, 1), "train should be int"), (lambda m, d: generate_dataset(d.puzzle, 5, 1, seed=-1), "seed cannot be negative"),
+    (lambda m, d: seed_everything(2.5), "seed should be int"), (lambda m, d: Plan(seconds=math.nan), "bench: 'seconds' should be a finite number"), (lambda m, d: Plan(repeats=0), "greater than 0")])
+def test_arguments_of_functions(make, sentence, four):
+    "Without a check these gave empty answers, no end, or a traceback of another library."
+    model = build_model("trm", {"seq_len": 16, "vocab_size": 6, "hidden_size": 16, "num_heads": 2, "swiglu_multiple": 16, "H_cycles": 1, "L_cycles": 1}).eval()
+    assert sentence in refused(lambda: make(model, four))
 
 def test_a_range_and_a_single_value():
     "What the sentences say, and that both ends are where they should be."

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 import numpy as np, torch
-from .errors import InputError, build
+from .errors import Count, InputError, Natural, Share, build, given
 from .puzzles.base import IGNORE, PAD, Group, Puzzle, puzzle_from
 from .records import read_json, run_id, whole_file, whole_folder, write_json, write_text
 
@@ -211,6 +211,7 @@ def generate_dataset(
     keep:Path|None=None, # a folder where puzzles of a named difficulty are kept, so that a stopped build goes on
 )->Dataset:
     "Generate puzzles; no two of them, and so no test and training puzzle, are images of each other where that can be said."
+    train, test, seed = (given(value, Natural, f"generate_dataset: {name}") for name, value in (("train", train), ("test", test), ("seed", seed)))
     if min(train, test) < 1: raise InputError(f"a dataset needs at least one training and one test puzzle, not {train} and {test}")
     wanted, made, forms = train + test, [], set()
     plenty = puzzle.classes() is None or puzzle.classes() >= 4*wanted
@@ -362,7 +363,7 @@ def ordered_batches(
     ignore:int|None=PAD, # the label that does not count
 )->Iterator[Batch]:
     "Every example once, in order, as it stands."
-    identifiers = split.identifiers
+    identifiers, batch_size = split.identifiers, given(batch_size, Count, "ordered_batches: batch_size")
     for start in range(0, len(split), batch_size):
         some = slice(start, start + batch_size)
         yield make_batch(np.asarray(split.inputs[some]), np.asarray(split.labels[some]), identifiers[some], ignore)
@@ -373,6 +374,7 @@ def kept_back(
     share:float, # of its groups, from 0 to below 1; at least one group if above 0
 )->tuple[np.ndarray, Split|None]: # the groups to train on, (G',), and the first puzzle of each of the others, or None
     "Put some groups aside."
+    share = given(share, Share, "kept_back: share")
     order = np.random.default_rng(0).permutation(split.groups)
     count = min(max(1, round(share*split.groups)), split.groups - 1) if share else 0
     if not count: return np.arange(split.groups), None
@@ -392,6 +394,7 @@ class Batches:
         ignore:int|None=PAD, # the label that does not count
         groups:np.ndarray|None=None, # draw from these only, (G',); None: from all
     ):
+        batch_size, seed = given(batch_size, Count, "batches: batch_size"), given(seed, Natural, "batches: seed")
         self.split, self.batch_size, self.seed, self.puzzle, self.ignore = split, batch_size, seed, puzzle, ignore
         self.groups = np.arange(split.groups) if groups is None else groups
         self.epoch = self.cursor = self.drawn = 0 # pass, place in it, batches so far

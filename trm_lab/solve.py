@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np, torch
 from torch import Tensor
 from .data import Batch, Split, make_batch, ordered_batches
-from .errors import Amount, InputError, Natural, check, one_of
+from .errors import Amount, Count, InputError, Natural, check, given, one_of
 from .halting import Halting
 from .layers import cast_once
 from .losses import agreement
@@ -84,6 +84,7 @@ def solve(
     generator:torch.Generator|None=None, # draws random latents to start from; None: the model's fixed ones
 )->Solution:
     "Answer a batch of puzzles."
+    max_steps = given(max_steps, Count, "solve: max_steps")
     batch = batch.to(next(model.parameters()).device)
     x = model.embed(batch)
     tokens, q_halt = torch.zeros_like(batch.inputs), torch.zeros(len(batch), device=x.device)
@@ -99,7 +100,8 @@ def noise(
     generator:torch.Generator, # draws it
     names:tuple[str, ...]|None=None, # latents to disturb; None: each as it is renewed
 )->Watch:
-    "A watch that adds normal noise along the path."
+    "A watch that adds normal noise along the path. Raises `InputError` where `std` is no such number."
+    given(std, Amount, "noise: std")
     def watch(u:Update, state:State)->State:
         if names is not None and u.name not in names: return state
         z = state[u.name]
@@ -212,6 +214,7 @@ def solve_by_search(
     numbers:np.ndarray|None=None, # (B,) of the puzzles, from which their random numbers follow; None: 0 to B−1
 )->Found:
     "Try every puzzle again and again. Raises `InputError` if the rules are to judge and cannot, or a disguise cannot be undone."
+    max_steps, rows = given(max_steps, Count, "solve: max_steps"), given(rows, Count, "solve: rows")
     if search.until and not puzzle.decides: raise InputError(f"search: the rules of {puzzle.name} cannot tell whether an answer is right, so no search can go on until it is legal; leave until away")
     B, waves, batch = len(batch), search.waves, batch.to("cpu")
     known, every, chosen, tries = _Tries(B, waves[-1], batch.inputs.shape[1]), np.arange(B), np.zeros(B, np.int64), np.zeros(B, np.int64)
@@ -236,6 +239,7 @@ def wilson(
     n:int, # tries
 )->tuple[float, float]: # low, high
     "The 95 % interval of a share."
+    n, successes = given(n, Natural, "wilson: n"), given(successes, Amount, "wilson: successes")
     if not 0 <= successes <= n or n < 1: raise InputError(f"a share of {successes} in {n} has no interval")
     z = 1.959964 # 95 % of a normal distribution lie within z standard deviations
     centre, half = successes + z*z/2, z*math.sqrt(successes*(n - successes)/n + z*z/4)
@@ -306,6 +310,7 @@ def evaluate(
     search:Search|None=None, # more than one try; None: one
 )->Evaluation:
     "Solve and score, a batch at a time. Raises `InputError` if the puzzles have identities that the model has not."
+    batch_size = given(batch_size, Count, "evaluate: batch_size")
     if search and (watch or generator): raise InputError("a search begins and disturbs its tries itself; leave watch and generator away")
     check_identities(model, torch.from_numpy(split.puzzle_identifiers))
     parts, right, updates, seconds, done = [], Counter(), 0, 0., 0
@@ -351,6 +356,7 @@ def solve_by_step(
     steps:int=16, # T
 )->Course:
     "Run a fixed number of supervision steps and keep every answer."
+    steps = given(steps, Count, "solve: steps")
     batch = batch.to(next(model.parameters()).device)
     x = model.embed(batch)
     course = [(now.tokens, now.output.q_halt) for now in recursion(model, x, model.start(x), steps)]
