@@ -129,3 +129,47 @@ def test_a_warned_team_leaves_with_its_code_and_one_goes_on(alone, tmp_path):
 def test_a_batch_that_cannot_be_shared(tmp_path):
     code, said = trained(tmp_path, 3)
     assert code == 1 and "a batch of 16 cannot be shared out evenly among 3 processes" in said, said
+
+# ---- a number that is not finite, in one process only -------------------------
+
+SPOILT = f"""
+import sys; sys.path.insert(0, {str(HERE)!r})
+import torch; torch.set_num_threads(1)
+from dataclasses import replace
+from pathlib import Path
+import test_not_finite as t
+from trm_lab.parallel import join_team
+which, folder = sys.argv[1], Path(sys.argv[2])
+team, data = join_team(torch.device("cpu")), t.generate_dataset(t.Sudoku(2, 2), 64, 16)
+run = t.Run(folder/"run")
+trainer = t.Trainer(t.CONFIG, data, team=team)
+if which != "none" and team.rank == 1: getattr(t, which)(trainer)
+try: t.fit(trainer, run)
+except t.NotFinite as e: (folder/f"said{{team.rank}}").write_text(str(e))
+if which != "none":
+    saved = team.in_turn(lambda: t.load_state(run.folder/"checkpoints"/"states"))
+    assert saved.step == t.LAST - 1 and t.not_finite(saved.tensors) is None
+    trainer = t.Trainer(t.CONFIG, data, team=team)
+    t.fit(trainer, run)
+if team.leads: torch.save(trainer.model.state_dict(), folder/"end")
+team.part()
+import os; os._exit(0)
+"""
+
+def spoilt(which, folder):
+    "Where two processes end, of which the second meets something at step 6."
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    both = [subprocess.Popen([sys.executable, "-c", SPOILT, which, str(folder)], stderr=subprocess.PIPE, text=True,
+        env={**env, "RANK": str(rank)}) for rank in range(2)]
+    for process in both: assert process.wait(120) == 0, process.stderr.read()
+    return torch.load(folder/"end", weights_only=True)
+
+@pytest.fixture(scope="module")
+def unspoilt(tmp_path_factory): return spoilt("none", tmp_path_factory.mktemp("unspoilt"))
+
+@pytest.mark.parametrize("which", ["weight", "rows", "latent"])
+def test_one_process_meets_a_number_that_is_not_finite(which, unspoilt, tmp_path):
+    "All stop at that step and say so, the state is that before it, and when both go on they end as if it had never come."
+    end = spoilt(which, tmp_path)
+    for rank in range(2): assert "stopped at step 6" in (tmp_path/f"said{rank}").read_text()
+    for name, t in unspoilt.items(): assert torch.equal(t, end[name]), name

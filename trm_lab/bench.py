@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from .checkpoints import load, pretrained_models
 from .data import Batch, Batches, Dataset, dataset_of, disguised_dataset, make_batch, ordered_batches, read_dataset, write_dataset
 from .device import DTYPES, describe_device, pick_device, pick_dtype
-from .errors import InputError, RunFailed, one_of, positive
+from .errors import Amount, Count, InputError, RunFailed, check, one_of
 from .model import RecursiveModel
 from .puzzles.arc import Arc, Task, Tasks, to_tokens
 from .puzzles.base import Puzzle, find_puzzle
@@ -350,14 +350,14 @@ class Plan:
     attention:bool = False # to train, in place of an MLP over positions
     compile:bool = False # measure training compiled as well
     model:str|None = None # to solve and trace with; None: every one that ships
-    repeats:int = 5 # rounds
-    seconds:float = 0.3 # that a turn lasts at least
+    repeats:Count = 5 # rounds
+    seconds:Amount = 0.3 # that a turn lasts at least
     memory:bool = True # also measure memory
 
     def __post_init__(self):
+        check(self, "bench")
         for name in self.tables: one_of(name, TABLES, "bench: table")
         one_of(self.arch, ARCHITECTURES, "bench: arch")
-        positive(self, "repeats", "bench")
         self.dtypes() # raises where device or dtype are not known
         if self.sizes and len(self.tables) > 1: raise InputError("bench: a size means something else in each table; name one: trm-lab bench train --size 128x32")
         if self.grow and (self.sizes or "train" not in self.tables): raise InputError("bench: --grow is the list of sizes for training; leave --size away, and name no other table than train")

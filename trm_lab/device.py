@@ -8,13 +8,14 @@ __all__ = ['DTYPES', 'seed_everything', 'known_device', 'pick_device', 'has_fast
 # %% ../nbs/01_device.ipynb #85ac61a5
 import platform, random, re
 import numpy as np, torch
-from .errors import InputError, one_of
+from .errors import InputError, given, one_of
 
 # %% ../nbs/01_device.ipynb #6055213a
 def seed_everything(
     seed:int, # any whole number
 )->torch.Generator: # a CPU generator with the same seed
     "Seed Python, numpy and torch (all devices)."
+    seed = given(seed, int, "seed")
     random.seed(seed); np.random.seed(seed % 2**32); torch.manual_seed(seed)
     return torch.Generator().manual_seed(seed)
 

@@ -47,7 +47,7 @@ def _writing(
         why = "a file stands where a folder is needed" if blocked else e.strerror or e
         said = _Unwritable(f"{path} cannot be written ({why}); "
             "allow writing there, free some space, or choose another name or place")
-        said.errno, said.strerror = e.errno, e.strerror
+        said.errno, said.strerror = e.errno, str(why)
         raise said from None
 
 # %% ../nbs/02_records.ipynb #14b7ee7f
