@@ -110,7 +110,9 @@ def noise(
     names:tuple[str, ...]|None=None, # latents to disturb; None: each as it is renewed
 )->Watch:
     "A watch that adds normal noise along the path."
+    names = (names,) if isinstance(names, str) else names
     def watch(u:Update, state:State)->State:
+        for name in names or (): one_of(name, state, "noise: the latent")
         if names is not None and u.name not in names: return state
         z = state[u.name]
         return state.replace(**{u.name: z + std*torch.randn(z.shape, generator=generator, device=generator.device).to(z)})
