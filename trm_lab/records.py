@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['LEASE', 'whole_file', 'whole_folder', 'write_text', 'write_json', 'read_text', 'read_yaml', 'read_value', 'yaml_text',
            'read_json', 'append_jsonl', 'read_jsonl', 'sha256', 'write_manifest', 'check_manifest', 'hub_file',
-           'run_id', 'versions', 'home', 'locked', 'Run', 'attempts_folder', 'attempts', 'alive', 'Hold', 'hold']
+           'identity', 'run_id', 'plain_name', 'versions', 'made_by', 'home', 'locked', 'Run', 'attempts_folder',
+           'attempts', 'alive', 'Hold', 'hold']
 
 # %% ../nbs/02_records.ipynb #1858bdd6
 import contextlib, errno, hashlib, json, math, os, platform, re, secrets, shutil, subprocess, tempfile, threading, time
@@ -156,7 +157,7 @@ def _parse_yaml(
         if problem.startswith("but "): problem = f"{e.context}, {problem}"
         line = f", line {mark.line + 1}" if lines and mark else ""
         raise InputError(f"{where}{line}: {problem if isinstance(e, _Refused) else f'this is not YAML ({problem})'}") from None
-    except (yaml.YAMLError, ValueError) as e:
+    except Exception as e: # besides its own errors, PyYAML lets through what an odd number or tag brings about
         raise InputError(f"{where}: this is not YAML ({' '.join(str(e).split())})") from None
 
 def read_yaml(
@@ -277,14 +278,45 @@ def hub_file(
         reason = next((text for kind, text in reasons.items() if isinstance(e, kind)), f"it could not be fetched ({type(e).__name__}: {said})")
         raise InputError(f"{where}: {reason}") from None
 
+# %% ../nbs/02_records.ipynb #12c54662
+def identity(
+    value, # of a parameter
+    name:str="value", # of it, for the sentence
+):
+    "A value as it counts for a run: 1.0 is 1, a path is seen from `home()`. Raises `InputError` where JSON has no such value."
+    if value is None or isinstance(value, bool | int): return value
+    if isinstance(value, float):
+        if math.isnan(value): raise InputError(f"{name!r} is not a number (NaN)")
+        return int(value) if value.is_integer() else float(value)
+    if isinstance(value, str):
+        if not os.path.exists(value): return value
+        place, root = Path(value).resolve(), home().resolve()
+        return place.relative_to(root).as_posix() if place.is_relative_to(root) else str(place)
+    if isinstance(value, list | tuple): return [identity(inner, name) for inner in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: identity(inner, f"{name}.{key}") for key, inner in value.items()}
+    raise InputError(f"{name!r} should be a number, text, true, false, null, or a list or mapping of these with texts as "
+        f"names, found {type(value).__name__} {value!r:.80}")
+
 # %% ../nbs/02_records.ipynb #b533622a
 def run_id(
     name:str, # what a reader recognises: "sudoku-6x6"
-    parameters:dict, # every parameter of the run
+    parameters:dict, # what determines its result
+    digits:int=8, # of the hash; 12 for runs since their identity includes the notebook's code
 )->str: # name-xxxxxxxx
     "The identity of a run."
     canonical = json.dumps(parameters, sort_keys=True, separators=(",", ":"))
-    return f"{name}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
+    return f"{name}-{hashlib.sha256(canonical.encode()).hexdigest()[:digits]}"
+
+def plain_name(
+    name:str, # of a run or a sweep: its folder is called so
+    where:str, # for the sentence
+)->str:
+    "`name`, if a folder can be called so on every system. Raises `InputError` if it cannot."
+    good = isinstance(name, str) and re.fullmatch(r'[^\x00-\x1f\x7f/\\:*?"<>|]+', name) and name[0] not in ". ~-" and name[-1] not in ". "
+    if good and len(name.encode(errors="replace")) <= 150: return name
+    raise InputError(f"{where}: the name {str(name)[:80]!r} cannot be a folder's; write a short one of letters, digits, '-', '_' and '.', "
+        "without a path")
 
 # %% ../nbs/02_records.ipynb #e7e34de9
 def versions()->dict[str, str]: # package to version
@@ -297,6 +329,16 @@ def versions()->dict[str, str]: # package to version
         commit = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
         if commit.returncode == 0: found["commit"] = commit.stdout.strip()
     return found
+
+# %% ../nbs/02_records.ipynb #3c0c3bf6
+def made_by(
+    info:dict, # what a run's run.json says
+)->str: # "" if all is as it is here
+    "How the versions that a run was made with differ from those that are here."
+    then, now = info.get("versions", {}), versions()
+    differing = [name for name in ("trm-lab", "torch", "commit") if then.get(name) != now.get(name)]
+    told = [", ".join(f"{name} {found.get(name, 'unknown')[:12]}" for name in differing) for found in (then, now)]
+    return f"it was made with {told[0]}; this is {told[1]}" if differing else ""
 
 # %% ../nbs/02_records.ipynb #26988238
 def home()->Path: # $TRM_LAB_HOME, or the nearest folder upwards that has `data` and `reports`, or the current one
