@@ -11,7 +11,7 @@ import copy, math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-import numpy as np, torch, yaml
+import numpy as np, torch
 from .checkpoints import Loaded, load, load_pretrained, pretrained_file, pretrained_models, save_model
 from .data import Dataset, Split, generate_dataset, kept_back, ordered_batches, split_of
 from .datasets import comparable, read_rows, seen
@@ -19,7 +19,7 @@ from .device import describe_device, pick_device, pick_dtype
 from .errors import InputError, build
 from .model import RecursiveModel
 from .puzzles.base import Puzzle
-from .records import Run, home, write_text
+from .records import Run, home, write_text, yaml_text
 from .runs import dataset_for
 from .solve import Search, evaluate, solve_by_step, wilson
 from .train import TrainConfig, clock
@@ -170,7 +170,7 @@ def make_card(
     card["headline"] = {"set": card["sets"][0]["name"], "steps": USUAL, **{key: value for key, value in card["sets"][0]["steps"][str(USUAL)].items() if key != "legal"}}
     folder = Path(folder)
     save_model(folder/f"{name}.safetensors", loaded.model.cpu(), loaded.puzzle, {**history, "card": card}, loaded.halting, dtype)
-    write_text(folder/f"{name}.yaml", f"# How {name} was trained: trm-lab train {name}.yaml\n" + yaml.safe_dump(recipe, sort_keys=False))
+    write_text(folder/f"{name}.yaml", f"# How {name} was trained: trm-lab train {name}.yaml\n" + yaml_text(recipe))
     write_text(folder/f"{name}.md", card_text(card, (folder/f"{name}.safetensors").stat().st_size))
     return card
 

@@ -122,6 +122,7 @@ class _Loader(yaml.SafeLoader):
             if key.value in lines:
                 self.refuse(key, f"the key {key.value!r} is there twice, first in line {lines[key.value]}; leave one out")
             lines[key.value] = key.start_mark.line + 1
+            if not key.tag.endswith(":merge"): key.tag = "tag:yaml.org,2002:str" # names are texts, as in JSON
         return node
 
     def refuse(self, node, problem:str=""):
@@ -134,7 +135,7 @@ class _Loader(yaml.SafeLoader):
         except ValueError: self.refuse(node, f"{text[:40]} is no number, or too large for one; a text stands in quotes")
 
 for _kind, (_pattern, _first) in _KINDS.items(): # from the pattern and the characters that it may begin with
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"(?:{_pattern})\Z"), list(_first))
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
 for _kind in ("null", "bool", "str", "seq", "map"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", yaml.SafeLoader.yaml_constructors[f"tag:yaml.org,2002:{_kind}"])
 for _kind in ("int", "float"): _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.number)
