@@ -9,7 +9,7 @@ __all__ = ['PLACES', 'FINISHED', 'experiments_folder', 'find_grid', 'find_templa
            'executed_notebook', 'write_report']
 
 # %% ../nbs/70_runs.ipynb #9efd196f
-import ast, contextlib, glob, hashlib, importlib.resources, importlib.util, operator, os, re, shutil, signal, subprocess, sys
+import ast, contextlib, copy, glob, hashlib, html, importlib.resources, importlib.util, operator, os, re, shutil, signal, subprocess, sys
 import tempfile, time, typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, make_dataclass, replace
@@ -562,7 +562,70 @@ def train_together(
     if code: raise RunFailed(f"{run.folder}: one of {processes} processes failed, which ended all of them; what it said stands above")
 
 # %% ../nbs/70_runs.ipynb #a283476c
-_LAYOUT = "{%- extends 'lab/index.html.j2' -%}" + "".join(f"{{% block html_head_js_{name} %}}{{% endblock %}}" for name in ("requirejs", "mathjax", "mermaidjs"))
+_VIEW, _STATE = "application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json"
+_PLOTLY = "application/vnd.plotly.v1+json"
+
+def _widget_says(model:str, models:Mapping)->tuple[list[str], list]: # texts, and outputs
+    "What a widget and those inside of it showed in the end."
+    known = models.get(model, {})
+    state, texts = known.get("state", {}), []
+    if "Progress" not in known.get("model_name", ""):
+        shown = [state.get("description"), state.get("value")]
+        texts = [html.unescape(re.sub("<[^>]*>", "", str(x))).strip() for x in shown if isinstance(x, str | int | float)]
+    outputs = list(state.get("outputs", []))
+    for child in state.get("children", []):
+        inner, more = _widget_says(str(child).removeprefix("IPY_MODEL_"), models)
+        texts, outputs = texts + inner, outputs + more
+    return [*filter(None, texts)], outputs
+
+
+# %% ../nbs/70_runs.ipynb #fc2dcdf6
+_REMOTE = re.compile(r"""<(?P<tag>script|img|iframe|link|embed|video|audio|source|object)\b[^>]*?\b(?:src|href|data)\s*=\s*["']?"""
+    r"""(?P<url>(?:https?:)?//[^"'\s>]+)[^>]*>(?:\s*</(?P=tag)>)?""", re.IGNORECASE)
+_REMOTE_PICTURE = re.compile(r"!\[(?P<text>[^\]]*)\]\(<?(?P<url>https?://[^\s)>]+)[^)]*\)") # in Markdown
+
+class _Offline:
+    "Takes out of a notebook what would be loaded from the network. Plotly's script, which figures share, is put in once."
+    def __init__(self): self.script = True # still to be put in
+
+    def plotly(self)->str:
+        from plotly.offline import get_plotlyjs
+        first, self.script = self.script, False
+        return f"<script>{get_plotlyjs()}</script>" if first else ""
+
+    def link(self, found)->str:
+        "A link in place of what would be loaded."
+        if "cdn.plot.ly/" in found["url"]:
+            with contextlib.suppress(ImportError): return self.plotly()
+        url = html.escape(html.unescape(found["url"]))
+        return f"<em>(not loaded from the network: <a href=\"{url}\">{url}</a>)</em>"
+
+    def markdown(self, text:str)->str: return _REMOTE_PICTURE.sub(r"[\g<text> (\g<url>)](\g<url>)", _REMOTE.sub(self.link, text))
+
+    def output(self, output, models:Mapping)->list: # outputs
+        "An output without what needs a kernel or the network."
+        data = output.get("data")
+        if data is None: return [output]
+        picture, view, more = any(kind.startswith("image/") for kind in data), data.pop(_VIEW, None), []
+        if view and not picture and "text/html" not in data:
+            texts, more = _widget_says(view.get("model_id", ""), models)
+            if texts or more: data["text/plain"] = " ".join(texts)
+        if _PLOTLY in data and not picture and "text/html" not in data:
+            with contextlib.suppress(ImportError):
+                from plotly.io import to_html
+                data["text/html"] = self.plotly() + to_html(data[_PLOTLY], include_plotlyjs=False, full_html=False, validate=False)
+        if picture and _REMOTE.search(data.get("text/html", "")): del data["text/html"]
+        if "text/html" in data: data["text/html"] = _REMOTE.sub(self.link, data["text/html"])
+        if "text/markdown" in data: data["text/markdown"] = self.markdown(data["text/markdown"])
+        if not any(kind.startswith(("text/", "image/")) or kind == "application/javascript" for kind in data):
+            data["text/plain"] = f"({', '.join(data) or 'a widget'}: only JupyterLab shows this)"
+        return [output, *(shown for inner in more for shown in self.output(inner, models))]
+
+# %% ../nbs/70_runs.ipynb #d9ad84e5
+_POLICY = "default-src 'none'; img-src data: blob: file: 'self'; media-src data: blob:; style-src 'unsafe-inline' data:; " \
+    "font-src data:; script-src 'unsafe-inline' 'unsafe-eval' data: blob: file: 'self'; worker-src blob:; frame-src data: blob:"
+_LAYOUT = "{%- extends 'lab/index.html.j2' -%}{% block html_head_js_mathjax %}{% endblock %}{% block html_head_js_mermaidjs %}{% endblock %}" \
+    f"{{% block html_head_js_requirejs %}}<meta http-equiv=\"Content-Security-Policy\" content=\"{_POLICY}\">{{% endblock %}}"
 
 def page(
     notebook, # an executed one, as nbformat holds it
@@ -570,7 +633,14 @@ def page(
 )->str: # HTML that loads nothing from the network
     "What a notebook says and draws, without its code."
     from nbconvert import HTMLExporter
-    return HTMLExporter(raw_template=_LAYOUT, exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True).from_notebook_node(notebook, {"metadata": {"name": title}})[0]
+    still = copy.deepcopy(notebook)
+    models = still.metadata.pop("widgets", {}).get(_STATE, {}).get("state", {})
+    offline = _Offline()
+    for cell in still.cells:
+        if cell.cell_type == "code": cell.outputs = [shown for output in cell.outputs for shown in offline.output(output, models)]
+        elif cell.cell_type == "markdown": cell.source = offline.markdown(cell.source)
+    exporter = HTMLExporter(raw_template=_LAYOUT, exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True)
+    return exporter.from_notebook_node(still, {"metadata": {"name": title}})[0]
 
 def executed_notebook(
     run:Run, # or a sweep's folder with its report
