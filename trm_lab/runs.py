@@ -38,6 +38,7 @@ def _named(name:str, folder:Path, ending:str, what:str)->Path:
     "A file by its path, or by its bare name in `folder`."
     for path in (Path(name), folder/f"{name}{ending}"):
         if path.is_file(): return path
+    if Path(name).is_dir(): raise InputError(f"{what} {name!r} is a folder; name a file in it")
     known = sorted(p.relative_to(folder).as_posix().removesuffix(ending) for p in folder.rglob(f"[!.]*{ending}"))
     raise InputError(f"{what} {name!r} is not there{closest(name, known)}; give a path, or one of {', '.join(known)}")
 
@@ -336,16 +337,23 @@ def find_run(
     raw = {key: value for key, value in {**known.parameters, **parameters}.items() if key not in PLACES}
     return (None if _begun(run.folder) else _earlier(known, raw, counts, name, reports)) or run, values
 
+def _changed_since(run:Run, text:str)->bool:
+    "Does a parameter name a file or folder that is newer than the run?"
+    if not os.path.exists(text) or not (run.folder/"manifest.json").exists(): return False
+    files = [path for path in (Path(text), *Path(text).rglob("*")) if path.is_file()]
+    return any(path.stat().st_mtime > (run.folder/"manifest.json").stat().st_mtime for path in files)
+
 def remarks(
     run:Run, # that was found finished
     template:str, # "train", or a path
     parameters:Mapping, # that were asked for
 )->str: # "" if there is nothing to remark
     "What a finished run has of its own: the versions that made it, and what was asked for and does not count."
-    info, aside = run.info, read_template(find_template(template)).aside
-    then = info.get("parameters", {})
-    others = [f"it ran with {name} {then[name]!r}" for name, value in parameters.items() if name in aside and then.get(name, value) != value]
-    told = [*filter(None, [made_by(info)]), *others]
+    info, known = run.info, read_template(find_template(template))
+    then, now = info.get("parameters", {}), settle_parameters(known, parameters)[0]
+    told = [*filter(None, [made_by(info)])]
+    told += [f"it ran with {name} {then[name]!r}" for name in parameters if name in known.aside and then.get(name, now[name]) != now[name]]
+    told += [f"{now[name]} was changed since" for name in now if isinstance(now[name], str) and _changed_since(run, now[name])]
     return "; ".join([*told, "--fresh runs it again"]) if told else ""
 
 # %% ../nbs/70_runs.ipynb #a48e0ec4

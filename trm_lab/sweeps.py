@@ -58,6 +58,9 @@ def read_grid(
     grid = build(Grid, {**values, "needs": build(Needs, values.get("needs") or {}, f"{path.name}: needs")}, path.name)
     plain_name(grid.name, path.name)
     positive(grid.needs, "cores", f"{path.name}: needs")
+    for name in ("memory", "hours"):
+        value = getattr(grid.needs, name)
+        if value is not None and not 0 < value < math.inf: raise InputError(f"{path.name}: needs: {name!r} should be greater than 0, found {value}")
     if grid.retries < 0 or grid.needs.gpus < 0: raise InputError(f"{path.name}: 'retries' and 'gpus' should not be less than 0")
     return grid
 
@@ -174,6 +177,10 @@ def run_member(
 )->tuple[Run, bool]: # the run, and whether it was committed just now
     "Execute a run of a sweep, or find it finished. Raises `InputError` if another process holds it."
     run, _ = find_run(template, parameters, folder, where)
+    planned = read_sweep(folder).members if (Path(folder)/"sweep.json").exists() else ()
+    if ours := [m.run.folder.name for m in planned if m.parameters == parameters]: # it is one of the plan's
+        if run.folder.name not in ours: raise InputError(f"{template}: it was changed since the sweep in {folder} was planned, so that "
+            f"{ours[0]} would be another run, {run.folder.name}; start the sweep again")
     if run.finished: return run, False
     if run.folder.exists(): raise RunFailed(f"{run.folder}: it was changed since it was finished ({'; '.join(check_manifest(run.folder))}); remove the folder to run it again")
     with hold(run, patience=1.2*LEASE) as held:
