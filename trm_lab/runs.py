@@ -151,21 +151,28 @@ def _assigned(statement:ast.stmt)->tuple[list[str], ast.expr|None]:
     raise ValueError(f"`{ast.unparse(statement).splitlines()[0][:60]}` sets no parameter; this cell holds lines like `lr = 1e-3`, and the "
         "rest belongs into a later cell")
 
+_UNREADABLE = (SyntaxError, ValueError, RecursionError) # what parsing may raise
+
+def _not_python(e:Exception, source:str, where:str)->InputError:
+    "The sentence about code that cannot be parsed."
+    number = getattr(e, "lineno", None) or 1
+    line = next(iter(source.splitlines()[number - 1:]), "").strip()[:60]
+    problem = f"this is not Python ({getattr(e, 'msg', e)}): {line}"
+    if line[:1] in ("%", "!", "?"): problem = f"{line} is a command for Jupyter; move it to another cell"
+    return InputError(f"{where}, line {number}: {problem}")
+
 def _defaults(source:str, where:str)->dict: # name to value
     "What the parameters cell sets. Raises `InputError` with the line that is something else."
     values:dict = {}
     try: statements = ast.parse(source).body
-    except (SyntaxError, ValueError, RecursionError) as e:
-        number = getattr(e, "lineno", None) or 1
-        line = next(iter(source.splitlines()[number - 1:]), "").strip()
-        if line[:1] in ("%", "!", "?"): raise InputError(f"{where}, line {number}: {line[:60]} is a command for Jupyter; move it to another cell") from None
-        raise InputError(f"{where}, line {number}: this is not Python ({getattr(e, 'msg', e)}): {line[:60]}") from None
+    except _UNREADABLE as e: raise _not_python(e, source, where) from None
     for statement in statements:
         try:
             names, value = _assigned(statement)
             for name in names:
                 if name in values: raise ValueError(f"{name!r} is set twice; leave one out")
                 values[name] = _plain(value)
+                identity(values[name], name) # refuses NaN
         except NameError as e: problem = f"`{e.args[0]}` is not defined in this cell" if e.args[0] not in values else \
             f"it is computed from {e.args[0]!r}, which a run may set to something else; compute it in a later cell"
         except (ValueError, TypeError, ArithmeticError, RecursionError) as e: problem = str(e)
@@ -214,9 +221,10 @@ def check_code(
     except ImportError: return # nothing runs notebooks here
     code = [cell for cell in _notebook(template)["cells"] if cell["cell_type"] == "code"]
     for number, cell in enumerate(code, 1):
-        try: compile(TransformerManager().transform_cell(_source(cell)), "cell", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        except (SyntaxError, ValueError, RecursionError) as e:
-            raise InputError(f"{template}, code cell {number}, line {getattr(e, 'lineno', None) or 1}: this is not Python ({getattr(e, 'msg', e)})") from None
+        if _tagged(cell, "parameters"): continue # read by itself, with other sentences
+        source = _source(cell)
+        try: compile(TransformerManager().transform_cell(source), "cell", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        except _UNREADABLE as e: raise _not_python(e, source, f"{template}, code cell {number}") from None
 
 # %% ../nbs/70_runs.ipynb #a4187b90
 def read_parameters(
@@ -246,15 +254,19 @@ def merge(
 # %% ../nbs/70_runs.ipynb #17a78612
 FINISHED = "trm-lab: finished"
 
+def _last_cell(notebook):
+    "The last code cell that is not empty, as JupyterLab likes to leave one; None if there is none."
+    return next((cell for cell in reversed(notebook.cells) if cell.cell_type == "code" and cell.source.strip()), None)
+
 def _last_words(notebook)->str:
     "What the last code cell printed."
-    cells = [c for c in notebook.cells if c.cell_type == "code"]
-    return "".join(o.get("text", "") for o in cells[-1].outputs) if cells else ""
+    last = _last_cell(notebook)
+    return "".join(output.get("text", "") for output in last.outputs) if last else ""
 
 def _unsaid(notebook)->str:
     "Why a notebook that papermill calls executed has not said that it is finished."
-    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
-    if not code or code[-1].execution_count is None: return "its last cell was not reached"
+    last = _last_cell(notebook)
+    if not last or last.execution_count is None: return "its last cell was not reached"
     return "its last cell ran, but did not end the run; let it end with  run.finish([files to keep])  and  print(FINISHED, run.folder.name), " \
         "where run is trm_lab.records.Run(Path(run_folder)), and FINISHED is from trm_lab.runs"
 
