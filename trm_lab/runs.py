@@ -582,7 +582,7 @@ def train_together(
     if code: raise RunFailed(f"{run.folder}: one of {processes} processes failed, which ended all of them; what it said stands above")
 
 # %% ../nbs/70_runs.ipynb #a283476c
-_VIEW, _STATE = "application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json"
+_VIEW, _STATE = (f"application/vnd.jupyter.{what}+json" for what in ("widget-view", "widget-state"))
 _PLOTLY = "application/vnd.plotly.v1+json"
 
 def _widget_says(model:str, models:Mapping)->tuple[list[str], list]: # texts, and outputs
