@@ -22,8 +22,8 @@ test: .venv/.dev ## every test but the soak
 soak: .venv/.dev ## the long counts
 	@$(BIN)/python -m pytest -q -m soak -s tests
 
-lab: .venv/.lab ## JupyterLab, opened at the first tutorial
-	@$(BIN)/jupyter lab nbs/tutorials/step_the_recursion.ipynb
+lab: .venv/.lab ## JupyterLab over the whole checkout, opened at the first tutorial
+	@$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/nbs/tutorials/step_the_recursion.ipynb
 
 export: .venv/.dev ## notebooks → library and README, and cleaned notebooks
 	@$(BIN)/nbdev_export

@@ -178,12 +178,10 @@ def evaluate(
             typer.echo(f"after {after.tries:3} tries      exact {after.exact:.4g}, legal {after.legal:.4g}, {after.spent:.4g} supervision steps a puzzle")
 
 # %% ../nbs/73_cli.ipynb #cd75a51d
-def _value(text:str):
-    "What a parameter on the command line means: YAML, with 1e-3 for a number."
-    import yaml
-    try: return float(text) if "e" in text.lower() else yaml.safe_load(text)
-    except ValueError: return yaml.safe_load(text)
-    except yaml.YAMLError: return text
+def _value(text:str, where:str="value"):
+    "What a parameter on the command line means: what the same text means in a config."
+    from trm_lab.records import read_value
+    return read_value(text, where)
 
 Config = Annotated[Optional[str], typer.Option("-f", "--config", help="name of a config, like sudoku-6x6, or a YAML file")]
 Parameters = Annotated[Optional[list[str]], typer.Option("-p", "--parameter", metavar="NAME VALUE", help="a parameter over the config, repeatable; model.hidden_size 64 sets an entry")]
@@ -196,11 +194,20 @@ def _parameters(config:Optional[str], parameter:Optional[list[str]], smoke:bool)
     if smoke and not config: raise InputError("--smoke is a section of a config; name the config: -f maze-hard --smoke")
     path = find_config(config) if config else None
     values = read_parameters(path, smoke) if path else {}
+    seen:list[str] = []
     for pair in parameter or []:
         name, given, value = pair.partition("=")
         if not given: raise InputError(f"-p {name}: the value is missing; write -p NAME VALUE or -p NAME=VALUE")
-        values = merge(values, name, _value(value))
+        if twice := [other for other in seen if other == name or other.startswith(f"{name}.")]:
+            raise InputError(f"-p {name}: it is given twice" + f", also as {twice[0]}"*(twice[0] != name) + "; leave one out")
+        seen.append(name)
+        values = merge(values, name, _value(value, f"-p {name}"))
     return values, " and ".join([*([path.name] if path else []), *(["-p"] if parameter or not path else [])])
+
+def _remark(found, template:str, values:dict):
+    "Say how a finished run that was found differs from what would be made now."
+    from trm_lab.runs import remarks
+    if told := remarks(found, template, values): typer.echo(told, err=True)
 
 @app.command()
 def run(
@@ -221,6 +228,7 @@ def run(
         from trm_lab.runs import run_notebook
         done, executed = run_notebook(notebook, values, where=where, fresh=fresh)
     typer.echo(f"{'finished' if executed else 'found the finished run'}: {done.folder}")
+    if not executed: _remark(done, notebook, values)
 
 # %% ../nbs/73_cli.ipynb #14d81f2f
 @app.command()
@@ -234,11 +242,14 @@ def sweep(
     "Run a notebook with every combination of a grid's parameters; started again, it goes on."
     from trm_lab.runs import find_grid
     from trm_lab.clusters import ENGINES
+    from trm_lab.records import made_by
     from trm_lab.sweeps import Screen, plan_sweep, read_grid, run_sweep, status
     planned, start = plan_sweep(read_grid(find_grid(grid), smoke)), ENGINES[one_of(on, ENGINES, "--on")]
     if dry_run:
         for member in planned.members: typer.echo(f"{member.run.folder.name}  {status(member.run).state:11}  {', '.join(f'{axis} {value}' for axis, value in member.at.items())}")
         return typer.echo(f"{len(planned.members)} runs in {_shown(planned.folder)}; nothing was started")
+    if told := {made_by(member.run.info) for member in planned.members if member.run.finished} - {""}:
+        typer.echo(f"of the runs that are finished: {'; '.join(sorted(told))}; remove a run's folder to run it again", err=True)
     states = run_sweep(planned, start(planned, slots), Screen().show)
     typer.echo(f"finished: {len(states)} runs in {_shown(planned.folder)}; trm-lab report {_shown(planned.folder)} shows what they found")
 
@@ -287,6 +298,7 @@ def train(
         executed = False
     else: done, executed = train_run(values, where=where, fresh=fresh)
     if os.environ.get("RANK", "0") == "0" and done.finished:
+        if not executed: _remark(done, "train", values)
         typer.echo(f"{'finished' if executed else 'found the finished run'}: {done.folder}, {done.info['fixed']['exact']:.1%} of {done.info['fixed']['n']} test puzzles solved in {done.info['max_steps']} steps")
 
 # %% ../nbs/73_cli.ipynb #6b9ec966

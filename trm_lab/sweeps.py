@@ -14,10 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
-import torch, yaml
+import torch
 from .errors import RESUME_ME, InputError, Interrupted, RunFailed, build, positive
-from .records import LEASE, Run, alive, attempts, attempts_folder, check_manifest, hold, home, read_json, read_yaml, write_json, write_text
-from .runs import execute, find_config, find_run, find_template, merge, read_parameters, run_notebook, write_report
+from .records import (LEASE, Run, alive, attempts, attempts_folder, check_manifest, hold, home, plain_name, read_json, read_yaml,
+    write_json, write_text, yaml_text)
+from .runs import (check_code, execute, find_config, find_run, find_template, merge, read_parameters, run_notebook,
+    write_report)
 from .train import clock, listening
 
 # %% ../nbs/72_sweeps.ipynb #3c882751
@@ -54,7 +56,11 @@ def read_grid(
         if not isinstance(small, Mapping): raise InputError(f"{path.name}: there is no section 'smoke' that makes the runs small; leave --smoke away")
         values = {**values, "name": f"{values['name']}-smoke", **small, "parameters": {**(values.get("parameters") or {}), **(small.get("parameters") or {})}}
     grid = build(Grid, {**values, "needs": build(Needs, values.get("needs") or {}, f"{path.name}: needs")}, path.name)
+    plain_name(grid.name, path.name)
     positive(grid.needs, "cores", f"{path.name}: needs")
+    for name in ("memory", "hours"):
+        value = getattr(grid.needs, name)
+        if value is not None and not 0 < value < math.inf: raise InputError(f"{path.name}: needs: {name!r} should be greater than 0, found {value}")
     if grid.retries < 0 or grid.needs.gpus < 0: raise InputError(f"{path.name}: 'retries' and 'gpus' should not be less than 0")
     return grid
 
@@ -69,31 +75,57 @@ class Member:
 def _points(axes:Mapping|Sequence, where:str)->list[dict]:
     "Every place in the grid."
     if isinstance(axes, Mapping):
-        if wrong := [name for name, values in axes.items() if not isinstance(values, list)]: raise InputError(f"{where}: the axis {wrong[0]!r} should be a list of values, found {axes[wrong[0]]!r}")
+        for name, values in axes.items():
+            if not isinstance(values, list): raise InputError(f"{where}: the axis {name!r} should be a list of values, found {values!r}")
+            if not values: raise InputError(f"{where}: the axis {name!r} has no values; give it some, or leave it out")
         return [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
     if wrong := [point for point in axes if not isinstance(point, Mapping)]: raise InputError(f"{where}: every entry of 'axes' should be names with values, found {wrong[0]!r}")
     return [dict(point) for point in axes] or [{}]
 
-def _laid_over(values:dict, more:Mapping)->dict:
+def _seeds(grid:Grid, where:str)->Sequence:
+    "Values of the parameter `seed`; None for the template's alone."
+    if grid.seeds is None: return [None]
+    seeds = range(grid.seeds) if isinstance(grid.seeds, int) else grid.seeds
+    if not seeds: raise InputError(f"{where}: 'seeds' should be a list of seeds, or how many there are, at least 1; found {grid.seeds!r}")
+    if "seed" in {name for point in _points(grid.axes, where) for name in point}:
+        raise InputError(f"{where}: 'seed' is an axis and 'seeds' is given as well; leave one out")
+    return seeds
+
+def _laid_over(values:dict, more:Mapping, where:str)->dict:
     "Parameters over parameters; a mapping changes entries and leaves the others."
     for name, value in more.items():
+        head, _, entry = str(name).partition(".")
+        if entry and isinstance(more.get(head), Mapping) and entry.partition(".")[0] in more[head]:
+            raise InputError(f"{where}: {name!r} is given twice, by itself and in {head!r}; leave one out")
         values = merge(values, name, {**values[name], **value} if isinstance(value, Mapping) and isinstance(values.get(name), Mapping) else value)
     return values
+
+def _entry(values:Mapping, name:str, given):
+    "What became of a value of the grid: as its parameter holds it."
+    for part in name.split("."): values = values.get(part) if isinstance(values, Mapping) else None
+    return given if values is None else values
+
+def _named(at:Mapping)->str: return ", ".join(f"{name} {value}" for name, value in at.items())
 
 def members(
     grid:Grid,
     folder:Path, # that will hold the runs
 )->list[Member]:
-    "The runs that a grid stands for. Raises `InputError` on a parameter that the notebook has not, before anything begins."
-    where, seeds = f"sweep {grid.name!r}", range(grid.seeds) if isinstance(grid.seeds, int) else grid.seeds
+    "The runs that a grid stands for. Raises `InputError` on what cannot be run, before anything begins."
+    sweep = f"sweep {grid.name!r}"
     found:dict[str, Member] = {}
-    for point, seed in itertools.product(_points(grid.axes, where), [None] if seeds is None else seeds):
+    check_code(find_template(grid.notebook))
+    for point, seed in itertools.product(_points(grid.axes, sweep), _seeds(grid, sweep)):
         at = {**point, **({} if seed is None else {"seed": seed})}
+        where = f"{sweep}{', '*bool(at)}{_named(at)}"
         config = at.get("config", grid.config)
-        values = _laid_over(_laid_over(read_parameters(find_config(config)) if config else {}, grid.parameters), {name: value for name, value in at.items() if name != "config"})
-        try: run, _ = find_run(grid.notebook, values, folder, where)
-        except TypeError as e: raise InputError(f"{where}: {at}: a value is none that JSON can hold ({e}); write dates in quotes") from None
-        if run.folder.name in found: raise InputError(f"{where}: {at} and {found[run.folder.name].at} are the same run; leave one out")
+        values = read_parameters(find_config(config)) if config else {}
+        for more in (grid.parameters, {name: value for name, value in at.items() if name != "config"}): values = _laid_over(values, more, where)
+        run, settled = find_run(grid.notebook, values, folder, where)
+        at = {name: value if name == "config" else _entry(settled, name, value) for name, value in at.items()}
+        if other := found.get(run.folder.name):
+            only = "two spellings of a value are one value" if other.at == at else "they differ in nothing that changes the result"
+            raise InputError(f"{sweep}: {at} and {other.at} are the same run ({only}); leave one out")
         found[run.folder.name] = Member(run, values, at)
     return [*found.values()]
 
@@ -116,7 +148,7 @@ class Sweep:
 
     def write(self):
         "Write the plan down."
-        for member in self.members: write_text(self.parameters(member), yaml.safe_dump(member.parameters, sort_keys=False))
+        for member in self.members: write_text(self.parameters(member), yaml_text(member.parameters))
         write_json(self.folder/"sweep.json", {**asdict(self.grid), "runs": {member.run.folder.name: {"at": member.at, "parameters": member.parameters} for member in self.members}})
 
 def plan_sweep(
@@ -145,11 +177,15 @@ def run_member(
 )->tuple[Run, bool]: # the run, and whether it was committed just now
     "Execute a run of a sweep, or find it finished. Raises `InputError` if another process holds it."
     run, _ = find_run(template, parameters, folder, where)
+    planned = read_sweep(folder).members if (Path(folder)/"sweep.json").exists() else ()
+    if ours := [m.run.folder.name for m in planned if m.parameters == parameters]: # it is one of the plan's
+        if run.folder.name not in ours: raise InputError(f"{template}: it was changed since the sweep in {folder} was planned, so that "
+            f"{ours[0]} would be another run, {run.folder.name}; start the sweep again")
     if run.finished: return run, False
     if run.folder.exists(): raise RunFailed(f"{run.folder}: it was changed since it was finished ({'; '.join(check_manifest(run.folder))}); remove the folder to run it again")
     with hold(run, patience=1.2*LEASE) as held:
         if run.finished: return run, False
-        try: run_notebook(template, parameters, held.place, where)
+        try: run_notebook(template, parameters, where=where, place=held.work.folder)
         except RunFailed as e: raise type(e)(str(e).replace(f"{held.place}{os.sep}", f"{held.place}.over{os.sep}")) from None # where its files are from now on
         if held.commit(): return run, True
     if run.finished: return run, False
