@@ -188,6 +188,13 @@ class Puzzle(ABC):
         "Which of many answers `check` calls solved, (N,) bool; both (N, L). A type overrides it where that can be done at once."
         return np.array([self.check(*pair).solved for pair in zip(questions, answers)], bool)
 
+    def solutions(self,
+        question:np.ndarray, # tokens (L,), as `parse` gave them
+        limit:int=2, # answers at most: two are enough to know that there is not one alone
+    )->list[np.ndarray]|None: # answers (L,); none, if it cannot be solved; None: this type has no solver
+        "The answers that could be a question's label; where a type has a canonical label, as mazes have, no other counts."
+        return None
+
     def label_problem(self, question:np.ndarray, answer:np.ndarray)->str|None:
         "Why a right answer is still not this type's label, where it has one of many; None: it is."
         return None

@@ -89,6 +89,11 @@ class LightsOut(Puzzle):
         "The smallest solution of each; of a board that has none, no solution."
         return (LEAVE + (questions == ON) @ _solver(self.rows, self.cols).T % 2).astype(np.uint8)
 
+    def solutions(self, question, limit=2):
+        "The smallest solution, if there is one."
+        label = self.label(np.asarray(question)[None])[0]
+        return [label][:limit] if self.check(question, label).solved else []
+
     def label_problem(self, question, answer):
         label = self.label(np.asarray(question)[None])[0]
         return None if (label == answer).all() else f"the presses are right, but not the smallest in reading order, {self.print(label)}"

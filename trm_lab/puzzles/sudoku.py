@@ -55,6 +55,14 @@ class _Solver:
         true = np.array([v for v in self.sat.get_model()[:self.n**3] if v > 0]) - 1 # one a cell, in the order of the cells
         return (true % self.n + 2).astype(np.uint8)
 
+    def solutions(self, board, limit)->list[np.ndarray]: # of tokens (L,)
+        found, given, guard = [], list(self.literals(board).values()), self.sat.nof_vars() + 1
+        while len(found) < limit and (full := self.solution([*given, guard]*bool(found) or given)) is not None:
+            found.append(full)
+            self.sat.add_clause([-guard, *(-v for v in self.literals(full).values())]) # another one, as long as the guard holds
+        self.sat.add_clause([-guard]) # the solver forgets what it guards
+        return found
+
 @functools.lru_cache(maxsize=None)
 def _solver(box_rows, box_cols): return _Solver(box_rows, box_cols) # learning it anew would cost more than most questions
 
@@ -305,15 +313,13 @@ class Sudoku(Puzzle):
 
     def solve(self, question)->np.ndarray|None:
         "A solution (L,), or None if there is none."
-        solver = _solver(*self.box)
-        return solver.solution(solver.literals(question).values())
+        return next(iter(self.solutions(question, 1)), None)
+
+    def solutions(self, question, limit=2): return _solver(*self.box).solutions(question, limit)
 
     def unique(self, question)->bool:
         "Has it exactly one solution?"
-        first, solver = self.solve(question), _solver(*self.box)
-        if first is None: return False
-        given, full = solver.literals(question), solver.literals(first)
-        return not any(solver.possible([*given.values(), -full[c]]) for c in full.keys() - given.keys())
+        return len(self.solutions(question)) == 1
 
     @property
     def difficulties(self): return ("minimal", "easy", "hard", "extreme", *["fiendish"]*(self.n == 9)) if self.n <= 9 else ()
