@@ -370,14 +370,15 @@ app.add_typer(data_app, name="data")
 
 def _data_puzzle(name:str, size:Optional[str], min_path:Optional[int]):
     "The puzzle type that a name, --size and --min-path stand for."
+    from inspect import signature
     from trm_lab.puzzles.base import find_puzzle, puzzle_class, puzzle_from
     type, _, named = name.partition("-")
     if named and size: raise InputError(f"{name} says its size; leave --size {size} out")
     size = named or size or puzzle_class(type).usual_size or ""
     puzzle = find_puzzle(f"{type}-{size}x{size}" if size.isdecimal() else f"{type}-{size}")
     if min_path is None: return puzzle
-    try: return puzzle_from({**puzzle.spec(), "min_path": min_path})
-    except TypeError: raise InputError(f"--min-path is the length of a maze's path; {puzzle.name} has none") from None
+    if "min_path" not in signature(puzzle_class(type)).parameters: raise InputError(f"--min-path is the length of a maze's path; {puzzle.name} has none")
+    return puzzle_from({**puzzle.spec(), "min_path": min_path})
 
 def _count(option:str, text:Optional[str])->Optional[int]:
     "The number that an option needs, whose value may be left out elsewhere."

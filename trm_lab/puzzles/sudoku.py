@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from pysat.solvers import Solver
 from ..errors import InputError
-from .base import PAD, Drawing, Puzzle, Rearranged, Verdict, register
+from .base import PAD, Drawing, Puzzle, Rearranged, Verdict, register, rows_by_cols, whole_numbers
 
 # %% ../../nbs/11_puzzles.sudoku.ipynb #5b288a85
 BLANK = 1 # the token of an empty cell
@@ -205,6 +205,7 @@ class Sudoku(Puzzle):
         box_rows:int, # rows of a box, at least 2
         box_cols:int, # columns of a box, at least 2
     ):
+        box_rows, box_cols = whole_numbers("sudoku", box_rows=box_rows, box_cols=box_cols)
         if min(box_rows, box_cols) < 2 or box_rows*box_cols > len(_GLYPHS):
             raise InputError(f"sudoku: boxes of {box_rows}×{box_cols} are not supported; both sides at least 2, boards up to {len(_GLYPHS)}×{len(_GLYPHS)}")
         self.box_rows, self.box_cols = self.box = box_rows, box_cols
@@ -214,9 +215,9 @@ class Sudoku(Puzzle):
     @classmethod
     def named(cls, size):
         "`9x9`, `6x6`, …: boxes as square as they can be, and wider than high."
-        side = size.split("x")[0]
-        if not side.isdigit() or size != f"{side}x{side}": raise InputError(f"sudoku size {size!r} is not understood; write it like 6x6 or 9x9")
-        n = int(side)
+        n, cols = rows_by_cols(cls.type, size, "6x6 or 9x9")
+        if n != cols: raise InputError(f"sudoku size {size!r} is not understood; write it like 6x6 or 9x9")
+        if n > len(_GLYPHS): raise InputError(f"a {n}×{n} Sudoku is not supported; boards go up to {len(_GLYPHS)}×{len(_GLYPHS)}")
         heights = [h for h in range(2, math.isqrt(n) + 1) if n % h == 0]
         if not heights: raise InputError(f"a {n}×{n} Sudoku has no boxes: {n} is not a product of two numbers above 1")
         return cls(heights[-1], n//heights[-1])
