@@ -209,7 +209,7 @@ def test_malformed_folders(tmp_path):
     with pytest.raises(InputError, match="expected task names"): read_tasks(kaggle(tmp_path, concept=([], None)))
     (tmp_path/"arc-agi_concept_challenges.json").write_text("{"*100_000)
     with pytest.raises(InputError, match="this is not JSON"): read_tasks(tmp_path)
-    with pytest.raises(InputError, match="cannot be read"): read_tasks(tmp_path, subsets=("training", "other"))
+    with pytest.raises(InputError, match="arc-agi_other_challenges.json: there is no such file"): read_tasks(tmp_path, subsets=("training", "other"))
     (tmp_path/"concept.json").write_text(json.dumps({"c": {**GOOD, "test": GOOD["train"]}}))
     found = read_tasks(tmp_path, subsets=("training", "evaluation"), concept=tmp_path/"concept.json")
     assert [(t.id, t.scored) for t in found.tasks] == [("a", False), ("b", True), ("c", False)] and "with ConceptARC: 2 tasks to train on, 1 to score" in found.origin

@@ -220,6 +220,10 @@ class Puzzle(ABC):
         "Training boards (N, L) as a dataset written out in full holds them, once for all; `puzzles` (N,) says which belong together."
         return questions, answers
 
+    def unplaced(self, boards:np.ndarray)->np.ndarray:
+        "Boards (N, L) without what does not belong to the puzzle: where on its canvas an ARC grid stands."
+        return boards
+
     def files(self, dataset)->dict[str, object]:
         "What a dataset's folder holds besides arrays and names: file name to a value for JSON."
         return {}
@@ -270,12 +274,15 @@ def rows_by_cols(
 
 def whole_numbers(
     where:str, # how to call what needs them, for the sentence
+    least:int|None=None, # the smallest that makes sense; None: a type has a sentence of its own for that
+    /,
     **values, # what was given, by the name of the argument
 )->list[int]: # the same, in order
     "Arguments that have to be whole numbers. Raises `InputError` for anything else, text like '3' and True included."
+    wanted = "a whole number" + (f" of {least} or more" if least is not None else "")
     for name, value in values.items():
-        if isinstance(value, bool) or not hasattr(value, "__index__"):
-            raise InputError(f"{where}: {name!r} should be a whole number, found {type(value).__name__} {value!r}")
+        if isinstance(value, bool) or not hasattr(value, "__index__") or least is not None and value < least:
+            raise InputError(f"{where}: {name!r} should be {wanted}, found {type(value).__name__} {value!r}")
     return [operator.index(value) for value in values.values()]
 
 # %% ../../nbs/10_puzzles.base.ipynb #80afa53a
