@@ -446,7 +446,7 @@ def data_check(
     folder:Annotated[Path, typer.Argument(help="a dataset")],
     puzzle:Annotated[Optional[str], typer.Option("--puzzle", metavar="NAME", help="what it holds, where its files do not say so: sudoku-9x9")]=None,
     sample:Annotated[Optional[int], typer.Option(metavar="N", min=1, help="hold only so many examples of each split against the rules; default: all that are stored, and 2,000 that are computed")]=None,
-    seed:Annotated[int, typer.Option(help="of the sample")]=0,
+    seed:Annotated[int, typer.Option(min=0, help="of the sample")]=0,
     csv:Annotated[Optional[Path], typer.Option(metavar="FILE", help="also say how many puzzles of this file are images of the training puzzles")]=None,
 ):
     "Find what is wrong with a dataset: one line a finding, exit code 1 if there is any."
@@ -464,8 +464,9 @@ def data_check(
         if counts[finding.name] <= 20: typer.echo(finding)
     for name, count in counts.items():
         if count > 20: typer.echo(f"{name}: and {count - 20:,} more")
-    if check.found: raise RunFailed(f"{folder}: {len(check.found):,} finding{'s'*(len(check.found) > 1)}")
-    typer.echo(f"nothing is wrong with {folder}, {check.puzzle.name}: layout, tokens, rules, labels, repetitions; {'; '.join(check.looked_at)}")
+    left_out = f"; not looked at: {'; '.join(check.left_out)}" if check.left_out else ""
+    if check.found: raise RunFailed(f"{folder}: {len(check.found):,} finding{'s'*(len(check.found) > 1)}{left_out}")
+    typer.echo(f"nothing is wrong with {folder}, {check.puzzle.name}, in what was looked at: {'; '.join(check.looked_at)}{left_out}")
 
 # %% ../nbs/73_cli.ipynb #e14ebe2e
 @data_app.command("show")

@@ -4,19 +4,22 @@
 
 # %% auto #0
 __all__ = ['UNSEEN_ALL', 'UNSEEN_TEST', 'Rows', 'read_rows', 'comparable', 'alike', 'from_csv', 'from_hub', 'seen',
-           'from_generator', 'from_tasks', 'with_images', 'Finding', 'Check', 'spread']
+           'from_generator', 'from_tasks', 'with_images', 'Finding', 'Compared', 'Crossing', 'crossings', 'described',
+           'Check', 'spread']
 
 # %% ../nbs/21_datasets.ipynb #b54882ad
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 import numpy as np
 from tqdm import tqdm
-from .data import ARRAYS, Dataset, Disguised, Metadata, Split, dataset_of, disguised_dataset, generate_dataset, load_array, read_split
-from .errors import InputError, build
+from .data import ARRAYS, Dataset, Disguised, Metadata, Split, dataset_of, disguised_dataset, generate_dataset, load_array, read_metadata, read_split
+from .errors import InputError
 from .puzzles.arc import Arc, read_tasks
-from .puzzles.base import Puzzle, csv_examples, puzzle_from
+from .puzzles.base import PAD, Puzzle, csv_examples, puzzle_from, whole_numbers
+from .progress import progress
 from .records import hub_file, read_json
 
 # %% ../nbs/21_datasets.ipynb #a909d94f
@@ -215,12 +218,10 @@ class Finding:
 
 # %% ../nbs/21_datasets.ipynb #0a7e792d
 def _metadata(folder:Path, split:str)->Iterator[Finding]:
-    "Read a split's `dataset.json`; returns it, or None."
-    try:
-        described = read_json(folder/split/"dataset.json")
-        known = {f.name for f in fields(Metadata)}
-        return build(Metadata, {k: v for k, v in described.items() if k in known} if isinstance(described, dict) else described, f"{split}/dataset.json")
+    "Read a split's `dataset.json`; returns it and the names of its fields, or None and no names."
+    try: return read_metadata(folder/split/"dataset.json")
     except InputError as e: yield Finding("unusable dataset.json", split, str(e).removeprefix(f"{folder}/"))
+    return None, set()
 
 def _arrays(folder:Path, split:str)->Iterator[Finding]:
     "Open a split's arrays; returns them by name, those that are whole."
@@ -234,6 +235,7 @@ def _arrays(folder:Path, split:str)->Iterator[Finding]:
             continue
         if array.dtype.kind not in "iu" or array.ndim != wanted:
             yield Finding("broken array", f"{split}/{name}.npy", f"it should hold whole numbers in {wanted} dimension{'s'*(wanted > 1)}, not {array.dtype} {array.shape}")
+        elif not array.size: yield Finding("empty array", f"{split}/{name}.npy", "there is nothing in it")
         else: found[name] = array
     return found
 
@@ -241,62 +243,104 @@ def _bounds(split:str, name:str, bounds:np.ndarray, last:int, what:str)->Iterato
     "Do boundaries rise from 0 to the number of what they bound?"
     falls = np.flatnonzero(np.diff(bounds.astype(np.int64)) < 1)
     if len(falls): yield Finding("indices do not rise", f"{split}, {name}", f"entry {falls[0] + 1} is {bounds[falls[0] + 1]}, after {bounds[falls[0]]}")
-    elif not len(bounds) or (bounds[0], bounds[-1]) != (0, last):
-        yield Finding("indices do not fit", f"{split}, {name}", f"they should run from 0 to the number of {what}, {last:,}" + f", not from {bounds[0]} to {bounds[-1]}"*bool(len(bounds)))
+    elif (bounds[0], bounds[-1]) != (0, last):
+        yield Finding("indices do not fit", f"{split}, {name}", f"they should run from 0 to the number of {what}, {last:,}, not from {bounds[0]} to {bounds[-1]}")
 
-def _layout(split:str, arrays:dict[str, np.ndarray], said:Metadata|None, puzzle:Puzzle, names:int|None)->Iterator[Finding]:
-    "Do the arrays of a split agree with each other, with the metadata, with the puzzle type and with the names?"
+def _layout(split:str, arrays:dict[str, np.ndarray], puzzle:Puzzle)->Iterator[Finding]:
+    "Do the arrays of a split agree with each other and with the puzzle type?"
     part = {name.partition("__")[2]: array for name, array in arrays.items()}
     identifiers, puzzles, groups = (part.get(name) for name in ARRAYS[2:])
     rows = part.get("inputs")
-    examples = len(rows) if rows is not None and "codes" not in part else int(puzzles[-1]) if puzzles is not None and len(puzzles) else None
+    examples = _examples(arrays)
     if puzzles is not None and examples is not None: yield from _bounds(split, "puzzle_indices", puzzles, examples, "examples")
     if groups is not None and identifiers is not None: yield from _bounds(split, "group_indices", groups, len(identifiers), "puzzles")
     if puzzles is not None and identifiers is not None and len(puzzles) != len(identifiers) + 1:
         yield Finding("indices do not fit", f"{split}, puzzle_indices", f"{len(identifiers):,} puzzles have {len(identifiers) + 1:,} boundaries, not {len(puzzles):,}")
     if rows is not None and "labels" in part and rows.shape != part["labels"].shape:
         yield Finding("shapes differ", split, f"inputs {rows.shape} and labels {part['labels'].shape} should be of one shape")
-    if said:
-        where, size = f"{split}/dataset.json", lambda array, less=0: None if array is None else len(array) - less
-        counted = {"seq_len": None if rows is None else rows.shape[1], "total_groups": size(groups, 1), "total_puzzles": size(identifiers), "num_puzzle_identifiers": names}
-        for name, value in counted.items():
-            if value not in (None, getattr(said, name)): yield Finding("broken promise", where, f"{name} is {getattr(said, name)}, but there are {value}")
-        for name in ("seq_len", "vocab_size"):
-            if getattr(said, name) != getattr(puzzle, name): yield Finding("broken promise", where, f"{name} is {getattr(said, name)}, but {puzzle.name} has {getattr(puzzle, name)}")
-        mean = examples/len(identifiers) if examples and identifiers is not None and len(identifiers) else None
-        if mean and not math.isclose(said.mean_puzzle_examples, mean, rel_tol=1e-6): yield Finding("broken promise", where, f"mean_puzzle_examples is {said.mean_puzzle_examples:g}, but it is {mean:g}")
-    if identifiers is not None and len(identifiers):
-        limit = said.num_puzzle_identifiers if said else names
-        low, high = int(identifiers.min()), int(identifiers.max())
-        if limit is not None and not 0 <= low <= high < limit:
-            which = int(((identifiers < 0) | (identifiers >= limit)).argmax())
-            yield Finding("identifier out of range", f"{split}, puzzle {which}", f"{identifiers[which]}, but there are {limit:,}, counted from 0")
+    elif rows is not None and rows.shape[1] != puzzle.seq_len:
+        turned = ": rows and columns are exchanged"*(len(rows) == puzzle.seq_len)
+        yield Finding("wrong size", split, f"boards of {rows.shape[1]:,} cells are no {puzzle.name}, which has {puzzle.seq_len:,}{turned}")
 
-def _tokens(split:str, boards:dict[str, np.ndarray], vocabulary:int, label:int|None)->Iterator[Finding]:
-    "Is every token in the vocabulary?"
+def _examples(arrays:dict[str, np.ndarray])->int|None:
+    "How many examples a split has, as its arrays say."
+    if "all__inputs" in arrays: return len(arrays["all__inputs"])
+    return int(arrays["all__puzzle_indices"][-1]) if "all__codes" in arrays and "all__puzzle_indices" in arrays else None
+
+# %% ../nbs/21_datasets.ipynb #748a8a66
+def _promises(split:str, arrays:dict[str, np.ndarray], said:Metadata, keys:set[str], puzzle:Puzzle, names:int|None)->Iterator[Finding]:
+    "Does `dataset.json` say what the arrays hold, as far as it says anything?"
+    part, where = {name.partition("__")[2]: array for name, array in arrays.items()}, f"{split}/dataset.json"
+    identifiers, groups, rows = (part.get(name) for name in ("puzzle_identifiers", "group_indices", "inputs"))
+    counted = {"seq_len": None if rows is None else rows.shape[1], "total_groups": None if groups is None else len(groups) - 1,
+        "total_puzzles": None if identifiers is None else len(identifiers), "num_puzzle_identifiers": names}
+    for name, value in counted.items():
+        if name in keys and value not in (None, getattr(said, name)):
+            yield Finding("broken promise", where, f"{name} is {getattr(said, name)}, but there are {value}")
+    for name in ("seq_len", "vocab_size"):
+        if getattr(said, name) != getattr(puzzle, name): yield Finding("broken promise", where, f"{name} is {getattr(said, name)}, but {puzzle.name} has {getattr(puzzle, name)}")
+    examples = _examples(arrays)
+    mean = examples/len(identifiers) if examples and identifiers is not None else None
+    if "mean_puzzle_examples" in keys and mean and not math.isclose(said.mean_puzzle_examples, mean, rel_tol=1e-6):
+        yield Finding("broken promise", where, f"mean_puzzle_examples is {said.mean_puzzle_examples:g}, but it is {mean:g}")
+    for name in ("pad_id", "blank_identifier_id"): # what this library and the reference take for granted
+        if getattr(said, name) != 0: yield Finding("unusual number", where, f"{name} is {getattr(said, name)}; only 0 is understood")
+    if said.ignore_label_id not in (None, PAD) and 0 <= said.ignore_label_id < puzzle.vocab_size:
+        yield Finding("unusual number", where, f"ignore_label_id is {said.ignore_label_id}, a token of {puzzle.name}: cells with this answer would not be learnt")
+
+def _identities(split:str, identifiers:np.ndarray, limit:int|None)->Iterator[Finding]:
+    "Is there a name, and a row of the puzzle embedding, for each identifier?"
+    low, high = int(identifiers.min()), int(identifiers.max())
+    if limit is None or 0 <= low <= high < limit: return
+    which = int(((identifiers < 0) | (identifiers >= limit)).argmax())
+    yield Finding("identifier out of range", f"{split}, puzzle {which}", f"{identifiers[which]}, but there are {limit:,}, counted from 0")
+
+def _tokens(split:str, boards:dict[str, np.ndarray], puzzle:Puzzle, label:int|None)->Iterator[Finding]:
+    "Is every token in the vocabulary, and can it stand in a question, where it does?"
     for name, array in boards.items():
-        done = 0
+        done, known, asked = 0, np.arange(puzzle.vocab_size), puzzle.asks or range(1, puzzle.vocab_size)
         for some, in _chunks(array):
-            wrong = (some >= vocabulary) | (some < 0)
+            wrong = (some >= puzzle.vocab_size) | (some < 0)
             if name.endswith("labels") and label is not None: wrong &= some != label
+            if name.endswith("inputs"): wrong |= ~np.isin(known, asked)[np.clip(some, 0, puzzle.vocab_size - 1)]
             for row in np.flatnonzero(wrong.any(1)):
                 cell = wrong[row].argmax()
-                yield Finding("token outside the vocabulary", f"{split}/{name}.npy, row {done + row}", f"{some[row, cell]} in cell {cell}; {vocabulary} tokens are counted from 0")
+                token, where = some[row, cell], f"{split}/{name}.npy, row {done + row}"
+                if 0 <= token < puzzle.vocab_size:
+                    what = "padding" if token == PAD else f"{puzzle.print([token])!r}"
+                    yield Finding("token outside a question", where, f"{token} in cell {cell}, {what}, which no question of {puzzle.name} holds")
+                else: yield Finding("token outside the vocabulary", where, f"{token} in cell {cell}; {puzzle.vocab_size} tokens are counted from 0")
             done += len(some)
 
 # %% ../nbs/21_datasets.ipynb #56f12c1f
 def _judged(puzzle:Puzzle, where:str, question:np.ndarray, answer:np.ndarray)->Iterator[Finding]:
     "Hold one example against the rules."
     try:
+        if not puzzle.decides and not (asked := puzzle.check(question, question)).solved:
+            yield Finding("wrong question", where, str(asked))
         verdict = puzzle.check(question, answer)
         if verdict.solved: problem = puzzle.label_problem(question, answer)
         else:
             scores = {name: holds for name, holds in puzzle.scores(question, answer).items() if name != "legal"}
             short = [name for name, holds in scores.items() if not holds] if any(scores.values()) else [] # right in one sense, not in another
             yield Finding(f"not {short[0]}" if short else "wrong answer", where, str(verdict))
+            if puzzle.solutions(question, 1) == []: yield Finding("no solution", where, "no answer at all solves this puzzle")
             return
         if problem: yield Finding("not the canonical label", where, problem)
     except InputError as e: yield Finding("wrong question", where, str(e))
+
+def _one_label(puzzle:Puzzle)->bool:
+    "Does a type say which of several right answers is the label?"
+    return type(puzzle).label_problem is not Puzzle.label_problem
+
+def _several(puzzle:Puzzle, where:str, question:np.ndarray, answer:np.ndarray)->Iterator[Finding]:
+    "Is the answer of one example the only one?"
+    others = [found for found in puzzle.solutions(question, 2) or () if (found != answer).any()]
+    if others and puzzle.check(question, answer).solved:
+        cell = int((others[0] != answer).argmax())
+        at = f"row {cell//puzzle.cols + 1}, column {cell % puzzle.cols + 1}"
+        another = f"{puzzle.print(others[0][[cell]])!r} in place of {puzzle.print(answer[[cell]])!r}"
+        yield Finding("several solutions", where, f"another one has {another} in {at}")
 
 def _keys(split:Split, several:bool)->tuple[np.ndarray, np.ndarray]: # numbers, and which puzzle each is for
     "A number for each puzzle that equal ones share; of disguised puzzles for the originals."
@@ -313,49 +357,133 @@ def _twins(numbers, among)->tuple[np.ndarray, np.ndarray]:
     place = np.minimum(np.searchsorted(values, numbers), len(values) - 1)
     return values[place] == numbers, first[place]
 
-class Check:
-    "Iterate over what is wrong with a dataset; `looked_at` then says what was checked."
+# %% ../nbs/21_datasets.ipynb #1ba86696
+@dataclass(frozen=True)
+class Compared:
+    "The examples of a split that are compared with another split's: all, or of a task in many disguises the original ones."
+    questions:np.ndarray # (n, L) tokens
+    answers:np.ndarray # (n, L) tokens
+    puzzles:np.ndarray # (n,) which puzzle of the split each belongs to
+    places:np.ndarray # (n,) which of the puzzle's examples it is, from 0
+
+    @classmethod
+    def of(cls, split:Split)->"Compared":
+        "Of groups with identities the first puzzle, which is the original."
+        disguised, several = isinstance(split.inputs, Disguised), bool(split.puzzle_identifiers.any())
+        puzzles = split.group_indices[:-1] if disguised or several else np.arange(len(split.puzzle_identifiers))
+        starts, sizes = split.puzzle_indices[puzzles].astype(np.int64), np.diff(split.puzzle_indices)[puzzles].astype(np.int64)
+        places = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        rows = np.repeat(starts, sizes) + places
+        if disguised: boards = split.inputs.base, split.labels.base
+        elif several: boards = np.asarray(split.inputs[rows]), np.asarray(split.labels[rows])
+        else: boards = split.inputs, split.labels
+        return cls(*boards, np.repeat(puzzles, sizes), places)
+
+@dataclass(frozen=True)
+class Crossing:
+    "A test example that is a training example as well."
+    test:int # of those compared
+    train:int # likewise
+    same:bool # as it stands; False: as an image
+    own:bool # a demonstration of its own task
+
+def crossings(
+    puzzle:Puzzle,
+    train:Split, # what is trained on
+    test:Split, # what is asked
+)->Iterator[Crossing]: # one for each such test example: if there are several, the plainest
+    "Which test examples stand in training, as they are or as images, whatever they are called."
+    trained, asked = Compared.of(train), Compared.of(test)
+    several = bool(train.puzzle_identifiers.any() or test.puzzle_identifiers.any())
+    digests = [_digest(puzzle.unplaced(c.questions), puzzle.unplaced(c.answers)) if several else _digest(c.questions) for c in (trained, asked)]
+    images = puzzle.canonical(asked.questions[0], asked.answers[0]) is not None
+    forms = alike(puzzle, *((c.questions, c.answers) for c in (trained, asked))) if images else digests
+    whose = [split.puzzle_identifiers[c.puzzles] for split, c in ((train, trained), (test, asked))]
+    order = np.argsort(forms[0], kind="stable")
+    first, last = (np.searchsorted(forms[0][order], forms[1], side=side) for side in ("left", "right"))
+    copies, copy = _twins(digests[1], digests[0]) # also without the same answer, which a canonical form contains
+    for i in np.flatnonzero((last > first) | copies):
+        near = [*order[first[i]:last[i]][:1000], *([copy[i]] if copies[i] else [])]
+        found = [Crossing(int(i), int(j), bool(digests[0][j] == digests[1][i]), several and bool(whose[0][j] == whose[1][i])) for j in near]
+        yield min(found, key=lambda c: (c.own and not c.same, not c.same, c.own))
+
+# %% ../nbs/21_datasets.ipynb #61e81f93
+def _task(split:Split, puzzle:int, names:list[str]|None)->str|None:
+    "The name of a puzzle's task, where it has one."
+    identity = int(split.puzzle_identifiers[puzzle])
+    return names[identity].partition("|||")[0] if identity and names and identity < len(names) else None
+
+def described(
+    crossing:Crossing,
+    puzzle:Puzzle,
+    train:Split,
+    test:Split,
+    names:list[str]|None=None, # of the identities
+)->Finding:
+    "What a crossing means, in a sentence."
+    (trained, asked), (i, j) = map(Compared.of, (train, test)), (crossing.train, crossing.test)
+    task, origin = _task(test, asked.puzzles[j], names), _task(train, trained.puzzles[i], names)
+    where = f"test, puzzle {asked.puzzles[j]}" + (f" ({task}), test pair {asked.places[j] + 1}" if task else "")
+    groups = train.puzzle_identifiers[train.group_indices[:-1]]
+    if crossing.own and (groups == train.puzzle_identifiers[trained.puzzles[i]]).sum() == 1: what = f"demonstration {trained.places[i] + 1} of the task itself"
+    elif origin: what = f"pair {trained.places[i] + 1} of the training task {origin}"
+    else: what = f"training puzzle {trained.puzzles[i]}"
+    kind, is_ = ("in both splits", "it is") if crossing.same else ("image in both splits", "it is an image of")
+    return Finding(kind, where, f"{is_} {what}")
+
+# %% ../nbs/21_datasets.ipynb #5f4bf660
+def _shared_identities(train:Split, test:Split, said:Metadata|None)->Iterator[Finding]:
+    "Is each identity one puzzle's, and is it trained where it is asked?"
+    for name, split in (("train", train), ("test", test)):
+        numbers, counts = np.unique(split.puzzle_identifiers, return_counts=True)
+        for identity in numbers[counts > 1][:20] if not (said and said.overlap) else ():
+            first, second = np.flatnonzero(split.puzzle_identifiers == identity)[:2]
+            yield Finding("identity shared", f"{name}, puzzle {second}", f"it has the identifier {identity} of puzzle {first}")
+    untrained = np.flatnonzero(~np.isin(test.puzzle_identifiers, train.puzzle_identifiers))
+    for puzzle in untrained: yield Finding("identity not trained", f"test, puzzle {puzzle}", f"no training puzzle has its identifier, {test.puzzle_identifiers[puzzle]}")
+
+# %% ../nbs/21_datasets.ipynb #40e02da7
+class _Files:
+    "A dataset of unknown origin as far as its files go; `looked_at` says what was checked, and `left_out` what was not."
     def __init__(self,
         folder:str|Path, # with train/ and test/
         puzzle:Puzzle|None=None, # what it holds; None: as its metadata say
         sample:int|None=None, # examples of each split that are held against the rules; None: all that are stored, and 2,000 that are computed
         seed:int=0, # of the sample
     ):
+        whole_numbers("data check", 0, seed=seed)
+        if sample is not None: whole_numbers("data check", 1, sample=sample)
         self.folder, self.puzzle, self.sample, self.seed = Path(folder), puzzle, sample, seed
-        self.found, self.looked_at = [], []
+        self.found, self.looked_at, self.left_out = [], [], []
         if not any((self.folder/split/"dataset.json").exists() for split in ("train", "test")):
             raise InputError(f"{self.folder}: this is no dataset; a folder with train/dataset.json and test/dataset.json is")
         if puzzle is None: self.puzzle = self._type()
 
     def _type(self)->Puzzle:
         for split in ("train", "test"):
-            try: return puzzle_from(read_json(self.folder/split/"dataset.json")["puzzle"])
-            except (InputError, TypeError, KeyError, ValueError, AttributeError): pass # as the metadata may say anything
+            try: return puzzle_from(read_metadata(self.folder/split/"dataset.json")[0].puzzle)
+            except InputError: pass # as the metadata may say anything
         raise InputError(f"{self.folder}: dataset.json does not say which puzzle this is; name it: --puzzle sudoku-9x9")
 
-    def __iter__(self)->Iterator[Finding]:
-        self.looked_at, self.found = [], []
-        for finding in self._look(): self.found.append(finding); yield finding
-
-    def _look(self)->Iterator[Finding]:
-        names = yield from self._names()
-        whole, said = {}, {}
-        for split in ("train", "test"):
-            said[split] = yield from _metadata(self.folder, split)
-            before = len(self.found)
-            arrays = yield from _arrays(self.folder, split)
-            yield from _layout(split, arrays, said[split], self.puzzle, None if names is None else len(names))
-            boards = {name: array for name, array in arrays.items() if name.endswith(("inputs", "labels"))}
-            yield from _tokens(split, boards, self.puzzle.vocab_size, said[split] and said[split].ignore_label_id)
-            bad = any(f.name not in ("broken promise", "identifier out of range") for f in self.found[before:])
-            if len(boards) < 2 or bad or boards.popitem()[1].shape[1] != self.puzzle.seq_len: continue
-            try: whole[split] = read_split(self.folder/split, self.puzzle)
-            except InputError as e: yield Finding("broken layout", split, str(e).removeprefix(f"{self.folder}/{split}: "))
-        for split, part in whole.items(): yield from self._puzzles(split, part)
-        if len(whole) == 2:
-            yield from self._both(*whole.values())
-            if names and not any(f.name in ("identifier out of range", "wrong names", "wrong disguise") for f in self.found):
-                yield from self._type_specific(Dataset(self.puzzle, **whole, metadata=said["train"] or Metadata(0, 0), identifiers=names))
+    def _split(self, split:str, names:list[str]|None)->Iterator[Finding]:
+        "The files of a split; returns its metadata, and whether the arrays can be read as puzzles."
+        said, keys = yield from _metadata(self.folder, split)
+        before = len(self.found)
+        arrays = yield from _arrays(self.folder, split)
+        yield from _layout(split, arrays, self.puzzle)
+        boards = {name: array for name, array in arrays.items() if name.endswith(("inputs", "labels"))}
+        if all(array.shape[1] == self.puzzle.seq_len for array in boards.values()):
+            yield from _tokens(split, boards, self.puzzle, said and said.ignore_label_id)
+        sound = len(boards) == 2 and len(self.found) == before
+        if said:
+            yield from _promises(split, arrays, said, keys, self.puzzle, None if names is None else len(names))
+            silent = [f.name for f in fields(Metadata)[:9] if f.name not in keys]
+            if silent: self.left_out.append(f"{', '.join(silent)}, which {split}/dataset.json does not say")
+        if (identifiers := arrays.get("all__puzzle_identifiers")) is not None:
+            limits = [] if names is None else [len(names)]
+            if said and (names is None or "num_puzzle_identifiers" in keys): limits.append(said.num_puzzle_identifiers)
+            yield from _identities(split, identifiers, min(limits, default=None))
+        return said, sound
 
     def _names(self)->Iterator[Finding]:
         path = self.folder/"identifiers.json"
@@ -364,56 +492,110 @@ class Check:
         except InputError as e: yield Finding("wrong names", "identifiers.json", str(e).partition("identifiers.json: ")[2]); return None
         if isinstance(names, list) and names and all(isinstance(n, str) for n in names):
             if len(set(names)) == len(names): return names
-            yield Finding("wrong names", "identifiers.json", f"{max(names, key=names.count)!r} is there more than once" if len(names) < 10_000 else "a name is there more than once")
+            twice = next(name for name, count in Counter(names).items() if count > 1)
+            yield Finding("wrong names", "identifiers.json", f"{twice!r} is there more than once")
         else: yield Finding("wrong names", "identifiers.json", "it should be a list of names")
 
-    def _puzzles(self, name:str, split:Split)->Iterator[Finding]:
-        "Rules and labels, then repetitions."
-        disguised = isinstance(split.inputs, Disguised)
-        sample = self.sample or (2000 if disguised else len(split))
-        some = np.sort(np.random.default_rng(self.seed).permutation(len(split))[:sample]) if sample < len(split) else np.arange(len(split))
-        if disguised:
-            plain = ((f"{name}, original {i}", q, a) for i, (q, a) in enumerate(zip(split.inputs.base, split.labels.base)))
-            try: views = [(f"{name}, example {i}", *boards) for i, *boards in zip(some, split.inputs[some], split.labels[some])]
-            except InputError as e: yield Finding("wrong disguise", f"{name}/all__codes.npy", str(e)); return
-            examples, count = (example for part in (plain, views) for example in part), len(split.inputs.base) + len(some)
-            self.looked_at.append(f"{name}: {len(split.inputs.base):,} originals and {len(some):,} of {len(split):,} disguised examples (seed {self.seed})")
+# %% ../nbs/21_datasets.ipynb #38b91def
+_COUNTED = 20_000 # examples of each split whose solutions are counted, where more are looked at
+
+class Check(_Files):
+    "Iterate over what is wrong with a dataset; `looked_at` then says what was checked, and `left_out` what was not."
+    def __iter__(self)->Iterator[Finding]:
+        self.looked_at, self.left_out, self.found = [], [], []
+        for finding in self._look(): self.found.append(finding); yield finding
+
+    def _look(self)->Iterator[Finding]:
+        names = yield from self._names()
+        whole, said = {}, {}
+        for split in ("train", "test"):
+            said[split], sound = yield from self._split(split, names)
+            if not sound: continue
+            try: whole[split] = read_split(self.folder/split, self.puzzle)
+            except InputError as e: yield Finding("broken layout", split, str(e).removeprefix(f"{self.folder}/{split}: "))
+        if whole: self.looked_at.append(f"layout, metadata and all tokens of {' and '.join(whole)}")
+        for split, part in whole.items(): yield from self._puzzles(split, part)
+        broken = [split for split in ("train", "test") if split not in whole]
+        if broken: self.left_out.append(f"the puzzles of {' and '.join(broken)}, whose files are not in order, and which puzzles are in both splits")
         else:
-            examples, count = ((f"{name}, example {i}", split.inputs[i], split.labels[i]) for i in some), len(some)
-            part, seed = (f"{len(some):,} of ", f" (seed {self.seed})") if len(some) < len(split) else ("", "")
-            self.looked_at.append(f"{name}: {part}{len(split):,} examples in {split.groups:,} groups{seed}")
-        for example in tqdm(examples, desc=name, total=count, disable=None, leave=False): yield from _judged(self.puzzle, example[0], *map(np.asarray, example[1:]))
+            yield from self._by_name(*whole.values(), said["train"], names)
+            yield from self._both(*whole.values(), names)
+
+    def _sample(self, name:str, split:Split)->tuple[list, np.ndarray]:
+        "What to look at: of disguised examples all originals, (place, boards, number), and the examples' numbers."
+        disguised, size = isinstance(split.inputs, Disguised), len(split)
+        sample, rng = self.sample or (2000 if disguised else size), np.random.default_rng(self.seed)
+        some = np.sort(rng.permutation(size)[:sample]) if sample < size else np.arange(size)
+        examples = [(f"{name}, example {i}", split, i) for i in some]
+        if disguised:
+            base = Split(split.inputs.base, split.labels.base, *(getattr(split, a) for a in ARRAYS[2:]))
+            examples = [(f"{name}, original {i}", base, i) for i in range(len(base.inputs))] + examples
+        said = f"{f'{len(some):,} of '*(len(some) < size)}{size:,}{' disguised'*disguised} examples in {split.groups:,} groups"
+        originals = f"{len(split.inputs.base):,} originals and " if disguised else ""
+        rules = "rules and labels" if self.puzzle.decides else "grids and end markers"
+        self.looked_at.append(f"{name}: {rules} of {originals}{said}" + f" (seed {self.seed})"*(len(some) < size))
+        return examples, some
+
+    def _puzzles(self, name:str, split:Split)->Iterator[Finding]:
+        "Rules, labels, solutions and repetitions."
+        examples, some = self._sample(name, split)
+        try: split.inputs[some[:2000]], split.labels[some[:2000]]
+        except InputError as e: yield Finding("wrong disguise", f"{name}/all__codes.npy", str(e)); return
+        unique = self._counted(name, split, examples)
+        with progress(len(examples), f"checking {name}") as bar:
+            for number, (where, boards, i) in enumerate(examples):
+                pair = np.asarray(boards.inputs[i]), np.asarray(boards.labels[i])
+                found = list(_judged(self.puzzle, where, *pair))
+                yield from found or (_several(self.puzzle, where, *pair) if number in unique else ())
+                bar.update()
         if self._few(split): return
         numbers, puzzles = _keys(split, bool(split.puzzle_identifiers.any()))
         _, twins = _twins(numbers, numbers)
         for i in np.flatnonzero(twins != np.arange(len(twins))): yield Finding("duplicate", f"{name}, puzzle {puzzles[i]}", f"it is puzzle {puzzles[twins[i]]} again")
 
+    def _counted(self, name:str, split:Split, examples:list)->set[int]:
+        "Whose solutions are to be counted, by place in the list."
+        if not self.puzzle.decides or _one_label(self.puzzle): return set()
+        if self.puzzle.solutions(np.asarray(split.inputs[0]), 1) is None:
+            if f"how many solutions a puzzle has, which {self.puzzle.name} cannot tell" not in self.left_out:
+                self.left_out.append(f"how many solutions a puzzle has, which {self.puzzle.name} cannot tell")
+            return set()
+        some = np.random.default_rng(self.seed).permutation(len(examples))[:_COUNTED]
+        part = f" for {len(some):,} of them"*(len(some) < len(examples))
+        self.looked_at[-1] += f", exactly one solution{part}"
+        return set(some.tolist())
+
     def _few(self, *splits:Split)->bool:
         "Are there so few different puzzles that repetitions cannot be avoided?"
         return self.puzzle.classes() is not None and self.puzzle.classes() < 4*sum(split.groups for split in splits)
 
-    def _both(self, train:Split, test:Split)->Iterator[Finding]:
+    def _both(self, train:Split, test:Split, names:list[str]|None)->Iterator[Finding]:
         "Test puzzles that are training puzzles, as they stand or as images."
+        found = list(crossings(self.puzzle, train, test))
         if self._few(train, test):
-            self.looked_at.append(f"repetitions were not judged: there are only about {self.puzzle.classes():,} different {self.puzzle.name}")
+            self.looked_at.append(f"{len(found):,} of {len(test):,} test puzzles are training puzzles or images of them, "
+                f"which is no fault: there are only about {self.puzzle.classes():,} different {self.puzzle.name}")
             return
-        several = bool(train.puzzle_identifiers.any())
-        (trained, where), (tested, which) = (_keys(split, several) for split in (train, test))
-        same, twins = _twins(tested, trained)
-        for i in np.flatnonzero(same): yield Finding("in both splits", f"test, puzzle {which[i]}", f"it is training puzzle {where[twins[i]]}")
-        if isinstance(test.inputs, Disguised) or isinstance(train.inputs, Disguised) or self.puzzle.canonical(test.inputs[0], test.labels[0]) is None:
-            self.looked_at.append("no puzzle in both splits as it stands; whether one is there as an image, this type cannot say")
-            return
-        trained, tested = alike(self.puzzle, (train.inputs, train.labels), (test.inputs, test.labels))
-        images, twins = _twins(tested, trained)
-        puzzle_of = lambda split, example: np.searchsorted(split.puzzle_indices, example, side="right") - 1
-        for i in np.flatnonzero(images):
-            puzzle = puzzle_of(test, i)
-            if not same[puzzle]: yield Finding("image in both splits", f"test, puzzle {puzzle}", f"it is an image of training puzzle {puzzle_of(train, twins[i])}")
-        self.looked_at.append("no puzzle in both splits, images included")
+        leaks = [c for c in found if c.same or not c.own]
+        yield from (described(c, self.puzzle, train, test, names) for c in leaks)
+        asked = Compared.of(test)
+        images = self.puzzle.canonical(asked.questions[0], asked.answers[0]) is not None
+        several = "pair" if test.puzzle_identifiers.any() else "puzzle"
+        self.looked_at.append(f"no {several} in both splits" + (", images included" if images else " as it stands"))
+        if not images: self.left_out.append("test puzzles that are images of training puzzles, which this type cannot tell")
+        self.left_out.append("images of one another within a split")
+        if own := len(found) - len(leaks): self.looked_at.append(f"{own} test pairs are images of demonstrations of their own tasks, which is no fault")
 
-    def _type_specific(self, dataset:Dataset)->Iterator[Finding]:
-        "What only the puzzle's type can see, and the files that it adds."
+    def _by_name(self, train:Split, test:Split, said:Metadata|None, names:list[str]|None)->Iterator[Finding]:
+        "What identities and their names say, and the files that a type adds."
+        several = bool(train.puzzle_identifiers.any() or test.puzzle_identifiers.any())
+        wrong = any(f.name in ("identifier out of range", "wrong disguise") for f in self.found)
+        if several and not wrong: yield from _shared_identities(train, test, said)
+        if not names:
+            if several: self.left_out.append("names of identities, and what depends on them: there is no usable identifiers.json")
+            return
+        if wrong: self.left_out.append("what depends on identities and disguises, which are not in order"); return
+        dataset = Dataset(self.puzzle, train, test, said or Metadata(0, 0), names)
         problems = list(self.puzzle.problems(dataset))
         for name, what in problems: yield Finding(name, "both splits", what)
         if problems: return
