@@ -404,7 +404,7 @@ def data_build(
     augment:Annotated[Optional[int], typer.Option(metavar="N", min=0, help="ARC: disguises of each task, besides itself; default 1000")]=None,
     allow_overlap:Annotated[bool, typer.Option("--allow-overlap", help="ARC: also when the answers of scored tasks are trained on; recorded in the dataset")]=False,
     skip_bad:Annotated[bool, typer.Option("--skip-bad", help="leave out rows that are wrong and list them; otherwise the first one stops")]=False,
-    seed:int=0,
+    seed:Annotated[int, typer.Option(min=0, help="of everything random")]=0,
 ):
     "Build a dataset in the reference's layout."
     from trm_lab.data import write_augmented as write_out, write_dataset
@@ -421,7 +421,7 @@ def data_build(
         if value is not None and source not in fits.split(): raise InputError(f"{option} has no meaning with {source}; it belongs to {' or '.join(fits.split())}")
     if (source == "--version") != (puzzle.partition("-")[0] == "arc"): raise InputError(f"{puzzle} cannot be built with {source}; --version is how ARC's tasks are named, and only arc has it")
     images = None if source == "--version" else _count("--write-augmented", write_augmented)
-    if source == "--version": dataset = from_tasks(version, concept, 1000 if augment is None else augment, seed, allow_overlap)
+    if source == "--version": dataset = from_tasks(version, concept, 1000 if augment is None else augment, seed, allow_overlap, typer.echo)
     else:
         kind, options = _data_puzzle(puzzle, size, min_path), {"train": train, "seed": seed}
         if source == "--generate": dataset = from_generator(kind, generate, difficulty=difficulty, keep=home()/"data"/".generated", **options)
