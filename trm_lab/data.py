@@ -293,39 +293,61 @@ def write_augmented(
     write_dataset(dataset, folder, save)
 
 # %% ../nbs/20_data.ipynb #e1ed2f7d
-def load_array(path:Path, mapped:bool=False)->np.ndarray:
-    "An array from a file that may be missing or torn."
+def load_array(
+    path:Path, # an .npy file
+    mapped:bool=False, # leave it on the disk until it is read
+    dimensions:int|None=None, # of whole numbers, as a dataset's arrays have them; None: any array
+)->np.ndarray:
+    "An array from a file that may be missing, torn or something else. Raises `InputError` with the file."
     try:
         array = np.load(path, mmap_mode="r" if mapped else None)
         if not isinstance(array, np.ndarray): raise ValueError("an archive") # which np.load opens as well
-        return array
-    except FileNotFoundError: raise InputError(f"{path} is missing; a dataset has {', '.join(f'all__{a}.npy' for a in ARRAYS)} in each split") from None
+    except FileNotFoundError:
+        packed = f", but {path.stem}.npz is there: unpack it"*path.with_suffix(".npz").exists()
+        raise InputError(f"{path} is missing{packed}; a dataset has {', '.join(f'all__{a}.npy' for a in ARRAYS)} in each split") from None
     except Exception as e: # besides its own errors, numpy lets through whatever reading a damaged header brings about
         raise InputError(f"{path}: not a whole array file ({(str(e).splitlines() or [''])[0]})") from None
+    if dimensions is not None and (array.dtype.kind not in "iu" or array.ndim != dimensions):
+        wanted = f"whole numbers in {dimensions} dimension{'s'*(dimensions > 1)}"
+        raise InputError(f"{path}: it should hold {wanted}, not {array.dtype} {array.shape}")
+    return array
 
-def read_split(folder:Path, puzzle:Puzzle)->Split:
-    "One split; every array is checked against the others."
-    identifiers, puzzles, groups = (load_array(folder/f"all__{name}.npy") for name in ARRAYS[2:])
+def read_split(
+    folder:Path, # with the arrays
+    puzzle:Puzzle, # what they hold
+    recoding:np.ndarray|None=None, # our token for each of theirs, as `Puzzle.recoding` says; None: they are ours
+)->Split:
+    "One split; every array is checked against the others. Raises `InputError` naming what does not fit."
+    identifiers, puzzles, groups = (load_array(folder/f"all__{name}.npy", dimensions=1) for name in ARRAYS[2:])
     if (folder/"all__codes.npy").exists():
-        codes, (inputs, labels) = load_array(folder/"all__codes.npy"), (load_array(folder/f"base__{name}.npy", mapped=True) for name in ARRAYS[:2])
+        codes, boards = load_array(folder/"all__codes.npy", dimensions=2), (load_array(folder/f"base__{name}.npy", True, 2) for name in ARRAYS[:2])
+        inputs, labels = boards
         counts = np.diff(puzzles)
         starts = groups[:-1]
         if groups.max(initial=0) > len(counts) or (np.diff(groups) < 1).any() or (np.repeat(counts[starts], np.diff(groups)) != counts[:groups.max(initial=0)]).any():
             raise InputError(f"{folder}: all puzzles of a group should have as many examples as its originals; puzzle_indices and group_indices do not fit")
-        if inputs.ndim != 2 or len(inputs) != counts[starts].sum() or codes.ndim != 2 or len(codes) != len(counts):
+        if len(inputs) != counts[starts].sum() or len(codes) != len(counts):
             raise InputError(f"{folder}: {len(inputs)} originals and {len(codes)} codes should be {counts[starts].sum()} and {len(counts)}")
         first = np.repeat(np.cumsum(counts[starts]) - counts[starts], np.diff(groups))
         if inputs.shape != labels.shape: raise InputError(f"{folder}: base__inputs {inputs.shape} and base__labels {labels.shape} should be of one shape")
         inputs, labels = (Disguised(puzzle, boards, codes, first, puzzles) for boards in (inputs, labels))
-    else: inputs, labels = (load_array(folder/f"all__{name}.npy", mapped=True) for name in ARRAYS[:2])
+    else: inputs, labels = (load_array(folder/f"all__{name}.npy", True, 2) for name in ARRAYS[:2])
+    if recoding is not None: inputs, labels = (_recoded(boards, recoding, folder) for boards in (inputs, labels))
     split = Split(inputs, labels, identifiers, puzzles, groups)
-    if split.inputs.shape != split.labels.shape or split.inputs.ndim != 2:
-        raise InputError(f"{folder}: inputs {split.inputs.shape} and labels {split.labels.shape} should both be (examples, cells)")
+    if split.inputs.shape != split.labels.shape or split.inputs.shape[1] != puzzle.seq_len:
+        raise InputError(f"{folder}: inputs {split.inputs.shape} and labels {split.labels.shape} should both be (examples, {puzzle.seq_len}), the cells of {puzzle.name}")
+    if len(puzzles) != len(identifiers) + 1: raise InputError(f"{folder}: {len(identifiers)} puzzles should have {len(identifiers) + 1} puzzle_indices, not {len(puzzles)}")
     for name, last, what in (("puzzle_indices", len(split), "examples"), ("group_indices", len(split.puzzle_identifiers), "puzzles")):
         bounds = getattr(split, name)
         if not len(bounds) or bounds[0] != 0 or bounds[-1] != last or (np.diff(bounds) < 0).any():
             raise InputError(f"{folder}: {name} should rise from 0 to the number of {what}, {last}")
     return split
+
+def _recoded(boards, recoding:np.ndarray, folder:Path)->np.ndarray:
+    "Boards in our tokens."
+    if boards.size and not 0 <= boards.min() <= boards.max() < len(recoding):
+        raise InputError(f"{folder}: tokens from {boards.min()} to {boards.max()} do not fit; {len(recoding)} are counted from 0")
+    return recoding[boards].astype(np.uint8)
 
 def read_dataset(
     folder:str|Path, # with train/, test/ and identifiers.json
@@ -334,17 +356,20 @@ def read_dataset(
     "Read a dataset in the reference's layout. Raises `InputError` naming what is missing or does not fit."
     folder = Path(folder)
     if not folder.is_dir(): raise InputError(f"{folder}: there is no such dataset folder")
-    described = read_json(folder/"train"/"dataset.json")
-    known = {f.name for f in fields(Metadata)}
-    metadata = build(Metadata, {k: v for k, v in described.items() if k in known}, str(folder/"train"/"dataset.json"))
+    metadata, keys = read_metadata(folder/"train"/"dataset.json")
     if metadata.puzzle is None and puzzle is None: raise InputError(f"{folder}: dataset.json does not say which puzzle this is; name it, as in sudoku-9x9")
     found = puzzle_from(metadata.puzzle) if metadata.puzzle else puzzle
     if puzzle is not None and puzzle != found: raise InputError(f"{folder}: these are {found.name} puzzles, but {puzzle.name} is needed")
-    puzzle = found
-    if (puzzle.seq_len, puzzle.vocab_size) != (metadata.seq_len, metadata.vocab_size):
+    puzzle, recoding = found, found.recoding(metadata.vocab_size)
+    if puzzle.seq_len != metadata.seq_len or puzzle.vocab_size != metadata.vocab_size and recoding is None:
         raise InputError(f"{folder}: boards of {metadata.seq_len} cells and {metadata.vocab_size} tokens are no {puzzle.name}, which has {puzzle.seq_len} and {puzzle.vocab_size}")
     names = read_json(folder/"identifiers.json") if (folder/"identifiers.json").exists() else ["<blank>"]
-    return Dataset(puzzle, read_split(folder/"train", puzzle), read_split(folder/"test", puzzle), metadata, names)
+    train, test = (read_split(folder/name, puzzle, recoding) for name in ("train", "test"))
+    known = 1 + max(int(split.puzzle_identifiers.max(initial=0)) for split in (train, test))
+    if "num_puzzle_identifiers" not in keys: metadata = replace(metadata, num_puzzle_identifiers=known)
+    if known > metadata.num_puzzle_identifiers:
+        raise InputError(f"{folder}: there is a puzzle identifier {known - 1}, but num_puzzle_identifiers is {metadata.num_puzzle_identifiers}, counted from 0")
+    return Dataset(puzzle, train, test, replace(metadata, vocab_size=puzzle.vocab_size), names)
 
 # %% ../nbs/20_data.ipynb #813d9bd2
 @dataclass(frozen=True)

@@ -155,6 +155,7 @@ def seen(
     test:Split, # what is asked, (N) examples
 )->np.ndarray|None: # (N,) bool; None: the type cannot tell images
     "Which test puzzles are training puzzles or images of them."
+    if not len(test): return np.zeros(0, bool)
     if puzzle.canonical(test.inputs[0], test.labels[0]) is None: return None
     trained, tested = alike(puzzle, (train.inputs, train.labels), (test.inputs, test.labels))
     return np.isin(tested, trained)
@@ -200,7 +201,9 @@ def with_images(
 )->Dataset:
     "The training puzzles with different images of each; fewer where there are not so many."
     if count < 1: raise InputError(f"the number of images to write out should be 1 or more, not {count}")
+    whole_numbers("images", 0, seed=seed)
     split, puzzle, found = dataset.train, dataset.puzzle, []
+    if not len(split): raise InputError("there are no training puzzles, and so no images of them")
     for i in tqdm(range(len(split)), desc="images", disable=None, leave=False):
         rng, pair = np.random.default_rng([seed, i]), (split.inputs[i][None], split.labels[i][None])
         images = {pair[0].tobytes(): (pair[0][0], pair[1][0])} # by question: the label follows from it
@@ -238,13 +241,11 @@ def _arrays(folder:Path, split:str)->Iterator[Finding]:
     boards = ("base__inputs", "base__labels", "all__codes") if compact else ("all__inputs", "all__labels")
     for name in (*boards, *(f"all__{name}" for name in ARRAYS[2:])):
         wanted = 1 if name.endswith(("indices", "identifiers")) else 2
-        try: array = load_array(folder/split/f"{name}.npy", mapped=True)
+        try: array = load_array(folder/split/f"{name}.npy", True, wanted)
         except InputError as e:
             yield Finding("broken array", f"{split}/{name}.npy", str(e).partition(f"{name}.npy")[2].lstrip(": ") )
             continue
-        if array.dtype.kind not in "iu" or array.ndim != wanted:
-            yield Finding("broken array", f"{split}/{name}.npy", f"it should hold whole numbers in {wanted} dimension{'s'*(wanted > 1)}, not {array.dtype} {array.shape}")
-        elif not array.size: yield Finding("empty array", f"{split}/{name}.npy", "there is nothing in it")
+        if not array.size: yield Finding("empty array", f"{split}/{name}.npy", "there is nothing in it")
         else: found[name] = array
     return found
 
@@ -287,6 +288,7 @@ def _promises(split:str, arrays:dict[str, np.ndarray], said:Metadata, keys:set[s
         if name in keys and value not in (None, getattr(said, name)):
             yield Finding("broken promise", where, f"{name} is {getattr(said, name)}, but there are {value}")
     for name in ("seq_len", "vocab_size"):
+        if name == "vocab_size" and puzzle.recoding(said.vocab_size) is not None: continue
         if getattr(said, name) != getattr(puzzle, name): yield Finding("broken promise", where, f"{name} is {getattr(said, name)}, but {puzzle.name} has {getattr(puzzle, name)}")
     examples = _examples(arrays)
     mean = examples/len(identifiers) if examples and identifiers is not None else None
@@ -304,21 +306,25 @@ def _identities(split:str, identifiers:np.ndarray, limit:int|None)->Iterator[Fin
     which = int(((identifiers < 0) | (identifiers >= limit)).argmax())
     yield Finding("identifier out of range", f"{split}, puzzle {which}", f"{identifiers[which]}, but there are {limit:,}, counted from 0")
 
-def _tokens(split:str, boards:dict[str, np.ndarray], puzzle:Puzzle, label:int|None)->Iterator[Finding]:
+def _tokens(split:str, boards:dict[str, np.ndarray], puzzle:Puzzle, said:Metadata|None)->Iterator[Finding]:
     "Is every token in the vocabulary, and can it stand in a question, where it does?"
+    label, recoding = (said.ignore_label_id, puzzle.recoding(said.vocab_size)) if said else (None, None)
+    tokens = np.arange(puzzle.vocab_size) if recoding is None else recoding
+    asks = np.isin(tokens, puzzle.asks or range(1, puzzle.vocab_size))
     for name, array in boards.items():
-        done, known, asked = 0, np.arange(puzzle.vocab_size), puzzle.asks or range(1, puzzle.vocab_size)
+        done = 0
         for some, in _chunks(array):
-            wrong = (some >= puzzle.vocab_size) | (some < 0)
-            if name.endswith("labels") and label is not None: wrong &= some != label
-            if name.endswith("inputs"): wrong |= ~np.isin(known, asked)[np.clip(some, 0, puzzle.vocab_size - 1)]
-            for row in np.flatnonzero(wrong.any(1)):
-                cell = wrong[row].argmax()
+            strange = (some >= len(tokens)) | (some < 0)
+            if name.endswith("labels") and label is not None: strange &= some != label
+            unasked = ~strange & ~asks[np.where(strange, 0, some)] if name.endswith("inputs") else np.zeros_like(strange)
+            for row in np.flatnonzero((strange | unasked).any(1)):
+                cell = (strange | unasked)[row].argmax()
                 token, where = some[row, cell], f"{split}/{name}.npy, row {done + row}"
-                if 0 <= token < puzzle.vocab_size:
-                    what = "padding" if token == PAD else f"{puzzle.print([token])!r}"
-                    yield Finding("token outside a question", where, f"{token} in cell {cell}, {what}, which no question of {puzzle.name} holds")
-                else: yield Finding("token outside the vocabulary", where, f"{token} in cell {cell}; {puzzle.vocab_size} tokens are counted from 0")
+                if strange[row, cell]:
+                    yield Finding("token outside the vocabulary", where, f"{token} in cell {cell}; {len(tokens)} tokens are counted from 0")
+                    continue
+                what = "padding" if tokens[token] == PAD else repr(puzzle.print(tokens[[token]]))
+                yield Finding("token outside a question", where, f"{token} in cell {cell}, {what}, which no question of {puzzle.name} holds")
             done += len(some)
 
 # %% ../nbs/21_datasets.ipynb #56f12c1f
@@ -494,7 +500,7 @@ class _Files:
         yield from _layout(split, arrays, self.puzzle)
         boards = {name: array for name, array in arrays.items() if name.endswith(("inputs", "labels"))}
         if all(array.shape[1] == self.puzzle.seq_len for array in boards.values()):
-            yield from _tokens(split, boards, self.puzzle, said and said.ignore_label_id)
+            yield from _tokens(split, boards, self.puzzle, said)
         sound = len(boards) == 2 and len(self.found) == before
         if said:
             yield from _promises(split, arrays, said, keys, self.puzzle, None if names is None else len(names))
@@ -532,7 +538,7 @@ class Check(_Files):
         for split in ("train", "test"):
             said[split], sound = yield from self._split(split, names)
             if not sound: continue
-            try: whole[split] = read_split(self.folder/split, self.puzzle)
+            try: whole[split] = read_split(self.folder/split, self.puzzle, said[split] and self.puzzle.recoding(said[split].vocab_size))
             except InputError as e: yield Finding("broken layout", split, str(e).removeprefix(f"{self.folder}/{split}: "))
         if whole: self.looked_at.append(f"layout, metadata and all tokens of {' and '.join(whole)}")
         for split, part in whole.items(): yield from self._puzzles(split, part)
@@ -541,6 +547,7 @@ class Check(_Files):
         else:
             yield from self._by_name(*whole.values(), said["train"], names)
             yield from self._both(*whole.values(), names)
+            if not self._few(*whole.values()): yield from self._alone(*whole.values(), said["train"])
 
     def _sample(self, name:str, split:Split)->tuple[list, np.ndarray]:
         "What to look at: of disguised examples all originals, (place, boards, number), and the examples' numbers."
@@ -601,10 +608,26 @@ class Check(_Files):
         leaks = [c for c in found if c.leak]
         yield from map(crossings.finding, leaks)
         what, images = "pair" if crossings.several else "puzzle", crossings.images
-        self.looked_at.append(f"no {what} in both splits" + (", images included" if images else " as it stands"))
+        but = f", but for {own} test pairs that are images of demonstrations of their own tasks" if (own := len(found) - len(leaks)) else ""
+        self.looked_at.append(f"no {what} in both splits" + (f", images included{but}" if images else " as it stands"))
         if not images: self.left_out.append("test puzzles that are images of training puzzles, which this type cannot tell")
-        self.left_out.append("images of one another within a split")
-        if own := len(found) - len(leaks): self.looked_at.append(f"{own} test pairs are images of demonstrations of their own tasks, which is no fault")
+        if not self.puzzle.decides: self.left_out.append(f"whether answers are right, which no rule of {self.puzzle.name} says")
+        if self.puzzle.placeholder is not None:
+            answers = self.puzzle.unplaced(crossings.asked.answers)
+            unknown = int((answers == self.puzzle.placeholder).all(1).sum())
+            if unknown: self.left_out.append(f"the answers to {unknown} of {len(answers)} test pairs, whose labels are the placeholder of one that is not given")
+
+    def _alone(self, train:Split, test:Split, said:Metadata|None)->Iterator[Finding]:
+        "Images within a split, of which there are none where the metadata say so."
+        if not said or said.unseen != UNSEEN_ALL or self.puzzle.canonical(train.inputs[0], train.labels[0]) is None: self.left_out.append("images of one another within a split"); return
+        for name, split in (("train", train), ("test", test)):
+            first = split.puzzle_indices[split.group_indices[:-1]]
+            numbers, = alike(self.puzzle, (np.asarray(split.inputs[first]), np.asarray(split.labels[first])))
+            _, twins = _twins(numbers, numbers)
+            for i in np.flatnonzero(twins != np.arange(len(twins))):
+                if (split.inputs[first[i]] == split.inputs[first[twins[i]]]).all(): continue # a duplicate, which was found before
+                yield Finding("broken promise", f"{name}/dataset.json", f"unseen says {UNSEEN_ALL!r}, but group {i} is an image of group {twins[i]}")
+        self.looked_at.append("no images of one another within a split")
 
     def _by_name(self, train:Split, test:Split, said:Metadata|None, names:list[str]|None)->Iterator[Finding]:
         "What identities and their names say, and the files that a type adds."
@@ -634,7 +657,7 @@ def spread(
 )->Iterator[tuple[str, np.ndarray, np.ndarray]]: # a caption, question and answer tokens (L,)
     "Examples from all over a dataset, the first half of them from training."
     for name, split, some in (("train", dataset.train, (count + 1)//2), ("test", dataset.test, count//2)):
-        for i in np.unique(np.linspace(0, len(split) - 1, some).astype(int)):
+        for i in np.unique(np.linspace(0, len(split) - 1, some).astype(int)) if len(split) else ():
             identity = int(split.puzzle_identifiers[np.searchsorted(split.puzzle_indices, i, side="right") - 1])
             task = f", {dataset.identifiers[identity].partition('|||')[0]}" if identity else "" # an ARC task's disguise would fill the line
             yield f"{name} {i}{task}", np.asarray(split.inputs[i]), np.asarray(split.labels[i])

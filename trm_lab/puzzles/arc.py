@@ -153,6 +153,7 @@ class Arc(Puzzle):
     decides = False # whether a grid is right only its label can say
     type, name, rows, cols, vocab_size = "arc", f"arc-{SIDE}x{SIDE}", SIDE, SIDE, COLOURS + 2
     asks = tuple(range(vocab_size)) # other places on the canvas, other grids
+    placeholder = to_tokens([[0]]) # as the reference's builder fills in
 
     @classmethod
     def named(cls, size):
@@ -249,9 +250,13 @@ class Arc(Puzzle):
 
     def problems(self, dataset):
         "Names that stand for no disguise, and test pairs that are trained on."
-        try:
-            for name in dataset.identifiers[1:]: parse_name(name)
+        try: codes = np.stack([PLAIN, *(parse_name(name)[1] for name in dataset.identifiers[1:])])
         except InputError as e: yield "wrong name", str(e); return
+        wrong = [(name, puzzle) for name in ("train", "test") for puzzle in _misnamed(getattr(dataset, name), codes)]
+        for split, puzzle in wrong[:20]:
+            name = dataset.identifiers[getattr(dataset, split).puzzle_identifiers[puzzle]]
+            yield "wrong disguise", f"puzzle {puzzle} of {split} is not in the disguise that its name says, {name}"
+        if wrong: return
         trained, scored = (_originals(dataset, split) for split in (dataset.train, dataset.test))
         # by name; what stands in training under another name, and a demonstration that is its own task's test pair, are pairs in both splits
         groups = Counter(parse_name(dataset.identifiers[i])[0] for i in dataset.train.puzzle_identifiers[dataset.train.group_indices[:-1]])
@@ -279,6 +284,19 @@ def _originals(dataset, split)->dict[str, set[bytes]]:
         pairs = zip(*(_upright(boards[some], code) for boards in (split.inputs, split.labels)))
         tasks.setdefault(task, set()).update(question.tobytes() + answer.tobytes() for question, answer in pairs)
     return tasks
+
+def _misnamed(split, codes)->list[int]: # numbers of puzzles
+    "Which puzzles are in another disguise than the code (K, 10) of their identity says? Of stored boards 2,000 puzzles at most are compared."
+    own = codes[split.puzzle_identifiers]
+    if hasattr(split.inputs, "codes"): return np.flatnonzero((split.inputs.codes != own).any(1)).tolist()
+    groups, found = np.repeat(np.arange(split.groups), np.diff(split.group_indices)), []
+    for puzzle in np.unique(np.linspace(0, len(own) - 1, 2000).astype(int)):
+        first = split.group_indices[groups[puzzle]]
+        some = [slice(*map(int, split.puzzle_indices[p:p + 2])) for p in (first, puzzle)]
+        pairs = [np.concatenate([_upright(boards[rows], own[p]) for boards in (split.inputs, split.labels)], 1) for p, rows in zip((first, puzzle), some)]
+        plain, shown = (sorted(map(bytes, some)) for some in pairs)
+        if plain != shown: found.append(int(puzzle))
+    return found
 
 def _named(grids)->bytes:
     "Grids of tokens with their sizes, and with the colours but black named in the order in which they appear."

@@ -100,6 +100,7 @@ class Puzzle(ABC):
     usual_size:ClassVar[str|None] = None # as in a name, where nobody names one
     hub:ClassVar[str|None] = None # repository on the hub with train.csv and test.csv of that size
     decides:ClassVar[bool] = True # do the rules alone tell whether an answer is right?
+    placeholder:ClassVar[np.ndarray|None] = None # label (L,) of a question whose answer is not given, where a type has one
     asks:tuple[int, ...] = () # the tokens that a question may hold; empty: those that questions hold, and their images under symmetries
     difficulties:tuple[str, ...] = () # what `generate` can be asked for, the usual one first; empty: there is no choice
     rows:int; cols:int # of the board
@@ -223,6 +224,10 @@ class Puzzle(ABC):
     def unplaced(self, boards:np.ndarray)->np.ndarray:
         "Boards (N, L) without what does not belong to the puzzle: where on its canvas an ARC grid stands."
         return boards
+
+    def recoding(self, vocab_size:int)->np.ndarray|None:
+        "Our token for each of the `vocab_size` tokens that other software has for this type; None: it has ours, or is not known."
+        return None
 
     def files(self, dataset)->dict[str, object]:
         "What a dataset's folder holds besides arrays and names: file name to a value for JSON."

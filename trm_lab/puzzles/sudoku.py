@@ -254,6 +254,10 @@ class Sudoku(Puzzle):
         row, column = f"row {cell//self.n + 1}", f"column {cell % self.n + 1}"
         return column if unit.startswith("row") else row if unit.startswith("column") else f"{row}, {column}"
 
+    def recoding(self, vocab_size):
+        "nano-trm has an end marker as well, so that its blank is 2 and its digits begin with 3."
+        return np.maximum(np.arange(vocab_size) - 1, PAD).astype(np.uint8) if vocab_size == self.n + 3 else None
+
     def check(self, question, answer):
         "Judge by the rules: each digit at most once in a row, column or box, and no given changed."
         question, answer = np.asarray(question), np.asarray(answer)
