@@ -324,6 +324,7 @@ def arc_score(
     from trm_lab.puzzles.arc import Arc, score_predictions
     from trm_lab.records import write_text
     votes = score_predictions(predictions, read_dataset(data, Arc()))
+    if not votes.compared: typer.echo(f"{predictions}: it has no array inputs, so its rows were matched with the dataset by their numbers alone", err=True)
     scores = votes.scores()
     if out: write_text(out, json.dumps(votes.submission()))
     if as_json: typer.echo(json.dumps({"tasks": len(votes.pairs), "predictions": votes.predictions, **scores}))

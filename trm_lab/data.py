@@ -73,6 +73,7 @@ class Split:
 
     def first(self, count:int)->"Split":
         "The first `count` groups."
+        whole_numbers("first", 0, count=count)
         groups = min(count, self.groups)
         puzzles = self.group_indices[groups]; examples = self.puzzle_indices[puzzles]
         boards = (b.until(puzzles) if isinstance(b, Disguised) else b[:examples] for b in (self.inputs, self.labels))
@@ -115,7 +116,8 @@ def read_metadata(
     for name, value in described.items():
         field = NANO.get(name, name)
         if field in values and values[field] != value:
-            raise InputError(f"{path}: {name} is {value!r}, but {field} is {values[field]!r}; both are names of one number")
+            names = " and ".join(sorted({name, field, *(n for n, f in NANO.items() if f == field)}))
+            raise InputError(f"{path}: {names} are names of one number, but it is {values[field]!r} here and {value!r} there")
         if field in known: values[field] = value
     return build(Metadata, values, str(path)), set(values)
 
@@ -369,7 +371,7 @@ def read_dataset(
     if "num_puzzle_identifiers" not in keys: metadata = replace(metadata, num_puzzle_identifiers=known)
     if known > metadata.num_puzzle_identifiers:
         raise InputError(f"{folder}: there is a puzzle identifier {known - 1}, but num_puzzle_identifiers is {metadata.num_puzzle_identifiers}, counted from 0")
-    return Dataset(puzzle, train, test, replace(metadata, vocab_size=puzzle.vocab_size), names)
+    return Dataset(puzzle, train, test, replace(metadata, vocab_size=puzzle.vocab_size, puzzle=puzzle.spec()), names)
 
 # %% ../nbs/20_data.ipynb #813d9bd2
 @dataclass(frozen=True)

@@ -157,7 +157,8 @@ def seen(
     "Which test puzzles are training puzzles or images of them."
     if not len(test): return np.zeros(0, bool)
     if puzzle.canonical(test.inputs[0], test.labels[0]) is None: return None
-    trained, tested = alike(puzzle, (train.inputs, train.labels), (test.inputs, test.labels))
+    originals = Compared.of(train)
+    trained, tested = alike(puzzle, (originals.questions, originals.answers), (test.inputs, test.labels))
     return np.isin(tested, trained)
 
 # %% ../nbs/21_datasets.ipynb #a2c70963

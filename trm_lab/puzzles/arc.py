@@ -501,6 +501,7 @@ class Votes:
         if split.puzzle_identifiers.max(initial=0) >= len(self.names): raise InputError(f"the test split has the puzzle identifier {split.puzzle_identifiers.max()}, but there are only {len(self.names)} names")
         self.puzzle_indices, self.identifiers = split.puzzle_indices, split.puzzle_identifiers
         self.predictions = 0 # counted so far
+        self.compared = False # were the questions that they answer held against the test split's? A file of predictions may lack them
         self.pairs:dict[str, list] = {} # task → for each test pair (the right grid's key, key → [votes, summed halting probability])
         for puzzle in split.group_indices[:-1]:
             task, code = parse_name(self.names[self.identifiers[puzzle]])
@@ -561,21 +562,28 @@ def _pieces(archive, name, shape, rows:int)->Iterator[np.ndarray]:
             yield np.frombuffer(content, dtype).reshape(count, *shape[1:])
 
 def score_predictions(
-    path:str|Path, # an .npz with preds (N, L), q_halt_logits (N,), puzzle_identifiers (N,); row i is for example i of the test split
+    path:str|Path, # an .npz with preds (N, L), q_halt_logits (N,), puzzle_identifiers (N,) and perhaps inputs (N, L); row i is for example i of the test split
     dataset, # a `data.Dataset` of ARC tasks
     piece:int=2048, # rows at a time
 )->Votes:
-    "Count the predictions in a file. Raises `InputError` if it does not fit the dataset."
+    """Count the predictions in a file. Raises `InputError` if it does not fit the dataset. Numbers of identities are the same in datasets
+    with other tasks or disguises; only where the file has its questions, `inputs`, can that be told, and `compared` of the votes is true."""
     votes, split = Votes(dataset), dataset.test
     wanted = {"preds": (len(split), _CELLS), "q_halt_logits": (len(split),), "puzzle_identifiers": (len(split),)}
     try:
         with zipfile.ZipFile(path) as archive:
-            for tokens, q_halt, identifiers in zip(*(_pieces(archive, name, shape, piece) for name, shape in wanted.items())):
+            votes.compared = "inputs.npy" in archive.namelist()
+            if votes.compared: wanted["inputs"] = wanted["preds"]
+            for tokens, q_halt, identifiers, *questions in zip(*(_pieces(archive, name, shape, piece) for name, shape in wanted.items())):
                 examples = np.arange(votes.predictions, votes.predictions + len(tokens))
                 expected = split.puzzle_identifiers[np.searchsorted(split.puzzle_indices, examples, side="right") - 1]
                 if (identifiers != expected).any():
                     i = int((identifiers != expected).argmax())
                     raise ValueError(f"row {examples[i]} has the puzzle identifier {identifiers[i]}, but example {examples[i]} of the test split has {expected[i]}")
+                for asked in questions:
+                    if not (same := (asked == np.asarray(split.inputs[examples])).all(1)).all():
+                        i = examples[same.argmin()]
+                        raise ValueError(f"row {i} answers another question than example {i} of the test split asks: it is of another dataset")
                 votes.add(examples, tokens, q_halt)
     except OSError as e: raise InputError(f"{path}: cannot be read ({e.strerror or e})") from None
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError) as e: # what a torn, foreign or encrypted file leads to
