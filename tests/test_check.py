@@ -63,7 +63,7 @@ def test_a_test_pair_that_is_trained_on_under_any_name(kind, written, tmp_path, 
     assert from_tasks("x", augment=0, tell=told.append).metadata.unseen is None and told == [f"beware     {lines[0]}"]
     (tmp_path/"set/identifiers.json").unlink() # the pairs are compared whatever they are called
     lines, _, left_out = found(tmp_path/"set", arc)
-    assert len(lines) == 1 and lines[0].startswith(sentence.partition(" (")[0].format(p=0)) and "names of identities" in left_out
+    assert len(lines) == 1 and lines[0].startswith(sentence.partition(" (")[0].format(p=0)) and "no usable identifiers.json" in left_out
 
 def test_an_image_of_an_own_demonstration_is_told_and_no_fault(tmp_path):
     tasks = Tasks([task("other", 0, [mirrored(20)], False), task("scored", 10, [image(11, 2, 4)], True)], "a test")
@@ -173,7 +173,7 @@ def test_a_type_that_cannot_tell_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(Sudoku, "canonical", lambda self, question, answer: None)
     lines, looked_at, left_out = found(tmp_path/"set")
     assert not lines and "no puzzle in both splits as it stands" in looked_at and "solution" not in looked_at
-    assert "how many solutions a puzzle has, which sudoku-6x6 cannot tell; test puzzles that are images of training puzzles" in left_out
+    assert "how many solutions a puzzle has, which sudoku-6x6 cannot tell; test puzzles that are images of training puzzles, which sudoku-6x6 cannot tell" in left_out
 
 # ---- what the metadata claim ------------------------------------------------------------------------------------------
 
@@ -268,7 +268,7 @@ def test_nano_trms_mazes(tmp_path, cli_run):
     data = generate_dataset(Maze(6, 6, 12), 8, 3)
     place = nano(tmp_path/"set", data)
     code, out, err = cli_run("data", "check", place, "--puzzle", "maze-6x6")
-    assert code == 0 and "mean_puzzle_examples, which train/dataset.json does not say" in out, out + err
+    assert code == 0 and "mean_puzzle_examples, num_puzzle_identifiers, pad_id, which dataset.json does not say" in out, out + err
     read = read_dataset(place, Maze(6, 6))
     assert read.metadata.total_groups == 8 and read.metadata.total_puzzles == 8 and read.fingerprint != "" and (read.train.inputs == data.train.inputs).all()
     described(place, num_groups=7)

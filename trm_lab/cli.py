@@ -324,7 +324,9 @@ def arc_score(
     from trm_lab.puzzles.arc import Arc, score_predictions
     from trm_lab.records import write_text
     votes = score_predictions(predictions, read_dataset(data, Arc()))
-    if not votes.compared: typer.echo(f"{predictions}: it has no array inputs, so its rows were matched with the dataset by their numbers alone", err=True)
+    if not votes.compared:
+        alone = "its rows were matched with the dataset by their numbers alone"
+        typer.echo(f"{predictions}: it has no array inputs, so {alone}", err=True)
     scores = votes.scores()
     if out: write_text(out, json.dumps(votes.submission()))
     if as_json: typer.echo(json.dumps({"tasks": len(votes.pairs), "predictions": votes.predictions, **scores}))
@@ -378,7 +380,8 @@ def _data_puzzle(name:str, size:Optional[str], min_path:Optional[int]):
     size = named or size or puzzle_class(type).usual_size or ""
     puzzle = find_puzzle(f"{type}-{size}x{size}" if size.isdecimal() else f"{type}-{size}")
     if min_path is None: return puzzle
-    if "min_path" not in signature(puzzle_class(type)).parameters: raise InputError(f"--min-path is the length of a maze's path; {puzzle.name} has none")
+    if "min_path" not in signature(puzzle_class(type)).parameters:
+        raise InputError(f"--min-path is the length of a maze's path; {puzzle.name} has none")
     return puzzle_from({**puzzle.spec(), "min_path": min_path})
 
 def _count(option:str, text:Optional[str])->Optional[int]:
@@ -422,7 +425,9 @@ def data_build(
         if value is not None and source not in fits.split(): raise InputError(f"{option} has no meaning with {source}; it belongs to {' or '.join(fits.split())}")
     if (source == "--version") != (puzzle.partition("-")[0] == "arc"): raise InputError(f"{puzzle} cannot be built with {source}; --version is how ARC's tasks are named, and only arc has it")
     images = None if source == "--version" else _count("--write-augmented", write_augmented)
-    if source == "--version": dataset = from_tasks(version, concept, 1000 if augment is None else augment, seed, allow_overlap, typer.echo)
+    if source == "--version":
+        augment = 1000 if augment is None else augment
+        dataset = from_tasks(version, concept, augment, seed, allow_overlap, typer.echo)
     else:
         kind, options = _data_puzzle(puzzle, size, min_path), {"train": train, "seed": seed}
         if source == "--generate": dataset = from_generator(kind, generate, difficulty=difficulty, keep=home()/"data"/".generated", **options)
@@ -466,8 +471,10 @@ def data_check(
     for name, count in counts.items():
         if count > 20: typer.echo(f"{name}: and {count - 20:,} more")
     left_out = f"; not looked at: {'; '.join(check.left_out)}" if check.left_out else ""
-    if check.found: raise RunFailed(f"{folder}: {len(check.found):,} finding{'s'*(len(check.found) > 1)}{left_out}")
-    typer.echo(f"nothing is wrong with {folder}, {check.puzzle.name}, in what was looked at: {'; '.join(check.looked_at)}{left_out}")
+    count, looked_at = len(check.found), "; ".join(check.looked_at)
+    if count: raise RunFailed(f"{folder}: {count:,} finding{'s'*(count > 1)}{left_out}")
+    what = f"{folder}, {check.puzzle.name}, in what was looked at"
+    typer.echo(f"nothing is wrong with {what}: {looked_at}{left_out}")
 
 # %% ../nbs/73_cli.ipynb #e14ebe2e
 @data_app.command("show")

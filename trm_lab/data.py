@@ -110,14 +110,15 @@ NANO = {"num_groups": "total_groups", "num_puzzles": "total_puzzles"} # what nan
 def read_metadata(
     path:Path, # of a `dataset.json`
 )->tuple[Metadata, set[str]]: # and the names of the fields that it holds; the others have their defaults
-    "What a split's `dataset.json` says, by the reference's names or by nano-trm's. Raises `InputError` if it cannot be used."
+    "What a `dataset.json` says, by the reference's names or nano-trm's. Raises `InputError` if it is none."
     described, known, values = read_json(path), {f.name for f in fields(Metadata)}, {}
     if not isinstance(described, dict): return build(Metadata, described, str(path)), set()
     for name, value in described.items():
         field = NANO.get(name, name)
         if field in values and values[field] != value:
             names = " and ".join(sorted({name, field, *(n for n, f in NANO.items() if f == field)}))
-            raise InputError(f"{path}: {names} are names of one number, but it is {values[field]!r} here and {value!r} there")
+            both = f"{values[field]!r} here and {value!r} there"
+            raise InputError(f"{path}: {names} are names of one number, but it is {both}")
         if field in known: values[field] = value
     return build(Metadata, values, str(path)), set(values)
 
@@ -142,7 +143,7 @@ class Dataset:
 def split_of(
     examples:Iterable[tuple[np.ndarray, np.ndarray]], # question and answer tokens, each (L,)
 )->Split:
-    "One puzzle a group and one example a puzzle, all with identifier 0. Raises `InputError` if there is none."
+    "A puzzle a group and an example a puzzle, all with identifier 0. Raises `InputError` if there is none."
     examples = list(examples)
     if not examples: raise InputError("a split needs at least one puzzle, and there is none")
     questions, answers = (np.stack(boards).astype(np.uint8) for boards in zip(*examples))
@@ -157,7 +158,8 @@ def dataset_of(
 )->Dataset:
     "A dataset of independent puzzles. Raises `InputError` if there is none for one of the splits."
     if not train or not test:
-        raise InputError(f"a dataset needs at least one training and one test puzzle, not {len(train)} and {len(test)}")
+        given = f"{len(train)} and {len(test)}"
+        raise InputError(f"a dataset needs at least one training and one test puzzle, not {given}")
     metadata = Metadata(puzzle.seq_len, puzzle.vocab_size, total_groups=len(train), total_puzzles=len(train), puzzle=puzzle.spec(), **notes)
     return Dataset(puzzle, split_of(train), split_of(test), metadata)
 
@@ -258,9 +260,10 @@ def write_dataset(
     folder:str|Path, # where; must not hold anything yet
     save:Callable[[Path, str, Split], None]|None=None, # writes the arrays of a split into a folder; None: as the split holds them
 ):
-    "Write the reference's layout, with originals and codes where boards are disguised. Raises `InputError` if the folder already holds something, or a split nothing."
+    """Write the reference's layout, with originals and codes where boards are disguised. Raises `InputError` if
+    the folder already holds something, or a split nothing."""
     for name, split in (("train", dataset.train), ("test", dataset.test)):
-        if not len(split): raise InputError(f"{folder}: the {name} split is empty; a dataset has at least one puzzle in each")
+        if not len(split): raise InputError(f"{folder}: the {name} split is empty; it needs a puzzle")
     with whole_folder(folder) as temporary:
         for name, split in (("train", dataset.train), ("test", dataset.test)):
             (temporary/name).mkdir()
@@ -306,7 +309,8 @@ def load_array(
         if not isinstance(array, np.ndarray): raise ValueError("an archive") # which np.load opens as well
     except FileNotFoundError:
         packed = f", but {path.stem}.npz is there: unpack it"*path.with_suffix(".npz").exists()
-        raise InputError(f"{path} is missing{packed}; a dataset has {', '.join(f'all__{a}.npy' for a in ARRAYS)} in each split") from None
+        names = ", ".join(f"all__{array}.npy" for array in ARRAYS)
+        raise InputError(f"{path} is missing{packed}; a dataset has {names} in each split") from None
     except Exception as e: # besides its own errors, numpy lets through whatever reading a damaged header brings about
         raise InputError(f"{path}: not a whole array file ({(str(e).splitlines() or [''])[0]})") from None
     if dimensions is not None and (array.dtype.kind not in "iu" or array.ndim != dimensions):
@@ -317,13 +321,14 @@ def load_array(
 def read_split(
     folder:Path, # with the arrays
     puzzle:Puzzle, # what they hold
-    recoding:np.ndarray|None=None, # our token for each of theirs, as `Puzzle.recoding` says; None: they are ours
+    recoding:np.ndarray|None=None, # our token for each of theirs, as `Puzzle.recoding` says; None: the same
 )->Split:
     "One split; every array is checked against the others. Raises `InputError` naming what does not fit."
-    identifiers, puzzles, groups = (load_array(folder/f"all__{name}.npy", dimensions=1) for name in ARRAYS[2:])
+    def load(name, dimensions): return load_array(folder/f"{name}.npy", dimensions == 2, dimensions)
+    identifiers, puzzles, groups = (load(f"all__{name}", 1) for name in ARRAYS[2:])
     if (folder/"all__codes.npy").exists():
-        codes, boards = load_array(folder/"all__codes.npy", dimensions=2), (load_array(folder/f"base__{name}.npy", True, 2) for name in ARRAYS[:2])
-        inputs, labels = boards
+        codes = np.array(load("all__codes", 2))
+        inputs, labels = (load(f"base__{name}", 2) for name in ARRAYS[:2])
         counts = np.diff(puzzles)
         starts = groups[:-1]
         if groups.max(initial=0) > len(counts) or (np.diff(groups) < 1).any() or (np.repeat(counts[starts], np.diff(groups)) != counts[:groups.max(initial=0)]).any():
@@ -333,12 +338,16 @@ def read_split(
         first = np.repeat(np.cumsum(counts[starts]) - counts[starts], np.diff(groups))
         if inputs.shape != labels.shape: raise InputError(f"{folder}: base__inputs {inputs.shape} and base__labels {labels.shape} should be of one shape")
         inputs, labels = (Disguised(puzzle, boards, codes, first, puzzles) for boards in (inputs, labels))
-    else: inputs, labels = (load_array(folder/f"all__{name}.npy", True, 2) for name in ARRAYS[:2])
-    if recoding is not None: inputs, labels = (_recoded(boards, recoding, folder) for boards in (inputs, labels))
+    else: inputs, labels = (load(f"all__{name}", 2) for name in ARRAYS[:2])
+    if recoding is not None: inputs, labels = (_recoded(b, recoding, folder) for b in (inputs, labels))
     split = Split(inputs, labels, identifiers, puzzles, groups)
     if split.inputs.shape != split.labels.shape or split.inputs.shape[1] != puzzle.seq_len:
-        raise InputError(f"{folder}: inputs {split.inputs.shape} and labels {split.labels.shape} should both be (examples, {puzzle.seq_len}), the cells of {puzzle.name}")
-    if len(puzzles) != len(identifiers) + 1: raise InputError(f"{folder}: {len(identifiers)} puzzles should have {len(identifiers) + 1} puzzle_indices, not {len(puzzles)}")
+        wanted = f"(examples, {puzzle.seq_len}), the cells of {puzzle.name}"
+        found = f"inputs {split.inputs.shape} and labels {split.labels.shape}"
+        raise InputError(f"{folder}: {found} should both be {wanted}")
+    if len(puzzles) != (count := len(identifiers) + 1):
+        found = f"{count - 1} puzzles should have {count} puzzle_indices"
+        raise InputError(f"{folder}: {found}, not {len(puzzles)}")
     for name, last, what in (("puzzle_indices", len(split), "examples"), ("group_indices", len(split.puzzle_identifiers), "puzzles")):
         bounds = getattr(split, name)
         if not len(bounds) or bounds[0] != 0 or bounds[-1] != last or (np.diff(bounds) < 0).any():
@@ -348,7 +357,8 @@ def read_split(
 def _recoded(boards, recoding:np.ndarray, folder:Path)->np.ndarray:
     "Boards in our tokens."
     if boards.size and not 0 <= boards.min() <= boards.max() < len(recoding):
-        raise InputError(f"{folder}: tokens from {boards.min()} to {boards.max()} do not fit; {len(recoding)} are counted from 0")
+        what = f"tokens from {boards.min()} to {boards.max()}"
+        raise InputError(f"{folder}: {what} do not fit; {len(recoding)} are counted from 0")
     return recoding[boards].astype(np.uint8)
 
 def read_dataset(
@@ -369,9 +379,11 @@ def read_dataset(
     train, test = (read_split(folder/name, puzzle, recoding) for name in ("train", "test"))
     known = 1 + max(int(split.puzzle_identifiers.max(initial=0)) for split in (train, test))
     if "num_puzzle_identifiers" not in keys: metadata = replace(metadata, num_puzzle_identifiers=known)
-    if known > metadata.num_puzzle_identifiers:
-        raise InputError(f"{folder}: there is a puzzle identifier {known - 1}, but num_puzzle_identifiers is {metadata.num_puzzle_identifiers}, counted from 0")
-    return Dataset(puzzle, train, test, replace(metadata, vocab_size=puzzle.vocab_size, puzzle=puzzle.spec()), names)
+    if known > (told := metadata.num_puzzle_identifiers):
+        what = f"there is a puzzle identifier {known - 1}, but num_puzzle_identifiers is {told}"
+        raise InputError(f"{folder}: {what}")
+    metadata = replace(metadata, vocab_size=puzzle.vocab_size, puzzle=puzzle.spec())
+    return Dataset(puzzle, train, test, metadata, names)
 
 # %% ../nbs/20_data.ipynb #813d9bd2
 @dataclass(frozen=True)
@@ -425,7 +437,8 @@ def kept_back(
     share:float, # of its groups, from 0 to below 1; at least one group if above 0
 )->tuple[np.ndarray, Split|None]: # the groups to train on, (G',), and the first puzzle of each of the others, or None
     "Put some groups aside. Raises `InputError` if the share is out of its range."
-    if not 0 <= share < 1: raise InputError(f"the share that is kept back should be at least 0 and below 1, found {share!r}")
+    if not 0 <= share < 1:
+        raise InputError(f"the share that is kept back should be at least 0 and below 1, found {share!r}")
     order = np.random.default_rng(0).permutation(split.groups)
     count = min(max(1, round(share*split.groups)), split.groups - 1) if share else 0
     if count < 1: return np.arange(split.groups), None

@@ -15,7 +15,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 import numpy as np
 from tqdm import tqdm
-from .data import ARRAYS, Dataset, Disguised, Metadata, Split, dataset_of, disguised_dataset, generate_dataset, load_array, read_metadata, read_split
+from .data import ARRAYS, Dataset, Disguised, Metadata, Split, dataset_of, disguised_dataset
+from .data import generate_dataset, load_array, read_metadata, read_split
 from .errors import InputError
 from .puzzles.arc import Arc, read_tasks
 from .puzzles.base import PAD, Puzzle, csv_examples, puzzle_from, whole_numbers
@@ -92,7 +93,7 @@ def alike(
 # %% ../nbs/21_datasets.ipynb #1ba86696
 @dataclass(frozen=True)
 class Compared:
-    "The examples of a split that are compared with another split's: all, or of a task in many disguises the original ones."
+    "The examples of a split that are compared: all, or of a task in many disguises the original ones."
     questions:np.ndarray # (n, L) tokens
     answers:np.ndarray # (n, L) tokens
     puzzles:np.ndarray # (n,) which puzzle of the split each belongs to
@@ -102,8 +103,10 @@ class Compared:
     def of(cls, split:Split)->"Compared":
         "Of groups with identities the first puzzle, which is the original."
         disguised, several = isinstance(split.inputs, Disguised), bool(split.puzzle_identifiers.any())
-        puzzles = split.group_indices[:-1] if disguised or several else np.arange(len(split.puzzle_identifiers))
-        starts, sizes = split.puzzle_indices[puzzles].astype(np.int64), np.diff(split.puzzle_indices)[puzzles].astype(np.int64)
+        puzzles = np.arange(len(split.puzzle_identifiers))
+        if disguised or several: puzzles = split.group_indices[:-1]
+        bounds = split.puzzle_indices.astype(np.int64)
+        starts, sizes = bounds[puzzles], np.diff(bounds)[puzzles]
         places = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         rows = np.repeat(starts, sizes) + places
         if disguised: boards = split.inputs.base, split.labels.base
@@ -277,7 +280,9 @@ def _bounds(split:str, name:str, bounds:np.ndarray, last:int, what:str)->Iterato
     falls = np.flatnonzero(np.diff(bounds.astype(np.int64)) < 1)
     if len(falls): yield Finding("indices do not rise", f"{split}, {name}", f"entry {falls[0] + 1} is {bounds[falls[0] + 1]}, after {bounds[falls[0]]}")
     elif (bounds[0], bounds[-1]) != (0, last):
-        yield Finding("indices do not fit", f"{split}, {name}", f"they should run from 0 to the number of {what}, {last:,}, not from {bounds[0]} to {bounds[-1]}")
+        wanted = f"they should run from 0 to the number of {what}, {last:,}"
+        what = f"{wanted}, not from {bounds[0]} to {bounds[-1]}"
+        yield Finding("indices do not fit", f"{split}, {name}", what)
 
 def _layout(split:str, arrays:dict[str, np.ndarray], puzzle:Puzzle)->Iterator[Finding]:
     "Do the arrays of a split agree with each other and with the puzzle type?"
@@ -293,61 +298,85 @@ def _layout(split:str, arrays:dict[str, np.ndarray], puzzle:Puzzle)->Iterator[Fi
         yield Finding("shapes differ", split, f"inputs {rows.shape} and labels {part['labels'].shape} should be of one shape")
     elif rows is not None and rows.shape[1] != puzzle.seq_len:
         turned = ": rows and columns are exchanged"*(len(rows) == puzzle.seq_len)
-        yield Finding("wrong size", split, f"boards of {rows.shape[1]:,} cells are no {puzzle.name}, which has {puzzle.seq_len:,}{turned}")
+        what = f"boards of {rows.shape[1]:,} cells are no {puzzle.name}, which has {puzzle.seq_len:,}"
+        yield Finding("wrong size", split, what + turned)
 
 def _examples(arrays:dict[str, np.ndarray])->int|None:
     "How many examples a split has, as its arrays say."
     if "all__inputs" in arrays: return len(arrays["all__inputs"])
-    return int(arrays["all__puzzle_indices"][-1]) if "all__codes" in arrays and "all__puzzle_indices" in arrays else None
+    known = {"all__codes", "all__puzzle_indices"} <= arrays.keys()
+    return int(arrays["all__puzzle_indices"][-1]) if known else None
 
 # %% ../nbs/21_datasets.ipynb #748a8a66
-def _promises(split:str, arrays:dict[str, np.ndarray], said:Metadata, keys:set[str], puzzle:Puzzle, names:int|None)->Iterator[Finding]:
+def _promises(
+    split:str,
+    arrays:dict[str, np.ndarray],
+    said:Metadata,
+    keys:set[str], # what the file says
+    puzzle:Puzzle,
+    names:int|None, # how many there are
+)->Iterator[Finding]:
     "Does `dataset.json` say what the arrays hold, as far as it says anything?"
-    part, where = {name.partition("__")[2]: array for name, array in arrays.items()}, f"{split}/dataset.json"
+    def broken(what): return Finding("broken promise", f"{split}/dataset.json", what)
+    part = {name.partition("__")[2]: array for name, array in arrays.items()}
     identifiers, groups, rows = (part.get(name) for name in ("puzzle_identifiers", "group_indices", "inputs"))
-    counted = {"seq_len": None if rows is None else rows.shape[1], "total_groups": None if groups is None else len(groups) - 1,
-        "total_puzzles": None if identifiers is None else len(identifiers), "num_puzzle_identifiers": names}
+    counted = {"seq_len": None if rows is None else rows.shape[1], "num_puzzle_identifiers": names,
+        "total_groups": None if groups is None else len(groups) - 1,
+        "total_puzzles": None if identifiers is None else len(identifiers)}
     for name, value in counted.items():
-        if name in keys and value not in (None, getattr(said, name)):
-            yield Finding("broken promise", where, f"{name} is {getattr(said, name)}, but there are {value}")
-    for name in ("seq_len", "vocab_size"):
-        if name == "vocab_size" and puzzle.recoding(said.vocab_size) is not None: continue
-        if getattr(said, name) != getattr(puzzle, name): yield Finding("broken promise", where, f"{name} is {getattr(said, name)}, but {puzzle.name} has {getattr(puzzle, name)}")
-    examples = _examples(arrays)
+        told = getattr(said, name)
+        wrong = name in keys and value not in (None, told)
+        if wrong: yield broken(f"{name} is {told}, but there are {value}")
+    theirs = {"seq_len": puzzle.seq_len}
+    if puzzle.recoding(said.vocab_size) is None: theirs["vocab_size"] = puzzle.vocab_size
+    for name, value in theirs.items():
+        told = getattr(said, name)
+        if told != value: yield broken(f"{name} is {told}, but {puzzle.name} has {value}")
+    examples, told = _examples(arrays), said.mean_puzzle_examples
     mean = examples/len(identifiers) if examples and identifiers is not None else None
-    if "mean_puzzle_examples" in keys and mean and not math.isclose(said.mean_puzzle_examples, mean, rel_tol=1e-6):
-        yield Finding("broken promise", where, f"mean_puzzle_examples is {said.mean_puzzle_examples:g}, but it is {mean:g}")
-    for name in ("pad_id", "blank_identifier_id"): # what this library and the reference take for granted
-        if getattr(said, name) != 0: yield Finding("unusual number", where, f"{name} is {getattr(said, name)}; only 0 is understood")
-    if said.ignore_label_id not in (None, PAD) and 0 <= said.ignore_label_id < puzzle.vocab_size:
-        yield Finding("unusual number", where, f"ignore_label_id is {said.ignore_label_id}, a token of {puzzle.name}: cells with this answer would not be learnt")
+    if "mean_puzzle_examples" in keys and mean and not math.isclose(told, mean, rel_tol=1e-6):
+        yield broken(f"mean_puzzle_examples is {told:g}, but it is {mean:g}")
+
+def _unusual(split:str, said:Metadata, puzzle:Puzzle)->Iterator[Finding]:
+    "Numbers that this library and the reference take for granted."
+    where, ignored = f"{split}/dataset.json", said.ignore_label_id
+    for name in ("pad_id", "blank_identifier_id"):
+        told = getattr(said, name)
+        if told != 0: yield Finding("unusual number", where, f"{name} is {told}; only 0 is understood")
+    if ignored not in (None, PAD) and 0 <= ignored < puzzle.vocab_size:
+        what = f"ignore_label_id is {ignored}, a token of {puzzle.name}: such cells would not count"
+        yield Finding("unusual number", where, what)
 
 def _identities(split:str, identifiers:np.ndarray, limit:int|None)->Iterator[Finding]:
     "Is there a name, and a row of the puzzle embedding, for each identifier?"
     low, high = int(identifiers.min()), int(identifiers.max())
     if limit is None or 0 <= low <= high < limit: return
     which = int(((identifiers < 0) | (identifiers >= limit)).argmax())
-    yield Finding("identifier out of range", f"{split}, puzzle {which}", f"{identifiers[which]}, but there are {limit:,}, counted from 0")
+    what = f"{identifiers[which]}, but there are {limit:,}, counted from 0"
+    yield Finding("identifier out of range", f"{split}, puzzle {which}", what)
 
+# %% ../nbs/21_datasets.ipynb #a57bc176
 def _tokens(split:str, boards:dict[str, np.ndarray], puzzle:Puzzle, said:Metadata|None)->Iterator[Finding]:
     "Is every token in the vocabulary, and can it stand in a question, where it does?"
     label, recoding = (said.ignore_label_id, puzzle.recoding(said.vocab_size)) if said else (None, None)
     tokens = np.arange(puzzle.vocab_size) if recoding is None else recoding
     asks = np.isin(tokens, puzzle.asks or range(1, puzzle.vocab_size))
     for name, array in boards.items():
-        done = 0
+        done, question = 0, name.endswith("inputs")
         for some, in _chunks(array):
             strange = (some >= len(tokens)) | (some < 0)
-            if name.endswith("labels") and label is not None: strange &= some != label
-            unasked = ~strange & ~asks[np.where(strange, 0, some)] if name.endswith("inputs") else np.zeros_like(strange)
-            for row in np.flatnonzero((strange | unasked).any(1)):
-                cell = (strange | unasked)[row].argmax()
+            if not question and label is not None: strange &= some != label
+            wrong = strange | ~asks[np.where(strange, 0, some)] if question else strange
+            for row in np.flatnonzero(wrong.any(1)):
+                cell = wrong[row].argmax()
                 token, where = some[row, cell], f"{split}/{name}.npy, row {done + row}"
                 if strange[row, cell]:
-                    yield Finding("token outside the vocabulary", where, f"{token} in cell {cell}; {len(tokens)} tokens are counted from 0")
+                    what = f"{token} in cell {cell}; {len(tokens)} tokens are counted from 0"
+                    yield Finding("token outside the vocabulary", where, what)
                     continue
-                what = "padding" if tokens[token] == PAD else repr(puzzle.print(tokens[[token]]))
-                yield Finding("token outside a question", where, f"{token} in cell {cell}, {what}, which no question of {puzzle.name} holds")
+                called = "padding" if tokens[token] == PAD else repr(puzzle.print(tokens[[token]]))
+                what = f"{token} in cell {cell}, {called}, which no question of {puzzle.name} holds"
+                yield Finding("token outside a question", where, what)
             done += len(some)
 
 # %% ../nbs/21_datasets.ipynb #56f12c1f
@@ -362,7 +391,8 @@ def _judged(puzzle:Puzzle, where:str, question:np.ndarray, answer:np.ndarray)->I
             scores = {name: holds for name, holds in puzzle.scores(question, answer).items() if name != "legal"}
             short = [name for name, holds in scores.items() if not holds] if any(scores.values()) else [] # right in one sense, not in another
             yield Finding(f"not {short[0]}" if short else "wrong answer", where, str(verdict))
-            if puzzle.solutions(question, 1) == []: yield Finding("no solution", where, "no answer at all solves this puzzle")
+            if puzzle.solutions(question, 1) == []:
+                yield Finding("no solution", where, "no answer at all solves this puzzle")
             return
         if problem: yield Finding("not the canonical label", where, problem)
     except InputError as e: yield Finding("wrong question", where, str(e))
@@ -410,7 +440,7 @@ class Crossing:
         return self.same or not self.own
 
 class Crossings:
-    "Iterate over the test examples that stand in training, as they are or as images, whatever they are called."
+    "Iterate over the test examples that stand in training, as they are or as images, under any name."
     def __init__(self,
         puzzle:Puzzle,
         train:Split, # what is trained on
@@ -419,8 +449,9 @@ class Crossings:
     ):
         self.puzzle, self.splits, self.names = puzzle, (train, test), names
         self.trained, self.asked = Compared.of(train), Compared.of(test)
-        self.images = puzzle.canonical(self.asked.questions[0], self.asked.answers[0]) is not None # can they be told?
-        self.several = bool(train.puzzle_identifiers.any() or test.puzzle_identifiers.any()) # tasks, each with a meaning of its own
+        # are there tasks, so that a question may mean different things? And can images be told?
+        self.several = bool(train.puzzle_identifiers.any() or test.puzzle_identifiers.any())
+        self.images = puzzle.canonical(self.asked.questions[0], self.asked.answers[0]) is not None
         self.groups = Counter(train.puzzle_identifiers[train.group_indices[:-1]].tolist())
 
     def _identities(self, which:int, examples)->np.ndarray: # of compared examples of training, 0, or test, 1
@@ -429,7 +460,8 @@ class Crossings:
     def _marks(self)->tuple[list[np.ndarray], list[np.ndarray]]: # for training and test each
         "Numbers that equal examples share, and numbers that images share."
         both, place = (self.trained, self.asked), self.puzzle.unplaced
-        same = [_digest(place(c.questions), place(c.answers)) if self.several else _digest(c.questions) for c in both]
+        if self.several: same = [_digest(place(c.questions), place(c.answers)) for c in both]
+        else: same = [_digest(c.questions) for c in both]
         return same, alike(self.puzzle, *((c.questions, c.answers) for c in both)) if self.images else same
 
     def __iter__(self)->Iterator[Crossing]:
@@ -437,7 +469,7 @@ class Crossings:
         (same, asked), (forms, wanted) = self._marks()
         order = np.argsort(forms, kind="stable")
         first, last = (np.searchsorted(forms[order], wanted, side=side) for side in ("left", "right"))
-        copies, copy = _twins(asked, same) # a question alone may be there with another answer, whose form is another one
+        copies, copy = _twins(asked, same) # the same question with another answer has another form
         for i in np.flatnonzero((last > first) | copies):
             near = np.array([*order[first[i]:last[i]][:1000], *([copy[i]] if copies[i] else [])])
             own = self.several & (self._identities(0, near) == self._identities(1, i))
@@ -445,19 +477,23 @@ class Crossings:
             yield min(found, key=lambda c: (not c.leak, not c.same, c.own))
 
     def _task(self, which:int, example:int)->str|None:
+        "The name of a compared example's task, if it has one."
         identity = int(self._identities(which, example))
-        return self.names[identity].partition("|||")[0] if identity and self.names and identity < len(self.names) else None
+        named = identity and self.names and identity < len(self.names)
+        return self.names[identity].partition("|||")[0] if named else None
 
     def finding(self, crossing:Crossing)->Finding:
         "What one means, in a sentence."
         i, j = crossing.train, crossing.test
-        asked, origin, pair = self._task(1, j), self._task(0, i), self.trained.places[i] + 1
-        where = f"test, puzzle {self.asked.puzzles[j]}" + (f" ({asked}), test pair {self.asked.places[j] + 1}" if asked else "")
-        if crossing.own and self.groups[int(self._identities(0, i))] == 1: what = f"demonstration {pair} of the task itself"
+        task, origin, pair = self._task(1, j), self._task(0, i), self.trained.places[i] + 1
+        where = f"test, puzzle {self.asked.puzzles[j]}"
+        if task: where += f" ({task}), test pair {self.asked.places[j] + 1}"
+        alone = self.groups[int(self._identities(0, i))] == 1 # with two groups it is a training task as well
+        if crossing.own and alone: what = f"demonstration {pair} of the task itself"
         elif origin: what = f"pair {pair} of the training task {origin}"
         else: what = f"training puzzle {self.trained.puzzles[i]}"
-        kind, is_ = ("in both splits", "it is") if crossing.same else ("image in both splits", "it is an image of")
-        return Finding(kind, where, f"{is_} {what}")
+        if crossing.same: return Finding("in both splits", where, f"it is {what}")
+        return Finding("image in both splits", where, f"it is an image of {what}")
 
 # %% ../nbs/21_datasets.ipynb #5f4bf660
 def _shared_identities(train:Split, test:Split, said:Metadata|None)->Iterator[Finding]:
@@ -466,26 +502,36 @@ def _shared_identities(train:Split, test:Split, said:Metadata|None)->Iterator[Fi
         numbers, counts = np.unique(split.puzzle_identifiers, return_counts=True)
         for identity in numbers[counts > 1][:20] if not (said and said.overlap) else ():
             first, second = np.flatnonzero(split.puzzle_identifiers == identity)[:2]
-            yield Finding("identity shared", f"{name}, puzzle {second}", f"it has the identifier {identity} of puzzle {first}")
-    untrained = np.flatnonzero(~np.isin(test.puzzle_identifiers, train.puzzle_identifiers))
-    for puzzle in untrained: yield Finding("identity not trained", f"test, puzzle {puzzle}", f"no training puzzle has its identifier, {test.puzzle_identifiers[puzzle]}")
+            what = f"it has the identifier {identity} of puzzle {first}"
+            yield Finding("identity shared", f"{name}, puzzle {second}", what)
+    for puzzle in np.flatnonzero(~np.isin(test.puzzle_identifiers, train.puzzle_identifiers)):
+        what = f"no training puzzle has its identifier, {test.puzzle_identifiers[puzzle]}"
+        yield Finding("identity not trained", f"test, puzzle {puzzle}", what)
 
 # %% ../nbs/21_datasets.ipynb #40e02da7
 class _Files:
-    "A dataset of unknown origin as far as its files go; `looked_at` says what was checked, and `left_out` what was not."
+    "A dataset of unknown origin as far as its files go."
     def __init__(self,
         folder:str|Path, # with train/ and test/
         puzzle:Puzzle|None=None, # what it holds; None: as its metadata say
-        sample:int|None=None, # examples of each split that are held against the rules; None: all that are stored, and 2,000 that are computed
+        sample:int|None=None, # examples of each split to look at; None: all, but 2,000 of disguised ones
         seed:int=0, # of the sample
     ):
         whole_numbers("data check", 0, seed=seed)
         if sample is not None: whole_numbers("data check", 1, sample=sample)
         self.folder, self.puzzle, self.sample, self.seed = Path(folder), puzzle, sample, seed
-        self.found, self.looked_at, self.left_out = [], [], []
+        self._begin()
         if not any((self.folder/split/"dataset.json").exists() for split in ("train", "test")):
-            raise InputError(f"{self.folder}: this is no dataset; a folder with train/dataset.json and test/dataset.json is")
+            wanted = "a folder with train/dataset.json and test/dataset.json is"
+            raise InputError(f"{self.folder}: this is no dataset; {wanted}")
         if puzzle is None: self.puzzle = self._type()
+
+    def _begin(self):
+        self.found, self.looked_at, self.left_out = [], [], []
+        self.silent:set[str] = set() # fields that a dataset.json does not have
+
+    def _omit(self, what:str):
+        if what not in self.left_out: self.left_out.append(what)
 
     def _type(self)->Puzzle:
         for split in ("train", "test"):
@@ -504,12 +550,13 @@ class _Files:
             yield from _tokens(split, boards, self.puzzle, said)
         sound = len(boards) == 2 and len(self.found) == before
         if said:
-            yield from _promises(split, arrays, said, keys, self.puzzle, None if names is None else len(names))
-            silent = [f.name for f in fields(Metadata)[:9] if f.name not in keys]
-            if silent: self.left_out.append(f"{', '.join(silent)}, which {split}/dataset.json does not say")
+            count = None if names is None else len(names)
+            yield from _promises(split, arrays, said, keys, self.puzzle, count)
+            yield from _unusual(split, said, self.puzzle)
+            self.silent.update(f.name for f in fields(Metadata)[:9] if f.name not in keys)
         if (identifiers := arrays.get("all__puzzle_identifiers")) is not None:
             limits = [] if names is None else [len(names)]
-            if said and (names is None or "num_puzzle_identifiers" in keys): limits.append(said.num_puzzle_identifiers)
+            if "num_puzzle_identifiers" in keys: limits.append(said.num_puzzle_identifiers)
             yield from _identities(split, identifiers, min(limits, default=None))
         return said, sound
 
@@ -517,77 +564,63 @@ class _Files:
         path = self.folder/"identifiers.json"
         if not path.exists(): return None # a dataset without names has the blank one only
         try: names = read_json(path)
-        except InputError as e: yield Finding("wrong names", "identifiers.json", str(e).partition("identifiers.json: ")[2]); return None
+        except InputError as e:
+            yield Finding("wrong names", "identifiers.json", str(e).partition("identifiers.json: ")[2])
+            return None
         if isinstance(names, list) and names and all(isinstance(n, str) for n in names):
             if len(set(names)) == len(names): return names
             twice = next(name for name, count in Counter(names).items() if count > 1)
             yield Finding("wrong names", "identifiers.json", f"{twice!r} is there more than once")
         else: yield Finding("wrong names", "identifiers.json", "it should be a list of names")
 
-# %% ../nbs/21_datasets.ipynb #38b91def
+# %% ../nbs/21_datasets.ipynb #9e6a9fa9
 _COUNTED = 20_000 # examples of each split whose solutions are counted, where more are looked at
 
-class Check(_Files):
-    "Iterate over what is wrong with a dataset; `looked_at` then says what was checked, and `left_out` what was not."
-    def __iter__(self)->Iterator[Finding]:
-        self.looked_at, self.left_out, self.found = [], [], []
-        for finding in self._look(): self.found.append(finding); yield finding
-
-    def _look(self)->Iterator[Finding]:
-        names = yield from self._names()
-        whole, said = {}, {}
-        for split in ("train", "test"):
-            said[split], sound = yield from self._split(split, names)
-            if not sound: continue
-            try: whole[split] = read_split(self.folder/split, self.puzzle, said[split] and self.puzzle.recoding(said[split].vocab_size))
-            except InputError as e: yield Finding("broken layout", split, str(e).removeprefix(f"{self.folder}/{split}: "))
-        if whole: self.looked_at.append(f"layout, metadata and all tokens of {' and '.join(whole)}")
-        for split, part in whole.items(): yield from self._puzzles(split, part)
-        broken = [split for split in ("train", "test") if split not in whole]
-        if broken: self.left_out.append(f"the puzzles of {' and '.join(broken)}, whose files are not in order, and which puzzles are in both splits")
-        else:
-            yield from self._by_name(*whole.values(), said["train"], names)
-            yield from self._both(*whole.values(), names)
-            if not self._few(*whole.values()): yield from self._alone(*whole.values(), said["train"])
-
-    def _sample(self, name:str, split:Split)->tuple[list, np.ndarray]:
-        "What to look at: of disguised examples all originals, (place, boards, number), and the examples' numbers."
+class _Puzzles(_Files):
+    "The puzzles of one split."
+    def _sample(self, name:str, split:Split)->list[tuple[str, Split, int]]: # place, boards and number of each
+        "The examples to look at; of disguised ones all originals as well."
         disguised, size = isinstance(split.inputs, Disguised), len(split)
         sample, rng = self.sample or (2000 if disguised else size), np.random.default_rng(self.seed)
         some = np.sort(rng.permutation(size)[:sample]) if sample < size else np.arange(size)
-        examples = [(f"{name}, example {i}", split, i) for i in some]
+        examples, originals = [(f"{name}, example {i}", split, i) for i in some], ""
         if disguised:
-            base = Split(split.inputs.base, split.labels.base, *(getattr(split, a) for a in ARRAYS[2:]))
+            base = replace(split, inputs=split.inputs.base, labels=split.labels.base)
             examples = [(f"{name}, original {i}", base, i) for i in range(len(base.inputs))] + examples
-        said = f"{f'{len(some):,} of '*(len(some) < size)}{size:,}{' disguised'*disguised} examples in {split.groups:,} groups"
-        originals = f"{len(split.inputs.base):,} originals and " if disguised else ""
+            originals = f"{len(base.inputs):,} originals and "
+        part, seed = (f"{len(some):,} of ", f" (seed {self.seed})") if len(some) < size else ("", "")
+        kind = "disguised "*disguised
         rules = "rules and labels" if self.puzzle.decides else "grids and end markers"
-        self.looked_at.append(f"{name}: {rules} of {originals}{said}" + f" (seed {self.seed})"*(len(some) < size))
-        return examples, some
+        what = f"{name}: {rules} of {originals}{part}{size:,} {kind}examples in {split.groups:,} groups{seed}"
+        self.looked_at.append(what)
+        return examples
 
     def _puzzles(self, name:str, split:Split)->Iterator[Finding]:
         "Rules, labels, solutions and repetitions."
-        examples, some = self._sample(name, split)
-        try: split.inputs[some[:2000]], split.labels[some[:2000]]
-        except InputError as e: yield Finding("wrong disguise", f"{name}/all__codes.npy", str(e)); return
-        unique = self._counted(name, split, examples)
+        examples = self._sample(name, split)
+        unique = self._counted(examples)
         with progress(len(examples), f"checking {name}") as bar:
             for number, (where, boards, i) in enumerate(examples):
-                pair = np.asarray(boards.inputs[i]), np.asarray(boards.labels[i])
+                try: pair = np.asarray(boards.inputs[i]), np.asarray(boards.labels[i])
+                except InputError as e:
+                    yield Finding("wrong disguise", f"{name}/all__codes.npy", str(e))
+                    return
                 found = list(_judged(self.puzzle, where, *pair))
                 yield from found or (_several(self.puzzle, where, *pair) if number in unique else ())
                 bar.update()
         if self._few(split): return
         numbers, puzzles = _keys(split, bool(split.puzzle_identifiers.any()))
         _, twins = _twins(numbers, numbers)
-        for i in np.flatnonzero(twins != np.arange(len(twins))): yield Finding("duplicate", f"{name}, puzzle {puzzles[i]}", f"it is puzzle {puzzles[twins[i]]} again")
+        for i in np.flatnonzero(twins != np.arange(len(twins))):
+            what = f"it is puzzle {puzzles[twins[i]]} again"
+            yield Finding("duplicate", f"{name}, puzzle {puzzles[i]}", what)
+        self.looked_at.append(f"no puzzle twice in {name}")
 
-    def _counted(self, name:str, split:Split, examples:list)->set[int]:
-        "Whose solutions are to be counted, by place in the list."
+    def _counted(self, examples:list)->set[int]: # by place in the list
+        "Whose solutions are to be counted."
         if not self.puzzle.decides or _one_label(self.puzzle): return set()
-        if self.puzzle.solutions(np.asarray(split.inputs[0]), 1) is None:
-            if f"how many solutions a puzzle has, which {self.puzzle.name} cannot tell" not in self.left_out:
-                self.left_out.append(f"how many solutions a puzzle has, which {self.puzzle.name} cannot tell")
+        if self.puzzle.solutions(np.asarray(examples[0][1].inputs[0]), 1) is None:
+            self._omit(f"how many solutions a puzzle has, which {self.puzzle.name} cannot tell")
             return set()
         some = np.random.default_rng(self.seed).permutation(len(examples))[:_COUNTED]
         part = f" for {len(some):,} of them"*(len(some) < len(examples))
@@ -596,38 +629,77 @@ class Check(_Files):
 
     def _few(self, *splits:Split)->bool:
         "Are there so few different puzzles that repetitions cannot be avoided?"
-        return self.puzzle.classes() is not None and self.puzzle.classes() < 4*sum(split.groups for split in splits)
+        classes = self.puzzle.classes()
+        return classes is not None and classes < 4*sum(split.groups for split in splits)
+
+# %% ../nbs/21_datasets.ipynb #38b91def
+class Check(_Puzzles):
+    "Iterate over what is wrong with a dataset; `looked_at` then says what was checked, `left_out` what not."
+    def __iter__(self)->Iterator[Finding]:
+        self._begin()
+        for finding in self._look(): self.found.append(finding); yield finding
+
+    def _look(self)->Iterator[Finding]:
+        names = yield from self._names()
+        whole, said = {}, {}
+        for split in ("train", "test"):
+            said[split], sound = yield from self._split(split, names)
+            if not sound: continue
+            recoding = self.puzzle.recoding(said[split].vocab_size) if said[split] else None
+            try: whole[split] = read_split(self.folder/split, self.puzzle, recoding)
+            except InputError as e: yield Finding("broken layout", split, str(e).removeprefix(f"{self.folder}/{split}: "))
+        if whole: self.looked_at.append(f"layout, metadata and all tokens of {' and '.join(whole)}")
+        if self.silent: self._omit(f"{', '.join(sorted(self.silent))}, which dataset.json does not say")
+        for split, part in whole.items(): yield from self._puzzles(split, part)
+        broken = [split for split in ("train", "test") if split not in whole]
+        if broken:
+            files = f"the puzzles of {' and '.join(broken)}, whose files are not in order"
+            self._omit(f"{files}, and which puzzles are in both splits")
+            return
+        yield from self._by_name(*whole.values(), said["train"], names)
+        yield from self._both(*whole.values(), names)
+        if not self._few(*whole.values()): yield from self._alone(whole, said["train"])
 
     def _both(self, train:Split, test:Split, names:list[str]|None)->Iterator[Finding]:
         "Test puzzles that are training puzzles, as they stand or as images."
-        crossings = Crossings(self.puzzle, train, test, names)
-        found = list(crossings)
+        crossings, kind = Crossings(self.puzzle, train, test, names), self.puzzle.name
+        found, what = list(crossings), "pair" if crossings.several else "puzzle"
         if self._few(train, test):
-            self.looked_at.append(f"{len(found):,} of {len(test):,} test puzzles are training puzzles or images of them, "
-                f"which is no fault: there are only about {self.puzzle.classes():,} different {self.puzzle.name}")
+            shared = f"{len(found):,} of {len(test):,} test puzzles are training puzzles or images of them"
+            why = f"there are only about {self.puzzle.classes():,} different {kind}"
+            self.looked_at.append(f"{shared}, which is no fault: {why}")
             return
         leaks = [c for c in found if c.leak]
         yield from map(crossings.finding, leaks)
-        what, images = "pair" if crossings.several else "puzzle", crossings.images
-        but = f", but for {own} test pairs that are images of demonstrations of their own tasks" if (own := len(found) - len(leaks)) else ""
-        self.looked_at.append(f"no {what} in both splits" + (f", images included{but}" if images else " as it stands"))
-        if not images: self.left_out.append("test puzzles that are images of training puzzles, which this type cannot tell")
-        if not self.puzzle.decides: self.left_out.append(f"whether answers are right, which no rule of {self.puzzle.name} says")
-        if self.puzzle.placeholder is not None:
-            answers = self.puzzle.unplaced(crossings.asked.answers)
-            unknown = int((answers == self.puzzle.placeholder).all(1).sum())
-            if unknown: self.left_out.append(f"the answers to {unknown} of {len(answers)} test pairs, whose labels are the placeholder of one that is not given")
+        own = len(found) - len(leaks)
+        but = f", but for {own} test pairs that are images of demonstrations of their own tasks"*bool(own)
+        how = f", images included{but}" if crossings.images else " as it stands"
+        self.looked_at.append(f"no {what} in both splits{how}")
+        images = "test puzzles that are images of training puzzles"
+        if not crossings.images: self._omit(f"{images}, which {kind} cannot tell")
+        if not self.puzzle.decides: self._omit(f"whether answers are right, which no rule of {kind} says")
+        if self.puzzle.placeholder is None: return
+        answers = self.puzzle.unplaced(crossings.asked.answers)
+        unknown = int((answers == self.puzzle.placeholder).all(1).sum())
+        part = f"the answers to {unknown} of {len(answers)} test pairs"
+        if unknown: self._omit(f"{part}, whose labels are the placeholder of one that is not given")
 
-    def _alone(self, train:Split, test:Split, said:Metadata|None)->Iterator[Finding]:
+    def _alone(self, splits:dict[str, Split], said:Metadata|None)->Iterator[Finding]:
         "Images within a split, of which there are none where the metadata say so."
-        if not said or said.unseen != UNSEEN_ALL or self.puzzle.canonical(train.inputs[0], train.labels[0]) is None: self.left_out.append("images of one another within a split"); return
-        for name, split in (("train", train), ("test", test)):
+        example = next(iter(splits.values()))
+        tells = self.puzzle.canonical(example.inputs[0], example.labels[0]) is not None
+        if not (tells and said and said.unseen == UNSEEN_ALL):
+            self._omit("images of one another within a split")
+            return
+        for name, split in splits.items():
             first = split.puzzle_indices[split.group_indices[:-1]]
-            numbers, = alike(self.puzzle, (np.asarray(split.inputs[first]), np.asarray(split.labels[first])))
+            questions, answers = (np.asarray(boards[first]) for boards in (split.inputs, split.labels))
+            numbers, = alike(self.puzzle, (questions, answers))
             _, twins = _twins(numbers, numbers)
             for i in np.flatnonzero(twins != np.arange(len(twins))):
-                if (split.inputs[first[i]] == split.inputs[first[twins[i]]]).all(): continue # a duplicate, which was found before
-                yield Finding("broken promise", f"{name}/dataset.json", f"unseen says {UNSEEN_ALL!r}, but group {i} is an image of group {twins[i]}")
+                if (questions[i] == questions[twins[i]]).all(): continue # it was found before, as a duplicate
+                what = f"unseen says {UNSEEN_ALL!r}, but group {i} is an image of group {twins[i]}"
+                yield Finding("broken promise", f"{name}/dataset.json", what)
         self.looked_at.append("no images of one another within a split")
 
     def _by_name(self, train:Split, test:Split, said:Metadata|None, names:list[str]|None)->Iterator[Finding]:
@@ -635,20 +707,24 @@ class Check(_Files):
         several = bool(train.puzzle_identifiers.any() or test.puzzle_identifiers.any())
         wrong = any(f.name in ("identifier out of range", "wrong disguise") for f in self.found)
         if several and not wrong: yield from _shared_identities(train, test, said)
-        if not names:
-            if several: self.left_out.append("names of identities, and what depends on them: there is no usable identifiers.json")
-            return
-        if wrong: self.left_out.append("what depends on identities and disguises, which are not in order"); return
+        if several and not names: self._omit("what depends on names: there is no usable identifiers.json")
+        elif wrong: self._omit("what depends on identities and disguises, which are not in order")
+        if wrong or not names: return
         dataset = Dataset(self.puzzle, train, test, said or Metadata(0, 0), names)
         problems = list(self.puzzle.problems(dataset))
         for name, what in problems: yield Finding(name, "both splits", what)
-        if problems: return
-        for name, value in self.puzzle.files(dataset).items():
+        if not problems: yield from self._further(self.puzzle.files(dataset))
+
+    def _further(self, files:dict[str, object])->Iterator[Finding]:
+        "Does each file that a type adds say what the arrays do?"
+        for name, value in files.items():
             try: stored = read_json(self.folder/name)
             except InputError as e: yield Finding("wrong file", name, str(e).rpartition(f"{name}: ")[2]); continue
             if stored == value: continue
-            missing = sorted(value.keys() - stored.keys()) if isinstance(stored, dict) and isinstance(value, dict) else []
-            lacks = f"{len(missing)} of {len(value)} entries are missing: {', '.join(missing[:3])}{', …'*(len(missing) > 3)}"
+            both = isinstance(stored, dict) and isinstance(value, dict)
+            missing = sorted(value.keys() - stored.keys()) if both else []
+            listed = f"{', '.join(missing[:3])}{', …'*(len(missing) > 3)}"
+            lacks = f"{len(missing)} of {len(value)} entries are missing: {listed}"
             yield Finding("wrong file", name, lacks if missing else "it does not say what the arrays do")
 
 # %% ../nbs/21_datasets.ipynb #87a605ff

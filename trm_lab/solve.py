@@ -306,7 +306,7 @@ def evaluate(
     keep:bool=True, # keep the answers
     search:Search|None=None, # more than one try; None: one
 )->Evaluation:
-    "Solve and score, a batch at a time. Raises `InputError` if there are no puzzles, or they have identities that the model has not."
+    "Solve and score, a batch at a time. Raises `InputError` if there is none, or the model lacks identities."
     if search and (watch or generator): raise InputError("a search begins and disturbs its tries itself; leave watch and generator away")
     if not len(split): raise InputError("there is nothing to evaluate: the split is empty")
     check_identities(model, torch.from_numpy(split.puzzle_identifiers))

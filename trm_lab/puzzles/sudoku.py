@@ -217,7 +217,8 @@ class Sudoku(Puzzle):
         "`9x9`, `6x6`, …: boxes as square as they can be, and wider than high."
         n, cols = rows_by_cols(cls.type, size, "6x6 or 9x9")
         if n != cols: raise InputError(f"sudoku size {size!r} is not understood; write it like 6x6 or 9x9")
-        if n > len(_GLYPHS): raise InputError(f"a {n}×{n} Sudoku is not supported; boards go up to {len(_GLYPHS)}×{len(_GLYPHS)}")
+        if n > (most := len(_GLYPHS)):
+            raise InputError(f"a {n}×{n} Sudoku is not supported; boards go up to {most}×{most}")
         heights = [h for h in range(2, math.isqrt(n) + 1) if n % h == 0]
         if not heights: raise InputError(f"a {n}×{n} Sudoku has no boxes: {n} is not a product of two numbers above 1")
         return cls(heights[-1], n//heights[-1])
@@ -256,7 +257,8 @@ class Sudoku(Puzzle):
 
     def recoding(self, vocab_size):
         "nano-trm has an end marker as well, so that its blank is 2 and its digits begin with 3."
-        return np.maximum(np.arange(vocab_size) - 1, PAD).astype(np.uint8) if vocab_size == self.n + 3 else None
+        if vocab_size != self.n + 3: return None
+        return np.maximum(np.arange(vocab_size) - 1, PAD).astype(np.uint8)
 
     def check(self, question, answer):
         "Judge by the rules: each digit at most once in a row, column or box, and no given changed."
