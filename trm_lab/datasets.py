@@ -672,7 +672,7 @@ class Check(_Puzzles):
         leaks = [c for c in found if c.leak]
         yield from map(crossings.finding, leaks)
         own = len(found) - len(leaks)
-        but = f", but for {own} test pairs that are images of demonstrations of their own tasks"*bool(own)
+        but = f", but for test pairs that are images of demonstrations of their own tasks ({own})"*bool(own)
         how = f", images included{but}" if crossings.images else " as it stands"
         self.looked_at.append(f"no {what} in both splits{how}")
         images = "test puzzles that are images of training puzzles"

@@ -261,7 +261,7 @@ class Arc(Puzzle):
                 yield "wrong disguise", f"{what} is not in the disguise that its name says, {name}"
         if wrong: return
         trained, scored = (_originals(dataset, split) for split in (dataset.train, dataset.test))
-        # by name; single pairs, which may stand in training under any name, are compared by `datasets.Crossings`
+        # by name; single pairs, which may stand in training under any name, `datasets.Crossings` compares
         identities = dataset.train.puzzle_identifiers[dataset.train.group_indices[:-1]]
         groups = Counter(parse_name(dataset.identifiers[i])[0] for i in identities)
         twice = (id for id, pairs in scored.items() if groups[id] > 1 and pairs & trained.get(id, set()))
@@ -580,7 +580,7 @@ def _pieces(archive, name, shape, rows:int)->Iterator[np.ndarray]:
             yield np.frombuffer(content, dtype).reshape(count, *shape[1:])
 
 def score_predictions(
-    path:str|Path, # an .npz with preds, q_halt_logits, puzzle_identifiers, perhaps inputs; row i for example i
+    path:str|Path, # an .npz with preds, q_halt_logits, puzzle_identifiers, perhaps inputs; in the order of the test split
     dataset, # a `data.Dataset` of ARC tasks
     piece:int=2048, # rows at a time
 )->Votes:
