@@ -209,7 +209,9 @@ def test_malformed_folders(tmp_path):
     with pytest.raises(InputError, match="expected task names"): read_tasks(kaggle(tmp_path, concept=([], None)))
     (tmp_path/"arc-agi_concept_challenges.json").write_text("{"*100_000)
     with pytest.raises(InputError, match="this is not JSON"): read_tasks(tmp_path)
-    with pytest.raises(InputError, match="cannot be read"): read_tasks(tmp_path, subsets=("training", "other"))
+    with pytest.raises(InputError,
+        match="arc-agi_other_challenges.json: there is no such file"): read_tasks(tmp_path,
+        subsets=("training", "other"))
     (tmp_path/"concept.json").write_text(json.dumps({"c": {**GOOD, "test": GOOD["train"]}}))
     found = read_tasks(tmp_path, subsets=("training", "evaluation"), concept=tmp_path/"concept.json")
     assert [(t.id, t.scored) for t in found.tasks] == [("a", False), ("b", True), ("c", False)] and "with ConceptARC: 2 tasks to train on, 1 to score" in found.origin
@@ -308,3 +310,110 @@ def test_a_dataset_with_too_few_names(tmp_path):
     (folder/"identifiers.json").write_text('["<blank>", "x"]')
     found = CliRunner().invoke(app, ["arc-score", str(REFERENCE/"predictions.npz"), "--data", str(folder)])
     assert isinstance(found.exception, InputError) and "there are only 2 names" in str(found.exception)
+
+# ---- two sources for one thing -------------------------------------------------------------------
+
+def with_answer(*answers): return {**GOOD,
+    "test": [{"input": [[3]], **({} if a is None else {"output": a})} for a in answers]}
+
+def answers(folder): # of the scored task
+    return [to_grid(answer).tolist() for task in read_tasks(folder).tasks if task.scored for _,
+        answer in task.tests]
+
+TRAINING = ({"a": GOOD}, {"a": [[[1]]]})
+
+@pytest.mark.parametrize("beside, solutions, expected", [
+    ([[[0]]], [[[5]]], [[[5]]]), ([[[5]]], [[[5]]], [[[5]]]), ([None], [[[5]]], [[[5]]]), ([None], [[[0]]],
+        [[[0]]]), ([[[0]]], [[[0]]], [[[0]]]),
+    ([[[0]], [[7]], None], [[[5]], [[7]], [[6]]], [[[5]], [[7]], [[6]]]), ([[[5]]], None,
+        [[[5]]]), ([[[5]], None], None, [[[5]], [[0]]])])
+def test_solutions_and_answers_beside_the_questions(beside, solutions, expected, tmp_path):
+    scored = ({"b": with_answer(*beside)}, None if solutions is None else {"b": solutions})
+    assert answers(kaggle(tmp_path, training=TRAINING, evaluation=scored)) == expected
+
+@pytest.mark.parametrize("beside, solutions, sentence", [
+    ([[[4]]], [[[5]]], "evaluation_challenges.json, task b, test pair 1: the challenges give one answer and the file of solutions another"),
+    ([None, [[4]]], [[[5]], [[0]]], "test pair 2: the challenges give one answer and"), ([[[0]]], [],
+        "test pair 1: its answer is missing; the file of solutions"),
+    ([[[0]], [[0]]], [[[5]]], "test pair 2: its answer is missing"), ([None], [[[5]], [[6]]],
+        "task b: there are 2 solutions for 1 test pairs"),
+    ([[[4, 4], [4]]], [[[5]]], "test pair 1, output: a grid is a list"), ([[[4]]], [[[10]]],
+        "test pair 1, solution: a grid is a list")])
+def test_sources_that_contradict_each_other(beside, solutions, sentence, tmp_path):
+    with pytest.raises(InputError,
+        match=sentence): read_tasks(kaggle(tmp_path, training=TRAINING,
+        evaluation=({"b": with_answer(*beside)}, {"b": solutions})))
+
+def test_a_training_task_with_two_answers(tmp_path):
+    with pytest.raises(InputError,
+        match="training_challenges.json, task a, test pair 1: the challenges give one answer"):
+        read_tasks(kaggle(tmp_path, training=({"a": with_answer([[8]])}, {"a": [[[1]]]}),
+            evaluation=({"b": GOOD}, None)))
+    black = {"a": with_answer([[0]])} # a black cell may be a training task's answer: 239be575 of ARC-AGI-1 has it
+    assert read_tasks(kaggle(tmp_path, training=(black, {"a": [[[0]]]}))).tasks[0].hidden == 0
+
+def test_how_many_answers_are_not_given(tmp_path):
+    def origin(*beside): return read_tasks(kaggle(tmp_path, training=TRAINING,
+        evaluation=({"b": with_answer(*beside)}, None))).origin
+    assert origin([[0]], None).endswith("1 to score, whose answers are not given")
+    assert origin([[4]]).endswith("1 to score")
+    assert origin([[4]], [[0]],
+        None).endswith("1 to score; 2 of 3 answers are [[0]], as where one is not given")
+
+@pytest.mark.parametrize("name",
+    ["arc-agi_training_challenges.json", "arc-agi_evaluation_challenges.json",
+    "arc-agi_evaluation_solutions.json", "concept.json"])
+def test_a_task_that_is_twice_in_a_file(name, tmp_path):
+    folder = kaggle(tmp_path, training=TRAINING, evaluation=({"b": GOOD}, {"b": [[[1]]]}))
+    (folder/"concept.json").write_text(json.dumps({"c": {**GOOD, "test": GOOD["train"]}}))
+    text = (folder/name).read_text()
+    (folder/name).write_text(text[:-1] + ", " + text[1:]) # json would keep the second and say nothing
+    with pytest.raises(InputError, match=f'{name}: the key "[abc]" is there twice'): read_tasks(folder,
+        concept=folder/"concept.json")
+
+def test_a_key_that_is_twice_in_a_task(tmp_path):
+    folder = kaggle(tmp_path, training=TRAINING, evaluation=({"b": GOOD}, {"b": [[[1]]]}))
+    path = folder/"arc-agi_evaluation_challenges.json"
+    path.write_text(path.read_text().replace('"test":', '"test": [{"input": [[9]]}], "test":'))
+    with pytest.raises(InputError, match='the key "test" is there twice'): read_tasks(folder)
+
+def test_a_task_that_is_in_two_files(tmp_path):
+    folder = kaggle(tmp_path, training=TRAINING, evaluation=({"b": GOOD}, {"b": [[[1]]]}))
+    (folder/"concept.json").write_text(json.dumps({"a": {**GOOD, "test": GOOD["train"]}}))
+    with pytest.raises(InputError, match="the task a is in more than one subset"): read_tasks(folder,
+        concept=folder/"concept.json")
+    (folder/"concept.json").write_text(json.dumps({"b": {**GOOD, "test": GOOD["train"]}}))
+    with pytest.raises(InputError, match="1 of 1 scored tasks .b. are training tasks too"): read_tasks(folder,
+        concept=folder/"concept.json")
+
+@given(grids, grids, codes, st.integers(0, 2**32))
+@settings(deadline=None, max_examples=40)
+def test_images_of_a_pair_share_a_form(question, answer, code, seed):
+    pair = np.stack([to_tokens(question), to_tokens(answer)])
+    hidden = arc.disguised(pair, np.stack([code]*2))
+    moved = [boards[0] for boards in arc.symmetries(np.random.default_rng(seed), 1)(hidden[:1], hidden[1:])]
+    assert arc.canonical(*moved) == arc.canonical(*pair) and (arc.unplaced(np.stack(moved)) == hidden).all()
+    other = answer.copy(); other[-1, -1] = (other[-1, -1] + 1) % 10
+    if answer.size > 1 and len(np.unique(question)) + len(np.unique(answer)) > 2 and (other == other[-1,
+        -1]).sum() != (answer == answer[-1, -1]).sum():
+        assert arc.canonical(pair[0], to_tokens(other)) != arc.canonical(*pair)
+
+def test_predictions_for_another_dataset_of_the_same_size(tasks, ours, tmp_path):
+    "Numbers of identities are the same whatever stands behind them: only the questions tell."
+    others = disguised_dataset(arc, tasks.groups(6, seed=4))
+    good = {"preds": ours.test.labels[:], "q_halt_logits": np.zeros(len(ours.test)),
+        "puzzle_identifiers": ours.test.identifiers}
+    np.savez(tmp_path/"p.npz", **good, inputs=ours.test.inputs[:]); np.savez(tmp_path/"q.npz", **good)
+    votes = score_predictions(tmp_path/"p.npz", ours)
+    assert votes.compared and set(votes.scores().values()) == {1.} and not score_predictions(tmp_path/"q.npz",
+        ours).compared
+    with pytest.raises(InputError,
+        match="row [0-9]+ answers another question than example [0-9]+ of the test split asks"): score_predictions(tmp_path/"p.npz", others)
+    reordered = disguised_dataset(arc, Tasks(tasks.tasks[::-1], "").groups(6, seed=3))
+    with pytest.raises(InputError,
+        match="row 0 has the puzzle identifier 22, but example 0"): score_predictions(tmp_path/"p.npz",
+        reordered)
+    write_dataset(ours, tmp_path/"set")
+    done = CliRunner().invoke(app, ["arc-score", str(tmp_path/"q.npz"), "--data", str(tmp_path/"set")])
+    assert done.exit_code == 0
+    assert "it has no array inputs, so its rows were matched with the dataset by their numbers alone" in done.stderr

@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['PAD', 'IGNORE', 'Verdict', 'Drawing', 'Tally', 'Symmetry', 'Rearranged', 'Puzzle', 'dihedral', 'rows_by_cols',
-           'Group', 'register', 'puzzle_types', 'puzzle_class', 'find_puzzle', 'puzzle_from', 'Example', 'Examples',
-           'csv_examples', 'read_csv']
+           'whole_numbers', 'Group', 'register', 'puzzle_types', 'puzzle_class', 'find_puzzle', 'puzzle_from',
+           'Example', 'Examples', 'csv_examples', 'read_csv']
 
 # %% ../../nbs/10_puzzles.base.ipynb #5c72625d
-import csv, hashlib, importlib, pkgutil, re
+import csv, hashlib, importlib, inspect, operator, pkgutil, re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -100,6 +100,7 @@ class Puzzle(ABC):
     usual_size:ClassVar[str|None] = None # as in a name, where nobody names one
     hub:ClassVar[str|None] = None # repository on the hub with train.csv and test.csv of that size
     decides:ClassVar[bool] = True # do the rules alone tell whether an answer is right?
+    placeholder:ClassVar[np.ndarray|None] = None # label (L,) of questions whose answers are not given
     asks:tuple[int, ...] = () # the tokens that a question may hold; empty: those that questions hold, and their images under symmetries
     difficulties:tuple[str, ...] = () # what `generate` can be asked for, the usual one first; empty: there is no choice
     rows:int; cols:int # of the board
@@ -188,6 +189,13 @@ class Puzzle(ABC):
         "Which of many answers `check` calls solved, (N,) bool; both (N, L). A type overrides it where that can be done at once."
         return np.array([self.check(*pair).solved for pair in zip(questions, answers)], bool)
 
+    def solutions(self,
+        question:np.ndarray, # tokens (L,), as `parse` gave them
+        limit:int=2, # answers at most: two are enough to know that there is not one alone
+    )->list[np.ndarray]|None: # answers (L,); none, if it cannot be solved; None: this type has no solver
+        "The answers that could be a question's label; where a type has a canonical label, as mazes have, no other counts."
+        return None
+
     def label_problem(self, question:np.ndarray, answer:np.ndarray)->str|None:
         "Why a right answer is still not this type's label, where it has one of many; None: it is."
         return None
@@ -212,6 +220,14 @@ class Puzzle(ABC):
     def settled(self, rng:np.random.Generator, questions:np.ndarray, answers:np.ndarray, puzzles:np.ndarray)->tuple[np.ndarray, np.ndarray]:
         "Training boards (N, L) as a dataset written out in full holds them, once for all; `puzzles` (N,) says which belong together."
         return questions, answers
+
+    def unplaced(self, boards:np.ndarray)->np.ndarray:
+        "Boards (N, L) without what does not belong to the puzzle: where on its canvas an ARC grid stands."
+        return boards
+
+    def recoding(self, vocab_size:int)->np.ndarray|None:
+        "Our token for each of the `vocab_size` tokens of other software; None: they are ours, or not known."
+        return None
 
     def files(self, dataset)->dict[str, object]:
         "What a dataset's folder holds besides arrays and names: file name to a value for JSON."
@@ -247,15 +263,32 @@ def dihedral(
     return np.array([image.ravel() for image in flips + [f.T for f in flips]*(rows == cols)])
 
 # %% ../../nbs/10_puzzles.base.ipynb #f5708a1a
+_SIDE = re.compile("0|[1-9][0-9]{0,5}") # str.isdigit also takes ², and int() refuses thousands of digits
+
 def rows_by_cols(
     type:str, # of the puzzle, for the sentence
     size:str, # "30x20"
     example:str, # a size as it is usual, for the sentence
 )->tuple[int, int]: # rows and columns
-    "The two numbers in a size. Raises `InputError` if they are not there."
+    "The two numbers in a size, decimal and without leading zeros. Raises `InputError` if they are not there."
     sides = size.split("x")
-    if len(sides) != 2 or not all(s.isdecimal() for s in sides): raise InputError(f"{type} size {size!r} is not understood; write it like {example}")
+    if len(sides) != 2 or not all(map(_SIDE.fullmatch, sides)):
+        said = size if len(size) < 40 else f"{size[:40]}…"
+        raise InputError(f"{type} size {said!r} is not understood; write it like {example}")
     return int(sides[0]), int(sides[1])
+
+def whole_numbers(
+    where:str, # how to call what needs them, for the sentence
+    least:int|None=None, # the smallest that makes sense; None: a type has a sentence of its own for that
+    /,
+    **values, # what was given, by the name of the argument
+)->list[int]: # the same, in order
+    "Arguments that have to be whole numbers. Raises `InputError` for anything else, also for '3' and True."
+    wanted = "a whole number" + (f" of {least} or more" if least is not None else "")
+    for name, value in values.items():
+        if isinstance(value, bool) or not hasattr(value, "__index__") or least is not None and value < least:
+            raise InputError(f"{where}: {name!r} should be {wanted}, found {type(value).__name__} {value!r}")
+    return [operator.index(value) for value in values.values()]
 
 # %% ../../nbs/10_puzzles.base.ipynb #80afa53a
 @dataclass(frozen=True)
@@ -285,7 +318,8 @@ def puzzle_types()->list[str]: # names
 def puzzle_class(
     type:str, # as in `puzzle_types`
 )->type[Puzzle]:
-    "The class of a puzzle type."
+    "The class of a puzzle type. Raises `InputError` if there is none of this name."
+    if not isinstance(type, str): raise InputError(f"a puzzle type is a name like 'sudoku', not {type!r}")
     if type not in _registered:
         one_of(type, puzzle_types(), "puzzle type")
         importlib.import_module(f"trm_lab.puzzles.{type}")
@@ -295,16 +329,29 @@ def puzzle_class(
 def find_puzzle(
     name:str, # type and size: "sudoku-6x6"
 )->Puzzle:
-    "A puzzle by its name."
-    type, _, size = str(name).partition("-")
+    "A puzzle by its name. Raises `InputError` if there is none of this name."
+    if not isinstance(name, str): raise InputError(f"a puzzle's name is text like 'sudoku-6x6', not {name!r}")
+    type, _, size = name.partition("-")
     return puzzle_class(type).named(size)
 
 def puzzle_from(
     spec:dict, # as `Puzzle.spec` gave it
 )->Puzzle:
-    "A puzzle from its specification, as datasets and checkpoints keep it."
-    arguments = dict(spec)
-    return puzzle_class(arguments.pop("type"))(**arguments)
+    "A puzzle from its specification, as datasets and checkpoints keep it. Raises `InputError` if it is none."
+    what, like = "a puzzle's specification", "like {'type': 'maze', 'rows': 30, 'cols': 30}"
+    if not isinstance(spec, Mapping): raise InputError(f"{what} is names with values, {like}, not {spec!r}")
+    if "type" not in spec: raise InputError(f"{what} names its type, {like}; {dict(spec)!r} does not")
+    values = {name: value for name, value in spec.items() if name != "type"}
+    cls = puzzle_class(spec["type"])
+    known = inspect.signature(cls).parameters
+    for name in values:
+        if name not in known:
+            takes = f"; it takes {', '.join(known)}" if known else "; it takes none"
+            raise InputError(f"{cls.type}: the argument {name!r} is not known{closest(name, known)}{takes}")
+    for name, parameter in known.items():
+        if name not in values and parameter.default is parameter.empty:
+            raise InputError(f"{cls.type}: the argument {name!r} is missing")
+    return cls(**values)
 
 # %% ../../nbs/10_puzzles.base.ipynb #b1f7ac1b
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ __all__ = ['OFF', 'ON', 'LEAVE', 'PRESS', 'LightsOut']
 import functools
 import numpy as np
 from ..errors import InputError
-from .base import Drawing, Puzzle, Rearranged, Verdict, dihedral, register, rows_by_cols
+from .base import Drawing, Puzzle, Rearranged, Verdict, dihedral, register, rows_by_cols, whole_numbers
 
 # %% ../../nbs/14_puzzles.lights_out.ipynb #d4df1938
 OFF, ON, LEAVE, PRESS = range(1, 5)
@@ -49,6 +49,7 @@ class LightsOut(Puzzle):
         rows:int, # of the board
         cols:int, # of the board
     ):
+        rows, cols = whole_numbers("lights_out", rows=rows, cols=cols)
         if not 1 <= min(rows, cols) or rows*cols > 400: raise InputError(f"lights_out: {rows}×{cols} is not supported; boards have 1 to 400 cells")
         self.rows, self.cols = rows, cols
 
@@ -88,6 +89,11 @@ class LightsOut(Puzzle):
     )->np.ndarray: # (N, L) tokens
         "The smallest solution of each; of a board that has none, no solution."
         return (LEAVE + (questions == ON) @ _solver(self.rows, self.cols).T % 2).astype(np.uint8)
+
+    def solutions(self, question, limit=2):
+        "The smallest solution, if there is one."
+        label = self.label(np.asarray(question)[None])[0]
+        return [label][:limit] if self.check(question, label).solved else []
 
     def label_problem(self, question, answer):
         label = self.label(np.asarray(question)[None])[0]

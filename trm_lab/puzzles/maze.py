@@ -10,7 +10,7 @@ import functools, math
 from collections.abc import Iterator
 import numpy as np
 from ..errors import InputError
-from .base import Drawing, Puzzle, Rearranged, Verdict, dihedral, register, rows_by_cols
+from .base import Drawing, Puzzle, Rearranged, Verdict, dihedral, register, rows_by_cols, whole_numbers
 
 # %% ../../nbs/12_puzzles.maze.ipynb #9f8ed989
 WALL, FREE, START, GOAL, PATH = range(1, 6)
@@ -92,6 +92,9 @@ def _draw(rng, count, rows, cols, min_path)->np.ndarray:
     return mazes
 
 # %% ../../nbs/12_puzzles.maze.ipynb #f4c1c379
+class _NoWay(InputError):
+    "A maze without a way from S to G."
+
 @functools.lru_cache(maxsize=4096)
 def _shortest(question:bytes, rows, cols)->int:
     "Steps from S to G. Raises `InputError` if this is no maze that can be solved."
@@ -100,7 +103,7 @@ def _shortest(question:bytes, rows, cols)->int:
     if (S, G) != (1, 1): raise InputError(f"a maze has one S and one G, this one has {S} and {G}")
     if len(other): raise InputError(f"an unsolved maze has no {_GLYPHS[min(maze[0, other[0]], PATH)]!r} in it, this one has one in row {other[0]//cols + 1}, column {other[0] % cols + 1}")
     steps = int(_flood(maze, rows, cols)[1][0])
-    if steps < 0: raise InputError("the maze has no way from S to G")
+    if steps < 0: raise _NoWay("the maze has no way from S to G")
     return steps
 
 # %% ../../nbs/12_puzzles.maze.ipynb #e303c3b5
@@ -115,6 +118,8 @@ class Maze(Puzzle):
         cols:int, # of the board
         min_path:int|None=None, # steps from S to G that a generated maze has at least; None: 109 at 30×30, and as rare a length elsewhere
     ):
+        rows, cols = whole_numbers("maze", rows=rows, cols=cols)
+        if min_path is not None: min_path, = whole_numbers("maze", min_path=min_path)
         if min(rows, cols) < 1 or not 2 <= rows*cols <= 10_000: raise InputError(f"maze: {rows}×{cols} is not supported; a board has 2 to 10,000 cells")
         # about one random board in 50,000 has such a path: measured at 5×5 (14), 10×10 (32), 20×20 (70), 30×30 (109) and 40×40 (147)
         usual = max(1, round(3.85*math.sqrt(rows*cols) - 6.5))
@@ -188,6 +193,12 @@ class Maze(Puzzle):
         "The canonical answers of many mazes. Raises `InputError` where there is no way from S to G."
         block = max(8, 1_000_000//self.seq_len) # boards; all levels of the search are kept, some 20 MB at 30×30
         return np.concatenate([_label(questions[i:i+block], self.rows, self.cols) for i in range(0, len(questions), block)])
+
+    def solutions(self, question, limit=2):
+        "The canonical answer; none where there is no way from S to G. Raises `InputError` if this is no maze."
+        try: _shortest(np.asarray(question, np.uint8).tobytes(), self.rows, self.cols)
+        except _NoWay: return []
+        return [*self.label(np.asarray(question)[None])[:limit]]
 
     def label_problem(self, question, answer):
         label = self.label(np.asarray(question)[None])[0]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from pysat.solvers import Solver
 from ..errors import InputError
-from .base import PAD, Drawing, Puzzle, Rearranged, Verdict, register
+from .base import PAD, Drawing, Puzzle, Rearranged, Verdict, register, rows_by_cols, whole_numbers
 
 # %% ../../nbs/11_puzzles.sudoku.ipynb #5b288a85
 BLANK = 1 # the token of an empty cell
@@ -54,6 +54,14 @@ class _Solver:
         if not self.possible(literals): return None
         true = np.array([v for v in self.sat.get_model()[:self.n**3] if v > 0]) - 1 # one a cell, in the order of the cells
         return (true % self.n + 2).astype(np.uint8)
+
+    def solutions(self, board, limit)->list[np.ndarray]: # of tokens (L,)
+        found, given, guard = [], list(self.literals(board).values()), self.sat.nof_vars() + 1
+        while len(found) < limit and (full := self.solution([*given, guard]*bool(found) or given)) is not None:
+            found.append(full)
+            self.sat.add_clause([-guard, *(-v for v in self.literals(full).values())]) # another one, as long as the guard holds
+        self.sat.add_clause([-guard]) # the solver forgets what it guards
+        return found
 
 @functools.lru_cache(maxsize=None)
 def _solver(box_rows, box_cols): return _Solver(box_rows, box_cols) # learning it anew would cost more than most questions
@@ -197,6 +205,7 @@ class Sudoku(Puzzle):
         box_rows:int, # rows of a box, at least 2
         box_cols:int, # columns of a box, at least 2
     ):
+        box_rows, box_cols = whole_numbers("sudoku", box_rows=box_rows, box_cols=box_cols)
         if min(box_rows, box_cols) < 2 or box_rows*box_cols > len(_GLYPHS):
             raise InputError(f"sudoku: boxes of {box_rows}×{box_cols} are not supported; both sides at least 2, boards up to {len(_GLYPHS)}×{len(_GLYPHS)}")
         self.box_rows, self.box_cols = self.box = box_rows, box_cols
@@ -206,9 +215,10 @@ class Sudoku(Puzzle):
     @classmethod
     def named(cls, size):
         "`9x9`, `6x6`, …: boxes as square as they can be, and wider than high."
-        side = size.split("x")[0]
-        if not side.isdigit() or size != f"{side}x{side}": raise InputError(f"sudoku size {size!r} is not understood; write it like 6x6 or 9x9")
-        n = int(side)
+        n, cols = rows_by_cols(cls.type, size, "6x6 or 9x9")
+        if n != cols: raise InputError(f"sudoku size {size!r} is not understood; write it like 6x6 or 9x9")
+        if n > (most := len(_GLYPHS)):
+            raise InputError(f"a {n}×{n} Sudoku is not supported; boards go up to {most}×{most}")
         heights = [h for h in range(2, math.isqrt(n) + 1) if n % h == 0]
         if not heights: raise InputError(f"a {n}×{n} Sudoku has no boxes: {n} is not a product of two numbers above 1")
         return cls(heights[-1], n//heights[-1])
@@ -244,6 +254,11 @@ class Sudoku(Puzzle):
         "Where a cell is, as far as the unit's name does not say it."
         row, column = f"row {cell//self.n + 1}", f"column {cell % self.n + 1}"
         return column if unit.startswith("row") else row if unit.startswith("column") else f"{row}, {column}"
+
+    def recoding(self, vocab_size):
+        "nano-trm has an end marker as well, so that its blank is 2 and its digits begin with 3."
+        if vocab_size != self.n + 3: return None
+        return np.maximum(np.arange(vocab_size) - 1, PAD).astype(np.uint8)
 
     def check(self, question, answer):
         "Judge by the rules: each digit at most once in a row, column or box, and no given changed."
@@ -305,15 +320,13 @@ class Sudoku(Puzzle):
 
     def solve(self, question)->np.ndarray|None:
         "A solution (L,), or None if there is none."
-        solver = _solver(*self.box)
-        return solver.solution(solver.literals(question).values())
+        return next(iter(self.solutions(question, 1)), None)
+
+    def solutions(self, question, limit=2): return _solver(*self.box).solutions(question, limit)
 
     def unique(self, question)->bool:
         "Has it exactly one solution?"
-        first, solver = self.solve(question), _solver(*self.box)
-        if first is None: return False
-        given, full = solver.literals(question), solver.literals(first)
-        return not any(solver.possible([*given.values(), -full[c]]) for c in full.keys() - given.keys())
+        return len(self.solutions(question)) == 1
 
     @property
     def difficulties(self): return ("minimal", "easy", "hard", "extreme", *["fiendish"]*(self.n == 9)) if self.n <= 9 else ()
