@@ -16,36 +16,34 @@ from pathlib import Path
 import numpy as np, torch
 from torch import Tensor
 from .checkpoints import Loaded
-from .data import Batch, Split, make_batch, ordered_batches
+from .data import Batch, Split, make_batch, ordered_batches, read_dataset
 from .errors import InputError
 from .halting import HALTINGS, BinaryHalting, Halting, QLearningHalting
 from .losses import TOKEN_LOSSES, agreement
 from .model import Output, RecursiveModel, State
-from .puzzles.base import IGNORE, Puzzle, read_csv
+from .puzzles.base import IGNORE, Puzzle
+from .puzzles.text import file_of, read_rows
 from .solve import check_identities, recursion, when_done
 from .trace import Site, Trace, resume, run_with_trace
 
 # %% ../nbs/52_branches.ipynb #33781d41
 def puzzle_batch(
-    puzzles:str|Path|Batch|Split, # text: one board, or one a line; a CSV of puzzles; a batch; a dataset's split
+    puzzles:str|Path|Batch|Split, # boards as text; a file of them, in any form; a dataset's folder, whose test split is taken; a batch; a split
     puzzle:Puzzle, # their type
+    most:int|None=None, # how many to take; None: all
 )->Batch: # where nothing is known of the answers, labels are the questions
-    "Puzzles in any form, as a batch. Raises `InputError` that says which line cannot be read."
-    if isinstance(puzzles, Batch): return puzzles
-    if isinstance(puzzles, Split): return next(ordered_batches(puzzles, len(puzzles)))
-    if not isinstance(puzzles, (str, Path)): raise InputError(f"puzzles should be text, a CSV file, a Batch or a Split, found {type(puzzles).__name__}")
-    if isinstance(puzzles, Path) or puzzles.endswith(".csv") and "\n" not in puzzles:
-        examples = read_csv(puzzles, puzzle)
-        return make_batch(*(np.stack([getattr(e, side) for e in examples]) for side in ("question", "answer")))
-    lines = [line for line in puzzles.splitlines() if line.strip()]
-    try: puzzle.parse(lines[0] if lines else "")
-    except InputError: questions = [puzzle.parse(puzzles)] # one board over several lines
-    else:
-        questions = []
-        for number, line in enumerate(lines, 1):
-            try: questions.append(puzzle.parse(line))
-            except InputError as e: raise InputError(f"puzzle {number}: {e}") from None
-    return make_batch(np.stack(questions), np.stack(questions))
+    "Puzzles in any form, as a batch. Raises `InputError` that says which of them cannot be read."
+    if isinstance(puzzles, Batch): return puzzles if most is None else puzzles.rows(slice(most))
+    if isinstance(puzzles, Split): return next(ordered_batches(puzzles, most or len(puzzles)))
+    if not isinstance(puzzles, (str, Path)):
+        raise InputError(f"puzzles should be text, a file, a folder, a Batch or a Split, found {type(puzzles).__name__}")
+    path = file_of(puzzles, puzzle)
+    if path and path.is_dir():
+        dataset = read_dataset(path, puzzle)
+        if not len(dataset.test): raise InputError(f"{path}: there are no test puzzles in it")
+        return next(ordered_batches(dataset.test, most or len(dataset.test), dataset.metadata.ignore_label_id))
+    rows = read_rows(puzzles, puzzle, limit=most, answers=False)
+    return make_batch(rows.questions, rows.answers)
 
 # %% ../nbs/52_branches.ipynb #c255de14
 class Edit(ABC):
@@ -280,7 +278,7 @@ class Walk:
         self.puzzle = puzzle or (self.loaded and self.loaded.puzzle)
         if self.puzzle is None: raise InputError("walk: the puzzle type is missing; give puzzle=…, or what `load_pretrained` gave in place of the bare model")
         if self.model is not None and self.model.training: raise InputError("walk: the model is in training mode; call model.eval() first")
-        if self.recorded is None and puzzles is None: raise InputError("walk: a model needs puzzles to work on; give text, a CSV file, a Batch or a Split")
+        if self.recorded is None and puzzles is None: raise InputError("walk: a model needs puzzles to work on; give text, a file, a folder, a Batch or a Split")
         self.source, self.halting, self.limit_bytes = puzzles, halting, limit_bytes
         self.policy = halting or (self.loaded.policy(max_steps) if self.loaded else BinaryHalting()) # how the model would like to stop
         self.batch = self.recorded.batch if self.recorded else puzzle_batch(puzzles, self.puzzle)
@@ -483,7 +481,7 @@ class Walk:
 
     def _questions(self, use:Callable)->str:
         "The puzzles as Python: a file's name, or text where that can be read back, or tokens."
-        if isinstance(self.source, Path) or isinstance(self.source, str) and self.source.endswith(".csv"): return repr(str(self.source))
+        if isinstance(self.source, (str, Path)) and (path := file_of(self.source, self.puzzle)): return repr(str(path))
         questions, identifiers = self.batch.inputs, self.batch.puzzle_identifiers
         try:
             texts = [self.puzzle.print(q) for q in questions.numpy().astype(np.uint8)]

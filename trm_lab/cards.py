@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np, torch, yaml
 from .checkpoints import Loaded, load, load_pretrained, pretrained_file, pretrained_models, save_model
 from .data import Dataset, Split, generate_dataset, kept_back, ordered_batches, split_of
-from .datasets import comparable, read_rows, seen
+from .datasets import comparable, seen
 from .device import describe_device, pick_device, pick_dtype
 from .errors import InputError, build
 from .model import RecursiveModel
 from .puzzles.base import Puzzle
+from .puzzles.text import file_of, read_rows
 from .records import Run, home, write_text
 from .runs import dataset_for
 from .solve import Search, evaluate, solve_by_step, wilson
@@ -37,23 +38,24 @@ class Asked:
 
 def asked(
     dataset:Dataset, # that the model was trained on
-    source:str, # a difficulty or a mixture that the puzzle can generate, "usual", or a CSV file
+    source:str, # a difficulty or a mixture that the puzzle can generate, "usual", or a file
     count:int, # puzzles at most
     seed:int, # of the generator, or of the choice among more rows
 )->Asked:
     "The puzzles that a source stands for. Raises `InputError` if it is neither."
     puzzle, left_out = dataset.puzzle, 0
-    if Path(source).suffix == ".csv":
-        rows = read_rows(source, puzzle)
+    path = None if source in ("usual", *puzzle.difficulties) else file_of(source)
+    if path:
+        rows = read_rows(path, puzzle)
         chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:count])
-        name, split = Path(source).stem, split_of(rows.pairs(chosen))
-        origin = f"{len(chosen):,} of the {len(rows):,} puzzles of {Path(source).name}" + f", chosen by seed {seed}"*(len(chosen) < len(rows))
+        name, split = path.stem, split_of(rows.pairs(chosen))
+        origin = f"{len(chosen):,} of the {len(rows):,} puzzles of {path.name}" + f", chosen by seed {seed}"*(len(chosen) < len(rows))
     else:
         level = None if source == "usual" else source
         made = generate_dataset(puzzle, 1, count, seed, difficulty=level, keep=home()/"data"/".generated") # its one training puzzle is not used
         name, split, origin = level or (puzzle.difficulties or ("generated",))[0], made.test, f"{made.metadata.origin}, which is not the seed of the training puzzles"
     images = seen(puzzle, dataset.train, split)
-    if images is not None and Path(source).suffix != ".csv" and comparable(puzzle, (split.inputs[0], split.labels[0]), len(split)):
+    if images is not None and not path and comparable(puzzle, (split.inputs[0], split.labels[0]), len(split)):
         if images.all(): raise InputError(f"{source}: all puzzles of seed {seed} are training puzzles; choose another seed")
         split, left_out, images = split_of(zip(split.inputs[~images], split.labels[~images])), int(images.sum()), images[~images]
     return Asked(name, origin, split, None if images is None else int(images.sum()), left_out)

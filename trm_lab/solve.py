@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['WAYS', 'CHOICES', 'Moment', 'when_done', 'recursion', 'Solution', 'solve', 'noise', 'Search', 'Found',
            'solve_by_search', 'wilson', 'Scores', 'After', 'Evaluation', 'check_identities', 'evaluate', 'Course',
-           'solve_by_step', 'oracle_steps']
+           'solve_by_step', 'oracle_steps', 'Answered', 'solve_many']
 
 # %% ../nbs/41_solve.ipynb #e1e78da2
 import math, time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 import numpy as np, torch
 from torch import Tensor
 from .data import Batch, Split, make_batch, ordered_batches
@@ -366,3 +366,48 @@ def oracle_steps(
     right = agreement(course.tokens, labels)[1] # (T, B)
     since = right.flip(0).long().cumprod(0).sum(0) # steps at the end that are right
     return (len(right) - since + 1).clamp_max(len(right))
+
+# %% ../nbs/41_solve.ipynb #2f2ec500
+@dataclass(frozen=True)
+class Answered:
+    "What became of n of many puzzles."
+    numbers:np.ndarray # (n,) which of them
+    tokens:np.ndarray # (n, L) answers; of puzzles that were not tried, the question
+    solved:np.ndarray # (n,) does the answer keep all rules, with nothing left to fill in?
+    steps:np.ndarray # (n,) supervision steps of the try that counts; 0: not tried
+    q_halt:np.ndarray # (n,) its halting logit
+    tries:np.ndarray # (n,)
+
+    def rows(self, puzzle:Puzzle, questions:np.ndarray)->Iterator[dict]: # questions: (N, L) of all puzzles
+        "What a table of answers says of each."
+        for number, tokens, solved, steps, q_halt, tries in zip(*(getattr(self, f.name) for f in fields(self))):
+            said = {"answer": puzzle.print(tokens) if steps else "", "solved": bool(solved) if puzzle.decides else None, "steps": int(steps)}
+            believed = round(1/(1 + math.exp(-float(q_halt))), 4) if steps else None
+            yield {"number": int(number), "question": puzzle.print(questions[number]), **said, "halting_probability": believed, "tries": int(tries)}
+
+def solve_many(
+    model:RecursiveModel, # in evaluation mode
+    puzzle:Puzzle, # whose rules judge
+    split:Split, # N questions; their labels are not looked at
+    search:Search|None=None, # more than one try; None: one
+    max_steps:int=16, # supervision steps at most
+    halting:Halting|None=None, # None: everyone takes all steps
+    hopeless:np.ndarray|None=None, # (N,) which are known to have no solution, and are not tried
+    rows:int=256, # computed together
+)->Iterator[Answered]: # in order, a few batches at a time
+    "Answer any number of puzzles, whose answers need not be known."
+    check_identities(model, torch.from_numpy(split.puzzle_identifiers))
+    chunk, identifiers = rows*(4 if search else 1), split.identifiers # a search goes on with what is left of many
+    for start in range(0, len(split), chunk):
+        numbers = np.arange(start, min(start + chunk, len(split)))
+        tokens, solved, q_halt = np.array(split.inputs[numbers]), np.zeros(len(numbers), bool), np.zeros(len(numbers))
+        steps, tries = np.zeros((2, len(numbers)), int)
+        tried = np.flatnonzero(~hopeless[numbers]) if hopeless is not None else np.arange(len(numbers))
+        if len(tried):
+            questions = tokens[tried]
+            batch = make_batch(questions, questions, identifiers[numbers[tried]])
+            if search: found = solve_by_search(model, puzzle, batch, search, max_steps, halting, rows, numbers[tried])
+            else: found = solve(model, batch, max_steps, halting)
+            tokens[tried], steps[tried], q_halt[tried] = found.tokens.numpy(), found.steps.numpy(), found.q_halt.numpy()
+            tries[tried], solved[tried] = found.tries.numpy() if search else 1, puzzle.legal(questions, tokens[tried])
+        yield Answered(numbers, tokens, solved, steps, q_halt, tries)

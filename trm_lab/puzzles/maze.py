@@ -112,6 +112,7 @@ class Maze(Puzzle):
     "Find the shortest path. Two mazes of one size are the same type of puzzle, however long their paths."
     type, vocab_size, usual_size, hub = "maze", 6, "30x30", "sapientinc/maze-30x30-hard-1k"
     asks = (WALL, FREE, START, GOAL)
+    characters, spellings = _GLYPHS[1:], {".": " ", "█": "#"} # an editor that strips lines leaves no spaces at their ends
 
     def __init__(self,
         rows:int, # of the board
