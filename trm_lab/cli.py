@@ -107,7 +107,8 @@ def solve(
         _need("lab", "anywidget", "sklearn")
         from trm_lab.explorer import save_html
         from trm_lab.trace import run_with_trace
-        save_html(run_with_trace(loaded.model, make_batch(question[None], answer[None]), steps, loaded.policy(steps)), kind, html)
+        rule = loaded.policy(steps)
+        save_html(run_with_trace(loaded.model, make_batch(question[None], answer[None]), steps, rule), kind, html, rule)
         typer.echo(f"to walk through it: {html}")
 
 # %% ../nbs/73_cli.ipynb #98da6577
