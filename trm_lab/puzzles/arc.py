@@ -191,6 +191,22 @@ class Arc(Puzzle):
         return Verdict(True, missing, (f"the {size[0, 0]}×{size[0, 1]} grid is not framed: the end marker is missing at {len(missing)} of {(frame == END).sum()} places, "
             f"first in row {missing[0]//SIDE + 1}, column {missing[0] % SIDE + 1}",) if missing else ())
 
+    def legal(self, questions, answers):
+        questions, answers = np.asarray(questions), np.asarray(answers)
+        some = (slice(i, i + 1024) for i in range(0, len(questions), 1024))
+        return np.concatenate([np.zeros(0, bool), *(self._whole(questions[part], answers[part]) for part in some)])
+
+    def _whole(self, questions, answers)->np.ndarray: # (N,) bool
+        "`check` for many."
+        corner, _ = _find(questions)
+        rows, cols = (corner[:, [i]] + np.arange(SIDE) for i in (0, 1)) # (N, SIDE) each
+        inside = (rows < SIDE)[:, :, None] & (cols < SIDE)[:, None]
+        cells = np.where(inside, rows[:, :, None]*SIDE + cols[:, None], 0).reshape(len(answers), -1)
+        moved = np.where(inside.reshape(cells.shape), np.take_along_axis(answers, cells, 1), PAD)
+        grid, size = crop(moved)
+        frame = _framed(grid, np.zeros_like(size), size, corner)
+        return size.any(1) & ~((frame == END) & (answers != END)).any(1)
+
     def draw(self, question, answer):
         wrong = set(self.check(question, answer).cells)
         return Drawing(SIDE, SIDE, tuple("·" if t == END else "" for t in answer), (False,)*_CELLS, tuple(i in wrong for i in range(_CELLS)),

@@ -51,11 +51,11 @@ export class Halting {
     this.policy = switches("halting policy", Object.entries(POLICIES).map(([name, { does }]) => [name, name, does]), (policy) => app.show(policy === "given" ? { policy, threshold: null } : { policy }));
     this.threshold = number("threshold of the halting probability", { type: "range", min: 0, max: 1, step: 0.01, value: 0.5 }, (threshold) => this.move(threshold));
     this.count = number("supervision steps", { type: "range", min: 1, max: 1, step: 1, value: 1 }, (count) => app.show({ count }));
-    this.value = make("output", {}); this.says = make("p", { class: "trm-says" });
+    this.value = make("output", {}); this.says = make("p", { class: "trm-says" }); this.rule = make("p", { class: "trm-rule" });
     this.run = figure("halting probability along this run; drag the threshold");
     this.all = figure("all loaded puzzles: mean steps against share solved");
     this.slider = make("span", { class: "trm-slider" }, this.threshold, this.count, this.value);
-    this.element = make("div", { class: "trm-panel" }, make("div", { class: "trm-controls" }, this.policy.element, this.slider), this.says, this.run.element, this.all.element);
+    this.element = make("div", { class: "trm-panel" }, make("div", { class: "trm-controls" }, this.policy.element, this.slider), this.says, this.run.element, this.all.element, this.rule);
     this.run.canvas.classList.add("trm-drag");
     const drag = (event) => {
       const place = this.run.canvas.getBoundingClientRect(), low = place.top + 6, high = place.bottom - 6;
@@ -146,8 +146,9 @@ export class Halting {
     this.threshold.value = this.limit(); this.count.max = run.side.max_steps; this.count.value = state.count;
     this.value.textContent = state.policy === "fixed" ? plural(state.count, "step", "steps") : `${Number((100 * this.limit()).toPrecision(4))} %`;
     this.run.now.textContent = frame ? `now ${percent(value)}` : "";
-    const shown = [run, ...(other && other.run.side !== run.side ? [other.run] : [])], given = state.policy === "given";
-    this.says.textContent = shown.map((each) => `${this.ending(each)}${given ? ` ${each.side.rule.says}.` : ""}`).join(" ");
+    const shown = [run, ...(other && other.run.side !== run.side ? [other.run] : [])];
+    this.says.textContent = shown.map((each) => this.ending(each)).join(" ");
+    this.rule.textContent = shown.map(({ side }) => `${shown.length > 1 ? `${side.model}: ` : ""}${side.rule.says}.`).join(" "); // below the charts: they stay in place
     this.all.now.textContent = this.sentence + (overview.done < overview.total ? ` (${overview.done} of ${overview.total} so far)` : "");
   }
 }
