@@ -13,7 +13,7 @@ from trm_lab.puzzles.base import Rearranged
 from trm_lab.puzzles.lights_out import LightsOut
 from trm_lab.puzzles.maze import FREE, GOAL, PATH, START, WALL, Maze
 from trm_lab.puzzles.sudoku import BLANK, Sudoku
-from trm_lab.solve import CHOICES, Search, evaluate, solve, solve_by_search
+from trm_lab.solve import CHOICES, Search, Stopped, evaluate, solve, solve_by_search
 
 BOXES = [(2, 2), (2, 3), (3, 2), (2, 4), (3, 3), (2, 5), (3, 4), (4, 4), (5, 5)]
 SIX = Sudoku(2, 3)
@@ -291,3 +291,56 @@ def test_what_cannot_be_searched_is_said():
 
 def test_waves_double_up_to_sixteen_tries():
     assert [Search(k).waves for k in (0, 1, 2, 7, 23, 63)] == [(1,), (1, 2), (1, 2, 3), (1, 2, 4, 8), (1, 2, 4, 8, 16, 24), (1, 2, 4, 8, 16, 32, 48, 64)]
+
+# ---- Ctrl+C --------------------------------------------------------------------
+
+class Interrupts:
+    "Nobody leaves, and at some step there is a Ctrl+C."
+    def __init__(self, steps): self.left = steps
+    def stop(self, output, before):
+        self.left -= 1
+        if self.left < 0: raise KeyboardInterrupt
+        return torch.zeros(len(output.q_halt), dtype=torch.bool)
+
+def test_scores_until_ctrl_c_are_those_of_the_batches_that_were_done(shipped, puzzles):
+    with pytest.raises(Stopped, match="^stopped after 48 of 100 puzzles$") as stop:
+        evaluate(shipped.model, SIX, puzzles, 4, Interrupts(3*4 + 2), batch_size=16)
+    first = split_of(zip(puzzles.inputs[:48], puzzles.labels[:48]))
+    whole = evaluate(shipped.model, SIX, first, 4, batch_size=16)
+    kept, told = stop.value.so_far, lambda scores: replace(scores, puzzles_per_second=0)
+    assert told(kept.scores) == told(whole.scores) and (kept.tokens == whole.tokens).all() and kept.after == whole.after
+    with pytest.raises(Stopped, match="^stopped before any of 100 puzzles was scored$") as stop: evaluate(shipped.model, SIX, puzzles, 4, Interrupts(2))
+    assert stop.value.so_far is None
+    with pytest.raises(KeyboardInterrupt): evaluate(shipped.model, SIX, puzzles, 4, Interrupts(2)) # as any other loop is stopped
+
+def test_a_stopped_search_counts_whole_waves(shipped, puzzles):
+    "Those that are solved already are no fair sample: the waves that are over count, of the first one the puzzles that had it."
+    batch, search = some(puzzles, slice(0, 40)), Search(7, until="legal")
+    whole = solve_by_search(shipped.model, SIX, batch, search, 1, rows=10)
+    told, steps = [], lambda calls: Interrupts(calls)
+    def until(calls):
+        with pytest.raises(Stopped) as stop: solve_by_search(shipped.model, SIX, batch, search, 1, steps(calls), rows=10, tell=lambda *what: told.append(what))
+        return stop.value.so_far
+    assert until(0) is None
+    part = until(2) # of four times ten puzzles with a try each
+    assert len(part.tokens) == 20 and part.waves == (1,) and torch.equal(part.tokens, whole.answers[0, :20].long()) and part.tries.tolist() == [1]*20
+    assert torch.equal(part.legal, torch.from_numpy(SIX.legal(puzzles.inputs[:20], part.tokens.numpy().astype(np.uint8))))
+    part, waves = until(5), 0 # in the second wave, or a later one
+    waves = len(part.waves)
+    assert len(part.tokens) == 40 and 1 <= waves < 4 and torch.equal(part.answers, whole.answers[:waves]) and torch.equal(part.spent, whole.spent[:waves])
+    assert part.updates == int(part.spent[-1].sum())*len(shipped.model.schedule()) and int(part.tries.max()) == part.waves[-1]
+    assert [done for tries, done, legal in told if tries == 1][:2] != [0, 0] and all(0 <= done <= 40 for _, done, _ in told)
+
+def test_the_second_lot_of_a_search_is_left_out_when_it_was_not_finished(shipped, puzzles):
+    "Batches of one are searched 64 at a time; a lot that is not through would mix puzzles of few and many tries."
+    class After(Interrupts):
+        def stop(self, output, before): return super().stop(output, before) | True
+    with pytest.raises(Stopped, match="^stopped after 64 of 100 puzzles$") as stop:
+        evaluate(shipped.model, SIX, puzzles, 2, After(64 + 64 + 5), batch_size=1, search=Search(1, "latents"))
+    assert stop.value.so_far.scores.n == 64 and [after.tries for after in stop.value.so_far.after] == [1, 2]
+
+def test_no_puzzles_is_one_sentence(shipped, puzzles):
+    empty = split_of([(q, a) for q, a in zip(puzzles.inputs[:1], puzzles.labels[:1])])
+    empty = replace(empty, inputs=empty.inputs[:0], labels=empty.labels[:0], puzzle_identifiers=empty.puzzle_identifiers[:0],
+        puzzle_indices=empty.puzzle_indices[:1], group_indices=empty.group_indices[:1])
+    with pytest.raises(InputError, match="^there are no puzzles to score: the split is empty$"): evaluate(shipped.model, SIX, empty)

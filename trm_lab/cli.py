@@ -136,6 +136,8 @@ def explore(
     serve(explorer_cells(model, puzzles, count, seed, steps, str(next(loaded.model.parameters()).device), loaded.model.dtype, trained_on), f"{model}: the Explorer", ready, port)
 
 # %% ../nbs/73_cli.ipynb #24d055c9
+_CTRL_C = 130 # what a shell expects of a command that was interrupted
+
 @app.command("eval")
 def evaluate(
     model:Annotated[str, typer.Argument(help="name of a shipped model, a file, or hf://owner/repository/path")],
@@ -157,7 +159,7 @@ def evaluate(
     "Score a model on puzzles with known answers; each share with its 95 % interval."
     from trm_lab.data import read_dataset, split_of
     from trm_lab.puzzles.base import PAD, read_csv
-    from trm_lab.solve import evaluate as run
+    from trm_lab.solve import Stopped, evaluate as run
     search = _search(restarts, way, choose, until, noise, seed)
     loaded, tally, overlap = _load(model, device, trained_on), None, None
     if data.is_dir():
@@ -165,18 +167,27 @@ def evaluate(
         split, ignore, tally = dataset.test, dataset.metadata.ignore_label_id, loaded.puzzle.tally(dataset)
         overlap = loaded.puzzle.overlap(loaded.history.get("given_away", []), dataset, allow_overlap)
     else: split, ignore = split_of((e.question, e.answer) for e in read_csv(data, loaded.puzzle)), PAD
-    done = run(loaded.model, loaded.puzzle, split, steps, None if fixed else loaded.policy(steps), ignore, batch_size, tally=tally, keep=False, search=search)
+    try:
+        rule, stopped = None if fixed else loaded.policy(steps), None
+        done = run(loaded.model, loaded.puzzle, split, steps, rule, ignore, batch_size, tally=tally, keep=False, search=search)
+    except Stopped as stop: # Ctrl+C: what was scored until then is not lost
+        done, stopped = stop.so_far, stop
+        if done is None:
+            typer.echo(f"trm-lab: {stop}", err=True)
+            raise typer.Exit(_CTRL_C) from None
     scores, tries, spent = done.scores, float(done.tries.mean()), int(done.spent.sum())
-    if as_json: typer.echo(json.dumps({"model": model, "data": str(data), "max_steps": steps, "halting": "fixed" if fixed else "adaptive", "search": search and asdict(search), "overlap": overlap,
+    if as_json: typer.echo(json.dumps({"model": model, "data": str(data), "max_steps": steps, "halting": "fixed" if fixed else "adaptive", "search": search and asdict(search), "overlap": overlap, "stopped": stopped is not None,
         **asdict(scores), "mean_tries": tries, "puzzle_steps": spent, "after": list(map(asdict, done.after))}))
     else:
         if overlap: typer.echo(f"overlap: {overlap}")
+        if stopped: typer.echo(f"{stopped}; the scores are of these")
         plain = {name: value for name, value in asdict(scores).items() if name not in ("further", "intervals")}
         for name, value in {**plain, **scores.further, "mean_tries": tries, "puzzle_steps": spent}.items():
             interval = "  (95 %: {:.4g} to {:.4g})".format(*scores.intervals[name]) if name in scores.intervals else ""
             typer.echo(f"{name:20} {value:.4g}{interval}" if isinstance(value, float) else f"{name:20} {value}")
         for after in done.after if search else ():
             typer.echo(f"after {after.tries:3} tries      exact {after.exact:.4g}, legal {after.legal:.4g}, {after.spent:.4g} supervision steps a puzzle")
+    if stopped: raise typer.Exit(_CTRL_C)
 
 # %% ../nbs/73_cli.ipynb #cd75a51d
 def _value(text:str):
