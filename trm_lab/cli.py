@@ -345,6 +345,17 @@ def arc_score(
         if out: typer.echo(f"submission: {out}")
 
 # %% ../nbs/73_cli.ipynb #66ca7677
+@contextlib.contextmanager
+def _ticking(bar):
+    "Let a bar's clock go on beside calls that cannot say how far they are."
+    import threading
+    over = threading.Event()
+    def tick():
+        while not over.wait(0.5): bar.refresh()
+    if not bar.disable: threading.Thread(target=tick, daemon=True).start()
+    try: yield
+    finally: over.set()
+
 @app.command()
 def convert(
     source:Annotated[str, typer.Argument(help="a file of any format, a folder with step_N, name of a shipped model, or hf://owner/repository/path")],
@@ -355,6 +366,7 @@ def convert(
 ):
     "Turn a checkpoint into another format."
     from trm_lab.checkpoints import load, save_model, write_published
+    from trm_lab.progress import progress
     from trm_lab.variants import architecture
     if target.exists(): raise InputError(f"{target} is there already; choose another name or remove it first")
     settings = dict(entry.split("=", 1) for entry in arch or [] if "=" in entry)
@@ -362,19 +374,24 @@ def convert(
     if len(names) > 1: raise InputError(f"--arch names two architectures, {names[0]} and {names[1]}; a setting is written KEY=VALUE")
     try: chosen = [int(row) for row in rows.split(",")] if rows else None
     except ValueError: raise InputError(f"--rows {rows}: write whole numbers with commas between them, like 0,5,7") from None
-    loaded = load(source, arch=names[0] if names else None, settings={name: _value(value) for name, value in settings.items()}, puzzle=trained_on, rows=chosen)
-    model, file = loaded.model, loaded.history.get("file", Path(source).name)
-    size = sum(t.numel() for t in model.state_dict().values())
-    kind = architecture(model)
-    identities = model.config.num_puzzle_identifiers if model.puzzle_positions else 0
-    typer.echo(f"read     {file}: {kind}, {size:,} numbers, {identities:,} puzzle {'identity' if identities == 1 else 'identities'}"
-        f"{f' (rows {rows})' if rows else ''}; {f'not verified: {loaded.unverified}' if loaded.unverified else 'checksums agree'}")
-    if target.suffix == ".safetensors":
-        save_model(target, model, loaded.puzzle, {**loaded.history, "converted_from": file, **({"rows": chosen} if rows else {})}, loaded.halting)
-        typer.echo(f"wrote    {target}")
-    else:
-        write_published(target, model)
-        typer.echo(f"wrote    {target} and {target.with_name('all_config.yaml')}")
+    given = {name: _value(value) for name, value in settings.items()}
+    with progress(None, f"reading {source}", "bytes") as bar, _ticking(bar):
+        bar.unit_scale = True # 1.8G
+        loaded = load(source, arch=names[0] if names else None, settings=given, puzzle=trained_on, rows=chosen)
+        model, file, history = loaded.model, loaded.history.get("file", Path(source).name), loaded.history
+        size, room = (sum(count(t) for t in model.state_dict().values()) for count in (lambda t: t.numel(), lambda t: t.nbytes))
+        identities = model.config.num_puzzle_identifiers if model.puzzle_positions else 0
+        bar.total = 2*room # to read, and to write
+        bar.set_description(f"writing {target.name}", refresh=False)
+        bar.update(room)
+        bar.clear()
+        typer.echo(f"read     {file}: {architecture(model)}, {size:,} numbers, {identities:,} puzzle {'identity' if identities == 1 else 'identities'}"
+            f"{f' (rows {rows})' if rows else ''}; {f'not verified: {loaded.unverified}' if loaded.unverified else 'checksums agree'}")
+        if target.suffix == ".safetensors":
+            kept = {**history, "converted_from": file, **({"rows": chosen} if rows else {})}
+            save_model(target, model, loaded.puzzle, kept, loaded.halting)
+        else: write_published(target, model)
+    typer.echo(f"wrote    {target}{'' if target.suffix == '.safetensors' else ' and ' + str(target.with_name('all_config.yaml'))}")
 
 # %% ../nbs/73_cli.ipynb #3ba706e2
 data_app = typer.Typer(no_args_is_help=True, help="Build, check and look at datasets.")

@@ -410,6 +410,7 @@ def evaluate(
     tally:Tally|None=None, # of this split, as `Puzzle.tally` gives it; its scores are `further` ones
     keep:bool=True, # keep the answers
     search:Search|None=None, # more than one try; None: one
+    what:str="scoring", # what the progress bar says
 )->Evaluation:
     """Solve and score, a batch at a time. Raises `InputError` if there are no puzzles, or they have identities that the model
     has not; on Ctrl+C `Stopped`."""
@@ -417,7 +418,7 @@ def evaluate(
     if not len(split): raise InputError("there are no puzzles to score: the split is empty")
     check_identities(model, torch.from_numpy(split.puzzle_identifiers))
     parts, seconds, done = [], 0., 0
-    with progress(len(split), "scoring") as bar:
+    with progress(len(split), what) as bar:
         shown = _Shown(bar)
         try:
             for batch in ordered_batches(split, 64*batch_size if search else batch_size, ignore): # a search goes on with what is left of many
@@ -456,11 +457,15 @@ def solve_by_step(
     model:RecursiveModel, # in evaluation mode
     batch:Batch, # its labels are not looked at
     steps:int=16, # T
+    tell:Callable[[Moment], None]|None=None, # is shown every supervision step
 )->Course:
     "Run a fixed number of supervision steps and keep every answer."
     batch = batch.to(next(model.parameters()).device)
     x = model.embed(batch)
-    course = [(now.tokens, now.output.q_halt) for now in recursion(model, x, model.start(x), steps)]
+    course = []
+    for now in recursion(model, x, model.start(x), steps):
+        course.append((now.tokens, now.output.q_halt))
+        if tell: tell(now)
     return Course(*(torch.stack(values).cpu() for values in zip(*course)))
 
 # %% ../nbs/41_solve.ipynb #b25f0eca

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
 from ..errors import InputError, one_of
+from ..progress import progress
 from .base import PAD, Drawing, Group, Puzzle, Symmetry, Verdict, register
 
 # %% ../../nbs/13_puzzles.arc.ipynb #d9a6976a
@@ -532,7 +533,7 @@ def score_predictions(
     votes, split = Votes(dataset), dataset.test
     wanted = {"preds": (len(split), _CELLS), "q_halt_logits": (len(split),), "puzzle_identifiers": (len(split),)}
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path) as archive, progress(len(split), "voting", "predictions") as bar:
             for tokens, q_halt, identifiers in zip(*(_pieces(archive, name, shape, piece) for name, shape in wanted.items())):
                 examples = np.arange(votes.predictions, votes.predictions + len(tokens))
                 expected = split.puzzle_identifiers[np.searchsorted(split.puzzle_indices, examples, side="right") - 1]
@@ -540,6 +541,7 @@ def score_predictions(
                     i = int((identifiers != expected).argmax())
                     raise ValueError(f"row {examples[i]} has the puzzle identifier {identifiers[i]}, but example {examples[i]} of the test split has {expected[i]}")
                 votes.add(examples, tokens, q_halt)
+                bar.update(len(tokens))
     except OSError as e: raise InputError(f"{path}: cannot be read ({e.strerror or e})") from None
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError) as e: # what a torn, foreign or encrypted file leads to
         raise InputError(f"{path}: these are no predictions for this dataset; an .npz with preds, q_halt_logits and puzzle_identifiers is needed ({e})") from None
