@@ -18,8 +18,8 @@ from torch import Tensor
 from .checkpoints import Loaded
 from .data import Batch, Split, make_batch, ordered_batches, read_dataset
 from .errors import InputError
-from .halting import HALTINGS, BinaryHalting, Halting, QLearningHalting
-from .losses import TOKEN_LOSSES, agreement
+from .halting import HALTINGS, BinaryHalting, Halting, Look
+from .losses import agreement
 from .model import Output, RecursiveModel, State
 from .puzzles.base import IGNORE, Puzzle
 from .puzzles.text import file_of, read_rows
@@ -377,7 +377,7 @@ class Walk:
         "Why nothing can be changed here; None: it can."
         if self.model is None: return "this trace has no model, so nothing can be computed from it; give it one: `read_trace(path, model)`"
         if self.recorded and torch.promote_types(self.recorded.dtype, self.model.dtype) != self.recorded.dtype: return f"this trace keeps latents as {self.recorded.dtype}, which do not say exactly where a model in {self.model.dtype} stood; record it with dtype=None"
-        if self.recorded and self.halting is None and (self.recorded.steps < self.max_steps).any(): return "puzzles left this trace when they were done; say by which rule: Walk(trace, halting=…)"
+        if self.rule_unknown: return "puzzles left this trace when they were done; say by which rule: Walk(trace, halting=…)"
 
     def _branch(self, parent:Run, site, edits:tuple[Edit, ...])->Run:
         if self.edits_refused: raise InputError(f"walk: {self.edits_refused}")
@@ -424,8 +424,29 @@ class Walk:
     # -- all puzzles
     def belief(self, output:Output|Trace)->Tensor: # of the shape of its q_halt
         "The probability of being done, by the halting head; learned as two actions, of preferring the one to stop."
-        q = output.q_halt - output.q_continue if isinstance(self.policy, QLearningHalting) else output.q_halt
-        return q.float().sigmoid().cpu()
+        return self.policy.belief(output).cpu()
+
+    @cached_property
+    def rule_unknown(self)->bool:
+        "Did puzzles leave a recorded recursion by a rule that nobody named?"
+        return bool(self.recorded and self.halting is None and (self.recorded.steps < self.max_steps).any())
+
+    @torch.no_grad()
+    def look(self, run:Run)->Look: # of the shape (T,)
+        "What halting looks at after each supervision step of a run."
+        trace, tokens = run.trace, run.tokens
+        q_halt, q_continue = (q[:run.steps, run.row] for q in (trace.q_halt, trace.q_continue))
+        before = torch.cat([torch.full_like(tokens[:1], -1), tokens[:-1]]) # before the first answer there was none
+        return self.policy.look(Output(run.logits, q_halt, q_continue), before)
+
+    def reached(self, run:Run)->bool:
+        "Did the rule end this run, and not its last step?"
+        if run.steps < self.max_steps: return True
+        if self.rule_unknown: return False
+        trace, last = run.trace, slice(run.steps - 1, run.steps)
+        output = Output(run.logits[last], trace.q_halt[last, run.row], trace.q_continue[last, run.row])
+        before = run.tokens[-2:-1] if run.steps > 1 else None
+        return bool(self.policy.stop(output, before))
 
     @torch.no_grad()
     def overview(self,
@@ -433,22 +454,30 @@ class Walk:
         survey:"Survey|None"=None, # is shown the latents on the way
     )->"Overview":
         "What becomes of some of the puzzles, step by step; their latents are not kept."
-        batch, loss = self.batch.rows(some), TOKEN_LOSSES[self.policy.loss]
+        batch, course = self.batch.rows(some), []
+        def note(tokens, output, before, stops=None):
+            look = self.policy.look(output, before)
+            stops = self.policy.stop(output, before) if stops is None else stops
+            course.append(tuple(t.cpu() for t in (tokens, look.halt, look.doubt, look.same, stops)))
         if self.recorded: # as it was: who left stays with the last answer
-            course = [(trace.tokens[t, some], self.belief(trace)[t, some], loss(trace.logits[t, some], trace.tokens[t, some])) for trace in [self.recorded] for t in range(self.max_steps)]
-            if survey: survey.see_trace(self.recorded, some)
+            trace = self.recorded
+            for t in range(self.max_steps):
+                left = (trace.steps[some] <= t + 1) & (trace.steps[some] < self.max_steps)
+                output = Output(*(values[t, some] for values in (trace.logits, trace.q_halt, trace.q_continue)))
+                note(trace.tokens[t, some], output, trace.tokens[t - 1, some] if t else None, left if self.rule_unknown else None)
+            if survey: survey.see_trace(trace, some)
         else:
             def look(u, state):
                 if survey: survey.see(u.name, state[u.name])
                 return state
             x = self.model.embed(batch.to(next(self.model.parameters()).device))
-            course = [(now.tokens.cpu(), self.belief(now.output), loss(now.output.logits, now.tokens).cpu()) for now in recursion(self.model, x, self.model.start(x), self.max_steps, None, lambda step, here: look)]
+            for now in recursion(self.model, x, self.model.start(x), self.max_steps, None, lambda step, here: look):
+                note(now.tokens, now.output, now.before)
         if survey: survey.count += len(some)
-        tokens, halt, cost = (torch.stack(parts, 1) for parts in zip(*course)) # (n, T, …)
+        tokens, halt, doubt, same, stops = (torch.stack(parts, 1) for parts in zip(*course)) # (n, T, …)
         legal = torch.stack([self._legal(batch.inputs, answers) for answers in tokens.unbind(1)], 1)
         solved = agreement(tokens.transpose(0, 1), batch.labels)[1].T if self.labelled else legal if self.puzzle.decides else None
-        same = torch.cat([torch.zeros(len(some), 1, dtype=torch.bool), (tokens[:, 1:] == tokens[:, :-1]).all(-1)], 1)
-        return Overview(some, halt, (-cost.amax(-1)).exp().float(), same, solved, legal)
+        return Overview(some, halt, doubt, same, solved, legal, stops)
 
     def _legal(self, questions:Tensor, answers:Tensor)->Tensor: # (n,) bool
         "Which answers (n, L) the rules accept."
@@ -601,6 +630,7 @@ class Overview:
     same:Tensor # (n, T) bool, the answer of one step before?
     solved:Tensor|None # (n, T) bool, by the label or else by the rules; None: neither can tell
     legal:Tensor # (n, T) bool, do the rules accept it as a solution? Never, where they cannot tell
+    stops:Tensor # (n, T) bool, would the walk's own rule stop here? Where nobody named it: had the puzzle left?
 
 # %% ../nbs/52_branches.ipynb #5e069f1a
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ Noise = Annotated[float, typer.Option(min=0, help="standard deviation of noise a
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="leave out puzzles of a file that are wrong and list them; otherwise the first one stops")]
 Seed = Annotated[int, typer.Option(min=0, help="of everything random")]
 
+_CTRL_C = 130 # what a shell expects of a command that was interrupted
+
 def _search(restarts:int, way:str, choose:str, until:Optional[str], noise:float, seed:int):
     "The search that the options ask for, or None for a single try."
     from trm_lab.solve import Search
@@ -114,7 +116,8 @@ def _solve_one(loaded, split, search, steps:int, html:Optional[Path]):
     _need("lab", "anywidget", "sklearn")
     from trm_lab.explorer import save_html
     from trm_lab.trace import run_with_trace
-    save_html(run_with_trace(loaded.model, make_batch(question[None], answer[None]), steps, loaded.policy(steps)), kind, html)
+    rule = loaded.policy(steps)
+    save_html(run_with_trace(loaded.model, make_batch(question[None], answer[None]), steps, rule), kind, html, rule)
     typer.echo(f"to walk through it: {html}")
 
 # %% ../nbs/73_cli.ipynb #798e4dd5
@@ -155,7 +158,7 @@ def _solve_many(loaded, split, lines, search, steps:int, out:Optional[Path]):
     for name, which in () if counts is None else (("several", counts > 1), ("none", none)):
         if which.any(): say(f"{name:10} {which.sum():,} have {name if name == 'several' else 'no'} solution{'s'*(name == 'several')} ({listed(lines[which].tolist())})")
     if out: say(f"answers    {out}")
-    if stopped: raise typer.Exit(130) # what a shell expects of a command that was interrupted
+    if stopped: raise typer.Exit(_CTRL_C)
 
 # %% ../nbs/73_cli.ipynb #b93b3389
 @app.command()
@@ -234,7 +237,7 @@ def evaluate(
     from trm_lab.data import read_dataset, split_of
     from trm_lab.puzzles.base import PAD
     from trm_lab.puzzles.text import read_rows
-    from trm_lab.solve import evaluate as run
+    from trm_lab.solve import Stopped, evaluate as run
     search = _search(restarts, way, choose, until, noise, seed)
     loaded, tally, overlap = _load(model, device, trained_on), None, None
     if data.is_dir():
@@ -245,18 +248,27 @@ def evaluate(
         rows = read_rows(data, loaded.puzzle, skip_bad=skip_bad)
         split, ignore = split_of(rows.pairs(slice(None))), PAD
         for note in rows.notes(data.name): typer.echo(note, err=True)
-    done = run(loaded.model, loaded.puzzle, split, steps, None if fixed else loaded.policy(steps), ignore, batch_size, tally=tally, keep=False, search=search)
+    try:
+        rule, stopped = None if fixed else loaded.policy(steps), None
+        done = run(loaded.model, loaded.puzzle, split, steps, rule, ignore, batch_size, tally=tally, keep=False, search=search)
+    except Stopped as stop: # Ctrl+C: what was scored until then is not lost
+        done, stopped = stop.so_far, stop
+        if done is None:
+            typer.echo(f"trm-lab: {stop}", err=True)
+            raise typer.Exit(_CTRL_C) from None
     scores, tries, spent = done.scores, float(done.tries.mean()), int(done.spent.sum())
-    if as_json: typer.echo(json.dumps({"model": model, "data": str(data), "max_steps": steps, "halting": "fixed" if fixed else "adaptive", "search": search and asdict(search), "overlap": overlap,
+    if as_json: typer.echo(json.dumps({"model": model, "data": str(data), "max_steps": steps, "halting": "fixed" if fixed else "adaptive", "search": search and asdict(search), "overlap": overlap, "stopped": stopped is not None,
         **asdict(scores), "mean_tries": tries, "puzzle_steps": spent, "after": list(map(asdict, done.after))}))
     else:
         if overlap: typer.echo(f"overlap: {overlap}")
+        if stopped: typer.echo(f"{stopped}; the scores are of these")
         plain = {name: value for name, value in asdict(scores).items() if name not in ("further", "intervals")}
         for name, value in {**plain, **scores.further, "mean_tries": tries, "puzzle_steps": spent}.items():
             interval = "  (95 %: {:.4g} to {:.4g})".format(*scores.intervals[name]) if name in scores.intervals else ""
             typer.echo(f"{name:20} {value:.4g}{interval}" if isinstance(value, float) else f"{name:20} {value}")
         for after in done.after if search else ():
             typer.echo(f"after {after.tries:3} tries      exact {after.exact:.4g}, legal {after.legal:.4g}, {after.spent:.4g} supervision steps a puzzle")
+    if stopped: raise typer.Exit(_CTRL_C)
 
 # %% ../nbs/73_cli.ipynb #cd75a51d
 def _value(text:str):
@@ -414,6 +426,17 @@ def arc_score(
         if out: typer.echo(f"submission: {out}")
 
 # %% ../nbs/73_cli.ipynb #66ca7677
+@contextlib.contextmanager
+def _ticking(bar):
+    "Let a bar's clock go on beside calls that cannot say how far they are."
+    import threading
+    over = threading.Event()
+    def tick():
+        while not over.wait(0.5): bar.refresh()
+    if not bar.disable: threading.Thread(target=tick, daemon=True).start()
+    try: yield
+    finally: over.set()
+
 @app.command()
 def convert(
     source:Annotated[str, typer.Argument(help="a file of any format, a folder with step_N, name of a shipped model, or hf://owner/repository/path")],
@@ -424,6 +447,7 @@ def convert(
 ):
     "Turn a checkpoint into another format."
     from trm_lab.checkpoints import load, save_model, write_published
+    from trm_lab.progress import progress
     from trm_lab.variants import architecture
     if target.exists(): raise InputError(f"{target} is there already; choose another name or remove it first")
     settings = dict(entry.split("=", 1) for entry in arch or [] if "=" in entry)
@@ -431,19 +455,24 @@ def convert(
     if len(names) > 1: raise InputError(f"--arch names two architectures, {names[0]} and {names[1]}; a setting is written KEY=VALUE")
     try: chosen = [int(row) for row in rows.split(",")] if rows else None
     except ValueError: raise InputError(f"--rows {rows}: write whole numbers with commas between them, like 0,5,7") from None
-    loaded = load(source, arch=names[0] if names else None, settings={name: _value(value) for name, value in settings.items()}, puzzle=trained_on, rows=chosen)
-    model, file = loaded.model, loaded.history.get("file", Path(source).name)
-    size = sum(t.numel() for t in model.state_dict().values())
-    kind = architecture(model)
-    identities = model.config.num_puzzle_identifiers if model.puzzle_positions else 0
-    typer.echo(f"read     {file}: {kind}, {size:,} numbers, {identities:,} puzzle {'identity' if identities == 1 else 'identities'}"
-        f"{f' (rows {rows})' if rows else ''}; {f'not verified: {loaded.unverified}' if loaded.unverified else 'checksums agree'}")
-    if target.suffix == ".safetensors":
-        save_model(target, model, loaded.puzzle, {**loaded.history, "converted_from": file, **({"rows": chosen} if rows else {})}, loaded.halting)
-        typer.echo(f"wrote    {target}")
-    else:
-        write_published(target, model)
-        typer.echo(f"wrote    {target} and {target.with_name('all_config.yaml')}")
+    given = {name: _value(value) for name, value in settings.items()}
+    with progress(None, f"reading {source}", "bytes") as bar, _ticking(bar):
+        bar.unit_scale = True # 1.8G
+        loaded = load(source, arch=names[0] if names else None, settings=given, puzzle=trained_on, rows=chosen)
+        model, file, history = loaded.model, loaded.history.get("file", Path(source).name), loaded.history
+        size, room = (sum(count(t) for t in model.state_dict().values()) for count in (lambda t: t.numel(), lambda t: t.nbytes))
+        identities = model.config.num_puzzle_identifiers if model.puzzle_positions else 0
+        bar.total = 2*room # to read, and to write
+        bar.set_description(f"writing {target.name}", refresh=False)
+        bar.update(room)
+        bar.clear()
+        typer.echo(f"read     {file}: {architecture(model)}, {size:,} numbers, {identities:,} puzzle {'identity' if identities == 1 else 'identities'}"
+            f"{f' (rows {rows})' if rows else ''}; {f'not verified: {loaded.unverified}' if loaded.unverified else 'checksums agree'}")
+        if target.suffix == ".safetensors":
+            kept = {**history, "converted_from": file, **({"rows": chosen} if rows else {})}
+            save_model(target, model, loaded.puzzle, kept, loaded.halting)
+        else: write_published(target, model)
+    typer.echo(f"wrote    {target}{'' if target.suffix == '.safetensors' else ' and ' + str(target.with_name('all_config.yaml'))}")
 
 # %% ../nbs/73_cli.ipynb #3ba706e2
 data_app = typer.Typer(no_args_is_help=True, help="Build, check and look at datasets.")

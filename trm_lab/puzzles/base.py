@@ -175,7 +175,13 @@ class Puzzle(ABC):
 
     def scores(self, question:np.ndarray, answer:np.ndarray)->dict[str, bool]:
         "What can be said of an answer without its label, by name; `legal` is among it for every type."
-        return {"legal": self.check(question, answer).solved}
+        return {name: bool(holds[0]) for name, holds in self.score_boards(question[None], answer[None]).items()}
+
+    def score_boards(self, questions:np.ndarray, answers:np.ndarray)->dict[str, np.ndarray]:
+        "`scores` of many answers, both (N, L): by name (N,) bool. A type that has more to say overrides one of the two."
+        if type(self).scores is Puzzle.scores: return {"legal": self.legal(questions, answers)}
+        each = [self.scores(*pair) for pair in zip(questions, answers)]
+        return {name: np.array([scores[name] for scores in each], bool) for name in (each[0] if each else ("legal",))}
 
     def measures(self, questions:np.ndarray)->dict[str, np.ndarray]:
         "What may make questions (N, L) hard, by name: a number (N,) for each."
