@@ -720,8 +720,9 @@ def doctor():
 
 # %% ../nbs/73_cli.ipynb #42235065
 def _joined(arguments:list[str])->list[str]:
-    "`-p NAME VALUE` as `-p NAME=VALUE`, and an empty value for options that may stand alone."
-    joined, rest = [], list(arguments)
+    "`-p NAME VALUE` as `-p NAME=VALUE`, an empty value for options that may stand alone, and boards that begin with a dash at the end."
+    boards = [word for word in arguments if len(word) > 15 and word.startswith("-") and not any(map(str.isalpha, word))] # not options
+    joined, rest = [], [word for word in arguments if word not in boards] + ["--", *boards]*bool(boards)
     while rest:
         joined.append(rest.pop(0))
         if joined[-1] in ("-p", "--parameter") and rest:

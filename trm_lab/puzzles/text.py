@@ -105,19 +105,16 @@ def read_board(
     text:str, # of one board, on one line or over several
     puzzle:Puzzle, # what it should be
 )->np.ndarray: # tokens (L,)
-    "One board, however it is written. Raises `InputError` if it cannot be read, or in two ways."
+    "One board, however it is written. Raises `InputError` if it cannot be read."
     if not puzzle.characters: return puzzle.parse(text)
     text = plain(str(text))
     cells = text.translate({ord(c): cell for c, cell in puzzle.spellings.items() if len(c) == 1 and c not in _RULINGS})
     if len(cells) == puzzle.seq_len and not set(cells) - set(puzzle.characters): return puzzle.parse(cells)
-    boards, refused = {}, None
-    for cells in _readings(text, puzzle):
+    refused = None
+    for cells in _readings(text, puzzle): # a character is a cell in one and is passed over in another, so no two give as many
         if cells is None or len(cells) != puzzle.seq_len: continue
-        try: board = puzzle.parse(cells)
-        except InputError as e: refused = refused or e; continue
-        boards[board.tobytes()] = board
-    if len(boards) > 1: raise InputError(f"this can be read as {len(boards)} different boards; write one character a cell and '.' for blank")
-    if boards: return boards.popitem()[1]
+        try: return puzzle.parse(cells)
+        except InputError as e: refused = refused or e
     if refused: raise refused
     try: return puzzle.parse(_misfit(text, puzzle)[1])
     except InputError as e: raise InputError(f"{e}{_off(text, puzzle)}") from None
@@ -180,9 +177,13 @@ def _list(lines:Iterable[tuple[int, str]], puzzle:Puzzle)->Iterator[Record]:
         yield Record(f"puzzle {count} (line {number})", number, *boards[:2], problem=problem)
 
 # %% ../../nbs/15_puzzles.text.ipynb #6a8c3d58
+def _filled(line:str, puzzle:Puzzle)->bool:
+    "Does it hold a cell? In a maze spaces do."
+    return bool(line if " " in puzzle.characters else line.strip())
+
 def _rows_of(lines:Lines, puzzle:Puzzle)->tuple[int, int]:
     "How many lines may be rows: with, and without, those that may be rulings."
-    filled = [line for _, line in lines if line.strip()]
+    filled = [line for _, line in lines if _filled(line, puzzle)]
     return len(filled), sum(bool(set(line) - _rulings(puzzle)) for line in filled)
 
 def _readable(lines:Lines, puzzle:Puzzle)->bool:
@@ -192,17 +193,18 @@ def _readable(lines:Lines, puzzle:Puzzle)->bool:
 def _parts(lines:Lines, puzzle:Puzzle)->Iterator[Lines]:
     "The lines of each board of a group that no title divides."
     if _readable(lines, puzzle): yield lines; return
-    blocks = [list(some) for filled, some in itertools.groupby(lines, lambda pair: bool(pair[1].strip())) if filled]
-    part:Lines = []
-    for block in blocks:
+    part, gap = [], [] # what belongs to a board, and the blank lines after it: one of them may be a row of blanks that was stripped
+    for filled, some in itertools.groupby(lines, lambda pair: _filled(pair[1], puzzle)):
+        block = list(some)
+        if not filled: gap = block; continue
         counts = [count for count in _rows_of(block, puzzle) if count and count % puzzle.rows == 0]
         if not part and counts and counts[0] > puzzle.rows: # several, with nothing between them
             rows = block if counts[0] == len(block) else [(i, line) for i, line in block if set(line) - _rulings(puzzle)]
             yield from (rows[i:i + puzzle.rows] for i in range(0, len(rows), puzzle.rows))
             continue
         if part and min(_rows_of(part + block, puzzle)) > puzzle.rows: yield part; part = [] # which is too short
-        part = part + block
-        if puzzle.rows in _rows_of(part, puzzle): yield part; part = []
+        part = part + gap + block if part else block
+        if puzzle.rows in (len(part), *_rows_of(part, puzzle)): yield part; part = []
     if part: yield part
 
 def _blocks(lines:Lines, puzzle:Puzzle)->Iterator[Record]:
@@ -215,9 +217,9 @@ def _blocks(lines:Lines, puzzle:Puzzle)->Iterator[Record]:
 
 def _trimmed(lines:Lines, puzzle:Puzzle)->Lines:
     "Without blank lines around, where there are more lines than a board has rows."
-    while len(lines) > puzzle.rows and not lines[0][1].strip(): lines = lines[1:]
-    while len(lines) > puzzle.rows and not lines[-1][1].strip(): lines = lines[:-1]
-    return lines if any(line.strip() for _, line in lines) else []
+    while len(lines) > puzzle.rows and not _filled(lines[0][1], puzzle): lines = lines[1:]
+    while len(lines) > puzzle.rows and not _filled(lines[-1][1], puzzle): lines = lines[:-1]
+    return lines if any(_filled(line, puzzle) for _, line in lines) else []
 
 # %% ../../nbs/15_puzzles.text.ipynb #1fb0e622
 COLUMNS = {"question": "question questions puzzle puzzles quiz quizzes grid grids board boards problem problems sudoku sudokus maze mazes input inputs unsolved".split(),
@@ -443,7 +445,7 @@ def examples(
         try: record = next(found, None)
         except InputError as e: raise InputError(_placed(e, path)) from None
         except csv.Error as e: raise InputError(f"{path}: this is not a table ({e})") from None
-        if record is None and (any_yet or not alone): return
+        if record is None and (any_yet or not alone or not source.strip()): return
         if record is None: record = Record("", 1, source) # `read_board` will say why it is none
         any_yet = True
         try: example = _example(record, puzzle, rated)
