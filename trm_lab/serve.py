@@ -17,28 +17,26 @@ from tornado.ioloop import IOLoop
 from traitlets.config import Config
 from voila.app import Voila
 from .branches import puzzle_batch
-from .data import Batch, make_batch, ordered_batches, read_dataset
+from .data import Batch, make_batch
 from .errors import InputError
-from .puzzles.base import Puzzle, read_csv
+from .puzzles.base import Puzzle
+from .puzzles.text import shortened
 
 # %% ../nbs/62_serve.ipynb #c07e0083
 def puzzles_of(
     puzzle:Puzzle, # whose boards they are
-    source:str|None=None, # a board as text, a CSV with source,question,answer,rating, or a dataset's folder, whose test split is used; None: fresh puzzles
+    source:str|None=None, # a board as text, a file, or a dataset's folder, whose test split is used; None: fresh puzzles
     count:int=8, # puzzles at most
     seed:int=0, # of fresh ones
 )->Batch: # labels are the questions again where no answer is known
     "The puzzles that a word stands for. Raises `InputError` if it stands for none."
-    if source is None: pairs = [*islice(puzzle.generate(np.random.default_rng(seed)), count)]
-    elif os.path.isdir(source):
-        dataset = read_dataset(source, puzzle)
-        if not len(dataset.test): raise InputError(f"{source}: there are no test puzzles in it")
-        return next(ordered_batches(dataset.test, count, dataset.metadata.ignore_label_id))
-    elif os.path.isfile(source): pairs = [(e.question, e.answer) for e in read_csv(source, puzzle, count)]
-    else:
-        try: return puzzle_batch(source, puzzle).rows(slice(count))
-        except InputError as e: raise InputError(f"{source[:40]!r} is no file, no folder and no board: {e}") from None
-    return make_batch(*map(np.stack, zip(*pairs)))
+    if source is None:
+        pairs = islice(puzzle.generate(np.random.default_rng(seed)), count)
+        return make_batch(*map(np.stack, zip(*pairs)))
+    try: return puzzle_batch(source, puzzle, count)
+    except InputError as e:
+        if os.path.exists(source) or "no such file" in str(e): raise
+        raise InputError(f"{shortened(source, 40)!r} is no file, no folder and no board: {e}") from None
 
 # %% ../nbs/62_serve.ipynb #2a389d72
 def explorer_cells(
