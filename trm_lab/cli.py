@@ -589,10 +589,9 @@ def card(
     device:Device="auto",
 ):
     "Measure a trained model and save it with a card that says what it can do."
-    from trm_lab.cards import make_card
+    from trm_lab.cards import headline, make_card
     made = make_card(source, out, name, test or (), count, restarts, seed, device)
-    headline = made["headline"]
-    typer.echo(f"{made['name']}: {headline['share']:.1%} of {headline['n']:,} {headline['set']} puzzles after {headline['steps']} steps\ncard: {out/made['name']}.md")
+    typer.echo(f"{made['name']}: {headline(made)} after {made['headline']['steps']} steps\ncard: {out/made['name']}.md")
 
 @app.command()
 def models(
