@@ -1,9 +1,11 @@
 "Cards say what was measured: counts that can be counted again, on test puzzles whose likeness to training puzzles is counted too."
-import csv, json
+import csv, json, re
+from pathlib import Path
 import numpy as np, pytest, torch
 import test_cli
-from trm_lab.cards import STEPS, USUAL, asked, make_card, rounding
-from trm_lab.checkpoints import load, pretrained_models, save_model
+from trm_lab import cards
+from trm_lab.cards import STEPS, USUAL, asked, card_text, make_card, rounding, shipped, shipped_table
+from trm_lab.checkpoints import load, load_pretrained, pretrained_models, save_model
 from trm_lab.data import generate_dataset, read_dataset, split_of
 from trm_lab.datasets import seen
 from trm_lab.errors import InputError
@@ -143,3 +145,33 @@ def test_the_commands(cli_run, lab, tmp_path):
     assert code == 0 and [row["name"] for row in json.loads(out)] == pretrained_models()
     code, _, err = cli_run("models", "sudoku-7x7")
     assert code == 2 and "no model 'sudoku-7x7' ships with trm-lab" in err
+
+# ---- what is said of the models that ship ---------------------------------------------------------------------------------
+
+def test_the_readme_says_what_the_cards_measured():
+    "Each share in its table is one of the card, and no puzzle is called unseen that is an image of a training puzzle."
+    readme = (Path(cards.__file__).parents[1]/"README.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| .*? \| (.*?) \|$", readme, re.M))
+    assert sorted(rows) == pretrained_models() and "unseen" not in readme
+    for row in shipped():
+        said, first = rows[row["name"]], row["says"]["sets"][0]
+        measured = {"none" if not share["solved"] else f"{100*share['share']:.3g} %" for share in (first["steps"][str(USUAL)], *first["tries"].values())}
+        assert said.split(";")[0].split(",")[0].split(". ")[0] in measured, row["name"]
+        assert f"{row['parameters']:,} parameters" in readme or row["name"] in ("sudoku-6x6-hrm", "sudoku-6x6-attention", "sudoku-6x6-single-z")
+        assert ("images of training puzzles" in said) == (first["images_of_training_puzzles"] == first["n"])
+
+def test_a_card_says_first_whether_its_puzzles_were_new_to_the_model():
+    four, six = (load_pretrained(name).history["card"] for name in ("sudoku-4x4", "sudoku-6x6"))
+    assert "puzzles, all of them images of training puzzles.\n" in card_text(four, 1) and "only 36 different puzzles of this kind" in card_text(four, 1)
+    assert "puzzles, none of them an image of a training puzzle.\n" in card_text(six, 1) and "different puzzles of this kind" not in card_text(six, 1)
+    unknown, some = ({**six, "sets": [{**six["sets"][0], "images_of_training_puzzles": images}]} for images in (None, 3))
+    assert "this type cannot tell.\n" in card_text(unknown, 1) and ", 3 of them images of training puzzles.\n" in card_text(some, 1)
+    for text in (card_text(four, 1), card_text(six, 1)): assert "none of which was trained on" not in text and "one training with one seed" in text
+    assert "100.0% (99.2%–100.0%) of 500 minimal, all images of training puzzles" in shipped_table()
+
+def test_there_are_36_minimal_puzzles_on_4x4_and_training_saw_all():
+    four = Sudoku(2, 2)
+    split = generate_dataset(four, 500, 1, seed=0).train # what the shipped model was trained on
+    fresh = generate_dataset(four, 1, 2000, seed=7).test
+    forms = [{four.canonical(*pair) for pair in zip(boards.inputs, boards.labels)} for boards in (split, fresh)]
+    assert four.classes() == 36 == len(forms[0] | forms[1]) and forms[0] >= forms[1]

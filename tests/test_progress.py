@@ -108,3 +108,34 @@ def test_what_nobody_watches_prints_nothing_else(boards, tmp_path):
     call = [sys.executable, "-c", "from trm_lab.cli import main; main()", "eval", "sudoku-6x6", "--data", few, "--fixed", "--json"]
     done = subprocess.run(call, capture_output=True, text=True, check=True)
     assert done.stderr == "" and len(done.stdout.splitlines()) == 1 and json.loads(done.stdout)["stopped"] is False
+
+def test_a_card_in_the_making_shows_how_far_it_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
+    code, out, written = in_terminal("card", "sudoku-4x4", tmp_path/"out", "--count", 256, "--restarts", 0)
+    assert code == 0 and "all of them images of training puzzles after 16 steps" in out
+    moved = counts(written, "minimal, step by step")
+    assert moved == sorted(moved) and len(set(moved)) > 1 and "puzzle-steps/s" in written and "solved" in written
+
+def test_a_study_of_latents_prints_nothing_into_a_pipe():
+    "Its bars were shown to everybody."
+    work = """from trm_lab.checkpoints import load_pretrained
+from trm_lab.probes.base import counted, fresh_puzzles, stream
+four = load_pretrained("sudoku-4x4")
+stream(four.model, fresh_puzzles(four, 64).test, steps=2, batch_size=8, progress="looking")
+assert list(counted([1, 2, 3], "removing", "removals")) == [1, 2, 3]
+"""
+    done = subprocess.run([sys.executable, "-c", work], capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
+
+def test_in_a_notebook_scoring_shows_one_line_and_leaves_none(boards):
+    work = f"""from trm_lab.checkpoints import load_pretrained
+from trm_lab.data import split_of
+from trm_lab.puzzles.base import read_csv
+from trm_lab.solve import evaluate
+six = load_pretrained("sudoku-6x6")
+split = split_of((e.question, e.answer) for e in read_csv({str(boards)!r}, six.puzzle, 1500))
+from IPython import get_ipython
+done = evaluate(six.model, six.puzzle, split, batch_size=64).scores.n
+"""
+    shown = shown_by(work + "assert done == 1500")
+    assert shown == [""]
