@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np, torch
 from .errors import InputError, build
 from .puzzles.base import IGNORE, PAD, Group, Puzzle, puzzle_from
-from .records import read_json, run_id, whole_file, whole_folder, write_json, write_text
+from .records import read_json, run_id, stand_in, whole_file, whole_folder, write_json, write_text
 
 # %% ../nbs/20_data.ipynb #8e41efae
 @dataclass(frozen=True)
@@ -277,6 +277,8 @@ def load_array(path:Path, mapped:bool=False)->np.ndarray:
         return array
     except FileNotFoundError: raise InputError(f"{path} is missing; a dataset has {', '.join(f'all__{a}.npy' for a in ARRAYS)} in each split") from None
     except Exception as e: # besides its own errors, numpy lets through whatever reading a damaged header brings about
+        told = None if isinstance(e, OSError) else stand_in(path)
+        if told: raise InputError(f"{path}: {told}") from None
         raise InputError(f"{path}: not a whole array file ({(str(e).splitlines() or [''])[0]})") from None
 
 def read_split(folder:Path, puzzle:Puzzle)->Split:

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LEASE', 'whole_file', 'whole_folder', 'write_text', 'write_json', 'read_json', 'read_yaml', 'append_jsonl',
-           'read_jsonl', 'sha256', 'write_manifest', 'check_manifest', 'hub_file', 'run_id', 'versions', 'home',
-           'locked', 'Run', 'attempts_folder', 'attempts', 'alive', 'Hold', 'hold']
+           'read_jsonl', 'sha256', 'write_manifest', 'check_manifest', 'hub_file', 'stand_in', 'run_id', 'versions',
+           'home', 'locked', 'Run', 'attempts_folder', 'attempts', 'alive', 'Hold', 'hold']
 
 # %% ../nbs/02_records.ipynb #1858bdd6
 import contextlib, errno, hashlib, json, math, os, platform, secrets, shutil, subprocess, tempfile, threading, time
@@ -160,6 +160,20 @@ def hub_file(
         said = "".join(c if c.isprintable() else "?" for c in (str(e).splitlines() or [""])[0]) # nothing that would steer a terminal
         reason = next((text for kind, text in reasons.items() if isinstance(e, kind)), f"it could not be fetched ({type(e).__name__}: {said})")
         raise InputError(f"{where}: {reason}") from None
+
+# %% ../nbs/02_records.ipynb #38734268
+def stand_in(
+    path:str|Path, # a file that should hold data
+)->str|None: # what it is, and what to do; None: none of these
+    "What lies in place of a file that was not really downloaded."
+    with open(path, "rb") as f: head = f.read(200)
+    if not head: return "it is empty; copy or download it again"
+    if head.startswith(b"version https://git-lfs.github.com/spec/"):
+        return "it is a pointer of Git LFS and not the file itself; fetch it with  git lfs pull  in its repository"
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
+        return ("it is a web page and not the file itself; download it again from the address of the file, "
+            "logged in where that is needed")
+    return None
 
 # %% ../nbs/02_records.ipynb #b533622a
 def run_id(
