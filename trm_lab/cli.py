@@ -47,6 +47,7 @@ def _load(model:str, device:str, puzzle:Optional[str]):
     place = pick_device(device)
     loaded = load(model, place, pick_dtype(place), puzzle=puzzle)
     if loaded.unverified: typer.echo(f"not verified: {loaded.unverified}", err=True)
+    if loaded.weights: typer.echo(f"weights: {loaded.weights}", err=True)
     if loaded.puzzle is None: raise InputError(f"{model}: the file does not say what this model was trained on; name it: --puzzle sudoku-9x9")
     return loaded
 
@@ -128,7 +129,7 @@ def explore(
     from trm_lab.branches import Walk
     from trm_lab.serve import explorer_cells, puzzles_of, serve
     loaded, seed = _load(model, device, trained_on), secrets.randbelow(2**31)
-    Walk(loaded, puzzles_of(loaded.puzzle, puzzles, count, seed), steps) # refuses what the page would
+    Walk(loaded, puzzles_of(loaded.puzzle, puzzles, count, seed, loaded), steps) # refuses what the page would
     def ready(address:str):
         typer.echo(f"{address}\nCtrl+C ends it.")
         if not no_browser: threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start() # browsers of a terminal do not return
@@ -154,6 +155,7 @@ def evaluate(
     device:Device="auto",
 ):
     "Score a model on puzzles with known answers; each share with its 95 % interval."
+    from trm_lab.checkpoints import matched
     from trm_lab.data import read_dataset, split_of
     from trm_lab.puzzles.base import PAD, read_csv
     from trm_lab.solve import evaluate as run
@@ -161,7 +163,9 @@ def evaluate(
     loaded, tally, overlap = _load(model, device, trained_on), None, None
     if data.is_dir():
         dataset = read_dataset(data, loaded.puzzle)
-        split, ignore, tally = dataset.test, dataset.metadata.ignore_label_id, loaded.puzzle.tally(dataset)
+        split, by_number = matched(loaded, dataset, str(data))
+        if by_number: typer.echo(f"not verified: {by_number}", err=True)
+        ignore, tally = dataset.metadata.ignore_label_id, loaded.puzzle.tally(dataset)
         overlap = loaded.puzzle.overlap(loaded.history.get("given_away", []), dataset, allow_overlap)
     else: split, ignore = split_of((e.question, e.answer) for e in read_csv(data, loaded.puzzle)), PAD
     done = run(loaded.model, loaded.puzzle, split, steps, None if fixed else loaded.policy(steps), ignore, batch_size, tally=tally, keep=False, search=search)
@@ -335,34 +339,36 @@ def arc_score(
 # %% ../nbs/73_cli.ipynb #66ca7677
 @app.command()
 def convert(
-    source:Annotated[str, typer.Argument(help="a file of any format, a folder with step_N, name of a shipped model, or hf://owner/repository/path")],
+    source:Annotated[str, typer.Argument(help="a file or folder of any format, name of a shipped model, or hf://owner/repository/path")],
     target:Annotated[Path, typer.Argument(help="ends in .safetensors: our format; otherwise the published one, with all_config.yaml beside it")],
     arch:Annotated[Optional[list[str]], typer.Option(metavar="NAME or KEY=VALUE", help="the architecture (trm, hrm, …), or a setting of it (num_heads=8), repeatable; over what the file says")]=None,
     trained_on:PuzzleName=None,
     rows:Annotated[Optional[str], typer.Option(metavar="0,5,7", help="only these rows of the puzzle embedding")]=None,
+    weights:Annotated[Optional[str], typer.Option(metavar="NAME", help="which, where a file holds several: model, ema, or a set's own name; default: the average, where there is one")]=None,
 ):
     "Turn a checkpoint into another format."
     from trm_lab.checkpoints import load, save_model, write_published
     from trm_lab.variants import architecture
-    if target.exists(): raise InputError(f"{target} is there already; choose another name or remove it first")
     settings = dict(entry.split("=", 1) for entry in arch or [] if "=" in entry)
     names = [entry for entry in arch or [] if "=" not in entry]
     if len(names) > 1: raise InputError(f"--arch names two architectures, {names[0]} and {names[1]}; a setting is written KEY=VALUE")
     try: chosen = [int(row) for row in rows.split(",")] if rows else None
     except ValueError: raise InputError(f"--rows {rows}: write whole numbers with commas between them, like 0,5,7") from None
-    loaded = load(source, arch=names[0] if names else None, settings={name: _value(value) for name, value in settings.items()}, puzzle=trained_on, rows=chosen)
+    loaded = load(source, arch=names[0] if names else None, settings={name: _value(value) for name, value in settings.items()}, puzzle=trained_on, rows=chosen, weights=weights)
+    if target.exists(): raise InputError(f"{target} is there already; choose another name or remove it first")
     model, file = loaded.model, loaded.history.get("file", Path(source).name)
     size = sum(t.numel() for t in model.state_dict().values())
     kind = architecture(model)
     identities = model.config.num_puzzle_identifiers if model.puzzle_positions else 0
     typer.echo(f"read     {file}: {kind}, {size:,} numbers, {identities:,} puzzle {'identity' if identities == 1 else 'identities'}"
-        f"{f' (rows {rows})' if rows else ''}; {f'not verified: {loaded.unverified}' if loaded.unverified else 'checksums agree'}")
+        f"{f' (rows {rows})' if rows else ''}; {f'not verified: {loaded.unverified}' if loaded.unverified else 'checksums agree'}"
+        f"{f'; weights: {loaded.weights}' if loaded.weights else ''}{f'; settings: {loaded.described}' if loaded.described else ''}")
     if target.suffix == ".safetensors":
-        save_model(target, model, loaded.puzzle, {**loaded.history, "converted_from": file, **({"rows": chosen} if rows else {})}, loaded.halting)
+        save_model(target, model, loaded.puzzle, {**loaded.history, "converted_from": file, **({"rows": chosen} if rows else {})}, loaded.halting, identities=loaded.identities)
         typer.echo(f"wrote    {target}")
     else:
-        write_published(target, model)
-        typer.echo(f"wrote    {target} and {target.with_name('all_config.yaml')}")
+        write_published(target, model, loaded.identities)
+        typer.echo(f"wrote    {target} and {target.with_name('all_config.yaml')}{' and identifiers.json' if loaded.identities else ''}")
 
 # %% ../nbs/73_cli.ipynb #3ba706e2
 data_app = typer.Typer(no_args_is_help=True, help="Build, check and look at datasets.")

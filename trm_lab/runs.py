@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PLACES', 'FINISHED', 'experiments_folder', 'find_grid', 'find_template', 'find_config', 'template_parameters',
            'read_parameters', 'merge', 'find_run', 'execute', 'run_notebook', 'dataset_for', 'asked_of', 'given_away',
-           'train_run', 'train_together', 'page', 'executed_notebook', 'write_report']
+           'timeless', 'train_run', 'train_together', 'page', 'executed_notebook', 'write_report']
 
 # %% ../nbs/70_runs.ipynb #9efd196f
 import contextlib, importlib.resources, os, shutil, signal, subprocess, sys, tempfile, time
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from .checkpoints import load, save_model
+from .checkpoints import identities_of, load, save_model
 from .data import Dataset, generate_dataset, kept_back, read_dataset, write_dataset
 from .device import describe_device, pick_device
 from .errors import InputError, Interrupted, RunFailed, build, closest
@@ -264,6 +264,14 @@ def given_away(
     overlap = dataset.puzzle.overlap(before, dataset, config.allow_overlap) or dataset.metadata.overlap
     return sorted({*before, *dataset.puzzle.given_away(dataset)}), overlap
 
+_CLOCKS = {"puzzles_per_second", "training_seconds"}
+
+def timeless(
+    scores:Mapping, # of a run, nested as they are
+)->dict:
+    "Scores without what a clock measured: they go into the model's file, and equal runs should leave equal bytes."
+    return {name: timeless(value) if isinstance(value, Mapping) else value for name, value in scores.items() if name not in _CLOCKS}
+
 def train_run(
     parameters:Mapping, # over `TrainConfig`'s defaults
     reports:Path|None=None, # where run folders stand; default: `home()/"reports"`
@@ -290,7 +298,8 @@ def train_run(
         if team.leads: run.start(config.name, asdict(config), device=describe_device(device, trainer.dtype), processes=team.size)
         held_out, ignore = kept_back(dataset.train, config.holdout)[1], dataset.metadata.ignore_label_id
         def score(model, split, tally=None): return asdict(evaluate(model, dataset.puzzle, split, config.solve_max_steps, ignore=ignore, tally=tally, keep=False).scores)
-        def save(name, model, scores): save_model(run.folder/"checkpoints"/f"{name}.safetensors", model, dataset.puzzle, {"run": run.folder.name, "recipe": asdict(config), "scores": scores, "given_away": known}, config.halting)
+        def save(name, model, scores): save_model(run.folder/"checkpoints"/f"{name}.safetensors", model, dataset.puzzle, {"run": run.folder.name, "recipe": asdict(config), "scores": timeless(scores), "given_away": known},
+            config.halting, identities=identities_of(dataset))
         try:
             averaged = fit(trainer, run, (lambda model: score(model, held_out)) if held_out else None, tell, partial(save, "best"))
             if team.leads:

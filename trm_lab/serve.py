@@ -6,7 +6,7 @@
 __all__ = ['HOST', 'puzzles_of', 'explorer_cells', 'serve']
 
 # %% ../nbs/62_serve.ipynb #d7a167ec
-import logging, os, secrets, signal, socket, tempfile
+import logging, os, secrets, signal, socket, tempfile, warnings
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from tornado.ioloop import IOLoop
 from traitlets.config import Config
 from voila.app import Voila
 from .branches import puzzle_batch
+from .checkpoints import Loaded, matched
 from .data import Batch, make_batch, ordered_batches, read_dataset
 from .errors import InputError
 from .puzzles.base import Puzzle, read_csv
@@ -27,13 +28,16 @@ def puzzles_of(
     source:str|None=None, # a board as text, a CSV with source,question,answer,rating, or a dataset's folder, whose test split is used; None: fresh puzzles
     count:int=8, # puzzles at most
     seed:int=0, # of fresh ones
+    loaded:Loaded|None=None, # the model that is to solve them: a dataset's identities are matched with its own
 )->Batch: # labels are the questions again where no answer is known
     "The puzzles that a word stands for. Raises `InputError` if it stands for none."
     if source is None: pairs = [*islice(puzzle.generate(np.random.default_rng(seed)), count)]
     elif os.path.isdir(source):
         dataset = read_dataset(source, puzzle)
         if not len(dataset.test): raise InputError(f"{source}: there are no test puzzles in it")
-        return next(ordered_batches(dataset.test, count, dataset.metadata.ignore_label_id))
+        split, by_number = matched(loaded, dataset, source) if loaded else (dataset.test, None)
+        if by_number: warnings.warn(by_number, stacklevel=2)
+        return next(ordered_batches(split, count, dataset.metadata.ignore_label_id))
     elif os.path.isfile(source): pairs = [(e.question, e.answer) for e in read_csv(source, puzzle, count)]
     else:
         try: return puzzle_batch(source, puzzle).rows(slice(count))
@@ -58,7 +62,7 @@ from trm_lab.checkpoints import load
 from trm_lab.explorer import Explorer
 from trm_lab.serve import puzzles_of
 loaded = load({model!r}, {device!r}, {dtype!r}, puzzle={trained_on!r})
-puzzles = puzzles_of(loaded.puzzle, {puzzles!r}, {count!r}, {seed!r})""", f"Explorer(loaded, puzzles, max_steps={max_steps!r})"
+puzzles = puzzles_of(loaded.puzzle, {puzzles!r}, {count!r}, {seed!r}, loaded)""", f"Explorer(loaded, puzzles, max_steps={max_steps!r})"
 
 # %% ../nbs/62_serve.ipynb #c456a48d
 HOST = "127.0.0.1"

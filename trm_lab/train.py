@@ -7,13 +7,13 @@ __all__ = ['TrainConfig', 'Carry', 'lr_at', 'NotFinite', 'first_model', 'Trainer
            'estimate_seconds']
 
 # %% ../nbs/40_train.ipynb #4181df4a
-import contextlib, copy, math, signal, threading, time
-from collections.abc import Callable, Iterator
+import contextlib, copy, math, signal, threading, time, warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 import torch
 from torch import Tensor
-from .checkpoints import load, load_weights
+from .checkpoints import Loaded, load, load_weights
 from .data import Batch, Batches, Dataset, kept_back
 from .device import pick_device, pick_dtype, seed_everything
 from .errors import InputError, Interrupted, RunFailed, one_of, positive
@@ -46,7 +46,7 @@ class TrainConfig:
     arch:str = "trm" # one of `variants.ARCHITECTURES`
     model:dict = field(default_factory=dict) # fields of the architecture's config; sizes of the data are filled in
     init_from:str|None = None # a checkpoint, ours or a published one, whose weights to begin with
-    init_identifiers:str|None = None # identifiers.json of the data it was trained on; None: the same identities if there are as many
+    init_identifiers:str|None = None # identifiers.json of the data it was trained on; None: the file's own names, or else the same identities if there are as many
     freeze:str|None = None # weights: only the puzzle embedding learns
     halting:str = "binary" # binary (TRM), q_learning (HRM)
     halt_max_steps:int = 16 # N_sup: in training a puzzle is let go after so many supervision steps
@@ -129,6 +129,20 @@ class NotFinite(RunFailed):
         self.args = (f"{self.args[0]}; the state before it and the batch are kept in {folder}",)
 
 # %% ../nbs/40_train.ipynb #2bda034d
+def _learned(config:TrainConfig, loaded:Loaded, dataset:Dataset, where:str)->Sequence[str]:
+    "Whose the rows of a checkpoint's puzzle embedding are. Raises `InputError` if its file and `init_identifiers` contradict each other."
+    if config.init_identifiers:
+        told = read_json(config.init_identifiers)
+        if loaded.identities is None or list(loaded.identities) == told: return told
+        raise InputError(f"{where}: init_identifiers {config.init_identifiers} names other identities than {config.init_from} itself; leave it away")
+    if loaded.identities is not None: return loaded.identities
+    count = len(loaded.model.puzzle_emb.weights)
+    same = count == len(dataset.identifiers)
+    if max(count, len(dataset.identifiers)) > 1:
+        warnings.warn(f"{where}: {config.init_from} does not name its {count:,} identities; " + ("those of the data are taken to be the same in the same order"
+            if same else "all of the data's begin anew, at their mean") + "; with init_identifiers they would be matched by name", stacklevel=2)
+    return dataset.identifiers if same else []
+
 def first_model(
     config:TrainConfig,
     dataset:Dataset, # its sizes are filled in
@@ -144,7 +158,7 @@ def first_model(
     tensors = dict(loaded.model.state_dict())
     if "puzzle_emb.weights" in tensors:
         old = tensors["puzzle_emb.weights"]
-        known = read_json(c.init_identifiers) if c.init_identifiers else dataset.identifiers if len(old) == len(dataset.identifiers) else []
+        known = _learned(c, loaded, dataset, where)
         place = {name: i for i, name in enumerate(known[:len(old)])}
         rows = torch.tensor([place.get(name, -1) for name in dataset.identifiers])
         tensors["puzzle_emb.weights"] = torch.where(rows[:, None] >= 0, old[rows.clamp_min(0)], old.mean(0))
