@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['LEASE', 'whole_file', 'whole_folder', 'write_text', 'write_json', 'read_json', 'read_yaml', 'append_jsonl',
-           'read_jsonl', 'sha256', 'write_manifest', 'check_manifest', 'hub_file', 'stand_in', 'run_id', 'versions',
-           'home', 'locked', 'Run', 'attempts_folder', 'attempts', 'alive', 'Hold', 'hold']
+           'read_jsonl', 'sha256', 'write_manifest', 'check_manifest', 'write_safetensors', 'hub_file', 'stand_in',
+           'run_id', 'versions', 'home', 'locked', 'Run', 'attempts_folder', 'attempts', 'alive', 'Hold', 'hold']
 
 # %% ../nbs/02_records.ipynb #1858bdd6
-import contextlib, errno, hashlib, json, math, os, platform, secrets, shutil, subprocess, tempfile, threading, time
+import contextlib, errno, hashlib, json, math, os, platform, secrets, shutil, stat, subprocess, tempfile, threading, time
 try: import fcntl
 except ImportError: fcntl = None
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -27,26 +27,65 @@ def _sync(path):
     finally: os.close(handle)
 
 # %% ../nbs/02_records.ipynb #7de84beb
-def _publish(temporary:Path, path:Path):
-    "Sync a finished file or folder, give it the permissions that new ones usually have, and its name."
-    mask = os.umask(0); os.umask(mask) # the only way to read it is to set it
-    temporary.chmod((0o777 if temporary.is_dir() else 0o666) & ~mask)
-    _sync(temporary)
-    os.replace(temporary, path)
-    _sync(path.parent)
+class _Unwritable(InputError, OSError):
+    "The system's refusal to write somewhere, as a sentence; whoever expects an OSError gets one."
+    def __str__(self): return self.args[0]
+
+# the disk itself refuses, whatever is written; Windows has no quotas
+_DISK = {errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+@contextlib.contextmanager
+def _writing(
+    path:Path, # what is written, for the sentence
+    only:set[int]|None=None, # numbers of the errors that become a sentence; None: all
+):
+    "While the block runs, the system's errors become sentences."
+    try: yield
+    except OSError as e:
+        if isinstance(e, InputError) or only is not None and e.errno not in only: raise
+        blocked = e.errno in (errno.EEXIST, errno.ENOTDIR)
+        why = "a file stands where a folder is needed" if blocked else e.strerror or e
+        said = _Unwritable(f"{path} cannot be written ({why}); "
+            "allow writing there, free some space, or choose another name or place")
+        said.errno, said.strerror = e.errno, e.strerror
+        raise said from None
+
+# %% ../nbs/02_records.ipynb #14b7ee7f
+def _beside(path:Path)->Path:
+    "A hidden name in the same folder that nobody else has; never longer than a file system allows."
+    return path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.tmp")
+
+def _create(path:Path)->int: # its permissions
+    "An empty file, with the permissions that the system gives to new ones."
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    return stat.S_IMODE(path.stat().st_mode)
+
+def _finish(path:Path, mode:int):
+    "Give a written file or folder the usual permissions, if its writer did not, and put it onto the disk."
+    if path.is_symlink(): return
+    if stat.S_IMODE(path.stat().st_mode) != mode: path.chmod(mode)
+    _sync(path)
 
 @contextlib.contextmanager
 def whole_file(
     path:str|Path, # where it will appear
 ):
-    "Give a temporary path to write to; it takes the name `path` only if the block ends well."
+    "Give a temporary path to write to; it takes the name `path` only if the block ends well. Raises `InputError` where nothing can be written."
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is {'a folder' if path.is_dir() else 'not an ordinary file'}; give the name of a file to write")
+        temporary = _beside(path)
+        mode = _create(temporary)
     try:
-        yield temporary
-        _publish(temporary, path)
-    finally: temporary.unlink(missing_ok=True)
+        with _writing(path, _DISK): yield temporary
+        with _writing(path):
+            _finish(temporary, mode)
+            os.replace(temporary, path)
+            _sync(path.parent)
+    finally:
+        with contextlib.suppress(OSError): temporary.unlink(missing_ok=True)
 
 # %% ../nbs/02_records.ipynb #c7d8ceb0
 @contextlib.contextmanager
@@ -55,16 +94,39 @@ def whole_folder(
 ):
     "Like `whole_file`, for a folder of files. Raises `InputError` if `path` already holds something."
     path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(f"{path} already exists and is not an empty folder; choose another place or remove it first")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    taken = InputError(f"{path} already exists and is not an empty folder; choose another place or remove it first")
+    with _writing(path):
+        if path.exists() and (not path.is_dir() or any(path.iterdir())): raise taken
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _beside(path)
+        temporary.mkdir()
+        modes = {True: stat.S_IMODE(temporary.stat().st_mode), False: _create(temporary/"mode")} # of folders, of files
+        (temporary/"mode").unlink()
     try:
-        yield temporary
-        for file in temporary.rglob("*"): _sync(file)
-        if path.exists(): path.rmdir()
-        _publish(temporary, path)
+        with _writing(path, _DISK): yield temporary
+        with _writing(path):
+            for each in [*temporary.rglob("*"), temporary]: _finish(each, modes[each.is_dir()])
+            try:
+                if path.exists(): path.rmdir() # Windows renames nothing onto a folder
+                os.replace(temporary, path)
+            except OSError as e:
+                if e.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR): raise taken from None # by another meanwhile
+                raise
+            _sync(path.parent)
     finally: shutil.rmtree(temporary, ignore_errors=True)
+
+# %% ../nbs/02_records.ipynb #19e85490
+def _finite(value):
+    "A value of JSON with null in place of numbers that are not finite."
+    if isinstance(value, float) and not math.isfinite(value): return None
+    if isinstance(value, Mapping): return {name: _finite(v) for name, v in value.items()}
+    if isinstance(value, (list, tuple)): return [_finite(v) for v in value]
+    return value
+
+def _json(value, **how)->str:
+    "JSON that every program reads."
+    try: return json.dumps(value, allow_nan=False, **how)
+    except ValueError: return json.dumps(_finite(value), **how)
 
 # %% ../nbs/02_records.ipynb #64089441
 def write_text(
@@ -76,10 +138,10 @@ def write_text(
 
 def write_json(
     path:str|Path, # where
-    value, # anything that JSON can hold
+    value, # anything that JSON can hold; a number that is not finite becomes null
 ):
     "Write a JSON file whole."
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    write_text(path, _json(value, indent=1, ensure_ascii=False) + "\n")
 
 def read_json(
     path:str|Path, # where
@@ -106,7 +168,7 @@ def append_jsonl(
     row:dict, # one record
 ):
     "Append one record as one line."
-    with open(path, "a", encoding="utf-8") as f: f.write(json.dumps(row) + "\n")
+    with open(path, "a", encoding="utf-8") as f: f.write(_json(row) + "\n")
 
 def read_jsonl(
     path:str|Path, # a .jsonl file
@@ -138,6 +200,34 @@ def check_manifest(
     return [f"{name} is missing" if not (folder/name).exists() else f"{name} was changed"
             for name, digest in read_json(folder/"manifest.json").items()
             if not (folder/name).exists() or sha256(folder/name) != digest]
+
+# %% ../nbs/02_records.ipynb #9870fb7c
+_KINDS = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
+    "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL"}
+
+def _header(path:Path, order:list[tuple], metadata:Mapping[str, str])->bytes:
+    "Texts, and where each tensor's bytes begin and end."
+    header, end = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}, 0
+    for name, t in order:
+        kind = str(t.dtype).removeprefix("torch.")
+        if kind not in _KINDS: raise InputError(f"{path}: the tensor {name} holds {kind} numbers, which a safetensors file cannot")
+        begin, end = end, end + t.numel()*t.element_size()
+        header[name] = {"dtype": _KINDS[kind], "shape": list(t.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    return text + b" "*(-len(text) % 8) # the numbers begin at a multiple of 8
+
+def write_safetensors(
+    path:str|Path, # a .safetensors file; appears whole
+    tensors:Mapping[str, "torch.Tensor"], # by name, on any device, in any layout of memory
+    metadata:Mapping[str, str]={}, # texts to keep beside them
+):
+    "Write tensors so that equal ones give equal bytes. Raises `InputError` where that is impossible, and on numbers that the format lacks."
+    import torch # here: whoever only reads records need not wait for it
+    order = sorted(tensors.items(), key=lambda each: (-each[1].element_size(), each[0])) # wide numbers first: each is aligned
+    header = _header(path, order, metadata)
+    with whole_file(path) as temporary, open(temporary, "wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for _, t in order: file.write(t.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
 
 # %% ../nbs/02_records.ipynb #7d4c3061
 def hub_file(
