@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 import numpy as np, torch, yaml
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from .data import Dataset, Split
 from .errors import InputError, RunFailed, build, closest, one_of
@@ -24,7 +23,7 @@ from .layers import SwiGLU
 from .halting import HALTINGS, Halting
 from .model import ModelConfig, RecursiveModel
 from .puzzles.base import Puzzle, find_puzzle, puzzle_from
-from .records import hub_file, read_json, read_yaml, stand_in, versions, whole_file, write_text
+from .records import hub_file, read_json, read_yaml, stand_in, versions, whole_file, write_safetensors, write_text
 from .variants import ARCHITECTURES, architecture, unwrapped
 
 # %% ../nbs/35_checkpoints.ipynb #3d5cb714
@@ -71,9 +70,8 @@ def save_model(
         tensors[_IDENTITIES] = _packed(identities)
     strings = {"format": FORMAT, "arch": arch, "config": json.dumps(asdict(model.config)), "puzzle": json.dumps(puzzle and puzzle.spec()),
         "history": json.dumps(history or {}), "halting": halting, "versions": json.dumps(versions())}
-    try:
-        with whole_file(path) as temporary: save_file(tensors, temporary, {**strings, "sha256": _digest(tensors, strings)})
-    except (OSError, SafetensorError) as e: raise RunFailed(f"{path}: the model could not be saved ({getattr(e, 'strerror', None) or e}); free some space or allow writing there") from None
+    try: write_safetensors(path, tensors, {**strings, "sha256": _digest(tensors, strings)})
+    except OSError as e: raise RunFailed(f"{path}: the model could not be saved ({getattr(e, 'strerror', None) or e}); free some space or allow writing there") from None
 
 # %% ../nbs/35_checkpoints.ipynb #0730c51f
 _IDENTITIES = "identities" # the tensor with their names: compressed JSON, for there may be a million
