@@ -246,7 +246,7 @@ def _among(sets:Mapping[str, dict], roles:Mapping[str, str], weights:str|None, w
     if weights in sets and weights not in ("model", "ema"): return weights
     if weights == "ema" and not of("ema"): raise InputError(f"{where}: there is no average of the weights in it; leave weights='ema' away")
     if weights == "model" and not (of("model") or of("")): raise InputError(f"{where}: it holds an average of weights alone ({', '.join(of('ema'))}); leave weights='model' away")
-    one_of(weights, (None, "model", "ema", *sets), f"{where}: weights")
+    if weights is not None: one_of(weights, ["model", "ema", *filter(None, sets)], f"{where}: weights")
     wanted = of("ema") if weights != "model" and of("ema") else of("model") or of("")
     if len(wanted) == 1: return wanted[0]
     raise InputError(f"{where}: it holds several sets of weights ({', '.join(label or 'those on top' for label in wanted)}), "
@@ -334,9 +334,9 @@ def _asked_for(path:Path)->list[str]:
 def _unpickle(path:Path, device:str, where:str):
     "What `torch.load` makes of a file that it may not trust; on the device meta, shapes without their numbers."
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), path.open("rb") as f: # by its handle: torch would go by the name .safetensors
             warnings.simplefilter("ignore") # about pickle protocols, which the sentence below does better
-            return torch.load(path, map_location=device, weights_only=True)
+            return torch.load(f, map_location=device, weights_only=True)
     except Exception as e: # torch raises whatever its unpickler meets in a damaged file
         text = str(e)
         refused = re.findall(r"GLOBAL ([\w.]+)", text)[:1] or _asked_for(path)[:1]
