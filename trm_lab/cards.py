@@ -169,7 +169,8 @@ def make_card(
         "measured_on": describe_device(place, loaded.model.dtype), "restarts": restarts, "example": loaded.puzzle.print(sets[0].split.inputs[0]), "sets": [measured(loaded, each, restarts) for each in sets]}
     card["headline"] = {"set": card["sets"][0]["name"], "steps": USUAL, **{key: value for key, value in card["sets"][0]["steps"][str(USUAL)].items() if key != "legal"}}
     folder = Path(folder)
-    save_model(folder/f"{name}.safetensors", loaded.model.cpu(), loaded.puzzle, {**history, "card": card}, loaded.halting, dtype, loaded.identities)
+    save_model(folder/f"{name}.safetensors", loaded.model.cpu(), loaded.puzzle, {**history, "card": card},
+        loaded.halting, dtype, loaded.identities)
     write_text(folder/f"{name}.yaml", f"# How {name} was trained: trm-lab train {name}.yaml\n" + yaml.safe_dump(recipe, sort_keys=False))
     write_text(folder/f"{name}.md", card_text(card, (folder/f"{name}.safetensors").stat().st_size))
     return card

@@ -7,7 +7,7 @@ __all__ = ['FORMAT', 'save_model', 'identities_of', 'Loaded', 'load_weights', 'l
            'load_pretrained', 'matched', 'write_published']
 
 # %% ../nbs/35_checkpoints.ipynb #0d7040f9
-import hashlib, importlib.resources, json, pickletools, re, struct, sys, warnings, zipfile, zlib
+import argparse, hashlib, importlib.resources, json, pickletools, re, struct, sys, warnings, zipfile, zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -23,7 +23,8 @@ from .layers import SwiGLU
 from .halting import HALTINGS, Halting
 from .model import ModelConfig, RecursiveModel
 from .puzzles.base import Puzzle, find_puzzle, puzzle_from
-from .records import hub_file, read_json, read_yaml, stand_in, versions, whole_file, write_safetensors, write_text
+from trm_lab.records import (hub_file, read_json, read_yaml, stand_in, versions, whole_file, write_safetensors,
+    write_text)
 from .variants import ARCHITECTURES, architecture, unwrapped
 
 # %% ../nbs/35_checkpoints.ipynb #3d5cb714
@@ -40,52 +41,61 @@ def _digest(tensors:Mapping[str, Tensor], strings:Mapping[str, str])->str:
     for name in sorted(strings.keys() - {"sha256"}): digest.update(json.dumps([name, strings[name]]).encode())
     return digest.hexdigest()
 
-def _to_save(path:str|Path, model:RecursiveModel, dtype:torch.dtype|None=None)->tuple[RecursiveModel, str, dict[str, Tensor]]:
+def _to_save(
+    path:str|Path, # for the sentence
+    model:RecursiveModel, # or what wraps one
+    dtype:torch.dtype|None=None, # of the weights; None: as they are
+)->tuple[RecursiveModel, str, dict[str, Tensor]]:
     "A model without its wrappers, its architecture, and weights that `load` will take."
     try: arch = architecture(model := unwrapped(model))
     except InputError as e: raise InputError(f"{path}: {e}") from None
-    tensors = {name.replace("_orig_mod.", ""): t.detach().cpu().to(dtype or t.dtype).contiguous() # of parts that were compiled
-        for name, t in model.state_dict().items()}
+    tensors = {name.replace("_orig_mod.", ""): t.detach().cpu().to(dtype or t.dtype).contiguous()
+        for name, t in model.state_dict().items()} # a part that was compiled has that in its name
     with torch.device("meta"): wanted = ARCHITECTURES[arch](model.config).state_dict()
     _agree(tensors, wanted, f"{path}: this model cannot be saved")
-    _finite(tensors, f"{path}: this model is not saved", "training went wrong; go back to an earlier state, with a lower lr")
+    _finite(tensors, f"{path}: this model is not saved", "training went wrong; begin again with a lower lr")
     return model, arch, tensors
 
 def save_model(
     path:str|Path, # a .safetensors file; appears whole
-    model:RecursiveModel, # or what torch.compile, DataParallel, AveragedModel or a LightningModule made around one
+    model:RecursiveModel, # or what torch.compile, DataParallel, AveragedModel or Lightning made around one
     puzzle:Puzzle|None, # what it was trained on; None: a type that trm-lab does not know
     history:dict|None=None, # how it came to be: recipe, scores; anything that JSON can hold
     halting:str="binary", # how it learned to stop, one of `halting.HALTINGS`
     dtype:torch.dtype|None=None, # of the weights in the file: bfloat16 rounds them, and halves it; None: as they are
-    identities:Sequence[str]|None=None, # whose the rows of its puzzle embedding are, in order (`identities_of` a dataset)
+    identities:Sequence[str]|None=None, # whose the rows of its puzzle embedding are (`identities_of` a dataset)
 ):
-    "Save weights with everything that is needed to use them; equal models give equal bytes. Raises `InputError` if they are not finite."
-    if dtype not in (None, torch.float32, torch.bfloat16): raise InputError(f"{path}: weights are saved as torch.float32 or torch.bfloat16, not as {dtype}")
+    "Save weights with all that is needed to use them. Raises `InputError` if they are not finite or of no model of ours."
+    if dtype not in (None, torch.float32, torch.bfloat16):
+        raise InputError(f"{path}: weights are saved as torch.float32 or torch.bfloat16, not as {dtype}")
     halting = one_of(halting, HALTINGS, "halting")
     model, arch, tensors = _to_save(path, model, dtype)
     if identities is not None and _TABLE in tensors:
         if not _are_names(identities) or len(identities) != len(tensors[_TABLE]):
-            raise InputError(f"{path}: its puzzle embedding has {len(tensors[_TABLE])} rows, so as many different names of identities are needed, not {len(identities)}")
+            raise InputError(f"{path}: its puzzle embedding has {len(tensors[_TABLE])} rows, so as many different names "
+                f"of identities are needed, not {len(identities)}")
         tensors[_IDENTITIES] = _packed(identities)
     strings = {"format": FORMAT, "arch": arch, "config": json.dumps(asdict(model.config)), "puzzle": json.dumps(puzzle and puzzle.spec()),
         "history": json.dumps(history or {}), "halting": halting, "versions": json.dumps(versions())}
     try: write_safetensors(path, tensors, {**strings, "sha256": _digest(tensors, strings)})
-    except OSError as e: raise RunFailed(f"{path}: the model could not be saved ({getattr(e, 'strerror', None) or e}); free some space or allow writing there") from None
+    except OSError as e:
+        raise RunFailed(f"{path}: the model could not be saved ({e.strerror or e}); "
+            "free some space or allow writing there") from None
 
 # %% ../nbs/35_checkpoints.ipynb #0730c51f
 _IDENTITIES = "identities" # the tensor with their names: compressed JSON, for there may be a million
 
 def identities_of(
     dataset:Dataset,
-)->tuple[str, ...]|None: # the i-th belongs to row i; None: there is but one, or the dataset does not name all of them
+)->tuple[str, ...]|None: # the i-th belongs to row i; None: there is only one, or not all are named
     "The names of a dataset's identities, as `save_model` takes them."
     names, count = dataset.identifiers, dataset.metadata.num_puzzle_identifiers
     return tuple(names) if _are_names(names) and len(names) == count > 1 else None
 
 def _are_names(names)->bool:
     "Are these different strings?"
-    return isinstance(names, Sequence) and all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
+    strings = isinstance(names, Sequence) and all(isinstance(name, str) for name in names)
+    return strings and len(set(names)) == len(names)
 
 def _packed(names:Sequence[str])->Tensor: # bytes
     return torch.frombuffer(bytearray(zlib.compress(json.dumps(list(names)).encode())), dtype=torch.uint8)
@@ -93,8 +103,10 @@ def _packed(names:Sequence[str])->Tensor: # bytes
 def _unpacked(packed:Tensor, where:str)->tuple[str, ...]:
     "The names in a file, at most 2 GiB of them: a few compressed bytes could stand for any number."
     try: names = json.loads(zlib.decompressobj().decompress(packed.numpy().tobytes(), 1 << 31))
-    except (zlib.error, ValueError, TypeError) as e: raise InputError(f"{where}: the names of its identities were damaged ({_brief(e)}); get the file again") from None
-    if not _are_names(names): raise InputError(f"{where}: the names of its identities are not a list of different names; get the file again")
+    except (zlib.error, ValueError, TypeError) as e:
+        raise InputError(f"{where}: the names of its identities were damaged ({_brief(e)}); get the file again") from None
+    if not _are_names(names):
+        raise InputError(f"{where}: the names of its identities are not a list of different names; get the file again")
     return tuple(names)
 
 # %% ../nbs/35_checkpoints.ipynb #c78c0d1c
@@ -109,9 +121,9 @@ class Loaded:
     rows:tuple[int, ...]|None = None # row i of the puzzle embedding is the file's row rows[i]; None: all of them
     source:str|None = None # what was asked for: a file, an address, the name of a model that ships; None: it was not loaded
     again:str|None = None # the Python that loads it once more
-    weights:str|None = None # which of the file's weights these are, as in "ema (state_dict_ema)"; None: it holds one set, not called an average
-    described:str|None = None # the file beside it that its settings were read from; None: the file itself says what is needed
-    identities:tuple[str, ...]|None = field(default=None, repr=False) # whose the rows of the puzzle embedding are; None: nothing says so
+    weights:str|None = None # which of several in the file, as in "ema (state_dict_ema)"; None: it holds one set
+    described:str|None = None # the file beside it that its settings were read from; None: there was none
+    identities:tuple[str, ...]|None = field(default=None, repr=False) # of the puzzle embedding's rows; None: unknown
 
     def policy(self,
         max_steps:int=16, # supervision steps at most
@@ -133,17 +145,17 @@ def _agree(tensors:Mapping[str, Tensor], wanted:Mapping[str, Tensor], where:str)
 def _finite(tensors:Mapping[str, Tensor], where:str, advice:str):
     "Refuse weights that are not numbers any more."
     for name, t in tensors.items():
-        if not t.numel() or all(end.isfinite() for end in torch.aminmax(t.detach())): continue # without a copy of a large table
+        if not t.numel() or all(end.isfinite() for end in torch.aminmax(t.detach())): continue # makes no large copy
         count = int((~t.isfinite()).sum())
-        raise InputError(f"{where}: the tensor {name} {tuple(t.shape)} holds {count:,} number{'s'*(count > 1)} that "
-            f"{'are' if count > 1 else 'is'} not finite (nan or inf); {advice}")
+        numbers = "1 number that is" if count == 1 else f"{count:,} numbers that are"
+        raise InputError(f"{where}: the tensor {name} {tuple(t.shape)} holds {numbers} not finite (nan or inf); {advice}")
 
 def load_weights(
     model:RecursiveModel, # changed in place
     tensors:Mapping[str, Tensor], # by the model's own names
     where:str, # for the sentence
 ):
-    "Copy weights into a model. Raises `InputError` naming tensors that are missing, extra, misshapen or not finite."
+    "Copy weights into a model. Raises `InputError` naming what is missing, extra, misshapen or not finite."
     _agree(tensors, model.state_dict(), where)
     _finite(tensors, where, "training went wrong before it was saved; take an earlier one")
     model.load_state_dict(tensors)
@@ -156,20 +168,22 @@ def _shown(text)->str:
 
 def _brief(e:Exception)->str: return f"{type(e).__name__}: {_shown(e)}"
 
-_WRAPPERS = {"module", "model", "inner", "net", "network", "_forward_module", "_fsdp_wrapped_module"} # where a model may sit
-_PART = re.compile(r"(?:^|(?<=\.))(?:embed_tokens|embed_pos|puzzle_emb|lm_head|q_head|[HL]_level|[HL]\d*_init)(?=\.|$)")
+_WRAPPERS = {"module", "model", "inner", "net", "network", "_forward_module", "_fsdp_wrapped_module"}
+_PART = re.compile(r"(?:^|(?<=\.))(?:embed_tokens|embed_pos|puzzle_emb|lm_head|q_head|[HL]_level|[HL]\d*_init)"
+    r"(?=\.|$)") # where the names of a model's own tensors begin
 _TABLE = "puzzle_emb.weights"
 
 def _split_name(name:str)->tuple[str, str]:
-    "What stands before a tensor's name of ours, without wrappers, and that name; torch.compile puts its own wherever a compiled part begins."
-    name = name.replace("_orig_mod.", "")
+    "The prefix of a tensor's name, without wrappers, and the name that it has in a model."
+    name = name.replace("_orig_mod.", "") # torch.compile puts it wherever a compiled part begins
     at = begun.start() if (begun := _PART.search(name)) else 0
     return ".".join(part for part in name[:at].split(".") if part and part not in _WRAPPERS), name[at:]
 
 # %% ../nbs/35_checkpoints.ipynb #e2c36203
 _AVERAGE = {"ema", "swa", "average", "averaged", "averaging", "shadow", "polyak"}
-_PLAIN = {"model", "state", "dict", "net", "network", "module", "weights", "params", "parameters", "online", "raw", "current"}
-_NOT_WEIGHTS = re.compile("optim|sched|grad|loop|exp_avg|moment|random|rng|collected", re.IGNORECASE) # entries that go with training
+_PLAIN = {"model", "state", "dict", "net", "network", "module", "weights", "params", "parameters", "online", "raw",
+    "current"}
+_NOT_WEIGHTS = re.compile("optim|sched|grad|loop|exp_avg|moment|random|rng|collected", re.IGNORECASE) # of training
 
 def _words(label:str)->set[str]:
     "The words of a name: state_dict_ema, EMACallback."
@@ -179,39 +193,45 @@ def _is_average(label:str)->bool: return bool(_words(label) & _AVERAGE)
 
 def _role(label:str, entries:Iterable)->str: # model, ema, or nothing
     "What a set of weights is, by the names it stands under."
-    if {"averaging_state", "message_hub"} & set(entries): # Lightning and MMEngine put the average where the model's weights usually stand
+    if {"averaging_state", "message_hub"} & set(entries): # Lightning and MMEngine exchange the two when they save
         if label == "state_dict": return "ema"
         if label in ("current_model_state", "ema_state_dict"): return "model"
     return "ema" if _is_average(label) else "model" if _words(label) <= _PLAIN else ""
 
 # %% ../nbs/35_checkpoints.ipynb #f3d5d53f
-_COUNTERS = {"n_averaged", "num_updates", "decay", "initted", "step"} # of those who keep averages; so is any single number
+_COUNTERS = {"n_averaged", "num_updates", "decay", "initted", "step"} # beside averages
 
 def _weight(name:str, t:Tensor, where:str)->Tensor:
     "A tensor, if it can be a weight."
+    def refuse(why): raise InputError(f"{where}: the tensor {name} {why}")
     if t.layout != torch.strided or t.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
-        raise InputError(f"{where}: the tensor {name} holds {t.dtype} ({t.layout}), but weights are plain floating-point numbers")
-    if name == _TABLE and t.ndim != 2: raise InputError(f"{where}: the tensor {name} {tuple(t.shape)} should have rows and columns")
-    if t.numel()*t.element_size() > t.untyped_storage().nbytes(): raise InputError(f"{where}: the tensor {name} {tuple(t.shape)} claims more numbers than the file has for it")
+        refuse(f"holds {t.dtype} ({t.layout}), but weights are plain floating-point numbers")
+    if name == _TABLE and t.ndim != 2: refuse(f"{tuple(t.shape)} should have rows and columns")
+    if t.numel()*t.element_size() > t.untyped_storage().nbytes():
+        refuse(f"{tuple(t.shape)} claims more numbers than the file has for it")
     return t.detach()
 
-def _sets_here(named:Mapping[str, Tensor], entry:str, where:str)->dict[str, dict[str, Tensor]]: # by where they stand
-    "The sets of weights among the tensors of one mapping: one for each prefix."
+def _inside(*labels:str)->str: return ".".join(filter(None, labels))
+
+def _sets_here(named:Mapping[str, Tensor], entry:str, where:str)->dict[str, dict[str, Tensor]]:
+    "The sets of weights among the tensors of one mapping, by where they stand: one for each prefix."
     sets, strangers = {}, {}
     for name, t in named.items():
-        if not name.isprintable(): raise InputError(f"{where}: the name of the tensor {_shown(name)} was damaged; copy or download the file again")
+        if not name.isprintable():
+            raise InputError(f"{where}: the name of the tensor {_shown(name)} was damaged; copy or download the file again")
         prefix, own = _split_name(name)
-        if own.startswith("puzzle_emb.local_") or _NOT_WEIGHTS.search(prefix): continue # a batch's rows and the like, left over from training
+        if own.startswith("puzzle_emb.local_") or _NOT_WEIGHTS.search(prefix): continue # left over from training
         if not _PART.match(own):
             if t.ndim and name.rpartition(".")[2] not in _COUNTERS: strangers[name] = t
         else:
-            part = sets.setdefault(".".join(filter(None, (entry, prefix))), {})
-            if own in part: raise InputError(f"{where}: the tensor {own} is there twice, under different prefixes; save it with one of them")
+            part = sets.setdefault(_inside(entry, prefix), {})
+            if own in part:
+                raise InputError(f"{where}: the tensor {own} is there twice, under different prefixes; save it with one of them")
             part[own] = t
     flat = {own.replace(".", ""): own for part in sets.values() for own in part}
     for name, t in strangers.items():
         prefix, _, own = name.rpartition(".")
-        if _is_average(prefix): sets.setdefault(".".join(filter(None, (entry, prefix))), {})[flat.get(own, own)] = t # LitEma takes the dots out of names
+        if _is_average(prefix): sets.setdefault(_inside(entry, prefix), {})[flat.get(own, own)] = t # LitEma takes dots out
         else:
             for part in sets.values(): part[name] = t # to be refused by name
     return sets
@@ -224,64 +244,86 @@ def _all_sets(found:Mapping, where:str)->dict[str, dict[str, Tensor]|list[Tensor
         entry, part = left.pop(0)
         if id(part) in met: continue # a pickle may hold itself
         met.add(id(part))
-        sets |= _sets_here({name: t for name, t in part.items() if isinstance(name, str) and isinstance(t, Tensor)}, entry, where)
+        sets |= _sets_here(_tensors(part), entry, where)
         for name, value in part.items():
-            inside = ".".join(filter(None, (entry, _shown(name))))
+            inside = _inside(entry, _shown(name))
             if _NOT_WEIGHTS.search(_shown(name)): continue
             if isinstance(value, Mapping): left.append((inside, value))
-            elif isinstance(value, (list, tuple)) and value and _is_average(inside) and all(isinstance(t, Tensor) for t in value): sets[inside] = list(value)
+            elif isinstance(value, (list, tuple)) and value and _is_average(inside):
+                if all(isinstance(t, Tensor) for t in value): sets[inside] = list(value)
     return sets
+
+def _tensors(found:Mapping)->dict[str, Tensor]:
+    "The entries of a mapping that are tensors with a name."
+    return {name: t for name, t in found.items() if isinstance(name, str) and isinstance(t, Tensor)}
 
 def _by_order(tensors:Sequence[Tensor], model:Mapping[str, Tensor], label:str, where:str)->dict[str, Tensor]:
     "An average that was kept as a list, by the names of the parameters that it was made of."
     names = [name for name in model if not name.endswith("_init") and name != _TABLE] # those are buffers
     if [model[name].shape for name in names] != [t.shape for t in tensors]:
-        raise InputError(f"{where}: its average {label} is a list of tensors without names, which are not the model's in order; take the others with weights='model'")
+        raise InputError(f"{where}: its average {label} is a list of tensors without names, which are not the model's in order; "
+            "take the model's own with weights='model'")
     return dict(zip(names, tensors))
 
 # %% ../nbs/35_checkpoints.ipynb #65c0b00c
-def _among(sets:Mapping[str, dict], roles:Mapping[str, str], weights:str|None, where:str)->str: # its name among the sets
-    "Which set of weights is meant. Raises `InputError` where that is not clear."
+def _among(sets:Mapping[str, dict], roles:Mapping[str, str], weights:str|None, where:str)->str:
+    "The name of the set of weights that is meant. Raises `InputError` where that is not clear."
     of = lambda role: [label for label in sets if roles[label] == role]
     if weights in sets and weights not in ("model", "ema"): return weights
-    if weights == "ema" and not of("ema"): raise InputError(f"{where}: there is no average of the weights in it; leave weights='ema' away")
-    if weights == "model" and not (of("model") or of("")): raise InputError(f"{where}: it holds an average of weights alone ({', '.join(of('ema'))}); leave weights='model' away")
+    if weights == "ema" and not of("ema"):
+        raise InputError(f"{where}: there is no average of the weights in it; leave weights='ema' away")
+    if weights == "model" and not (of("model") or of("")):
+        raise InputError(f"{where}: it holds an average of weights alone ({', '.join(of('ema'))}); leave weights='model' away")
     if weights is not None: one_of(weights, ["model", "ema", *filter(None, sets)], f"{where}: weights")
     wanted = of("ema") if weights != "model" and of("ema") else of("model") or of("")
     if len(wanted) == 1: return wanted[0]
-    raise InputError(f"{where}: it holds several sets of weights ({', '.join(label or 'those on top' for label in wanted)}), "
-        f"and which one is meant cannot be told; say so: weights={next(filter(None, wanted))!r}")
+    names = ", ".join(label or "those on top" for label in wanted)
+    raise InputError(f"{where}: it holds several sets of weights ({names}), and which one is meant cannot be told; "
+        f"say which: weights={next(filter(None, wanted))!r}")
 
 def _weights(found, weights:str|None, where:str)->tuple[dict[str, Tensor], str, str|None]:
     "The weights in a file, what they are (model or ema), and which they are where that has to be said."
     if not isinstance(found, Mapping): raise InputError(f"{where}: it holds {type(found).__name__}, not tensors by name")
-    sets = _all_sets(found, where)
-    plain = {name: t for name, t in found.items() if isinstance(name, str) and isinstance(t, Tensor)}
-    if not sets and plain: sets = {"": plain}
+    sets = _all_sets(found, where) or ({"": plain} if (plain := _tensors(found)) else {})
     if not sets: raise InputError(f"{where}: {_without_weights(found)}")
-    if adapter := next((name for part in sets.values() if isinstance(part, dict) for name in part if "lora_" in name), None):
-        raise InputError(f"{where}: it is an adapter (LoRA, with the tensor {adapter}), which is nothing without its model; merge it there and save the model's weights")
+    if any("lora_" in name for part in sets.values() if isinstance(part, dict) for name in part):
+        raise InputError(f"{where}: {_ADAPTER}")
     roles = {label: _role(label, found) for label in sets}
     label = _among(sets, roles, weights, where)
-    model = [other for other in sets if roles[other] == "model" and other != label]
-    if isinstance(sets[label], list): sets[label] = _by_order(sets[label], sets[model[0]] if len(model) == 1 else {}, label, where)
-    chosen = {name: _weight(name, t, where) for name, t in sets[label].items()}
-    if roles[label] == "ema" and len(model) == 1: # an average has parameters only; the buffers are the model's
-        chosen |= {name: _weight(name, t, where) for name, t in sets[model[0]].items() if name not in chosen and (name.endswith("_init") or name == _TABLE)}
+    models = [other for other in sets if roles[other] == "model" and other != label]
+    model = sets[models[0]] if len(models) == 1 else {}
+    chosen = _by_order(sets[label], model, label, where) if isinstance(sets[label], list) else sets[label]
+    if roles[label] == "ema": # it may have parameters only; then the buffers are the model's
+        buffers = {name: t for name, t in model.items() if name.endswith("_init") or name == _TABLE}
+        chosen = {**buffers, **chosen}
     role = "ema" if roles[label] == "ema" else "model"
     said = f"{role} ({label})" if label not in ("", role) else role
+    chosen = {name: _weight(name, t, where) for name, t in chosen.items()}
     return chosen, role, said if len(sets) > 1 or role == "ema" else None
 
 def _without_weights(found:Mapping)->str:
     "What a file holds in which no weights were found."
     if "param_groups" in found: return "it holds the state of an optimizer and no weights; give the model's file"
-    return f"there are no tensors where weights are expected; its entries are {', '.join(map(_shown, list(found)[:8])) or 'none'}"
+    entries = ", ".join(map(_shown, list(found)[:8])) or "none"
+    return f"there are no tensors where weights are expected; its entries are {entries}"
+
+_ADAPTER = "it is an adapter (LoRA), which is nothing without its model; merge it there and save the model's weights"
 
 # %% ../nbs/35_checkpoints.ipynb #eee99ac9
 _READS = "trm-lab reads safetensors, what torch.save wrote, and .npz"
-_SIGNS = ((b"GGUF", f"a GGUF file, as llama.cpp has them; {_READS}"), (b"\x89HDF", f"an HDF5 file, as Keras writes them; {_READS}"),
-    (b"\x93NUMPY", f"a single array; {_READS}"), *((sign, "a compressed archive; unpack it and give the checkpoint inside")
-        for sign in (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"Rar!")))
+_UNPACK = "unpack it and give the checkpoint inside"
+_SIGNS = {b"GGUF": f"a GGUF file, as llama.cpp has them; {_READS}", b"\x93NUMPY": f"a single array; {_READS}",
+    b"\x89HDF": f"an HDF5 file, as Keras writes them; {_READS}", **{sign: f"a compressed archive; {_UNPACK}"
+        for sign in (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"Rar!")}}
+_SPREAD = ("a part of a distributed checkpoint (torch.distributed.checkpoint); make one file of its folder:  "
+    "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pt")
+
+def _foreign(path:Path, head:bytes)->str|None:
+    "What a file is that others' programs write, by its first bytes or, where they say nothing, its name."
+    if head[257:262] == b"ustar": return f"a tar archive; {_UNPACK}"
+    if path.suffix == ".onnx": return f"an ONNX program; give the weights that it was exported from ({_READS})"
+    if path.suffix == ".distcp": return _SPREAD
+    return next((what for sign, what in _SIGNS.items() if head.startswith(sign)), None)
 
 def _kind(path:Path, where:str)->str: # safetensors, zip, npz, pickle
     "How a checkpoint is to be read. Raises `InputError` saying what the file is if it is none."
@@ -290,12 +332,8 @@ def _kind(path:Path, where:str)->str: # safetensors, zip, npz, pickle
         told = stand_in(path)
     except OSError as e: raise InputError(f"{where}: cannot be read ({e.strerror})") from None
     if told: raise InputError(f"{where}: {told}")
-    if head[4:9] == b"\0\0\0\0{": return "safetensors" # behind the length of its header, which may begin with any sign
-    for sign, what in _SIGNS:
-        if head.startswith(sign): raise InputError(f"{where}: it is {what}")
-    if head[257:262] == b"ustar": raise InputError(f"{where}: it is a tar archive; unpack it and give the checkpoint inside")
-    if path.suffix == ".onnx": raise InputError(f"{where}: it is an ONNX program; give the weights that it was exported from ({_READS})")
-    if path.suffix == ".distcp": raise InputError(f"{where}: it is {_SPREAD}")
+    if head[4:9] == b"\0\0\0\0{": return "safetensors" # its header's length, whose first bytes may be any sign
+    if what := _foreign(path, head): raise InputError(f"{where}: it is {what}")
     if head.startswith((b"PK\3\4", b"PK\5\6")): return _zip_kind(path, where)
     if head[:1] == b"\x80" and head[1:2] in b"\2\3\4\5": return "pickle"
     if path.suffix == ".safetensors": return "safetensors" # its reader says what is wrong with it
@@ -311,13 +349,11 @@ def _zip_kind(path:Path, where:str)->str: # zip, npz
     except Exception: return "zip" # it is damaged, which its reader will say
     if names and all(name.endswith(".npy") for name in names): return "npz"
     if any("/code/" in name or name.endswith("/constants.pkl") for name in names):
-        raise InputError(f"{where}: it is a TorchScript program (torch.jit.save); save its weights: torch.save(torch.jit.load({path.name!r}).state_dict(), 'weights.pt')")
+        raise InputError(f"{where}: it is a TorchScript program (torch.jit.save); save its weights:  "
+            f"torch.save(torch.jit.load({path.name!r}).state_dict(), 'weights.pt')")
     if not any(name.endswith("data.pkl") for name in names):
-        raise InputError(f"{where}: it is a zip archive of {_shown(', '.join(names[:3])) or 'nothing'}; unpack it and give the checkpoint inside")
+        raise InputError(f"{where}: it is a zip archive of {_shown(', '.join(names[:3])) or 'nothing'}; {_UNPACK}")
     return "zip"
-
-_SPREAD = ("a part of a distributed checkpoint (torch.distributed.checkpoint); make one file of its folder:  "
-    "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pt")
 
 # %% ../nbs/35_checkpoints.ipynb #289fa953
 def _asked_for(path:Path)->list[str]:
@@ -331,10 +367,16 @@ def _asked_for(path:Path)->list[str]:
                 elif isinstance(argument, str): texts.append(argument)
     return [name for name in names if name.rpartition(".")[0] not in ("torch", "torch._utils", "collections")]
 
+_SCALAR = np.float64(0).__reduce__()[0] # makes a number of NumPy, and has had two names
+# A score and a command line, as training scripts keep them beside the weights.
+_HARMLESS = [argparse.Namespace, np.dtype, *(type(np.dtype(kind)) for kind in "?bhilqBHILQefd"),
+    *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core"))]
+
 def _unpickle(path:Path, device:str, where:str):
     "What `torch.load` makes of a file that it may not trust; on the device meta, shapes without their numbers."
     try:
-        with warnings.catch_warnings(), path.open("rb") as f: # by its handle: torch would go by the name .safetensors
+        # By its handle: else torch goes by the name of the file.
+        with warnings.catch_warnings(), path.open("rb") as f, torch.serialization.safe_globals(_HARMLESS):
             warnings.simplefilter("ignore") # about pickle protocols, which the sentence below does better
             return torch.load(f, map_location=device, weights_only=True)
     except Exception as e: # torch raises whatever its unpickler meets in a damaged file
@@ -406,8 +448,14 @@ def _stored(f, name:str, t:Tensor, members:dict[int, zipfile.ZipInfo], rows:tupl
     whole = _numbers(f, begin, count, t.dtype).as_strided(t.shape, t.stride(), t.storage_offset())
     return _rows(whole, rows, where) if rows else whole.contiguous()
 
-def _read_pickle(path:Path, zipped:bool, rows:tuple[int, ...]|None, choose:Callable, where:str)->tuple[dict[str, Tensor], str|None, tuple]:
-    "The tensors that `choose` takes of what it holds, why they could not be checked, and what else `choose` says of them."
+def _read_pickle(
+    path:Path,
+    zipped:bool, # as torch.save does today
+    rows:tuple[int, ...]|None, # of the puzzle embedding
+    choose:Callable, # takes what was found, and gives tensors and what is to be said of them
+    where:str, # for the sentence
+)->tuple[dict[str, Tensor], str|None, list]: # tensors, why they could not be checked, and what else `choose` gave
+    "Tensors from what torch.save wrote."
     if not zipped:
         tensors, *said = choose(_unpickle(path, "cpu", where))
         return _some_rows(tensors, rows, where), "a pickle of the old kind, which has no checksum", said
@@ -416,11 +464,14 @@ def _read_pickle(path:Path, zipped:bool, rows:tuple[int, ...]|None, choose:Calla
     _check(path, (member for begin, member in members.items() if begin not in later), where)
     tensors, *said = choose(_unpickle(path, "meta", where))
     if all(t.untyped_storage()._checkpoint_offset in members for t in tensors.values()):
-        large = {t.untyped_storage()._checkpoint_offset for name, t in tensors.items() if rows and name.endswith(_TABLE)}
+        some = lambda name: rows if name.endswith(_TABLE) else None
+        large = {t.untyped_storage()._checkpoint_offset for name, t in tensors.items() if some(name)}
         _check(path, (members[begin] for begin in later - large), where)
         try:
-            with path.open("rb") as f: tensors = {name: _stored(f, name, t, members, rows if name.endswith(_TABLE) else None, where) for name, t in tensors.items()}
-        except (RuntimeError, EOFError, MemoryError) as e: raise InputError(f"{where}: its tensors do not fit into what it holds ({_brief(e)}); get the file again") from None
+            with path.open("rb") as f:
+                tensors = {name: _stored(f, name, t, members, some(name), where) for name, t in tensors.items()}
+        except (RuntimeError, EOFError, MemoryError) as e:
+            raise InputError(f"{where}: its tensors do not fit into what it holds ({_brief(e)}); get the file again") from None
     else: # some other program packed the zip again, and torch only reckons where it would have put things itself
         _check(path, (members[begin] for begin in later), where)
         tensors, *said = choose(_unpickle(path, "cpu", where))
@@ -428,6 +479,7 @@ def _read_pickle(path:Path, zipped:bool, rows:tuple[int, ...]|None, choose:Calla
     return tensors, f"only {len(rows)} rows of its puzzle embedding were read" if rows else None, said
 
 def _some_rows(tensors:dict[str, Tensor], rows:tuple[int, ...]|None, where:str)->dict[str, Tensor]:
+    "Tensors, with no more than some rows of the puzzle embedding."
     return {name: _rows(t, rows, where) if rows and name.endswith(_TABLE) else t for name, t in tensors.items()}
 
 def _read_safetensors(path:Path, rows:tuple[int, ...]|None, where:str)->tuple[dict[str, Tensor], dict[str, str]]:
@@ -449,9 +501,11 @@ def _read_npz(path:Path, rows:tuple[int, ...]|None, where:str)->dict[str, Tensor
     "The arrays of an .npz, which has a checksum for each; one that holds Python objects is refused."
     try:
         with zipfile.ZipFile(path) as z: claimed = sum(member.file_size for member in z.infolist())
-        if claimed > 200*path.stat().st_size: raise ValueError(f"{path.stat().st_size:,} bytes claim to hold {claimed:,}")
-        with np.load(path, allow_pickle=False) as found: tensors = {name: torch.from_numpy(found[name]) for name in found.files}
-    except Exception as e: raise InputError(f"{where}: this is not a whole file of arrays ({_brief(e)}); copy or download it again") from None # numpy and zipfile raise whatever they meet
+        if claimed > 200*(size := path.stat().st_size): raise ValueError(f"{size:,} bytes claim to hold {claimed:,}")
+        with np.load(path, allow_pickle=False) as found:
+            tensors = {name: torch.from_numpy(found[name]) for name in found.files}
+    except Exception as e: # numpy and zipfile raise whatever they meet
+        raise InputError(f"{where}: this is not a whole file of arrays ({_brief(e)}); copy or download it again") from None
     return _some_rows(tensors, rows, where)
 
 # %% ../nbs/35_checkpoints.ipynb #d4510302
@@ -461,8 +515,10 @@ def _weight_map(index:Path)->dict[str, str]: # the tensor's name → its file's
     "What an index says. Raises `InputError` if it is none, or names files elsewhere."
     found = read_json(index)
     placed = found.get("weight_map") if isinstance(found, Mapping) else None
-    if not (isinstance(placed, Mapping) and placed and all(isinstance(name, str) and Path(name).name == name for name in placed.values())):
-        raise InputError(f"{index}: an index of a checkpoint in parts has a weight_map, of the tensors' names to files beside it; copy or download it again")
+    files = placed.values() if isinstance(placed, Mapping) else ()
+    if not files or not all(isinstance(name, str) and Path(name).name == name for name in files):
+        raise InputError(f"{index}: an index of a checkpoint in parts has a weight_map, from the tensors' names to files beside it; "
+            "copy or download it again")
     return dict(placed)
 
 def _parts(path:Path, where:str)->tuple[list[Path], Path|None]: # files, and the index
@@ -471,23 +527,28 @@ def _parts(path:Path, where:str)->tuple[list[Path], Path|None]: # files, and the
     if part: index = path.with_name(f"{part[1]}{part[4]}.index.json")
     elif not path.name.endswith(".index.json"): return [path], None
     if index.is_file(): names = sorted(set(_weight_map(index).values()))
-    else: names, index = [f"{part[1]}-{i + 1:05}-of-{part[3]}{part[4]}" for i in range(min(int(part[3]), 10_000))], None
+    else:
+        count, index = min(int(part[3]), 10_000), None
+        names = [f"{part[1]}-{i + 1:05}-of-{part[3]}{part[4]}" for i in range(count)]
     missing = [name for name in names if not path.with_name(name).is_file()]
     if missing:
-        raise InputError(f"{where}: it is a checkpoint in {len(names)} parts, and {', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''} "
+        lost = ", ".join(missing[:3]) + " and more"*(len(missing) > 3)
+        raise InputError(f"{where}: it is a checkpoint in {len(names)} parts, and {lost} "
             f"{'is' if len(missing) == 1 else 'are'} not beside it; bring all of them into one folder")
     return [path.with_name(name) for name in names], index
 
 def _join(parts:Mapping[Path, dict[str, Tensor]], index:Path|None, where:str)->dict[str, Tensor]:
     "The tensors of all parts. Raises `InputError` if one is there twice, or not where the index says."
-    tensors = {}
+    tensors, again = {}, "get the parts again, all from one place"
     for path, part in parts.items():
         for name, t in part.items():
-            if name in tensors: raise InputError(f"{where}: the tensor {_shown(name)} is in {path.name} and in another part, too; get the parts again, all from one place")
+            if name in tensors:
+                raise InputError(f"{where}: the tensor {_shown(name)} is in {path.name} and in another part, too; {again}")
             tensors[name] = t
     held = {path.name: part.keys() for path, part in parts.items()}
     for name, file in _weight_map(index).items() if index else ():
-        if name not in held[file]: raise InputError(f"{where}: the index places the tensor {_shown(name)} in {file}, which does not have it; get the parts again, all from one place")
+        if name not in held[file]:
+            raise InputError(f"{where}: the index places the tensor {_shown(name)} in {file}, which does not have it; {again}")
     return tensors
 
 # %% ../nbs/35_checkpoints.ipynb #05232ee0
@@ -504,22 +565,26 @@ class _Read:
 def _raw(found, where:str)->tuple[dict[str, Tensor]]:
     "The tensors of one part of several, by the names that they have there."
     if not isinstance(found, Mapping): raise InputError(f"{where}: it holds {type(found).__name__}, not tensors by name")
-    return {name: t for name, t in found.items() if isinstance(name, str) and isinstance(t, Tensor)},
+    return _tensors(found),
 
 def _read(path:Path, rows:tuple[int, ...]|None, weights:str|None, where:str)->_Read:
     "Read a checkpoint of any kind, in one file or in parts."
     files, index = _parts(path, where)
-    tensors, unverified, strings, said, choose = {}, None, {}, None, partial(_weights, weights=weights, where=where)
+    whole, choose = len(files) == 1, partial(_weights, weights=weights, where=where)
+    tensors, unverified, strings, said = {}, None, {}, None
     for file in files:
-        at = where if len(files) == 1 else str(file)
+        at = where if whole else str(file)
         kind = _kind(file, at)
-        if kind == "safetensors": (tensors[file], strings), unverified = _read_safetensors(file, rows, at), "safetensors has no checksum"
+        if kind == "safetensors":
+            tensors[file], strings = _read_safetensors(file, rows, at)
+            unverified = "safetensors has no checksum"
         elif kind == "npz": tensors[file] = _read_npz(file, rows, at)
-        else:
-            tensors[file], reason, said = _read_pickle(file, kind == "zip", rows, choose if len(files) == 1 else partial(_raw, where=at), at)
+        else: # of a whole zip only what is wanted is read
+            first = choose if whole else partial(_raw, where=at)
+            tensors[file], reason, said = _read_pickle(file, kind == "zip", rows, first, at)
             unverified = unverified or reason
-    name = index.name if index else files[0].name + f" and {len(files) - 1} more"*(len(files) > 1)
-    if strings.get("format") in _FORMATS and len(files) == 1: return _Read(name, *tensors.values(), unverified, strings)
+    name = index.name if index else files[0].name + f" and {len(files) - 1} more"*(not whole)
+    if strings.get("format") in _FORMATS and whole: return _Read(name, *tensors.values(), unverified, strings)
     joined = _join(tensors, index, where)
     if not said: joined, *said = choose(joined)
     return _Read(name, joined, unverified, {}, *said)
@@ -536,19 +601,22 @@ _ELSEWHERE = {"H_layers", "L_layers", "H_cycles", "L_cycles"} # required by the 
 _DATA = ("seq_len", "vocab_size", "num_puzzle_identifiers") # the reference takes them from the dataset
 
 def _told(path:Path)->tuple[dict, str]:
-    "What the config beside a checkpoint says, and where it stands. Raises `InputError` if there are two that contradict each other."
+    "What the config beside a checkpoint says, and where. Raises `InputError` if there are two that contradict each other."
     found = {}
     for name, read in (("all_config.yaml", read_yaml), ("config.json", read_json)):
         beside = path.with_name(name)
         if not beside.is_file(): continue
         whole = read(beside)
         parts = [whole.get(part, {}) for part in ("dataset", "arch")] if isinstance(whole, Mapping) else []
-        if parts and "arch" in whole and all(isinstance(part, Mapping) for part in parts): found[beside] = {**parts[0], **parts[1]}
-        elif name == "all_config.yaml": raise InputError(f"{beside}: there is no mapping 'arch' in it; mend it, or move it away and give the settings yourself")
+        if parts and "arch" in whole and all(isinstance(part, Mapping) for part in parts):
+            found[beside] = {**parts[0], **parts[1]}
+        elif name == "all_config.yaml":
+            raise InputError(f"{beside}: there is no mapping 'arch' in it; mend it, or move it away and give the settings yourself")
     one, *two = found.values() or ({},) # a config.json without one belongs to some other program
     for key in sorted(one.keys() & two[0].keys() if two else ()):
         if one[key] != two[0][key]:
-            raise InputError(f"{path.parent}: all_config.yaml says {key} is {one[key]!r}, and config.json says {two[0][key]!r}; move away the one that is not this model's")
+            raise InputError(f"{path.parent}: all_config.yaml says {key} is {one[key]!r}, and config.json says {two[0][key]!r}; "
+                "move away the one that is not this model's")
     return {**(two[0] if two else {}), **one}, " and ".join(map(str, found))
 
 def _architecture(tensors:Mapping[str, Tensor], where:str)->str:
@@ -631,37 +699,44 @@ def _from_hub(source:str)->Path: # in the cache
     path = hub_file(repository, inside, revision)
     if inside.endswith(".index.json"):
         for part in sorted(set(_weight_map(path).values())): beside(part)
-    for name in ("all_config.yaml", "config.json", "identifiers.json"): # most repositories have one; what is missing will be asked for
+    for name in ("all_config.yaml", "config.json", "identifiers.json"): # what is missing will be asked for
         with suppress(InputError): beside(name)
     return path
 
 # %% ../nbs/35_checkpoints.ipynb #ba6eb750
-_USUAL = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json") # Hugging Face's, in its order
+# Hugging Face's names, in its order.
+_USUAL = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".npz")
 
 def _in_folder(folder:Path)->Path:
     "The checkpoint in a folder. Raises `InputError` if there is none, or if it is not clear which."
-    has = lambda *names: all((folder/name).exists() for name in names)
-    if has("run.json"):
-        if has("checkpoints/model.safetensors"): return folder/"checkpoints"/"model.safetensors"
-        best = "; its best weights so far are checkpoints/best.safetensors"*has("checkpoints/best.safetensors")
-        raise InputError(f"{folder}: this run has no finished model{best}; run it again to go on, or give the file itself")
-    if has("values.json", "tensors.safetensors"): raise InputError(f"{folder}: {_STATE}")
-    if has(".metadata"): raise InputError(f"{folder}: it is {_SPREAD}".replace("a part of ", "").replace("its folder", "it"))
-    if has("zero_to_fp32.py"): raise InputError(f"{folder}: it is a DeepSpeed checkpoint; make one file of it:  python zero_to_fp32.py . weights.bin  in this folder")
+    def refuse(why): raise InputError(f"{folder}: {why}")
+    if (folder/"run.json").exists(): return _of_run(folder)
+    for mark, what in _FOLDERS.items():
+        if (folder/mark).exists(): refuse(what)
     files = sorted(p for p in folder.iterdir() if p.is_file())
     steps = {int(m[1]): p for p in files if (m := re.fullmatch(r"step_(\d+)", p.name))}
-    usual = [folder/name for name in _USUAL if has(name)]
-    found = [steps[max(steps)]] if steps else usual[:1] or [p for p in files if p.suffix in _SUFFIXES and not _SHARD.fullmatch(p.name)]
-    found = found or [p for p in files if _SHARD.fullmatch(p.name)][:1]
-    if len(found) == 1 and not (steps and usual): return found[0]
-    if has("adapter_config.json"): raise InputError(f"{folder}: it is an adapter (LoRA), which is nothing without its model; merge it there and save the model's weights")
-    names = ", ".join(p.name for p in (*found, *(usual if steps else ()))[:5])
-    raise InputError(f"{folder}: there are several checkpoints in this folder ({names}{', …' if len(found) > 5 else ''}); give the file itself" if found
-        else f"{folder}: there is no checkpoint in this folder (no file named step_N, {_USUAL[0]} or {_USUAL[2]}); give the file itself")
+    usual = [folder/name for name in _USUAL if (folder/name).exists()]
+    parts = [p for p in files if _SHARD.fullmatch(p.name)]
+    found = [steps[max(steps)], *usual] if steps else usual[:1]
+    found = found or [p for p in files if p.suffix in _SUFFIXES and p not in parts] or parts[:1] # of parts, any
+    if len(found) == 1: return found[0]
+    if not found: refuse(f"there is no checkpoint in this folder (no file named step_N, {_USUAL[0]} or {_USUAL[2]}); give the file itself")
+    names = ", ".join(p.name for p in found[:5]) + ", …"*(len(found) > 5)
+    refuse(f"there are several checkpoints in this folder ({names}); give the file itself")
+
+def _of_run(folder:Path)->Path:
+    "The model in the folder of a run."
+    model, best = (folder/"checkpoints"/f"{name}.safetensors" for name in ("model", "best"))
+    if model.exists(): return model
+    so_far = f"; its best weights so far are {best}" if best.exists() else ""
+    raise InputError(f"{folder}: this run has no finished model{so_far}; run it again to go on, or give the file itself")
 
 _STATE = ("it is a training state, from which its run goes on, and not a model; run it again to go on, "
     "or give the run's checkpoints/model.safetensors or checkpoints/best.safetensors")
+# What has such a file in it, and no checkpoint in one file.
+_FOLDERS = {"values.json": _STATE, ".metadata": f"it is the folder of {_SPREAD.removeprefix('a part of ')}", "adapter_config.json": _ADAPTER,
+    "zero_to_fp32.py": "it is a DeepSpeed checkpoint; make one file of it, in this folder:  python zero_to_fp32.py . weights.bin"}
 
 # %% ../nbs/35_checkpoints.ipynb #e9b40161
 def _find(source:str|Path)->Path:
@@ -672,7 +747,8 @@ def _find(source:str|Path)->Path:
     if path.is_dir(): path = _in_folder(path)
     if not path.is_file():
         raise InputError(f"{source}: there is no such file or model{closest(str(source), pretrained_models())}; models that ship with trm-lab: {', '.join(pretrained_models())}")
-    if path.name == "tensors.safetensors" and path.with_name("values.json").is_file(): raise InputError(f"{path}: {_STATE}")
+    if path.name == "tensors.safetensors" and path.with_name("values.json").is_file():
+        raise InputError(f"{path}: {_STATE}")
     return path
 
 def _built(arch:str, settings:dict, tensors:Mapping[str, Tensor], where:str, dtype:torch.dtype)->RecursiveModel:
@@ -688,8 +764,8 @@ def _built(arch:str, settings:dict, tensors:Mapping[str, Tensor], where:str, dty
     except Exception as e: raise InputError(f"{where}: no model can have these settings ({_brief(e)})") from None # numbers that overflow
     wanted = model.state_dict()
     _agree(tensors, wanted, where)
-    tensors = {name: t.to(wanted[name].dtype) for name, t in tensors.items()} # where double precision may overflow
-    _finite(tensors, where, "training went wrong before it was saved, or the file was damaged; take an earlier checkpoint")
+    tensors = {name: t.to(wanted[name].dtype) for name, t in tensors.items()} # double precision may overflow
+    _finite(tensors, where, "training went wrong before it was saved, or it was damaged; take an earlier checkpoint")
     model.load_state_dict(tensors, assign=True)
     return model
 
@@ -706,48 +782,72 @@ class _About:
     described:str|None = None
     names:tuple[str, ...]|None = None # of its identities
 
-def _ours(read:_Read, arch:str|None, settings:dict, puzzle:Puzzle|None, rows:tuple[int, ...]|None, where:str)->_About:
+def _ours(
+    read:_Read,
+    arch:str|None, settings:dict, puzzle:Puzzle|None, rows:tuple[int, ...]|None, # as `load` was given them
+    where:str, # for the sentence
+)->_About:
     "What a file of ours says. Raises `InputError` if it was damaged."
-    strings, tensors = read.strings, read.tensors
-    if rows: unverified = f"only {len(rows)} rows of its puzzle embedding were read"
-    elif strings.get("sha256") == _digest(tensors, strings if strings["format"] == FORMAT else {}): unverified = None
-    else: raise InputError(f"{where}: it was damaged after it was saved (its checksum differs); copy, download or train it again")
+    strings, tensors, again = read.strings, read.tensors, "copy, download or train it again"
+    unverified = f"only {len(rows)} rows of its puzzle embedding were read" if rows else None
+    if not rows and strings.get("sha256") != _digest(tensors, strings if strings["format"] == FORMAT else {}):
+        raise InputError(f"{where}: it was damaged after it was saved (its checksum differs); {again}")
     try: config, history, own = (json.loads(strings[name]) for name in ("config", "history", "puzzle"))
-    except (KeyError, ValueError) as e: raise InputError(f"{where}: what it says about itself was damaged ({_brief(e)}); copy, download or train it again") from None
+    except (KeyError, ValueError) as e:
+        raise InputError(f"{where}: what it says about itself was damaged ({_brief(e)}); {again}") from None
     own = puzzle_from(own) if own else None
-    if own and puzzle and own != puzzle: raise InputError(f"{where}: it was trained on {own.name}, not on {puzzle.name}")
-    names = _unpacked(packed, where) if (packed := tensors.pop(_IDENTITIES, None)) is not None else None
+    if own and puzzle and own != puzzle:
+        raise InputError(f"{where}: it was trained on {own.name}, not on {puzzle.name}")
+    names = _unpacked(tensors.pop(_IDENTITIES), where) if _IDENTITIES in tensors else None
     halting = one_of(strings.get("halting", "binary"), HALTINGS, f"{where}: halting")
-    return _About(arch or strings.get("arch"), {**config, **settings}, history, halting, own or puzzle, unverified, None, names)
+    return _About(arch or strings.get("arch"), {**config, **settings}, history, halting, own or puzzle, unverified,
+        names=names)
 
-def _theirs(path:Path, read:_Read, arch:str|None, settings:dict, puzzle:Puzzle|None, where:str)->_About:
+def _theirs(
+    path:Path, read:_Read,
+    arch:str|None, settings:dict, puzzle:Puzzle|None, # as `load` was given them
+    where:str, # for the sentence
+)->_About:
     "What can be known of a published file: from the config beside it, and from the shapes of its tensors."
     told, beside = _told(path)
     name, tensors = str(told.get("name", "")), read.tensors
     if not arch and name:
         arch = _MODULES.get(name.partition("@")[0].rpartition(".")[2])
-        if not arch: raise InputError(f"{beside}: the architecture {name!r} is not known here; if it computes what one of {', '.join(ARCHITECTURES)} does, name that one: arch='trm', or --arch trm")
+        if not arch:
+            raise InputError(f"{beside}: the architecture {name!r} is not known here; if it computes what one of "
+                f"{', '.join(ARCHITECTURES)} does, name that one: arch='trm', or --arch trm")
     arch = arch or _architecture(tensors, where)
-    known = {f.name for f in fields(ARCHITECTURES[arch].Config)}
+    Config = ARCHITECTURES[arch].Config
+    known = {f.name for f in fields(Config)}
     for key in sorted(map(str, told.keys() - known - _TRAINING - _ELSEWHERE)):
-        raise InputError(f"{beside}: the key {key!r} is not known for {arch}{closest(key, known)}; if the network computes the same without it, remove it there")
+        raise InputError(f"{beside}: the key {key!r} is not known for {arch}{closest(key, known)}; "
+            "if the network computes the same without it, remove it there")
     given = {**{key: told[key] for key in told.keys() & known}, **settings}
-    settings = _shape(tensors, ARCHITECTURES[arch].Config, given, bool(told), puzzle.seq_len if puzzle else None, where)
-    history = {"file": read.file, "weights": read.role, **({"read": read.weights} if read.weights else {}),
-        "loss": "softmax" if "softmax" in str(told.get("loss")) else "stablemax"} # all that were published learnt with stablemax
-    halting = "q_learning" if arch in ("hrm", "direct_transformer") or told.get("no_ACT_continue") is False else "binary" # TRM's switch for HRM's way
-    return _About(arch, settings, history, halting, puzzle, read.unverified, beside or None)
+    settings = _shape(tensors, Config, given, bool(told), puzzle.seq_len if puzzle else None, where)
+    loss = "softmax" if "softmax" in str(told.get("loss")) else "stablemax" # with which all published ones learnt
+    history = {"file": read.file, "weights": read.role, **({"read": read.weights} if read.weights else {}), "loss": loss}
+    by_q = arch in ("hrm", "direct_transformer") or told.get("no_ACT_continue") is False # TRM's switch for HRM's way
+    return _About(arch, settings, history, "q_learning" if by_q else "binary", puzzle, read.unverified, beside or None)
 
-def _named(path:Path, held:tuple[str, ...]|None, table:Tensor|None, rows:tuple[int, ...]|None, where:str)->tuple[str, ...]|None:
-    "Whose the rows of a puzzle embedding are, by the file itself or the list of its dataset, identifiers.json, beside it."
+def _named(
+    path:Path, # of the checkpoint
+    held:tuple[str, ...]|None, # names that the file itself holds
+    table:Tensor|None, # the puzzle embedding
+    rows:tuple[int, ...]|None, # that were read of it
+    where:str, # for the sentence
+)->tuple[str, ...]|None:
+    "Whose the rows of a puzzle embedding are, by the file or by its dataset's identifiers.json beside it."
     beside = path.with_name("identifiers.json")
     if table is None or held is None and not beside.is_file(): return None
     names = held if held is not None else read_json(beside)
     if held is None: where = str(beside)
-    elif beside.is_file() and read_json(beside) != list(held): raise InputError(f"{where}: identifiers.json beside it names other identities than the file itself; move it away")
+    elif beside.is_file() and read_json(beside) != list(held):
+        raise InputError(f"{where}: identifiers.json beside it names other identities than the file itself; move it away")
     if not _are_names(names): raise InputError(f"{where}: expected a list of different names of identities")
     if rows: _in_range(rows, len(names), where)
-    elif len(names) != len(table): raise InputError(f"{where}: it names {len(names):,} identities, but the puzzle embedding has {len(table):,} rows; put the list of the dataset that it was trained on there, or none")
+    elif len(names) != len(table):
+        raise InputError(f"{where}: it names {len(names):,} identities, but the puzzle embedding has {len(table):,} rows; "
+            "put the list of the dataset that it was trained on there, or none")
     return tuple(names[row] for row in rows) if rows else tuple(names)
 
 # %% ../nbs/35_checkpoints.ipynb #612ce437
@@ -757,7 +857,7 @@ def _call(function:str, source:str|Path, device:torch.device|str, dtype:torch.dt
     return f"{function}({', '.join([repr(str(source)), *(f'{name}={value!r}' for name, value in unusual.items() if value is not None)])})"
 
 def load(
-    source:str|Path, # a file or folder of any format, a run's folder, the name of a model that ships, or hf://owner/repository/path[@revision]
+    source:str|Path, # a file or folder, a run's folder, a model that ships, or hf://owner/repository/path[@revision]
     device:torch.device|str="cpu", # where to put it
     dtype:torch.dtype=torch.float32, # of activations
     *,
@@ -765,30 +865,36 @@ def load(
     settings:Mapping|None=None, # fields of the architecture's config, over what the file says or shows
     puzzle:Puzzle|str|None=None, # what it was trained on, where the file does not say so: "sudoku-9x9"
     rows:list[int]|None=None, # take only these rows of the puzzle embedding
-    weights:str|None=None, # model or ema, or the name of one of several sets; default: the average, where there is one
+    weights:str|None=None, # model, ema, or the name of one of several sets; default: the average, where there is one
 )->Loaded:
-    "Load a model. Raises `InputError` if the file is missing, damaged, not finite, wants to run code, or does not say enough about itself."
-    asked = {"arch": arch, "settings": settings and dict(settings), "puzzle": puzzle.name if isinstance(puzzle, Puzzle) else puzzle, "rows": rows, "weights": weights}
+    "Load a model. Raises `InputError` if it is missing, damaged, not finite, wants to run code, or says too little of itself."
+    named = puzzle.name if isinstance(puzzle, Puzzle) else puzzle
+    asked = {"arch": arch, "settings": settings and dict(settings), "puzzle": named, "rows": rows, "weights": weights}
     again = _call("load", source, device, dtype, asked)
     path, settings = _find(source), dict(settings or {})
     where = str(source) if str(source).startswith("hf://") else str(path)
     if isinstance(puzzle, str): puzzle = find_puzzle(puzzle)
     if arch: one_of(arch, ARCHITECTURES, "architecture")
-    if rows is not None and not (rows and all(type(row) is int for row in rows)): raise InputError(f"rows should be a list of whole numbers, found {rows!r}")
+    if rows is not None and not (rows and all(type(row) is int for row in rows)):
+        raise InputError(f"rows should be a list of whole numbers, found {rows!r}")
     rows = tuple(rows) if rows else None
     read = _read(path, rows, weights, where)
-    if rows and _TABLE not in read.tensors: raise InputError(f"{where}: it has no puzzle embedding to take rows of; leave rows away")
+    if rows and _TABLE not in read.tensors:
+        raise InputError(f"{where}: it has no puzzle embedding to take rows of; leave rows away")
     if read.strings:
-        if weights not in (None, "model"): raise InputError(f"{where}: it holds one set of weights; leave weights={weights!r} away")
+        if weights not in (None, "model"):
+            raise InputError(f"{where}: it holds one set of weights; leave weights={weights!r} away")
         about = _ours(read, arch, settings, puzzle, rows, where)
     else: about = _theirs(path, read, arch, settings, puzzle, where)
     names = _named(path, about.names, read.tensors.get(_TABLE), rows, where)
-    model = _built(about.arch, {**about.settings, **({"num_puzzle_identifiers": len(rows)} if rows else {})}, read.tensors, where, dtype)
+    settings = {**about.settings, **({"num_puzzle_identifiers": len(rows)} if rows else {})}
+    model = _built(about.arch, settings, read.tensors, where, dtype)
     c, puzzle = model.config, about.puzzle
     if puzzle and (puzzle.seq_len, puzzle.vocab_size) != (c.seq_len, c.vocab_size):
-        raise InputError(f"{where}: {puzzle.name} has {puzzle.seq_len} cells and {puzzle.vocab_size} tokens, but this model has {c.seq_len} and {c.vocab_size}")
-    return Loaded(model.to(device).eval(), puzzle, about.history, about.halting, about.unverified, rows, str(source), again,
-        read.weights, about.described, names)
+        raise InputError(f"{where}: {puzzle.name} has {puzzle.seq_len} cells and {puzzle.vocab_size} tokens, "
+            f"but this model has {c.seq_len} and {c.vocab_size}")
+    return Loaded(model.to(device).eval(), puzzle, about.history, about.halting, about.unverified, rows, str(source),
+        again, read.weights, about.described, names)
 
 # %% ../nbs/35_checkpoints.ipynb #4f802cc3
 def _pretrained_folder()->Path: return Path(str(importlib.resources.files("trm_lab")))/"pretrained"
@@ -817,23 +923,27 @@ def matched(
     loaded:Loaded,
     dataset:Dataset, # whose test split it is to solve
     where:str, # for the sentence: the dataset's folder
-)->tuple[Split, str|None]: # the test split with the model's own rows as identities; why they could not be compared by name
-    "Find a test split's identities in a model. Raises `InputError` if it never learned some of them, or if that cannot be told."
+)->tuple[Split, str|None]: # the test split with the model's rows as identities; why names could not be compared
+    "Find a test split's identities in a model. Raises `InputError` if it never learned some, or if that cannot be told."
     split, table = dataset.test, getattr(loaded.model, "puzzle_emb", None)
     used = np.unique(split.puzzle_identifiers)
     if table is None or not used.any(): return split, None # the blank identity is number 0 everywhere
     names, count, held = identities_of(dataset), dataset.metadata.num_puzzle_identifiers, len(table.weights)
     if loaded.identities is None or names is None:
-        unknown = "the model's file does not name its identities" if loaded.identities is None else f"{where} does not name its identities"
-        if held == count: return split, f"{unknown}, so the dataset's {count:,} were taken to be the same in the same order"
-        raise InputError(f"{where}: it has {count:,} identities and the model's puzzle embedding {held:,}, and {unknown}, so which is which cannot be told; "
-            "take the dataset that the model was trained on, or put that dataset's identifiers.json beside the model's file")
+        unknown = f"{where if loaded.identities else 'the file of the model'} does not name its identities"
+        if held == count:
+            return split, f"{unknown}, so the dataset's {count:,} were taken to be the same in the same order"
+        raise InputError(f"{where}: it has {count:,} identities and the model's puzzle embedding {held:,}, and {unknown}, "
+            "so which is which cannot be told; take the dataset that the model was trained on, "
+            "or put that dataset's identifiers.json beside the model's file")
     place = {name: row for row, name in enumerate(loaded.identities)}
     rows = np.array([place.get(name, -1) for name in names], split.puzzle_identifiers.dtype)
     if (unknown := used[rows[used] < 0]).size:
-        tasks = list(dict.fromkeys(names[i].partition("|||")[0] for i in unknown)) # an augmented ARC task is named after it
-        raise InputError(f"{where}: {len(unknown):,} of the {len(used):,} identities of its test puzzles ({', '.join(tasks[:3])}{', …' if len(tasks) > 3 else ''}) "
-            "are not among those that this model was trained on; it has no answer for them. Take a dataset whose tasks it learned, or train it on this one (init_from)")
+        tasks = list(dict.fromkeys(names[i].partition("|||")[0] for i in unknown)) # ARC's augmentations bear their task's
+        some = ", ".join(tasks[:3]) + ", …"*(len(tasks) > 3)
+        raise InputError(f"{where}: {len(unknown):,} of the {len(used):,} identities of its test puzzles ({some}) are not among "
+            "those that this model was trained on, so it has no answer for them; take a dataset whose tasks it learned, "
+            "or train it on this one (init_from)")
     return replace(split, puzzle_identifiers=rows[split.puzzle_identifiers]), None
 
 # %% ../nbs/35_checkpoints.ipynb #6e57d6d4
@@ -842,11 +952,15 @@ _PLAIN_CLASSES = ("hrm", "direct_transformer") # of the reference, which know ne
 def _published_config(model:RecursiveModel, arch:str)->str: # YAML
     "A model's all_config.yaml, as the reference's classes read it."
     c = model.config
-    described = {"name": _REFERENCE[arch], "loss": {"name": "losses@ACTLossHead", "loss_type": "stablemax_cross_entropy"},
-        "halt_max_steps": 16, "halt_exploration_prob": 0.1, # what the published configs have; the reference refuses to start without them
-        "H_layers": 0, "H_cycles": 1, **asdict(c), "puzzle_emb_ndim": c.puzzle_width, "forward_dtype": str(model.dtype).removeprefix("torch.")}
-    for name in (*_DATA, "swiglu_multiple", *(("mlp_t", "puzzle_emb_len") if arch in _PLAIN_CLASSES else ())): del described[name]
-    if described.get("gradient") == getattr(type(c), "gradient", None): described.pop("gradient", None) # what its classes do by themselves
+    loss = {"name": "losses@ACTLossHead", "loss_type": "stablemax_cross_entropy"}
+    described = {"name": _REFERENCE[arch], "loss": loss,
+        "halt_max_steps": 16, "halt_exploration_prob": 0.1, # as published; the reference refuses to start without them
+        "H_layers": 0, "H_cycles": 1, **asdict(c), "puzzle_emb_ndim": c.puzzle_width,
+        "forward_dtype": str(model.dtype).removeprefix("torch.")}
+    unknown = ("mlp_t", "puzzle_emb_len") if arch in _PLAIN_CLASSES else ()
+    for name in (*_DATA, "swiglu_multiple", *unknown): del described[name]
+    if described.get("gradient") == getattr(type(c), "gradient", None): # what its classes do by themselves
+        described.pop("gradient", None)
     return yaml.safe_dump({"arch": described, "dataset": {name: getattr(c, name) for name in _DATA}}, sort_keys=False)
 
 # %% ../nbs/35_checkpoints.ipynb #09880f84
@@ -869,11 +983,12 @@ def write_published(
     if identities is not None: beside["identifiers.json"] = json.dumps(list(identities))
     for name, text in beside.items():
         other = path.with_name(name)
-        if other.exists() and other.read_text(encoding="utf-8") != text: raise InputError(f"{other} already describes another model; give this one a folder of its own")
+        if other.exists() and other.read_text(encoding="utf-8") != text:
+            raise InputError(f"{other} already describes another model; give this one a folder of its own")
 
     order = ("init", "embed_tokens", "lm_head", "q_head", "puzzle_emb", "embed_pos", "H_level", "L_level")
     place = lambda name: order.index("init" if name.endswith("_init") else name.split(".")[0])
-    published = OrderedDict((f"_orig_mod.model.inner.{name}", (t.to(model.dtype) if name.endswith("_init") else t).clone()) # the reference keeps these in forward_dtype
-        for name, t in sorted(weights.items(), key=lambda item: place(item[0])))
+    weights |= {name: t.to(model.dtype) for name, t in weights.items() if name.endswith("_init")} # in its forward_dtype
+    published = OrderedDict((f"_orig_mod.model.inner.{name}", weights[name].clone()) for name in sorted(weights, key=place))
     for name, text in beside.items(): write_text(path.with_name(name), text)
     with whole_file(path) as temporary, temporary.open("wb") as f: torch.save(published, f) # by its handle: else torch writes the temporary name into the file

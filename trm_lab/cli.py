@@ -344,7 +344,8 @@ def convert(
     arch:Annotated[Optional[list[str]], typer.Option(metavar="NAME or KEY=VALUE", help="the architecture (trm, hrm, …), or a setting of it (num_heads=8), repeatable; over what the file says")]=None,
     trained_on:PuzzleName=None,
     rows:Annotated[Optional[str], typer.Option(metavar="0,5,7", help="only these rows of the puzzle embedding")]=None,
-    weights:Annotated[Optional[str], typer.Option(metavar="NAME", help="which, where a file holds several: model, ema, or a set's own name; default: the average, where there is one")]=None,
+    weights:Annotated[Optional[str], typer.Option(metavar="NAME", help="which of several in a file: model, ema, or a "
+        "set's own name; default: the average, where there is one")]=None,
 ):
     "Turn a checkpoint into another format."
     from trm_lab.checkpoints import load, save_model, write_published
@@ -354,21 +355,26 @@ def convert(
     if len(names) > 1: raise InputError(f"--arch names two architectures, {names[0]} and {names[1]}; a setting is written KEY=VALUE")
     try: chosen = [int(row) for row in rows.split(",")] if rows else None
     except ValueError: raise InputError(f"--rows {rows}: write whole numbers with commas between them, like 0,5,7") from None
-    loaded = load(source, arch=names[0] if names else None, settings={name: _value(value) for name, value in settings.items()}, puzzle=trained_on, rows=chosen, weights=weights)
+    told = {name: _value(value) for name, value in settings.items()}
+    loaded = load(source, arch=names[0] if names else None, settings=told, puzzle=trained_on, rows=chosen, weights=weights)
     if target.exists(): raise InputError(f"{target} is there already; choose another name or remove it first")
     model, file = loaded.model, loaded.history.get("file", Path(source).name)
     size = sum(t.numel() for t in model.state_dict().values())
     kind = architecture(model)
     identities = model.config.num_puzzle_identifiers if model.puzzle_positions else 0
-    typer.echo(f"read     {file}: {kind}, {size:,} numbers, {identities:,} puzzle {'identity' if identities == 1 else 'identities'}"
-        f"{f' (rows {rows})' if rows else ''}; {f'not verified: {loaded.unverified}' if loaded.unverified else 'checksums agree'}"
-        f"{f'; weights: {loaded.weights}' if loaded.weights else ''}{f'; settings: {loaded.described}' if loaded.described else ''}")
+    said = [f"not verified: {loaded.unverified}" if loaded.unverified else "checksums agree"]
+    if loaded.weights: said.append(f"weights: {loaded.weights}")
+    if loaded.described: said.append(f"settings: {loaded.described}")
+    typer.echo(f"read     {file}: {kind}, {size:,} numbers, {identities:,} puzzle "
+        f"{'identity' if identities == 1 else 'identities'}{f' (rows {rows})' if rows else ''}; {'; '.join(said)}")
     if target.suffix == ".safetensors":
-        save_model(target, model, loaded.puzzle, {**loaded.history, "converted_from": file, **({"rows": chosen} if rows else {})}, loaded.halting, identities=loaded.identities)
+        history = {**loaded.history, "converted_from": file, **({"rows": chosen} if rows else {})}
+        save_model(target, model, loaded.puzzle, history, loaded.halting, identities=loaded.identities)
         typer.echo(f"wrote    {target}")
     else:
         write_published(target, model, loaded.identities)
-        typer.echo(f"wrote    {target} and {target.with_name('all_config.yaml')}{' and identifiers.json' if loaded.identities else ''}")
+        names = " and identifiers.json" if loaded.identities else ""
+        typer.echo(f"wrote    {target} and {target.with_name('all_config.yaml')}{names}")
 
 # %% ../nbs/73_cli.ipynb #3ba706e2
 data_app = typer.Typer(no_args_is_help=True, help="Build, check and look at datasets.")

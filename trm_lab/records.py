@@ -259,8 +259,9 @@ def stand_in(
     with open(path, "rb") as f: head = f.read(200)
     if not head: return "it is empty; copy or download it again"
     if head.startswith(b"version https://git-lfs.github.com/spec/"):
-        return "it is a pointer of Git LFS and not the file itself; fetch it with  git lfs pull  in its repository"
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
+        return "it is a pointer of Git LFS and not the file itself; fetch that with  git lfs pull"
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
         return ("it is a web page and not the file itself; download it again from the address of the file, "
             "logged in where that is needed")
     return None

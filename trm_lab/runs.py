@@ -269,8 +269,9 @@ _CLOCKS = {"puzzles_per_second", "training_seconds"}
 def timeless(
     scores:Mapping, # of a run, nested as they are
 )->dict:
-    "Scores without what a clock measured: they go into the model's file, and equal runs should leave equal bytes."
-    return {name: timeless(value) if isinstance(value, Mapping) else value for name, value in scores.items() if name not in _CLOCKS}
+    "Scores without what a clock measured: they go into the model's file, and equal runs leave equal bytes."
+    return {name: timeless(value) if isinstance(value, Mapping) else value
+        for name, value in scores.items() if name not in _CLOCKS}
 
 def train_run(
     parameters:Mapping, # over `TrainConfig`'s defaults
@@ -298,8 +299,10 @@ def train_run(
         if team.leads: run.start(config.name, asdict(config), device=describe_device(device, trainer.dtype), processes=team.size)
         held_out, ignore = kept_back(dataset.train, config.holdout)[1], dataset.metadata.ignore_label_id
         def score(model, split, tally=None): return asdict(evaluate(model, dataset.puzzle, split, config.solve_max_steps, ignore=ignore, tally=tally, keep=False).scores)
-        def save(name, model, scores): save_model(run.folder/"checkpoints"/f"{name}.safetensors", model, dataset.puzzle, {"run": run.folder.name, "recipe": asdict(config), "scores": timeless(scores), "given_away": known},
-            config.halting, identities=identities_of(dataset))
+        def save(name, model, scores):
+            history = {"run": run.folder.name, "recipe": asdict(config), "scores": timeless(scores), "given_away": known}
+            save_model(run.folder/"checkpoints"/f"{name}.safetensors", model, dataset.puzzle, history, config.halting,
+                identities=identities_of(dataset))
         try:
             averaged = fit(trainer, run, (lambda model: score(model, held_out)) if held_out else None, tell, partial(save, "best"))
             if team.leads:

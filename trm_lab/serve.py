@@ -28,7 +28,7 @@ def puzzles_of(
     source:str|None=None, # a board as text, a CSV with source,question,answer,rating, or a dataset's folder, whose test split is used; None: fresh puzzles
     count:int=8, # puzzles at most
     seed:int=0, # of fresh ones
-    loaded:Loaded|None=None, # the model that is to solve them: a dataset's identities are matched with its own
+    loaded:Loaded|None=None, # the model that is to solve them, with whose identities a dataset's are matched
 )->Batch: # labels are the questions again where no answer is known
     "The puzzles that a word stands for. Raises `InputError` if it stands for none."
     if source is None: pairs = [*islice(puzzle.generate(np.random.default_rng(seed)), count)]

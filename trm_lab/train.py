@@ -46,7 +46,7 @@ class TrainConfig:
     arch:str = "trm" # one of `variants.ARCHITECTURES`
     model:dict = field(default_factory=dict) # fields of the architecture's config; sizes of the data are filled in
     init_from:str|None = None # a checkpoint, ours or a published one, whose weights to begin with
-    init_identifiers:str|None = None # identifiers.json of the data it was trained on; None: the file's own names, or else the same identities if there are as many
+    init_identifiers:str|None = None # identifiers.json of the data it was trained on; None: the names in init_from
     freeze:str|None = None # weights: only the puzzle embedding learns
     halting:str = "binary" # binary (TRM), q_learning (HRM)
     halt_max_steps:int = 16 # N_sup: in training a puzzle is let go after so many supervision steps
@@ -129,18 +129,25 @@ class NotFinite(RunFailed):
         self.args = (f"{self.args[0]}; the state before it and the batch are kept in {folder}",)
 
 # %% ../nbs/40_train.ipynb #2bda034d
-def _learned(config:TrainConfig, loaded:Loaded, dataset:Dataset, where:str)->Sequence[str]:
-    "Whose the rows of a checkpoint's puzzle embedding are. Raises `InputError` if its file and `init_identifiers` contradict each other."
+def _learned(
+    config:TrainConfig,
+    loaded:Loaded, # of its `init_from`
+    dataset:Dataset, # that is trained on
+    where:str, # for the sentence
+)->Sequence[str]:
+    "Whose the rows of a checkpoint's embedding are. Raises `InputError` if the file and `init_identifiers` disagree."
     if config.init_identifiers:
         told = read_json(config.init_identifiers)
         if loaded.identities is None or list(loaded.identities) == told: return told
-        raise InputError(f"{where}: init_identifiers {config.init_identifiers} names other identities than {config.init_from} itself; leave it away")
+        raise InputError(f"{where}: init_identifiers {config.init_identifiers} names other identities than "
+            f"{config.init_from} itself; leave it away")
     if loaded.identities is not None: return loaded.identities
     count = len(loaded.model.puzzle_emb.weights)
     same = count == len(dataset.identifiers)
     if max(count, len(dataset.identifiers)) > 1:
-        warnings.warn(f"{where}: {config.init_from} does not name its {count:,} identities; " + ("those of the data are taken to be the same in the same order"
-            if same else "all of the data's begin anew, at their mean") + "; with init_identifiers they would be matched by name", stacklevel=2)
+        taken = "those of the data are taken to be the same in the same order" if same else "all of the data's begin at their mean"
+        warnings.warn(f"{where}: {config.init_from} does not name its {count:,} identities; {taken}; "
+            "with init_identifiers they would be matched by name", stacklevel=2)
     return dataset.identifiers if same else []
 
 def first_model(

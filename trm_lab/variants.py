@@ -153,20 +153,22 @@ class FixedPoint(BoardModel):
 
 # %% ../nbs/32_variants.ipynb #f0e33959
 def unwrapped(
-    model:nn.Module, # a model, or what torch.compile, DataParallel, AveragedModel or a LightningModule made around it
+    model:nn.Module, # a model, or what torch.compile, DataParallel, AveragedModel or Lightning made around it
 )->RecursiveModel: # the same object, without the wrappers
-    "The model in a wrapper. Raises `InputError` if there is none, if there are several, or if the wrapper has weights of its own."
+    "The model in a wrapper. Raises `InputError` if there is none, or several, or if the wrapper has weights of its own."
     if isinstance(model, RecursiveModel): return model
     kind = type(model).__name__
     if not isinstance(model, nn.Module): raise InputError(f"a model is needed here, found {kind}")
     found = {name: part for name, part in model.named_modules() if isinstance(part, RecursiveModel)}
     if not found: raise InputError(f"{kind} is not a model of trm-lab, and there is none inside it")
     if len(found) > 1:
-        raise InputError(f"{kind} holds several models ({', '.join(found)}); give the one that is meant, as in .{next(iter(found))}")
+        first = next(iter(found))
+        raise InputError(f"{kind} holds several models ({', '.join(found)}); give the one that is meant, as in .{first}")
     (name, inner), = found.items()
     inside = {id(t) for t in chain(inner.parameters(), inner.buffers())}
-    own = [key for key, t in chain(model.named_parameters(), model.named_buffers()) if id(t) not in inside and t.numel() > 1]
-    if own: raise InputError(f"{kind} has weights besides its model ({', '.join(own[:3])}); give the model inside it, .{name}")
+    every = chain(model.named_parameters(), model.named_buffers())
+    own = [key for key, t in every if id(t) not in inside and t.numel() > 1] # a single number counts something
+    if own: raise InputError(f"{kind} has weights besides its model ({', '.join(own[:3])}); give the model in it, .{name}")
     return inner
 
 # %% ../nbs/32_variants.ipynb #8d399839
