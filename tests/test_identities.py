@@ -121,6 +121,8 @@ def test_one_identity_needs_no_name(tmp_path):
     save_model(tmp_path/"m.safetensors", model, Sudoku(2, 2), identities=identities_of(dataset))
     assert load(tmp_path/"m.safetensors").identities is None
     assert matched(load(tmp_path/"m.safetensors"), dataset, "data") == (dataset.test, None)
+    (tmp_path/"identifiers.json").write_text('["<blank>", "of another dataset"]') # does not concern it
+    assert load(tmp_path/"m.safetensors").identities is None
 
 def test_names_go_through_every_format(saved, model, tmp_path, monkeypatch, capsys):
     run = lambda *arguments: trm_lab(*arguments, monkeypatch=monkeypatch, capsys=capsys)

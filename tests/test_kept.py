@@ -1,5 +1,5 @@
 "Checkpoints as people keep them: under other names, in wrappers, in parts; and what only looks like one."
-import gzip, io, json, os, subprocess, sys, tarfile, zipfile
+import argparse, gzip, io, json, os, subprocess, sys, tarfile, zipfile
 from pathlib import Path
 import numpy as np, pytest, torch
 from safetensors.torch import save_file
@@ -175,6 +175,17 @@ def test_what_wraps_a_model_is_taken_off_when_it_is_saved(how, tmp_path):
     assert same(load(tmp_path/"theirs.pt", settings={"num_heads": 4, "seq_len": 16, "H_cycles": 3,
         "L_cycles": 6, "puzzle_emb_len": 16}).model.state_dict(), model.state_dict())
 
+def test_distributed_data_parallel(tmp_path):
+    "A process group of one."
+    import torch.distributed as dist
+    model = build_model("trm", FOUR)
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    try:
+        wrapped = nn.parallel.DistributedDataParallel(model)
+        save_model(tmp_path/"m.safetensors", average(wrapped), None)
+    finally: dist.destroy_process_group()
+    assert same(load(tmp_path/"m.safetensors").model.state_dict(), model.state_dict())
+
 def test_a_part_that_was_compiled(tmp_path):
     model = build_model("trm", FOUR)
     expected = {name: t.clone() for name, t in model.state_dict().items()}
@@ -291,6 +302,22 @@ def test_a_checkpoint_in_parts(kind, model, tmp_path):
         b"https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n")
     assert "git lfs pull" in refusal(tmp_path/"c")
 
+def test_parts_on_the_hub(model, tmp_path):
+    "From its cache, without a network: the index brings its parts and the config."
+    snapshot = tmp_path/"hub"/"models--someone--parts"/"snapshots"/("a"*40)
+    snapshot.mkdir(parents=True); (snapshot.parents[1]/"refs").mkdir()
+    (snapshot.parents[1]/"refs"/"main").write_text("a"*40)
+    in_parts(snapshot, model.state_dict(), "safetensors")
+    (snapshot/"config.json").write_text(json.dumps({"arch": {"seq_len": 16, "num_heads": 1, **TOLD}}))
+    script = """
+from trm_lab.checkpoints import load
+loaded = load("hf://someone/parts/model.safetensors.index.json")
+print(loaded.history["file"], loaded.model.config.H_cycles, loaded.described.rpartition("/")[2])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path/"hub")})
+    assert done.stdout == "model.safetensors.index.json 2 config.json\n", done.stderr
+
 # ---- what only looks like a checkpoint ---------------------------------------------
 
 def zipped(names):
@@ -360,6 +387,14 @@ def test_other_things_that_torch_saves(model, tmp_path):
     assert same(load(tmp_path/"named.safetensors", settings=TOLD).model.state_dict(), model.state_dict())
     save_file({name: t.clone() for name, t in model.state_dict().items()}, tmp_path/"named.bin")
     assert same(load(tmp_path/"named.bin", settings=TOLD).model.state_dict(), model.state_dict())
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_what_training_scripts_keep_beside_the_weights(zipped, model, tmp_path):
+    "timm keeps its command line, others a score of NumPy: neither runs code."
+    beside = {"args": argparse.Namespace(lr=1e-3, model="trm"), "best": np.float64(0.5), "step": np.int64(3),
+        "amp_scaler": {"scale": 2.}}
+    torch.save({"state_dict": model.state_dict(), **beside}, tmp_path/"last.pth", _use_new_zipfile_serialization=zipped)
+    assert same(load(tmp_path/"last.pth", settings=TOLD).model.state_dict(), model.state_dict())
 
 def test_a_distributed_checkpoint_is_called_one(model, tmp_path):
     import torch.distributed.checkpoint as dcp

@@ -23,8 +23,8 @@ from .layers import SwiGLU
 from .halting import HALTINGS, Halting
 from .model import ModelConfig, RecursiveModel
 from .puzzles.base import Puzzle, find_puzzle, puzzle_from
-from trm_lab.records import (hub_file, read_json, read_yaml, stand_in, versions, whole_file, write_safetensors,
-    write_text)
+from .records import (hub_file, read_json, read_yaml, stand_in, versions, whole_file,
+    write_safetensors, write_text)
 from .variants import ARCHITECTURES, architecture, unwrapped
 
 # %% ../nbs/35_checkpoints.ipynb #3d5cb714
@@ -63,17 +63,17 @@ def save_model(
     history:dict|None=None, # how it came to be: recipe, scores; anything that JSON can hold
     halting:str="binary", # how it learned to stop, one of `halting.HALTINGS`
     dtype:torch.dtype|None=None, # of the weights in the file: bfloat16 rounds them, and halves it; None: as they are
-    identities:Sequence[str]|None=None, # whose the rows of its puzzle embedding are (`identities_of` a dataset)
+    identities:Sequence[str]|None=None, # of its puzzle embedding's rows, as `identities_of` a dataset
 ):
-    "Save weights with all that is needed to use them. Raises `InputError` if they are not finite or of no model of ours."
+    "Save weights with all that is needed to use them. Raises `InputError` if some are not finite."
     if dtype not in (None, torch.float32, torch.bfloat16):
         raise InputError(f"{path}: weights are saved as torch.float32 or torch.bfloat16, not as {dtype}")
     halting = one_of(halting, HALTINGS, "halting")
     model, arch, tensors = _to_save(path, model, dtype)
     if identities is not None and _TABLE in tensors:
         if not _are_names(identities) or len(identities) != len(tensors[_TABLE]):
-            raise InputError(f"{path}: its puzzle embedding has {len(tensors[_TABLE])} rows, so as many different names "
-                f"of identities are needed, not {len(identities)}")
+            raise InputError(f"{path}: its puzzle embedding has {len(tensors[_TABLE])} rows, so as many "
+                f"different names of identities are needed, not {len(identities)}")
         tensors[_IDENTITIES] = _packed(identities)
     strings = {"format": FORMAT, "arch": arch, "config": json.dumps(asdict(model.config)), "puzzle": json.dumps(puzzle and puzzle.spec()),
         "history": json.dumps(history or {}), "halting": halting, "versions": json.dumps(versions())}
@@ -104,9 +104,11 @@ def _unpacked(packed:Tensor, where:str)->tuple[str, ...]:
     "The names in a file, at most 2 GiB of them: a few compressed bytes could stand for any number."
     try: names = json.loads(zlib.decompressobj().decompress(packed.numpy().tobytes(), 1 << 31))
     except (zlib.error, ValueError, TypeError) as e:
-        raise InputError(f"{where}: the names of its identities were damaged ({_brief(e)}); get the file again") from None
+        raise InputError(f"{where}: the names of its identities were damaged ({_brief(e)}); get the file "
+            "again") from None
     if not _are_names(names):
-        raise InputError(f"{where}: the names of its identities are not a list of different names; get the file again")
+        raise InputError(f"{where}: the names of its identities are not a list of different names; get the "
+            "file again")
     return tuple(names)
 
 # %% ../nbs/35_checkpoints.ipynb #c78c0d1c
@@ -121,9 +123,9 @@ class Loaded:
     rows:tuple[int, ...]|None = None # row i of the puzzle embedding is the file's row rows[i]; None: all of them
     source:str|None = None # what was asked for: a file, an address, the name of a model that ships; None: it was not loaded
     again:str|None = None # the Python that loads it once more
-    weights:str|None = None # which of several in the file, as in "ema (state_dict_ema)"; None: it holds one set
+    weights:str|None = None # which of several in the file: "ema (state_dict_ema)"; None: there is one set
     described:str|None = None # the file beside it that its settings were read from; None: there was none
-    identities:tuple[str, ...]|None = field(default=None, repr=False) # of the puzzle embedding's rows; None: unknown
+    identities:tuple[str, ...]|None = field(default=None, repr=False) # of the embedding's rows; None: unknown
 
     def policy(self,
         max_steps:int=16, # supervision steps at most
@@ -145,10 +147,12 @@ def _agree(tensors:Mapping[str, Tensor], wanted:Mapping[str, Tensor], where:str)
 def _finite(tensors:Mapping[str, Tensor], where:str, advice:str):
     "Refuse weights that are not numbers any more."
     for name, t in tensors.items():
-        if not t.numel() or all(end.isfinite() for end in torch.aminmax(t.detach())): continue # makes no large copy
+        # The extremes tell, without a copy of a large table.
+        if not t.numel() or all(end.isfinite() for end in torch.aminmax(t.detach())): continue
         count = int((~t.isfinite()).sum())
         numbers = "1 number that is" if count == 1 else f"{count:,} numbers that are"
-        raise InputError(f"{where}: the tensor {name} {tuple(t.shape)} holds {numbers} not finite (nan or inf); {advice}")
+        raise InputError(f"{where}: the tensor {name} {tuple(t.shape)} holds {numbers} not finite (nan or "
+            f"inf); {advice}")
 
 def load_weights(
     model:RecursiveModel, # changed in place
@@ -169,8 +173,8 @@ def _shown(text)->str:
 def _brief(e:Exception)->str: return f"{type(e).__name__}: {_shown(e)}"
 
 _WRAPPERS = {"module", "model", "inner", "net", "network", "_forward_module", "_fsdp_wrapped_module"}
-_PART = re.compile(r"(?:^|(?<=\.))(?:embed_tokens|embed_pos|puzzle_emb|lm_head|q_head|[HL]_level|[HL]\d*_init)"
-    r"(?=\.|$)") # where the names of a model's own tensors begin
+_PART = re.compile(r"(?:^|(?<=\.))(?:embed_tokens|embed_pos|puzzle_emb|lm_head|q_head|[HL]_level"
+    r"|[HL]\d*_init)(?=\.|$)") # where the names of a model's own tensors begin
 _TABLE = "puzzle_emb.weights"
 
 def _split_name(name:str)->tuple[str, str]:
@@ -181,9 +185,10 @@ def _split_name(name:str)->tuple[str, str]:
 
 # %% ../nbs/35_checkpoints.ipynb #e2c36203
 _AVERAGE = {"ema", "swa", "average", "averaged", "averaging", "shadow", "polyak"}
-_PLAIN = {"model", "state", "dict", "net", "network", "module", "weights", "params", "parameters", "online", "raw",
-    "current"}
-_NOT_WEIGHTS = re.compile("optim|sched|grad|loop|exp_avg|moment|random|rng|collected", re.IGNORECASE) # of training
+_PLAIN = {"model", "state", "dict", "net", "network", "module", "weights", "params", "parameters",
+    "online", "raw", "current"}
+# Entries that belong to training.
+_NOT_WEIGHTS = re.compile("optim|sched|grad|loop|exp_avg|moment|random|rng|collected", re.IGNORECASE)
 
 def _words(label:str)->set[str]:
     "The words of a name: state_dict_ema, EMACallback."
@@ -193,7 +198,8 @@ def _is_average(label:str)->bool: return bool(_words(label) & _AVERAGE)
 
 def _role(label:str, entries:Iterable)->str: # model, ema, or nothing
     "What a set of weights is, by the names it stands under."
-    if {"averaging_state", "message_hub"} & set(entries): # Lightning and MMEngine exchange the two when they save
+    # Lightning and MMEngine put the average where the model usually stands.
+    if {"averaging_state", "message_hub"} & set(entries):
         if label == "state_dict": return "ema"
         if label in ("current_model_state", "ema_state_dict"): return "model"
     return "ema" if _is_average(label) else "model" if _words(label) <= _PLAIN else ""
@@ -204,7 +210,8 @@ _COUNTERS = {"n_averaged", "num_updates", "decay", "initted", "step"} # beside a
 def _weight(name:str, t:Tensor, where:str)->Tensor:
     "A tensor, if it can be a weight."
     def refuse(why): raise InputError(f"{where}: the tensor {name} {why}")
-    if t.layout != torch.strided or t.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+    if t.layout != torch.strided or t.dtype not in (torch.float16, torch.bfloat16, torch.float32,
+            torch.float64):
         refuse(f"holds {t.dtype} ({t.layout}), but weights are plain floating-point numbers")
     if name == _TABLE and t.ndim != 2: refuse(f"{tuple(t.shape)} should have rows and columns")
     if t.numel()*t.element_size() > t.untyped_storage().nbytes():
@@ -218,20 +225,24 @@ def _sets_here(named:Mapping[str, Tensor], entry:str, where:str)->dict[str, dict
     sets, strangers = {}, {}
     for name, t in named.items():
         if not name.isprintable():
-            raise InputError(f"{where}: the name of the tensor {_shown(name)} was damaged; copy or download the file again")
+            raise InputError(f"{where}: the name of the tensor {_shown(name)} was damaged; copy or download "
+                "the file again")
         prefix, own = _split_name(name)
-        if own.startswith("puzzle_emb.local_") or _NOT_WEIGHTS.search(prefix): continue # left over from training
+        # The rows of one batch, an optimizer's moments: left over from training.
+        if own.startswith("puzzle_emb.local_") or _NOT_WEIGHTS.search(prefix): continue
         if not _PART.match(own):
             if t.ndim and name.rpartition(".")[2] not in _COUNTERS: strangers[name] = t
         else:
             part = sets.setdefault(_inside(entry, prefix), {})
             if own in part:
-                raise InputError(f"{where}: the tensor {own} is there twice, under different prefixes; save it with one of them")
+                raise InputError(f"{where}: the tensor {own} is there twice, under different prefixes; save "
+                    "it with one of them")
             part[own] = t
     flat = {own.replace(".", ""): own for part in sets.values() for own in part}
     for name, t in strangers.items():
         prefix, _, own = name.rpartition(".")
-        if _is_average(prefix): sets.setdefault(_inside(entry, prefix), {})[flat.get(own, own)] = t # LitEma takes dots out
+        # LitEma takes the dots out of names.
+        if _is_average(prefix): sets.setdefault(_inside(entry, prefix), {})[flat.get(own, own)] = t
         else:
             for part in sets.values(): part[name] = t # to be refused by name
     return sets
@@ -253,6 +264,11 @@ def _all_sets(found:Mapping, where:str)->dict[str, dict[str, Tensor]|list[Tensor
                 if all(isinstance(t, Tensor) for t in value): sets[inside] = list(value)
     return sets
 
+def _by_name(found, where:str)->Mapping:
+    "What was found, if it is a mapping."
+    if isinstance(found, Mapping): return found
+    raise InputError(f"{where}: it holds {type(found).__name__}, not tensors by name")
+
 def _tensors(found:Mapping)->dict[str, Tensor]:
     "The entries of a mapping that are tensors with a name."
     return {name: t for name, t in found.items() if isinstance(name, str) and isinstance(t, Tensor)}
@@ -261,8 +277,8 @@ def _by_order(tensors:Sequence[Tensor], model:Mapping[str, Tensor], label:str, w
     "An average that was kept as a list, by the names of the parameters that it was made of."
     names = [name for name in model if not name.endswith("_init") and name != _TABLE] # those are buffers
     if [model[name].shape for name in names] != [t.shape for t in tensors]:
-        raise InputError(f"{where}: its average {label} is a list of tensors without names, which are not the model's in order; "
-            "take the model's own with weights='model'")
+        raise InputError(f"{where}: its average {label} is a list of tensors without names, which are not "
+            "the model's in order; take the model's own with weights='model'")
     return dict(zip(names, tensors))
 
 # %% ../nbs/35_checkpoints.ipynb #65c0b00c
@@ -273,17 +289,18 @@ def _among(sets:Mapping[str, dict], roles:Mapping[str, str], weights:str|None, w
     if weights == "ema" and not of("ema"):
         raise InputError(f"{where}: there is no average of the weights in it; leave weights='ema' away")
     if weights == "model" and not (of("model") or of("")):
-        raise InputError(f"{where}: it holds an average of weights alone ({', '.join(of('ema'))}); leave weights='model' away")
+        raise InputError(f"{where}: it holds an average of weights alone ({', '.join(of('ema'))}); leave "
+            "weights='model' away")
     if weights is not None: one_of(weights, ["model", "ema", *filter(None, sets)], f"{where}: weights")
     wanted = of("ema") if weights != "model" and of("ema") else of("model") or of("")
     if len(wanted) == 1: return wanted[0]
     names = ", ".join(label or "those on top" for label in wanted)
-    raise InputError(f"{where}: it holds several sets of weights ({names}), and which one is meant cannot be told; "
-        f"say which: weights={next(filter(None, wanted))!r}")
+    raise InputError(f"{where}: it holds several sets of weights ({names}), and which one is meant cannot "
+        f"be told; say which: weights={next(filter(None, wanted))!r}, or --weights {next(filter(None, wanted))}")
 
 def _weights(found, weights:str|None, where:str)->tuple[dict[str, Tensor], str, str|None]:
     "The weights in a file, what they are (model or ema), and which they are where that has to be said."
-    if not isinstance(found, Mapping): raise InputError(f"{where}: it holds {type(found).__name__}, not tensors by name")
+    _by_name(found, where)
     sets = _all_sets(found, where) or ({"": plain} if (plain := _tensors(found)) else {})
     if not sets: raise InputError(f"{where}: {_without_weights(found)}")
     if any("lora_" in name for part in sets.values() if isinstance(part, dict) for name in part):
@@ -303,11 +320,13 @@ def _weights(found, weights:str|None, where:str)->tuple[dict[str, Tensor], str, 
 
 def _without_weights(found:Mapping)->str:
     "What a file holds in which no weights were found."
-    if "param_groups" in found: return "it holds the state of an optimizer and no weights; give the model's file"
+    if "param_groups" in found:
+        return "it holds the state of an optimizer and no weights; give the model's file"
     entries = ", ".join(map(_shown, list(found)[:8])) or "none"
     return f"there are no tensors where weights are expected; its entries are {entries}"
 
-_ADAPTER = "it is an adapter (LoRA), which is nothing without its model; merge it there and save the model's weights"
+_ADAPTER = ("it is an adapter (LoRA), which is nothing without its model; "
+    "merge it there and save the model's weights")
 
 # %% ../nbs/35_checkpoints.ipynb #eee99ac9
 _READS = "trm-lab reads safetensors, what torch.save wrote, and .npz"
@@ -321,7 +340,8 @@ _SPREAD = ("a part of a distributed checkpoint (torch.distributed.checkpoint); m
 def _foreign(path:Path, head:bytes)->str|None:
     "What a file is that others' programs write, by its first bytes or, where they say nothing, its name."
     if head[257:262] == b"ustar": return f"a tar archive; {_UNPACK}"
-    if path.suffix == ".onnx": return f"an ONNX program; give the weights that it was exported from ({_READS})"
+    if path.suffix == ".onnx":
+        return f"an ONNX program; give the weights that it was exported from ({_READS})"
     if path.suffix == ".distcp": return _SPREAD
     return next((what for sign, what in _SIGNS.items() if head.startswith(sign)), None)
 
@@ -332,7 +352,8 @@ def _kind(path:Path, where:str)->str: # safetensors, zip, npz, pickle
         told = stand_in(path)
     except OSError as e: raise InputError(f"{where}: cannot be read ({e.strerror})") from None
     if told: raise InputError(f"{where}: {told}")
-    if head[4:9] == b"\0\0\0\0{": return "safetensors" # its header's length, whose first bytes may be any sign
+    # First comes the length of its header, whose first bytes may look like any sign.
+    if head[4:9] == b"\0\0\0\0{": return "safetensors"
     if what := _foreign(path, head): raise InputError(f"{where}: it is {what}")
     if head.startswith((b"PK\3\4", b"PK\5\6")): return _zip_kind(path, where)
     if head[:1] == b"\x80" and head[1:2] in b"\2\3\4\5": return "pickle"
@@ -352,7 +373,8 @@ def _zip_kind(path:Path, where:str)->str: # zip, npz
         raise InputError(f"{where}: it is a TorchScript program (torch.jit.save); save its weights:  "
             f"torch.save(torch.jit.load({path.name!r}).state_dict(), 'weights.pt')")
     if not any(name.endswith("data.pkl") for name in names):
-        raise InputError(f"{where}: it is a zip archive of {_shown(', '.join(names[:3])) or 'nothing'}; {_UNPACK}")
+        raise InputError(f"{where}: it is a zip archive of {_shown(', '.join(names[:3])) or 'nothing'}; "
+            f"{_UNPACK}")
     return "zip"
 
 # %% ../nbs/35_checkpoints.ipynb #289fa953
@@ -454,7 +476,7 @@ def _read_pickle(
     rows:tuple[int, ...]|None, # of the puzzle embedding
     choose:Callable, # takes what was found, and gives tensors and what is to be said of them
     where:str, # for the sentence
-)->tuple[dict[str, Tensor], str|None, list]: # tensors, why they could not be checked, and what else `choose` gave
+)->tuple[dict[str, Tensor], str|None, list]: # tensors, why unverified, and what else `choose` gave
     "Tensors from what torch.save wrote."
     if not zipped:
         tensors, *said = choose(_unpickle(path, "cpu", where))
@@ -469,9 +491,11 @@ def _read_pickle(
         _check(path, (members[begin] for begin in later - large), where)
         try:
             with path.open("rb") as f:
-                tensors = {name: _stored(f, name, t, members, some(name), where) for name, t in tensors.items()}
+                tensors = {name: _stored(f, name, t, members, some(name), where)
+                    for name, t in tensors.items()}
         except (RuntimeError, EOFError, MemoryError) as e:
-            raise InputError(f"{where}: its tensors do not fit into what it holds ({_brief(e)}); get the file again") from None
+            raise InputError(f"{where}: its tensors do not fit into what it holds ({_brief(e)}); get the "
+                "file again") from None
     else: # some other program packed the zip again, and torch only reckons where it would have put things itself
         _check(path, (members[begin] for begin in later), where)
         tensors, *said = choose(_unpickle(path, "cpu", where))
@@ -480,7 +504,8 @@ def _read_pickle(
 
 def _some_rows(tensors:dict[str, Tensor], rows:tuple[int, ...]|None, where:str)->dict[str, Tensor]:
     "Tensors, with no more than some rows of the puzzle embedding."
-    return {name: _rows(t, rows, where) if rows and name.endswith(_TABLE) else t for name, t in tensors.items()}
+    return {name: _rows(t, rows, where) if rows and name.endswith(_TABLE) else t
+        for name, t in tensors.items()}
 
 def _read_safetensors(path:Path, rows:tuple[int, ...]|None, where:str)->tuple[dict[str, Tensor], dict[str, str]]:
     "Tensors and strings of any safetensors file."
@@ -501,11 +526,13 @@ def _read_npz(path:Path, rows:tuple[int, ...]|None, where:str)->dict[str, Tensor
     "The arrays of an .npz, which has a checksum for each; one that holds Python objects is refused."
     try:
         with zipfile.ZipFile(path) as z: claimed = sum(member.file_size for member in z.infolist())
-        if claimed > 200*(size := path.stat().st_size): raise ValueError(f"{size:,} bytes claim to hold {claimed:,}")
+        if claimed > 200*(size := path.stat().st_size):
+            raise ValueError(f"{size:,} bytes claim to hold {claimed:,}")
         with np.load(path, allow_pickle=False) as found:
             tensors = {name: torch.from_numpy(found[name]) for name in found.files}
     except Exception as e: # numpy and zipfile raise whatever they meet
-        raise InputError(f"{where}: this is not a whole file of arrays ({_brief(e)}); copy or download it again") from None
+        raise InputError(f"{where}: this is not a whole file of arrays ({_brief(e)}); copy or download it "
+            "again") from None
     return _some_rows(tensors, rows, where)
 
 # %% ../nbs/35_checkpoints.ipynb #d4510302
@@ -517,8 +544,8 @@ def _weight_map(index:Path)->dict[str, str]: # the tensor's name → its file's
     placed = found.get("weight_map") if isinstance(found, Mapping) else None
     files = placed.values() if isinstance(placed, Mapping) else ()
     if not files or not all(isinstance(name, str) and Path(name).name == name for name in files):
-        raise InputError(f"{index}: an index of a checkpoint in parts has a weight_map, from the tensors' names to files beside it; "
-            "copy or download it again")
+        raise InputError(f"{index}: an index of a checkpoint in parts has a weight_map, from the tensors' "
+            "names to files beside it; copy or download it again")
     return dict(placed)
 
 def _parts(path:Path, where:str)->tuple[list[Path], Path|None]: # files, and the index
@@ -543,12 +570,14 @@ def _join(parts:Mapping[Path, dict[str, Tensor]], index:Path|None, where:str)->d
     for path, part in parts.items():
         for name, t in part.items():
             if name in tensors:
-                raise InputError(f"{where}: the tensor {_shown(name)} is in {path.name} and in another part, too; {again}")
+                raise InputError(f"{where}: the tensor {_shown(name)} is in {path.name} and in another "
+                    f"part, too; {again}")
             tensors[name] = t
     held = {path.name: part.keys() for path, part in parts.items()}
     for name, file in _weight_map(index).items() if index else ():
         if name not in held[file]:
-            raise InputError(f"{where}: the index places the tensor {_shown(name)} in {file}, which does not have it; {again}")
+            raise InputError(f"{where}: the index places the tensor {_shown(name)} in {file}, which does "
+                f"not have it; {again}")
     return tensors
 
 # %% ../nbs/35_checkpoints.ipynb #05232ee0
@@ -564,8 +593,7 @@ class _Read:
 
 def _raw(found, where:str)->tuple[dict[str, Tensor]]:
     "The tensors of one part of several, by the names that they have there."
-    if not isinstance(found, Mapping): raise InputError(f"{where}: it holds {type(found).__name__}, not tensors by name")
-    return _tensors(found),
+    return _tensors(_by_name(found, where)),
 
 def _read(path:Path, rows:tuple[int, ...]|None, weights:str|None, where:str)->_Read:
     "Read a checkpoint of any kind, in one file or in parts."
@@ -601,7 +629,7 @@ _ELSEWHERE = {"H_layers", "L_layers", "H_cycles", "L_cycles"} # required by the 
 _DATA = ("seq_len", "vocab_size", "num_puzzle_identifiers") # the reference takes them from the dataset
 
 def _told(path:Path)->tuple[dict, str]:
-    "What the config beside a checkpoint says, and where. Raises `InputError` if there are two that contradict each other."
+    "What the config beside a checkpoint says, and where. Raises `InputError` if two contradict each other."
     found = {}
     for name, read in (("all_config.yaml", read_yaml), ("config.json", read_json)):
         beside = path.with_name(name)
@@ -611,12 +639,13 @@ def _told(path:Path)->tuple[dict, str]:
         if parts and "arch" in whole and all(isinstance(part, Mapping) for part in parts):
             found[beside] = {**parts[0], **parts[1]}
         elif name == "all_config.yaml":
-            raise InputError(f"{beside}: there is no mapping 'arch' in it; mend it, or move it away and give the settings yourself")
+            raise InputError(f"{beside}: there is no mapping 'arch' in it; mend it, or move it away and "
+                "give the settings yourself")
     one, *two = found.values() or ({},) # a config.json without one belongs to some other program
     for key in sorted(one.keys() & two[0].keys() if two else ()):
         if one[key] != two[0][key]:
-            raise InputError(f"{path.parent}: all_config.yaml says {key} is {one[key]!r}, and config.json says {two[0][key]!r}; "
-                "move away the one that is not this model's")
+            raise InputError(f"{path.parent}: all_config.yaml says {key} is {one[key]!r}, and config.json "
+                f"says {two[0][key]!r}; move away the one that is not this model's")
     return {**(two[0] if two else {}), **one}, " and ".join(map(str, found))
 
 def _architecture(tensors:Mapping[str, Tensor], where:str)->str:
@@ -705,7 +734,8 @@ def _from_hub(source:str)->Path: # in the cache
 
 # %% ../nbs/35_checkpoints.ipynb #ba6eb750
 # Hugging Face's names, in its order.
-_USUAL = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+_USUAL = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+    "pytorch_model.bin.index.json")
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".npz")
 
 def _in_folder(folder:Path)->Path:
@@ -719,9 +749,12 @@ def _in_folder(folder:Path)->Path:
     usual = [folder/name for name in _USUAL if (folder/name).exists()]
     parts = [p for p in files if _SHARD.fullmatch(p.name)]
     found = [steps[max(steps)], *usual] if steps else usual[:1]
-    found = found or [p for p in files if p.suffix in _SUFFIXES and p not in parts] or parts[:1] # of parts, any
+    # Any part stands for all of them.
+    found = found or [p for p in files if p.suffix in _SUFFIXES and p not in parts] or parts[:1]
     if len(found) == 1: return found[0]
-    if not found: refuse(f"there is no checkpoint in this folder (no file named step_N, {_USUAL[0]} or {_USUAL[2]}); give the file itself")
+    if not found:
+        refuse(f"there is no checkpoint in this folder (no file named step_N, {_USUAL[0]} or {_USUAL[2]}); "
+            "give the file itself")
     names = ", ".join(p.name for p in found[:5]) + ", …"*(len(found) > 5)
     refuse(f"there are several checkpoints in this folder ({names}); give the file itself")
 
@@ -730,13 +763,16 @@ def _of_run(folder:Path)->Path:
     model, best = (folder/"checkpoints"/f"{name}.safetensors" for name in ("model", "best"))
     if model.exists(): return model
     so_far = f"; its best weights so far are {best}" if best.exists() else ""
-    raise InputError(f"{folder}: this run has no finished model{so_far}; run it again to go on, or give the file itself")
+    raise InputError(f"{folder}: this run has no finished model{so_far}; run it again to go on, or give the "
+        "file itself")
 
 _STATE = ("it is a training state, from which its run goes on, and not a model; run it again to go on, "
     "or give the run's checkpoints/model.safetensors or checkpoints/best.safetensors")
 # What has such a file in it, and no checkpoint in one file.
-_FOLDERS = {"values.json": _STATE, ".metadata": f"it is the folder of {_SPREAD.removeprefix('a part of ')}", "adapter_config.json": _ADAPTER,
-    "zero_to_fp32.py": "it is a DeepSpeed checkpoint; make one file of it, in this folder:  python zero_to_fp32.py . weights.bin"}
+_FOLDERS = {"values.json": _STATE, "adapter_config.json": _ADAPTER,
+    ".metadata": f"it is the folder of {_SPREAD.removeprefix('a part of ')}",
+    "zero_to_fp32.py": "it is a DeepSpeed checkpoint; make one file of it, in this folder:  "
+        "python zero_to_fp32.py . weights.bin"}
 
 # %% ../nbs/35_checkpoints.ipynb #e9b40161
 def _find(source:str|Path)->Path:
@@ -765,7 +801,8 @@ def _built(arch:str, settings:dict, tensors:Mapping[str, Tensor], where:str, dty
     wanted = model.state_dict()
     _agree(tensors, wanted, where)
     tensors = {name: t.to(wanted[name].dtype) for name, t in tensors.items()} # double precision may overflow
-    _finite(tensors, where, "training went wrong before it was saved, or it was damaged; take an earlier checkpoint")
+    _finite(tensors, where, "training went wrong before it was saved, or it was damaged; take an earlier "
+        "checkpoint")
     model.load_state_dict(tensors, assign=True)
     return model
 
@@ -800,8 +837,8 @@ def _ours(
         raise InputError(f"{where}: it was trained on {own.name}, not on {puzzle.name}")
     names = _unpacked(tensors.pop(_IDENTITIES), where) if _IDENTITIES in tensors else None
     halting = one_of(strings.get("halting", "binary"), HALTINGS, f"{where}: halting")
-    return _About(arch or strings.get("arch"), {**config, **settings}, history, halting, own or puzzle, unverified,
-        names=names)
+    return _About(arch or strings.get("arch"), {**config, **settings}, history, halting, own or puzzle,
+        unverified, names=names)
 
 def _theirs(
     path:Path, read:_Read,
@@ -814,8 +851,8 @@ def _theirs(
     if not arch and name:
         arch = _MODULES.get(name.partition("@")[0].rpartition(".")[2])
         if not arch:
-            raise InputError(f"{beside}: the architecture {name!r} is not known here; if it computes what one of "
-                f"{', '.join(ARCHITECTURES)} does, name that one: arch='trm', or --arch trm")
+            raise InputError(f"{beside}: the architecture {name!r} is not known here; if it computes what "
+                f"one of {', '.join(ARCHITECTURES)} does, name that one: arch='trm', or --arch trm")
     arch = arch or _architecture(tensors, where)
     Config = ARCHITECTURES[arch].Config
     known = {f.name for f in fields(Config)}
@@ -824,10 +861,14 @@ def _theirs(
             "if the network computes the same without it, remove it there")
     given = {**{key: told[key] for key in told.keys() & known}, **settings}
     settings = _shape(tensors, Config, given, bool(told), puzzle.seq_len if puzzle else None, where)
-    loss = "softmax" if "softmax" in str(told.get("loss")) else "stablemax" # with which all published ones learnt
-    history = {"file": read.file, "weights": read.role, **({"read": read.weights} if read.weights else {}), "loss": loss}
-    by_q = arch in ("hrm", "direct_transformer") or told.get("no_ACT_continue") is False # TRM's switch for HRM's way
-    return _About(arch, settings, history, "q_learning" if by_q else "binary", puzzle, read.unverified, beside or None)
+    # All that were published learnt with stablemax.
+    loss = "softmax" if "softmax" in str(told.get("loss")) else "stablemax"
+    history = {"file": read.file, "weights": read.role, **({"read": read.weights} if read.weights else {}),
+        "loss": loss}
+    # TRM's switch for HRM's way.
+    by_q = arch in ("hrm", "direct_transformer") or told.get("no_ACT_continue") is False
+    return _About(arch, settings, history, "q_learning" if by_q else "binary", puzzle, read.unverified,
+        beside or None)
 
 def _named(
     path:Path, # of the checkpoint
@@ -838,16 +879,17 @@ def _named(
 )->tuple[str, ...]|None:
     "Whose the rows of a puzzle embedding are, by the file or by its dataset's identifiers.json beside it."
     beside = path.with_name("identifiers.json")
-    if table is None or held is None and not beside.is_file(): return None
+    if table is None or held is None and (not beside.is_file() or not rows and len(table) == 1): return None
     names = held if held is not None else read_json(beside)
     if held is None: where = str(beside)
     elif beside.is_file() and read_json(beside) != list(held):
-        raise InputError(f"{where}: identifiers.json beside it names other identities than the file itself; move it away")
+        raise InputError(f"{where}: identifiers.json beside it names other identities than the file itself; "
+            "move it away")
     if not _are_names(names): raise InputError(f"{where}: expected a list of different names of identities")
     if rows: _in_range(rows, len(names), where)
     elif len(names) != len(table):
-        raise InputError(f"{where}: it names {len(names):,} identities, but the puzzle embedding has {len(table):,} rows; "
-            "put the list of the dataset that it was trained on there, or none")
+        raise InputError(f"{where}: it names {len(names):,} identities, but the puzzle embedding has "
+            f"{len(table):,} rows; put the list of the dataset that it was trained on there, or none")
     return tuple(names[row] for row in rows) if rows else tuple(names)
 
 # %% ../nbs/35_checkpoints.ipynb #612ce437
@@ -857,7 +899,7 @@ def _call(function:str, source:str|Path, device:torch.device|str, dtype:torch.dt
     return f"{function}({', '.join([repr(str(source)), *(f'{name}={value!r}' for name, value in unusual.items() if value is not None)])})"
 
 def load(
-    source:str|Path, # a file or folder, a run's folder, a model that ships, or hf://owner/repository/path[@revision]
+    source:str|Path, # a file, a folder, a model that ships, or hf://owner/repository/path[@revision]
     device:torch.device|str="cpu", # where to put it
     dtype:torch.dtype=torch.float32, # of activations
     *,
@@ -865,11 +907,12 @@ def load(
     settings:Mapping|None=None, # fields of the architecture's config, over what the file says or shows
     puzzle:Puzzle|str|None=None, # what it was trained on, where the file does not say so: "sudoku-9x9"
     rows:list[int]|None=None, # take only these rows of the puzzle embedding
-    weights:str|None=None, # model, ema, or the name of one of several sets; default: the average, where there is one
+    weights:str|None=None, # model, ema, or the name of one of several sets; default: the average, if any
 )->Loaded:
-    "Load a model. Raises `InputError` if it is missing, damaged, not finite, wants to run code, or says too little of itself."
+    "Load a model. Raises `InputError` if it is missing, damaged, not finite, code, or says too little."
     named = puzzle.name if isinstance(puzzle, Puzzle) else puzzle
-    asked = {"arch": arch, "settings": settings and dict(settings), "puzzle": named, "rows": rows, "weights": weights}
+    asked = {"arch": arch, "settings": settings and dict(settings), "puzzle": named, "rows": rows,
+        "weights": weights}
     again = _call("load", source, device, dtype, asked)
     path, settings = _find(source), dict(settings or {})
     where = str(source) if str(source).startswith("hf://") else str(path)
@@ -893,8 +936,8 @@ def load(
     if puzzle and (puzzle.seq_len, puzzle.vocab_size) != (c.seq_len, c.vocab_size):
         raise InputError(f"{where}: {puzzle.name} has {puzzle.seq_len} cells and {puzzle.vocab_size} tokens, "
             f"but this model has {c.seq_len} and {c.vocab_size}")
-    return Loaded(model.to(device).eval(), puzzle, about.history, about.halting, about.unverified, rows, str(source),
-        again, read.weights, about.described, names)
+    return Loaded(model.to(device).eval(), puzzle, about.history, about.halting, about.unverified, rows,
+        str(source), again, read.weights, about.described, names)
 
 # %% ../nbs/35_checkpoints.ipynb #4f802cc3
 def _pretrained_folder()->Path: return Path(str(importlib.resources.files("trm_lab")))/"pretrained"
@@ -923,8 +966,8 @@ def matched(
     loaded:Loaded,
     dataset:Dataset, # whose test split it is to solve
     where:str, # for the sentence: the dataset's folder
-)->tuple[Split, str|None]: # the test split with the model's rows as identities; why names could not be compared
-    "Find a test split's identities in a model. Raises `InputError` if it never learned some, or if that cannot be told."
+)->tuple[Split, str|None]: # the test split with the model's rows as identities; why unverified
+    "Find a test split's identities in a model. Raises `InputError` if it lacks some, or nobody can tell."
     split, table = dataset.test, getattr(loaded.model, "puzzle_emb", None)
     used = np.unique(split.puzzle_identifiers)
     if table is None or not used.any(): return split, None # the blank identity is number 0 everywhere
@@ -933,17 +976,18 @@ def matched(
         unknown = f"{where if loaded.identities else 'the file of the model'} does not name its identities"
         if held == count:
             return split, f"{unknown}, so the dataset's {count:,} were taken to be the same in the same order"
-        raise InputError(f"{where}: it has {count:,} identities and the model's puzzle embedding {held:,}, and {unknown}, "
-            "so which is which cannot be told; take the dataset that the model was trained on, "
+        raise InputError(f"{where}: it has {count:,} identities and the model's puzzle embedding {held:,}, "
+            f"and {unknown}, so which is which cannot be told; take the dataset that the model was trained on, "
             "or put that dataset's identifiers.json beside the model's file")
     place = {name: row for row, name in enumerate(loaded.identities)}
     rows = np.array([place.get(name, -1) for name in names], split.puzzle_identifiers.dtype)
     if (unknown := used[rows[used] < 0]).size:
-        tasks = list(dict.fromkeys(names[i].partition("|||")[0] for i in unknown)) # ARC's augmentations bear their task's
+        # The name of an augmentation in ARC begins with its task's.
+        tasks = list(dict.fromkeys(names[i].partition("|||")[0] for i in unknown))
         some = ", ".join(tasks[:3]) + ", …"*(len(tasks) > 3)
-        raise InputError(f"{where}: {len(unknown):,} of the {len(used):,} identities of its test puzzles ({some}) are not among "
-            "those that this model was trained on, so it has no answer for them; take a dataset whose tasks it learned, "
-            "or train it on this one (init_from)")
+        raise InputError(f"{where}: {len(unknown):,} of the {len(used):,} identities of its test puzzles "
+            f"({some}) are not among those that this model was trained on, so it has no answer for them; "
+            "take a dataset whose tasks it learned, or train it on this one (init_from)")
     return replace(split, puzzle_identifiers=rows[split.puzzle_identifiers]), None
 
 # %% ../nbs/35_checkpoints.ipynb #6e57d6d4
@@ -954,14 +998,15 @@ def _published_config(model:RecursiveModel, arch:str)->str: # YAML
     c = model.config
     loss = {"name": "losses@ACTLossHead", "loss_type": "stablemax_cross_entropy"}
     described = {"name": _REFERENCE[arch], "loss": loss,
-        "halt_max_steps": 16, "halt_exploration_prob": 0.1, # as published; the reference refuses to start without them
+        "halt_max_steps": 16, "halt_exploration_prob": 0.1, # as published; the reference needs them
         "H_layers": 0, "H_cycles": 1, **asdict(c), "puzzle_emb_ndim": c.puzzle_width,
         "forward_dtype": str(model.dtype).removeprefix("torch.")}
     unknown = ("mlp_t", "puzzle_emb_len") if arch in _PLAIN_CLASSES else ()
     for name in (*_DATA, "swiglu_multiple", *unknown): del described[name]
     if described.get("gradient") == getattr(type(c), "gradient", None): # what its classes do by themselves
         described.pop("gradient", None)
-    return yaml.safe_dump({"arch": described, "dataset": {name: getattr(c, name) for name in _DATA}}, sort_keys=False)
+    return yaml.safe_dump({"arch": described, "dataset": {name: getattr(c, name) for name in _DATA}},
+        sort_keys=False)
 
 # %% ../nbs/35_checkpoints.ipynb #09880f84
 def write_published(
@@ -988,7 +1033,9 @@ def write_published(
 
     order = ("init", "embed_tokens", "lm_head", "q_head", "puzzle_emb", "embed_pos", "H_level", "L_level")
     place = lambda name: order.index("init" if name.endswith("_init") else name.split(".")[0])
-    weights |= {name: t.to(model.dtype) for name, t in weights.items() if name.endswith("_init")} # in its forward_dtype
-    published = OrderedDict((f"_orig_mod.model.inner.{name}", weights[name].clone()) for name in sorted(weights, key=place))
+    # The reference keeps these in forward_dtype.
+    weights |= {name: t.to(model.dtype) for name, t in weights.items() if name.endswith("_init")}
+    published = OrderedDict((f"_orig_mod.model.inner.{name}", weights[name].clone())
+        for name in sorted(weights, key=place))
     for name, text in beside.items(): write_text(path.with_name(name), text)
     with whole_file(path) as temporary, temporary.open("wb") as f: torch.save(published, f) # by its handle: else torch writes the temporary name into the file

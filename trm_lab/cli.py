@@ -339,13 +339,14 @@ def arc_score(
 # %% ../nbs/73_cli.ipynb #66ca7677
 @app.command()
 def convert(
-    source:Annotated[str, typer.Argument(help="a file or folder of any format, name of a shipped model, or hf://owner/repository/path")],
+    source:Annotated[str, typer.Argument(help="a file or folder of any format, name of a shipped model, "
+        "or hf://owner/repository/path")],
     target:Annotated[Path, typer.Argument(help="ends in .safetensors: our format; otherwise the published one, with all_config.yaml beside it")],
     arch:Annotated[Optional[list[str]], typer.Option(metavar="NAME or KEY=VALUE", help="the architecture (trm, hrm, …), or a setting of it (num_heads=8), repeatable; over what the file says")]=None,
     trained_on:PuzzleName=None,
     rows:Annotated[Optional[str], typer.Option(metavar="0,5,7", help="only these rows of the puzzle embedding")]=None,
-    weights:Annotated[Optional[str], typer.Option(metavar="NAME", help="which of several in a file: model, ema, or a "
-        "set's own name; default: the average, where there is one")]=None,
+    weights:Annotated[Optional[str], typer.Option(metavar="NAME", help="which of several in a file: model, "
+        "ema, or a set's own name; default: the average, where there is one")]=None,
 ):
     "Turn a checkpoint into another format."
     from trm_lab.checkpoints import load, save_model, write_published
@@ -356,7 +357,8 @@ def convert(
     try: chosen = [int(row) for row in rows.split(",")] if rows else None
     except ValueError: raise InputError(f"--rows {rows}: write whole numbers with commas between them, like 0,5,7") from None
     told = {name: _value(value) for name, value in settings.items()}
-    loaded = load(source, arch=names[0] if names else None, settings=told, puzzle=trained_on, rows=chosen, weights=weights)
+    loaded = load(source, arch=names[0] if names else None, settings=told, puzzle=trained_on, rows=chosen,
+        weights=weights)
     if target.exists(): raise InputError(f"{target} is there already; choose another name or remove it first")
     model, file = loaded.model, loaded.history.get("file", Path(source).name)
     size = sum(t.numel() for t in model.state_dict().values())
@@ -366,7 +368,8 @@ def convert(
     if loaded.weights: said.append(f"weights: {loaded.weights}")
     if loaded.described: said.append(f"settings: {loaded.described}")
     typer.echo(f"read     {file}: {kind}, {size:,} numbers, {identities:,} puzzle "
-        f"{'identity' if identities == 1 else 'identities'}{f' (rows {rows})' if rows else ''}; {'; '.join(said)}")
+        f"{'identity' if identities == 1 else 'identities'}{f' (rows {rows})' if rows else ''}; "
+        f"{'; '.join(said)}")
     if target.suffix == ".safetensors":
         history = {**loaded.history, "converted_from": file, **({"rows": chosen} if rows else {})}
         save_model(target, model, loaded.puzzle, history, loaded.halting, identities=loaded.identities)

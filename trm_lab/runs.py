@@ -300,9 +300,10 @@ def train_run(
         held_out, ignore = kept_back(dataset.train, config.holdout)[1], dataset.metadata.ignore_label_id
         def score(model, split, tally=None): return asdict(evaluate(model, dataset.puzzle, split, config.solve_max_steps, ignore=ignore, tally=tally, keep=False).scores)
         def save(name, model, scores):
-            history = {"run": run.folder.name, "recipe": asdict(config), "scores": timeless(scores), "given_away": known}
-            save_model(run.folder/"checkpoints"/f"{name}.safetensors", model, dataset.puzzle, history, config.halting,
-                identities=identities_of(dataset))
+            history = {"run": run.folder.name, "recipe": asdict(config), "scores": timeless(scores),
+                "given_away": known}
+            save_model(run.folder/"checkpoints"/f"{name}.safetensors", model, dataset.puzzle, history,
+                config.halting, identities=identities_of(dataset))
         try:
             averaged = fit(trainer, run, (lambda model: score(model, held_out)) if held_out else None, tell, partial(save, "best"))
             if team.leads:

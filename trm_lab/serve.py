@@ -62,7 +62,8 @@ from trm_lab.checkpoints import load
 from trm_lab.explorer import Explorer
 from trm_lab.serve import puzzles_of
 loaded = load({model!r}, {device!r}, {dtype!r}, puzzle={trained_on!r})
-puzzles = puzzles_of(loaded.puzzle, {puzzles!r}, {count!r}, {seed!r}, loaded)""", f"Explorer(loaded, puzzles, max_steps={max_steps!r})"
+puzzles = puzzles_of(loaded.puzzle, {puzzles!r}, {count!r}, {seed!r}, loaded)""", \
+        f"Explorer(loaded, puzzles, max_steps={max_steps!r})"
 
 # %% ../nbs/62_serve.ipynb #c456a48d
 HOST = "127.0.0.1"

@@ -46,7 +46,7 @@ class TrainConfig:
     arch:str = "trm" # one of `variants.ARCHITECTURES`
     model:dict = field(default_factory=dict) # fields of the architecture's config; sizes of the data are filled in
     init_from:str|None = None # a checkpoint, ours or a published one, whose weights to begin with
-    init_identifiers:str|None = None # identifiers.json of the data it was trained on; None: the names in init_from
+    init_identifiers:str|None = None # identifiers.json of its data; None: the names in init_from
     freeze:str|None = None # weights: only the puzzle embedding learns
     halting:str = "binary" # binary (TRM), q_learning (HRM)
     halt_max_steps:int = 16 # N_sup: in training a puzzle is let go after so many supervision steps
@@ -135,7 +135,7 @@ def _learned(
     dataset:Dataset, # that is trained on
     where:str, # for the sentence
 )->Sequence[str]:
-    "Whose the rows of a checkpoint's embedding are. Raises `InputError` if the file and `init_identifiers` disagree."
+    "Whose a checkpoint's rows are. Raises `InputError` if it and `init_identifiers` contradict each other."
     if config.init_identifiers:
         told = read_json(config.init_identifiers)
         if loaded.identities is None or list(loaded.identities) == told: return told
@@ -145,7 +145,8 @@ def _learned(
     count = len(loaded.model.puzzle_emb.weights)
     same = count == len(dataset.identifiers)
     if max(count, len(dataset.identifiers)) > 1:
-        taken = "those of the data are taken to be the same in the same order" if same else "all of the data's begin at their mean"
+        taken = ("those of the data are taken to be the same in the same order" if same
+            else "all of the data's begin at their mean")
         warnings.warn(f"{where}: {config.init_from} does not name its {count:,} identities; {taken}; "
             "with init_identifiers they would be matched by name", stacklevel=2)
     return dataset.identifiers if same else []

@@ -155,7 +155,7 @@ class FixedPoint(BoardModel):
 def unwrapped(
     model:nn.Module, # a model, or what torch.compile, DataParallel, AveragedModel or Lightning made around it
 )->RecursiveModel: # the same object, without the wrappers
-    "The model in a wrapper. Raises `InputError` if there is none, or several, or if the wrapper has weights of its own."
+    "The model in a wrapper. Raises `InputError` if there is none, or several, or other weights beside it."
     if isinstance(model, RecursiveModel): return model
     kind = type(model).__name__
     if not isinstance(model, nn.Module): raise InputError(f"a model is needed here, found {kind}")
@@ -163,12 +163,16 @@ def unwrapped(
     if not found: raise InputError(f"{kind} is not a model of trm-lab, and there is none inside it")
     if len(found) > 1:
         first = next(iter(found))
-        raise InputError(f"{kind} holds several models ({', '.join(found)}); give the one that is meant, as in .{first}")
+        raise InputError(f"{kind} holds several models ({', '.join(found)}); give the one that is meant, "
+            f"as in .{first}")
     (name, inner), = found.items()
     inside = {id(t) for t in chain(inner.parameters(), inner.buffers())}
     every = chain(model.named_parameters(), model.named_buffers())
-    own = [key for key, t in every if id(t) not in inside and t.numel() > 1] # a single number counts something
-    if own: raise InputError(f"{kind} has weights besides its model ({', '.join(own[:3])}); give the model in it, .{name}")
+    # A single number counts something.
+    own = [key for key, t in every if id(t) not in inside and t.numel() > 1]
+    if own:
+        raise InputError(f"{kind} has weights besides its model ({', '.join(own[:3])}); "
+            f"give the model in it, .{name}")
     return inner
 
 # %% ../nbs/32_variants.ipynb #8d399839
