@@ -69,7 +69,7 @@ def test_eval_reads_csv_and_folder(cli_run, csv_file, tmp_path, puzzles):
 CUT = "cut.safetensors"
 
 @pytest.mark.parametrize("arguments, sentence", [
-    (["solve", "123"], "a 6×6 Sudoku has 36 cells, but 3 were given"),
+    (["solve", "123"], "a 4×4 Sudoku has 16 cells, but 3 were given"),
     (["solve", "8" + "."*35], "'8' in row 1, column 1 is not a digit of a 6×6 Sudoku"),
     (["solve", "11" + "."*34], "the digit 1 stands twice in row 1 (column 1 and column 2)"),
     (["solve", "."*81, "--model", "sudoku-6x6"], "a 6×6 Sudoku has 36 cells, but 81 were given; write one character a cell, '.' for blank (the model sudoku-6x6 was trained on sudoku-6x6)"),
@@ -90,8 +90,8 @@ def test_bad_input_is_one_sentence_and_exit_code_2(cli_run, tmp_path, monkeypatc
 
 def test_bad_csv_files(cli_run, csv_file, puzzles):
     rows = [("here", q, a, 0) for q, a in puzzles[1]]
-    code, _, err = cli_run("eval", "sudoku-6x6", "--data", csv_file([(s, q, r) for s, q, a, r in rows], header=("source", "question", "rating")))
-    assert code == 2 and "the column 'answer' is missing" in err
+    code, _, err = cli_run("eval", "sudoku-6x6", "--data", csv_file([(s, a, r) for s, q, a, r in rows], header=("source", "answer", "rating")))
+    assert code == 2 and "the column 'question' is missing" in err
     wrong = list(rows); wrong[16] = ("here", rows[16][1], rows[17][2], 0)
     code, _, err = cli_run("eval", "sudoku-6x6", "--data", csv_file(wrong))
     assert code == 2 and "row 17" in err and "the answer does not solve the puzzle" in err

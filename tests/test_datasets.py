@@ -73,12 +73,12 @@ def test_row_17_is_named_and_nothing_written(cli_run, tmp_path, pairs):
     code, _, err = cli_run("data", "build", "sudoku-6x6", tmp_path/"set", "--csv", file)
     assert code == 2 and f"{file}, row 17 (line 18): the answer does not solve the puzzle" in err and [p.name for p in tmp_path.iterdir()] == ["p.csv"]
     code, out, _ = cli_run("data", "build", "sudoku-6x6", tmp_path/"set", "--csv", file, "--skip-bad")
-    assert code == 0 and "skipped    3 wrong rows of p.csv" in out and "row 31: a 6×6 Sudoku has 36 cells" in out
+    assert code == 0 and "skipped    3 wrong rows of p.csv" in out and "row 31 (line 32): a 6×6 Sudoku has 36 cells" in out
     assert "3 wrong rows left out" in read_dataset(tmp_path/"set").metadata.origin
     every = write_csv(tmp_path/"q.csv", six, pairs, change=lambda rows: [[s, q, rows[0][2] if i else a, r] for i, (s, q, a, r) in enumerate(rows)] + rows[1:3])
     told = []
     from_csv(six, every, write_csv(tmp_path/"t.csv", six, pairs[-2:]), skip_bad=True, tell=told.append)
-    assert told[0] == "skipped    39 wrong rows of q.csv" and told[10].startswith("           row 11: ") and told[11:] == ["           and 29 more"]
+    assert told[0] == "skipped    39 wrong rows of q.csv" and told[10].startswith("           row 11 (line 12): ") and told[11:] == ["           and 29 more"]
 
 def test_mazes_and_other_types(cli_run, tmp_path):
     file = write_csv(tmp_path/"m.csv", Maze(6, 6), pairs_of(generate_dataset(Maze(6, 6, 12), 12, 1).train))

@@ -1,5 +1,5 @@
 "The Explorer: what is on the page and what its kernel answers, and that a real browser walks through it, from a file and in JupyterLab."
-import base64, html.parser, json, os, re, socket, subprocess, sys, time, urllib.request
+import base64, copy, html.parser, json, os, re, socket, subprocess, sys, time, urllib.request
 from dataclasses import replace
 from pathlib import Path
 from statistics import median, quantiles
@@ -9,10 +9,10 @@ from conftest import PATIENCE
 from trm_lab import explorer as module
 from trm_lab.branches import Walk, Zero, puzzle_batch
 from trm_lab.checkpoints import Loaded, load_pretrained
-from trm_lab.data import dataset_of, make_batch
+from trm_lab.data import dataset_of, generate_dataset, make_batch, ordered_batches
 from trm_lab.errors import InputError
 from trm_lab.explorer import ASKS, VERDICTS, Explorer, save_html
-from trm_lab.halting import BinaryHalting
+from trm_lab.halting import BinaryHalting, Halting, QLearningHalting
 from trm_lab.puzzles.arc import Arc
 from trm_lab.puzzles.base import Drawing, Puzzle, Rearranged, Verdict, _registered, register
 from trm_lab.puzzles.lights_out import LightsOut
@@ -642,12 +642,112 @@ def test_two_models_stand_side_by_side(loaded, solved, open_page, pictures, tmp_
     page.screenshot(path=pictures/"page-two.png")
     assert not wrong, wrong
 
+# ---- the rule to stop ----------------------------------------------------------
+
+class Patient(BinaryHalting):
+    "A rule of one's own, over one of the library's."
+    def stop(self, output, before=None): return super().stop(output, before) & (output.q_halt > 4)
+
+class Bold(Halting):
+    "Another, which overrides what Halting leaves open."
+    def losses(self, output, solved, steps, ahead): return {}
+    def done(self, output): return output.q_halt > 0
+    def sure(self, output): return output.q_halt > -1
+
+RULES = {"usual": None, "default": BinaryHalting(), "strict": BinaryHalting(threshold=0.9, certain=1.), "eager": BinaryHalting(threshold=0.125, certain=0.),
+    "q": QLearningHalting(certain=0.95), "patient": Patient(), "bold": Bold()}
+
+@pytest.fixture(scope="module")
+def many(loaded):
+    "Puzzles of which some need many steps."
+    return next(ordered_batches(generate_dataset(loaded.puzzle, 1, 24, seed=77).test, 24))
+
+@pytest.fixture(scope="module")
+def preferring(loaded):
+    "The shipped model with a second action, so that Q-learning's comparison is not one with zero."
+    model = copy.deepcopy(loaded.model)
+    with torch.no_grad(): model.q_head.weight[1] = 0.3*model.q_head.weight[0] + 0.02*torch.randn_like(model.q_head.weight[1])
+    return replace(loaded, model=model)
+
+def marked(page, count, prefix=""):
+    "Where the page says that each puzzle stops."
+    stops = []
+    for i in range(count):
+        choose(page, "puzzle", str(i)); until(page, puzzle=str(i), run=f"{prefix}{i}")
+        stops.append(int(told(page)["stop"]))
+    return stops
+
+def mean_steps(page): return float(re.search(r"24 puzzles: ([\d.]+) steps on average", page.locator(".trm-panel:visible").inner_text())[1])
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_page_stops_by_the_rule_that_was_given(loaded, preferring, many, open_page, tmp_path, name):
+    "Each puzzle's mark, and the mean over all, are where Python's runs ended, whatever the rule."
+    rule, model = RULES[name], preferring if name == "q" else loaded
+    walk = Walk(model, many, halting=rule)
+    explorer = Explorer(walk)
+    ended = [walk.root(i).steps for i in range(24)]
+    assert set(ended) == {16} if rule is None else len(set(ended)) > 1
+    if rule is None: ended = solve(model.model, many, 16, model.policy(16)).steps.tolist()
+    while explorer._answers.sides[0].seen < 24: explorer._answers.sides[0].look(explorer._answers.sides[0].seen)
+    explorer.save_html(tmp_path/"walk.html")
+    page = open_page(offline=True)
+    page.goto((tmp_path/"walk.html").as_uri())
+    page.wait_for_selector(".trm-explorer[data-frame]")
+    said = told(page)
+    assert said["policy"] == "given" and said["rule"] == {"usual": "usual", "patient": "own", "bold": "own"}.get(name, "given")
+    keys(page, "2")
+    assert marked(page, 24) == ended
+    panel, slider = page.locator(".trm-panel:visible"), page.get_by_role("slider", name="threshold")
+    assert abs(mean_steps(page) - np.mean(ended)) < 0.051
+    if said["rule"] == "own":
+        assert slider.is_hidden() and f"{type(rule).__name__}, is Python of your own" in panel.inner_text()
+        return
+    shown = (rule or model.policy(16)).threshold
+    assert float(said["threshold"]) == shown and f"above {100*shown:g} %" in panel.inner_text()
+    slider.focus(); page.keyboard.press("Home")
+    assert told(page)["policy"] == "settled" and told(page)["threshold"] == "0" # moved: it is the given rule no more
+    press(page, "given")
+    assert marked(page, 24) == ended
+
+def test_two_models_stop_by_a_rule_each(loaded, many, open_page, tmp_path):
+    first, second = (Walk(loaded, many.rows(range(6)), halting=rule) for rule in (BinaryHalting(), BinaryHalting(threshold=0.97, certain=1.)))
+    ended = [[walk.root(i).steps for i in range(6)] for walk in (first, second)]
+    assert ended[0] != ended[1]
+    Explorer(first, beside=second).save_html(tmp_path/"two.html")
+    page = open_page(offline=True)
+    page.goto((tmp_path/"two.html").as_uri())
+    until(page, beside="B:0")
+    keys(page, "2")
+    for i in range(6):
+        choose(page, "puzzle", str(i)); until(page, run=str(i), beside=f"B:{i}")
+        assert [told(page)["stop"], told(page)["stopBeside"]] == [str(steps[i]) for steps in ended]
+    said = page.locator(".trm-panel:visible").inner_text()
+    assert "above 50 %" in said and "above 97 %" in said
+
+def test_a_recording_shows_where_its_puzzles_left(loaded, many, open_page, tmp_path):
+    "Whether or not the rule is named."
+    rule = BinaryHalting(threshold=0.95, certain=1.)
+    trace = run_with_trace(loaded.model, many, 16, rule)
+    for kind, halting in (("recorded", None), ("given", rule)):
+        save_html(trace, loaded.puzzle, tmp_path/f"{kind}.html", halting)
+        page = open_page(offline=True)
+        page.goto((tmp_path/f"{kind}.html").as_uri())
+        page.wait_for_selector(".trm-explorer[data-frame]")
+        assert told(page)["rule"] == kind
+        keys(page, "2")
+        assert marked(page, 24) == trace.steps.tolist()
+        assert abs(mean_steps(page) - trace.steps.float().mean()) < 0.051
+
+def test_a_walk_brings_its_own_rule(loaded, many):
+    with pytest.raises(InputError, match="a walk has its puzzles and its halting"): Explorer(Walk(loaded, many), halting=BinaryHalting(threshold=0.9))
+    with pytest.raises(InputError, match="a walk has its puzzles and its halting"): Explorer(Walk(loaded, many), many)
+
 HOSTILE = '</script><script>window.hit = 1</script><img src="x" onerror="window.hit = 1">'
 
 def test_no_text_becomes_markup(walked, open_page, tmp_path):
     text = walked._answers({"id": "test", "ask": "page"})[0]["text"]
     header = json.loads(re.search(r'id="trm-header">(.*?)</script>', text).group(1))
-    spoil = lambda value, key="": {k: spoil(v, k) for k, v in value.items()} if isinstance(value, dict) else [spoil(v, key) for v in value] if isinstance(value, list) else value + HOSTILE if isinstance(value, str) and key in ("title", "model", "label", "vocab", "verdicts", "glyphs", "sentence", "pooling") else value
+    spoil = lambda value, key="": {k: spoil(v, k) for k, v in value.items()} if isinstance(value, dict) else [spoil(v, key) for v in value] if isinstance(value, list) else value + HOSTILE if isinstance(value, str) and key in ("title", "model", "label", "vocab", "verdicts", "glyphs", "sentence", "pooling", "says") else value
     (tmp_path/"hostile.html").write_text(module._page(spoil(header), base64.b64decode(re.search(r'id="trm-bytes">(.*?)</script>', text).group(1))))
     page = open_page(offline=True)
     page.goto((tmp_path/"hostile.html").as_uri())

@@ -2,6 +2,7 @@
 import json, warnings
 from dataclasses import replace
 import numpy as np, pytest, torch
+from trm_lab.branches import Walk
 from trm_lab.checkpoints import identities_of, load, matched, save_model, write_published
 from trm_lab.data import Dataset, Split, generate_dataset, ordered_batches, read_dataset, write_dataset
 from trm_lab.errors import InputError
@@ -78,6 +79,13 @@ def test_what_was_never_learned_is_refused_by_name(saved, tmp_path, monkeypatch,
     from trm_lab.serve import puzzles_of
     assert puzzles_of(Sudoku(2, 2), str(tmp_path/"fewer"),
         loaded=load(saved)).puzzle_identifiers.tolist() == [5, 6, 7, 8]
+    walk = Walk(load(saved), str(tmp_path/"fewer"), 2)
+    assert walk.batch.puzzle_identifiers.tolist() == [5, 6, 7, 8]
+    for command in (["solve", tmp_path/"fewer", "--model", saved], ["eval", saved, "--data", tmp_path/"fewer"]):
+        assert run(*command, "--steps", "2")[0] == 0
+    code, _, err = run("solve", tmp_path/"other", "--model", saved, "--steps", "2")
+    assert code == 2 and "3 of the 4 identities" in err
+    assert "3 of the 4 identities" in raised(Walk, load(saved), str(tmp_path/"other"), 2)
     assert "3 of the 4 identities" in raised(puzzles_of, Sudoku(2, 2), str(tmp_path/"other"),
         loaded=load(saved))
 
@@ -142,7 +150,7 @@ def test_names_go_through_every_format(saved, model, tmp_path, monkeypatch, caps
     save_model(tmp_path/"wide.safetensors", wide, Sudoku(2, 2), identities=names)
     code, out, _ = run("convert", tmp_path/"wide.safetensors", tmp_path/"pub"/"step_1")
     assert code == 0
-    assert out.endswith("and identifiers.json\n")
+    assert out.endswith("identifiers.json\n")
     assert json.loads((tmp_path/"pub"/"identifiers.json").read_text()) == names
     assert list(load(tmp_path/"pub").identities) == names
     assert load(tmp_path/"pub", rows=[12]).identities == ("task l",)

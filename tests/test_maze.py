@@ -6,7 +6,8 @@ import numpy as np, pytest
 from hypothesis import given, settings, strategies as st
 from trm_lab.data import generate_dataset
 from trm_lab.errors import InputError
-from trm_lab.puzzles.base import dihedral, find_puzzle, puzzle_from, read_csv
+from trm_lab.puzzles.base import dihedral, find_puzzle, puzzle_from
+from trm_lab.puzzles.text import examples, read_rows
 from trm_lab.puzzles.maze import FREE, GOAL, PATH, START, WALL, Maze, _draw
 
 sizes, seeds = st.tuples(st.integers(1, 9), st.integers(2, 9)), st.integers(0, 2**32)
@@ -47,7 +48,7 @@ def test_labels_equal_the_plain_search(rows, cols, count):
 def test_the_published_labels():
     "Three rows of Maze-Hard's training set; of all thousand the labels were compared once, and are equal."
     maze = find_puzzle("maze-30x30")
-    for example in read_csv(Path(__file__).parent/"reference"/"maze_hard.csv", maze):
+    for example in examples(Path(__file__).parent/"reference"/"maze_hard.csv", maze):
         assert maze.check(example.question, example.answer).solved and maze.label_problem(example.question, example.answer) is None
         assert (example.answer == PATH).sum() + 1 == example.rating >= maze.min_path
 
@@ -153,10 +154,10 @@ def test_a_file_of_mazes(tmp_path):
     question = BOARD.replace("\n", "")
     rows = [question + ",S    o### o    o### ooooG", question + ",Soooo ###o    o ###o    G", question + ",S    o### o    o### oo oG"]
     file.write_text("question,answer\n" + "\n".join(rows) + "\n")
-    with pytest.raises(InputError, match="maze.csv, row 3 .line 4.: the answer does not solve the puzzle: the path stops at row 5, column 2"): read_csv(file, maze)
-    found = read_csv(file, maze, skip_bad=True)
-    assert [number for number, _ in found.skipped] == [3] and "stops at row 5, column 2" in found.skipped[0][1]
-    assert [maze.label_problem(e.question, e.answer) is None for e in found] == [True, False]
+    with pytest.raises(InputError, match="maze.csv, row 3 .line 4.: the answer does not solve the puzzle: the path stops at row 5, column 2"): read_rows(file, maze)
+    found = read_rows(file, maze, skip_bad=True)
+    assert [where for where, _ in found.skipped] == ["row 3 (line 4)"] and "stops at row 5, column 2" in found.skipped[0][1]
+    assert [maze.label_problem(*pair) is None for pair in found.pairs(slice(None))] == [True, False]
 
 def test_generated_mazes_have_the_distribution_of_plain_rejection():
     "Draw everything, keep what is long enough: the same walls, lengths and places of S and G as the faster way gives."

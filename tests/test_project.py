@@ -59,7 +59,7 @@ def test_the_readme_leads_to_every_tutorial():
     assert [path.name for path in (ROOT/"nbs"/"tutorials").glob("*.ipynb") if f"(nbs/tutorials/{path.name})" not in readme] == []
 
 # lowest first; a module imports only from those before it
-ORDER = ["errors", "progress", "device", "records", "parallel", "puzzles.base", "puzzles.sudoku", "puzzles.maze", "puzzles.arc", "puzzles.lights_out", "data", "datasets", "fused", "layers", "model", "variants", "losses", "halting", "checkpoints", "states", "optimizers", "tracking",
+ORDER = ["errors", "progress", "device", "records", "parallel", "puzzles.base", "puzzles.sudoku", "puzzles.maze", "puzzles.arc", "puzzles.lights_out", "puzzles.text", "data", "datasets", "fused", "layers", "model", "variants", "losses", "halting", "checkpoints", "states", "optimizers", "tracking",
          "train", "solve", "parity", "trace", "branches", "bench", "probes.base", "probes.geometry", "probes.reading", "plots", "explorer", "serve", "runs", "cards", "sweeps", "clusters", "cli"]
 
 def test_the_gallery_stands_alone():

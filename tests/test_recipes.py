@@ -7,7 +7,8 @@ import test_cli
 from trm_lab.data import dataset_of, disguised_dataset, generate_dataset, read_dataset, write_dataset
 from trm_lab.errors import InputError, build
 from trm_lab.puzzles.arc import Arc, read_tasks, score_predictions
-from trm_lab.puzzles.base import find_puzzle, read_csv
+from trm_lab.puzzles.base import find_puzzle
+from trm_lab.puzzles.text import read_rows
 from trm_lab.puzzles.maze import Maze
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.records import read_yaml
@@ -72,7 +73,7 @@ def folders(tmp_path_factory):
     "A small dataset of each kind: official mazes, tasks of ARC, generated Sudoku."
     place = tmp_path_factory.mktemp("data")
     maze = Maze(30, 30)
-    mazes = [(e.question, e.answer) for e in read_csv(REFERENCE/"maze_hard.csv", maze)]
+    mazes = read_rows(REFERENCE/"maze_hard.csv", maze).pairs(slice(None))
     write_dataset(dataset_of(maze, mazes[:2], mazes[2:]), place/"maze")
     tasks = read_tasks(REFERENCE/"arc")
     write_dataset(disguised_dataset(Arc(), tasks.groups(4), origin=tasks.origin), place/"arc")

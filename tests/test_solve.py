@@ -11,9 +11,9 @@ from trm_lab.model import RecursiveModel, Output, State, Update
 from trm_lab.puzzles.arc import Arc, to_tokens
 from trm_lab.puzzles.base import Rearranged
 from trm_lab.puzzles.lights_out import LightsOut
-from trm_lab.puzzles.maze import Maze
+from trm_lab.puzzles.maze import FREE, GOAL, PATH, START, WALL, Maze
 from trm_lab.puzzles.sudoku import BLANK, Sudoku
-from trm_lab.solve import CHOICES, Search, evaluate, solve, solve_by_search
+from trm_lab.solve import CHOICES, Search, Stopped, evaluate, solve, solve_by_search
 
 BOXES = [(2, 2), (2, 3), (3, 2), (2, 4), (3, 3), (2, 5), (3, 4), (4, 4), (5, 5)]
 SIX = Sudoku(2, 3)
@@ -48,6 +48,65 @@ def test_legal_is_what_scores_call_legal(puzzle):
     questions = np.concatenate([questions]*2)
     expected = [puzzle.scores(q, a)["legal"] for q, a in zip(questions, answers)]
     assert puzzle.legal(questions, answers).tolist() == expected and all(expected[:20]) and not all(expected)
+
+def spoiled(rng, questions, labels, vocabulary):
+    "Right answers, wrong ones, and nonsense."
+    labels = np.concatenate([labels]*4)
+    some = np.arange(len(labels))
+    n = len(questions)
+    slips = labels.copy()
+    slips[some, rng.integers(labels.shape[1], size=len(some))] = rng.integers(0, vocabulary, len(some))
+    noise = rng.integers(0, vocabulary, labels.shape).astype(labels.dtype)
+    return np.concatenate([questions]*4), np.concatenate([labels[:n], slips[n:2*n], np.roll(labels, 1, 0)[2*n:3*n], noise[3*n:]])
+
+def by_hand(puzzle, question, answer):
+    "What one board says, asked for alone."
+    solved = puzzle.check(question, answer).solved
+    if not isinstance(puzzle, Maze): return {"legal": solved}
+    return {"legal": solved, "valid": puzzle._path(question, answer)[0].solved, "optimal": solved}
+
+@pytest.mark.parametrize("puzzle", [SIX, Sudoku(2, 2), Maze(6, 6, min_path=5), Maze(3, 7, min_path=3), LightsOut(3, 4), Arc()], ids=lambda p: p.name)
+def test_many_boards_are_scored_as_each_alone(puzzle):
+    rng = np.random.default_rng(3)
+    if isinstance(puzzle, Arc):
+        grids = [[to_tokens(rng.integers(0, 10, rng.integers(1, 30, 2)).tolist()) for _ in range(2)] for _ in range(40)]
+        questions, labels = map(np.stack, zip(*grids))
+        questions, labels = puzzle.symmetries(rng, len(labels))(questions, labels)
+    else: questions, labels = drawn(puzzle, 200 if isinstance(puzzle, Maze) else 50)
+    if isinstance(puzzle, Maze): # most of what may be marked on a maze: detours, loops, forks, gaps
+        free = (questions == FREE) & (rng.random(questions.shape) < rng.uniform(0, 1, (len(questions), 1)))
+        questions, labels = np.concatenate([questions]*2), np.concatenate([labels, np.where(free, PATH, questions)])
+    questions, answers = spoiled(rng, questions, labels, puzzle.vocab_size)
+    expected = [by_hand(puzzle, q, a) for q, a in zip(questions, answers)]
+    found = puzzle.score_boards(questions, answers)
+    assert list(found) == list(expected[0]) and all(values.dtype == bool for values in found.values())
+    for name in found: assert found[name].tolist() == [scores[name] for scores in expected] and 0 < found[name].sum() < len(answers), name
+    assert puzzle.legal(questions, answers).tolist() == found["legal"].tolist()
+    assert [puzzle.scores(q, a) for q, a in zip(questions[:9], answers[:9])] == expected[:9]
+    assert all(len(values) == 0 for values in puzzle.score_boards(questions[:0], answers[:0]).values())
+
+def test_every_way_to_walk_a_small_maze_is_judged_alike():
+    "All that can be marked on an open 3×4 board: every path, loop, fork and stray cell."
+    maze, free = Maze(3, 4, min_path=1), np.delete(np.arange(12), [0, 3])
+    question = np.full(12, FREE, np.uint8); question[[0, 3]] = START, GOAL
+    answers = np.repeat(question[None], 2**10, 0)
+    answers[:, free] = np.where(np.arange(2**10)[:, None] >> np.arange(10) & 1, PATH, FREE)
+    found = maze.score_boards(np.repeat(question[None], 2**10, 0), answers)
+    expected = [by_hand(maze, question, answer) for answer in answers]
+    for name in ("valid", "optimal"): assert found[name].tolist() == [scores[name] for scores in expected]
+    assert found["valid"].sum() > found["optimal"].sum() == 1
+    with pytest.raises(InputError, match="no way from S to G"):
+        walled = np.array([[START, WALL, GOAL]], np.uint8)
+        Maze(1, 3, min_path=2).score_boards(walled, walled)
+
+def test_a_type_may_still_score_board_by_board():
+    "A type of one's own from before: it says `scores` of one board, and evaluate asks it."
+    class Corners(LightsOut):
+        def scores(self, question, answer): return {"legal": self.check(question, answer).solved, "corner": bool(answer[0] == 4)}
+    puzzle, plain = Corners(3, 3), LightsOut(3, 3)
+    questions, labels = drawn(plain, 20)
+    found = puzzle.score_boards(questions, labels)
+    assert found["legal"].all() and (found["corner"] == (labels[:, 0] == 4)).all() and 0 < found["corner"].sum() < 20
 
 @given(st.sampled_from([*(Sudoku(*box) for box in BOXES), Maze(4, 4, min_path=3), Maze(3, 5, min_path=3), LightsOut(3, 3), LightsOut(2, 4)]), st.integers(0, 2**32))
 @settings(deadline=None, max_examples=100)
@@ -232,3 +291,56 @@ def test_what_cannot_be_searched_is_said():
 
 def test_waves_double_up_to_sixteen_tries():
     assert [Search(k).waves for k in (0, 1, 2, 7, 23, 63)] == [(1,), (1, 2), (1, 2, 3), (1, 2, 4, 8), (1, 2, 4, 8, 16, 24), (1, 2, 4, 8, 16, 32, 48, 64)]
+
+# ---- Ctrl+C --------------------------------------------------------------------
+
+class Interrupts:
+    "Nobody leaves, and at some step there is a Ctrl+C."
+    def __init__(self, steps): self.left = steps
+    def stop(self, output, before):
+        self.left -= 1
+        if self.left < 0: raise KeyboardInterrupt
+        return torch.zeros(len(output.q_halt), dtype=torch.bool)
+
+def test_scores_until_ctrl_c_are_those_of_the_batches_that_were_done(shipped, puzzles):
+    with pytest.raises(Stopped, match="^stopped after 48 of 100 puzzles$") as stop:
+        evaluate(shipped.model, SIX, puzzles, 4, Interrupts(3*4 + 2), batch_size=16)
+    first = split_of(zip(puzzles.inputs[:48], puzzles.labels[:48]))
+    whole = evaluate(shipped.model, SIX, first, 4, batch_size=16)
+    kept, told = stop.value.so_far, lambda scores: replace(scores, puzzles_per_second=0)
+    assert told(kept.scores) == told(whole.scores) and (kept.tokens == whole.tokens).all() and kept.after == whole.after
+    with pytest.raises(Stopped, match="^stopped before any of 100 puzzles was scored$") as stop: evaluate(shipped.model, SIX, puzzles, 4, Interrupts(2))
+    assert stop.value.so_far is None
+    with pytest.raises(KeyboardInterrupt): evaluate(shipped.model, SIX, puzzles, 4, Interrupts(2)) # as any other loop is stopped
+
+def test_a_stopped_search_counts_whole_waves(shipped, puzzles):
+    "Those that are solved already are no fair sample: the waves that are over count, of the first one the puzzles that had it."
+    batch, search = some(puzzles, slice(0, 40)), Search(7, until="legal")
+    whole = solve_by_search(shipped.model, SIX, batch, search, 1, rows=10)
+    told, steps = [], lambda calls: Interrupts(calls)
+    def until(calls):
+        with pytest.raises(Stopped) as stop: solve_by_search(shipped.model, SIX, batch, search, 1, steps(calls), rows=10, tell=lambda *what: told.append(what))
+        return stop.value.so_far
+    assert until(0) is None
+    part = until(2) # of four times ten puzzles with a try each
+    assert len(part.tokens) == 20 and part.waves == (1,) and torch.equal(part.tokens, whole.answers[0, :20].long()) and part.tries.tolist() == [1]*20
+    assert torch.equal(part.legal, torch.from_numpy(SIX.legal(puzzles.inputs[:20], part.tokens.numpy().astype(np.uint8))))
+    part, waves = until(5), 0 # in the second wave, or a later one
+    waves = len(part.waves)
+    assert len(part.tokens) == 40 and 1 <= waves < 4 and torch.equal(part.answers, whole.answers[:waves]) and torch.equal(part.spent, whole.spent[:waves])
+    assert part.updates == int(part.spent[-1].sum())*len(shipped.model.schedule()) and int(part.tries.max()) == part.waves[-1]
+    assert [done for tries, done, legal in told if tries == 1][:2] != [0, 0] and all(0 <= done <= 40 for _, done, _ in told)
+
+def test_the_second_lot_of_a_search_is_left_out_when_it_was_not_finished(shipped, puzzles):
+    "Batches of one are searched 64 at a time; a lot that is not through would mix puzzles of few and many tries."
+    class After(Interrupts):
+        def stop(self, output, before): return super().stop(output, before) | True
+    with pytest.raises(Stopped, match="^stopped after 64 of 100 puzzles$") as stop:
+        evaluate(shipped.model, SIX, puzzles, 2, After(64 + 64 + 5), batch_size=1, search=Search(1, "latents"))
+    assert stop.value.so_far.scores.n == 64 and [after.tries for after in stop.value.so_far.after] == [1, 2]
+
+def test_no_puzzles_is_one_sentence(shipped, puzzles):
+    empty = split_of([(q, a) for q, a in zip(puzzles.inputs[:1], puzzles.labels[:1])])
+    empty = replace(empty, inputs=empty.inputs[:0], labels=empty.labels[:0], puzzle_identifiers=empty.puzzle_identifiers[:0],
+        puzzle_indices=empty.puzzle_indices[:1], group_indices=empty.group_indices[:1])
+    with pytest.raises(InputError, match="^there are no puzzles to score: the split is empty$"): evaluate(shipped.model, SIX, empty)

@@ -14,11 +14,14 @@ from pathlib import Path
 import numpy as np, torch, yaml
 from .checkpoints import Loaded, load, load_pretrained, pretrained_file, pretrained_models, save_model
 from .data import Dataset, Split, generate_dataset, kept_back, ordered_batches, split_of
-from .datasets import comparable, read_rows, seen
+from .datasets import comparable, seen
 from .device import describe_device, pick_device, pick_dtype
 from .errors import InputError, build
+from .losses import agreement
 from .model import RecursiveModel
+from .progress import progress
 from .puzzles.base import Puzzle
+from .puzzles.text import file_of, read_rows
 from .records import Run, home, write_text
 from .runs import dataset_for
 from .solve import Search, evaluate, solve_by_step, wilson
@@ -37,23 +40,25 @@ class Asked:
 
 def asked(
     dataset:Dataset, # that the model was trained on
-    source:str, # a difficulty or a mixture that the puzzle can generate, "usual", or a CSV file
+    source:str, # a difficulty or a mixture that the puzzle can generate, "usual", or a file
     count:int, # puzzles at most
     seed:int, # of the generator, or of the choice among more rows
 )->Asked:
     "The puzzles that a source stands for. Raises `InputError` if it is neither."
     puzzle, left_out = dataset.puzzle, 0
-    if Path(source).suffix == ".csv":
-        rows = read_rows(source, puzzle)
+    path = None if source in ("usual", *puzzle.difficulties) else file_of(source)
+    if path:
+        rows = read_rows(path, puzzle)
         chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:count])
-        name, split = Path(source).stem, split_of(rows.pairs(chosen))
-        origin = f"{len(chosen):,} of the {len(rows):,} puzzles of {Path(source).name}" + f", chosen by seed {seed}"*(len(chosen) < len(rows))
+        name, split = path.stem, split_of(rows.pairs(chosen))
+        origin = f"{len(chosen):,} of the {len(rows):,} puzzles of {path.name}" + f", chosen by seed {seed}"*(len(chosen) < len(rows))
     else:
         level = None if source == "usual" else source
-        made = generate_dataset(puzzle, 1, count, seed, difficulty=level, keep=home()/"data"/".generated") # its one training puzzle is not used
+        with progress(count + 1, f"generating {source}") as bar: # its one training puzzle is not used
+            made = generate_dataset(puzzle, 1, count, seed, report=lambda *_: bar.update(1), difficulty=level, keep=home()/"data"/".generated")
         name, split, origin = level or (puzzle.difficulties or ("generated",))[0], made.test, f"{made.metadata.origin}, which is not the seed of the training puzzles"
     images = seen(puzzle, dataset.train, split)
-    if images is not None and Path(source).suffix != ".csv" and comparable(puzzle, (split.inputs[0], split.labels[0]), len(split)):
+    if images is not None and not path and comparable(puzzle, (split.inputs[0], split.labels[0]), len(split)):
         if images.all(): raise InputError(f"{source}: all puzzles of seed {seed} are training puzzles; choose another seed")
         split, left_out, images = split_of(zip(split.inputs[~images], split.labels[~images])), int(images.sum()), images[~images]
     return Asked(name, origin, split, None if images is None else int(images.sum()), left_out)
@@ -69,10 +74,17 @@ def answers_by_step(
     model:RecursiveModel, # in evaluation mode
     split:Split, # N puzzles
     steps:Sequence[int]=STEPS, # after which to look
+    what:str="step by step", # what the progress bar says
 )->np.ndarray: # (len(steps), N, L) tokens
     "What a model would answer after so many supervision steps."
-    rows = np.array(steps) - 1
-    return np.concatenate([solve_by_step(model, batch, max(steps)).tokens[rows].numpy().astype(np.uint8) for batch in ordered_batches(split, 128)], 1)
+    rows, answers, solved = np.array(steps) - 1, [], 0
+    with progress(len(split)*max(steps), what, "puzzle-steps") as bar:
+        for batch in ordered_batches(split, 128):
+            course = solve_by_step(model, batch, max(steps), lambda now: bar.update(len(now.here)))
+            answers.append(course.tokens[rows].numpy().astype(np.uint8))
+            solved += int(agreement(course.tokens[-1], batch.labels)[1].sum())
+            bar.set_postfix_str(f"{solved:,} solved", refresh=False)
+    return np.concatenate(answers, 1)
 
 def _quartiles(values:np.ndarray, solved:np.ndarray)->list[dict]:
     "The share solved in each quarter of the puzzles, in the order of some number (N,); fewer quarters where many are equal."
@@ -91,17 +103,17 @@ def measured(
 )->dict: # for JSON
     "All scores of a model on one set."
     model, puzzle, split = loaded.model, loaded.puzzle, asked.split
-    answers = answers_by_step(model, split)
+    answers = answers_by_step(model, split, what=f"{asked.name}, step by step")
     solved = (answers == split.labels).all(-1)
     usual, share = STEPS.index(USUAL), lambda right: _share(int(right.sum()), len(split))
-    adaptive = evaluate(model, puzzle, split, USUAL, loaded.policy(USUAL), keep=False)
+    adaptive = evaluate(model, puzzle, split, USUAL, loaded.policy(USUAL), keep=False, what=f"{asked.name}, as many steps as it wants")
     told = {"name": asked.name, "origin": asked.origin, "n": len(split), "images_of_training_puzzles": asked.images, "images_left_out": asked.left_out,
         "steps": {str(steps): {**share(right), "legal": share(puzzle.legal(split.inputs, answer))} for steps, right, answer in zip(STEPS, solved, answers)},
         "adaptive": {**share(adaptive.exact), "mean_steps": float(adaptive.steps.mean())}, "tries": {},
         "by": {name: _quartiles(values, solved[usual]) for name, values in puzzle.measures(split.inputs).items()},
         "failures": _failures(puzzle, split, answers[usual], solved[usual])}
     if restarts and puzzle.decides:
-        found = evaluate(model, puzzle, split, USUAL, search=Search(restarts, until="legal"), keep=False)
+        found = evaluate(model, puzzle, split, USUAL, search=Search(restarts, until="legal"), keep=False, what=f"{asked.name}, until legal")
         told["tries"] = {str(after.tries): {**_share(round(after.exact*len(split)), len(split)), "mean_steps": after.spent} for after in found.after}
     return told
 
@@ -116,8 +128,10 @@ def rounding(
     splits:Sequence[Split], # test puzzles
 )->dict: # for JSON
     "What rounding the weights to bfloat16 does to the puzzles that are solved after the usual number of steps. Changes nothing."
-    def solved(model): return np.concatenate([(answers_by_step(model, split, (USUAL,))[0] == split.labels).all(-1) for split in splits])
-    before, after = solved(model), solved(_rounded(copy.deepcopy(model), torch.bfloat16))
+    def solved(model, what):
+        answers = [answers_by_step(model, split, (USUAL,), what)[0] for split in splits]
+        return np.concatenate([(some == split.labels).all(-1) for some, split in zip(answers, splits)])
+    before, after = solved(model, "weights as they are"), solved(_rounded(copy.deepcopy(model), torch.bfloat16), "rounded weights")
     lost, won = int((before & ~after).sum()), int((after & ~before).sum())
     return {"n": len(before), "both": int((before & after).sum()), "only_float32": lost, "only_bfloat16": won, "costs_nothing": lost - won <= 2*math.sqrt(lost + won)}
 

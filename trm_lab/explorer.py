@@ -19,7 +19,7 @@ from .branches import EDITS, LatentEdit, Run, Survey, Walk, divergence, rebuild
 from .checkpoints import Loaded
 from .data import Batch, Split
 from .errors import InputError, one_of
-from .halting import Halting
+from .halting import Halting, stop_rule
 from .losses import TOKEN_LOSSES
 from .model import RecursiveModel
 from .puzzles.base import PAD, Puzzle
@@ -128,7 +128,7 @@ class _Side:
         halting, change, turn, toward = np.full((4, F), np.nan, np.float32)
         path, plane, renewed = np.zeros((F, 2), np.float32), np.zeros((F, len(names)), np.int32), np.full(F, -1, np.int32)
         final = {name: run.latent(run.place(end), name).float() for name in names}
-        boards, norms, components, shown = [], [], [], [] # by plane; the last is which latent it shows
+        look, boards, norms, components, shown = walk.look(run), [], [], [], [] # by plane; the last is which latent it shows
         blank = last = question, np.zeros(len(question), np.uint8)
         for f, which, move, before in self.moves(run):
             k, site = f - fork, run.place(f)
@@ -150,7 +150,8 @@ class _Side:
         try: given = np.array(walk.puzzle.draw(question, question).given, np.uint8)
         except InputError: given = np.zeros(len(question), np.uint8)
         arrays = dict(halting=halting, change=change, turn=turn, toward=toward, path=path, plane=plane, renewed=renewed, tokens=tokens, confidence=confidence,
-            wrong=np.stack(wrong), verdict=np.array(verdict, np.uint8), norm=norm, component=component, given=given, question=question)
+            wrong=np.stack(wrong), verdict=np.array(verdict, np.uint8), norm=norm, component=component, given=given, question=question,
+            halt=look.halt.cpu().numpy(), doubt=look.doubt.cpu().numpy(), same=look.same.numpy().astype(np.uint8)) # what halting decides by, exact
         if label is not None: arrays["solution"] = np.where(label < 0, PAD, label).astype(np.uint8)
         if run.parent:
             apart = divergence(run.parent, run).latents
@@ -175,7 +176,7 @@ class _Side:
         "What can be said of a run without its bytes."
         edits = [{"kind": type(e).__name__, **{f.name: self.key(value) if isinstance(value := getattr(e, f.name), Run) else value for f in fields(e)}} for e in run.edits]
         return {"run": self.key(run), "puzzle": run.puzzle, "side": int(bool(self.prefix)), "parent": run.parent and self.key(run.parent), "fork": run.fork, "number": run.number,
-            "sentence": run.sentence, "edits": edits, "steps": run.steps, "length": run.length, "identical": run.identical}
+            "sentence": run.sentence, "edits": edits, "steps": run.steps, "length": run.length, "identical": run.identical, "reached": self.walk.reached(run)}
 
     def look(self, since:int)->tuple[dict, bytes]:
         "The portion of the overview with puzzle `since`; after the last one the axes are those of all puzzles."
@@ -186,7 +187,7 @@ class _Side:
         part = next((part for part in self.overview if since in part.puzzles), None)
         if part is None: raise InputError(f"explorer: the overview goes on at puzzle {self.seen}; there is nothing to say of {since}")
         byte = lambda t: t.numpy().astype(np.uint8)
-        told, blob = _arrays(halt=part.halt.numpy(), doubt=part.doubt.numpy(), same=byte(part.same), legal=byte(part.legal),
+        told, blob = _arrays(halt=part.halt.numpy(), doubt=part.doubt.numpy(), same=byte(part.same), legal=byte(part.legal), stops=byte(part.stops),
             solved=np.full(part.same.shape, 2, np.uint8) if part.solved is None else byte(part.solved))
         return {"from": int(part.puzzles[0]), "to": int(part.puzzles[-1]) + 1, "total": len(self.walk), "side": int(bool(self.prefix)), "arrays": told}, blob
 
@@ -208,8 +209,19 @@ def _header(sides:list[_Side], kernel:bool)->dict:
         "glyphs": glyphs, "colours": colours, "symbols": symbols, "vocab": list(walk.vocabulary), "askable": list(walk.askable), "verdicts": list(VERDICTS), "decides": puzzle.decides,
         "puzzles": [{"label": f"puzzle {i + 1}", "solved": None} for i in range(len(walk))], "kernel": kernel, "refused": next(filter(None, (side.walk.edits_refused for side in sides)), None), "pooling": POOLING,
         "sides": [{"names": list(side.walk.names), "answer": side.walk.answer, "readings": list(side.walk.names if side.walk.model is not None else side.walk.names[:1]), "updates": [[u.cycle, u.substep, side.walk.names.index(u.name)] for u in side.walk.schedule],
-            "max_steps": side.walk.max_steps, "cycles": 1 + max(u.cycle for u in side.walk.schedule), "positions": side.walk.positions, "model": _model_name(side.walk)} for side in sides],
+            "max_steps": side.walk.max_steps, "cycles": 1 + max(u.cycle for u in side.walk.schedule), "positions": side.walk.positions, "model": _model_name(side.walk), "rule": _rule(side.walk)} for side in sides],
         "first": sides[0].key(walk.root(0)), "view": {}, "packs": []}
+
+def _rule(walk:Walk)->dict:
+    """How a walk's puzzles stop, for JSON. `kind`: `given`; `usual` where none was, so that nobody left; `own` where
+    only Python can say; `recorded` where nobody can. The numbers are those that sliders begin with."""
+    rule, policy, name = stop_rule(walk.policy), walk.policy, type(walk.policy).__name__
+    kind = "recorded" if walk.rule_unknown else "own" if rule is None else "given" if walk.halting else "usual"
+    says = {"given": f"The rule that was given, {name}, stops when {rule}",
+        "usual": f"No rule was given, and all {walk.max_steps} steps are taken; shown is where the model's usual one would stop: when {rule}",
+        "own": f"The rule that was given, {name}, is Python of your own, which this page can neither run nor change; shown is where Python stopped by it",
+        "recorded": "Puzzles left this recording by a rule that it does not name; shown is where they left. Walk(trace, halting=…) names it"}
+    return {"kind": kind, "threshold": getattr(policy, "threshold", 0.5), "certain": policy.certain, "says": says[kind]}
 
 def _model_name(walk:Walk)->str:
     "What the model is called, and how large it is."
@@ -274,9 +286,10 @@ def save_html(
     trace:Trace, # with every site recorded
     puzzle:Puzzle, # whose rules judge
     path:str|Path, # an .html file; appears whole
+    halting:Halting|None=None, # the rule by which puzzles left it; None: none did, or nobody knows
 ):
     "Save the Explorer's view as a page that opens from a file, without Jupyter or network."
-    write_text(path, _document([_Side(Walk(trace, puzzle=puzzle))]))
+    write_text(path, _document([_Side(Walk(trace, puzzle=puzzle, halting=halting))]))
 
 # %% ../nbs/61_explorer.ipynb #fa6d7920
 class _Artist:
@@ -450,7 +463,11 @@ class Explorer(anywidget.AnyWidget):
         halting:Halting|None=None, # lets runs end when they are done; None: all take all steps
         beside:Walk|None=None, # another model on the same puzzles; `compare` gives it
     ):
-        walk = source if isinstance(source, Walk) else Walk(source, puzzles, max_steps, puzzle, halting)
+        if isinstance(source, Walk):
+            if halting is not None and halting != source.halting or puzzles is not None:
+                raise InputError("explorer: a walk has its puzzles and its halting; give them to Walk(…)")
+            walk = source
+        else: walk = Walk(source, puzzles, max_steps, puzzle, halting)
         if beside and beside.puzzle != walk.puzzle: raise InputError(f"explorer: {walk.puzzle.name} and {beside.puzzle.name} cannot be compared")
         sides = [_Side(walk), *([_Side(beside, "B:")] if beside else [])]
         packs, blob = _together([sides[0].pack(walk.root(0))])

@@ -6,7 +6,7 @@
 __all__ = ['HOST', 'puzzles_of', 'explorer_cells', 'serve']
 
 # %% ../nbs/62_serve.ipynb #d7a167ec
-import logging, os, secrets, signal, socket, tempfile, warnings
+import logging, os, secrets, signal, socket, tempfile
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -17,32 +17,28 @@ from tornado.ioloop import IOLoop
 from traitlets.config import Config
 from voila.app import Voila
 from .branches import puzzle_batch
-from .checkpoints import Loaded, matched
-from .data import Batch, make_batch, ordered_batches, read_dataset
+from .checkpoints import Loaded
+from .data import Batch, make_batch
 from .errors import InputError
-from .puzzles.base import Puzzle, read_csv
+from .puzzles.base import Puzzle
+from .puzzles.text import shortened
 
 # %% ../nbs/62_serve.ipynb #c07e0083
 def puzzles_of(
     puzzle:Puzzle, # whose boards they are
-    source:str|None=None, # a board as text, a CSV with source,question,answer,rating, or a dataset's folder, whose test split is used; None: fresh puzzles
+    source:str|None=None, # a board as text, a file, or a dataset's folder, whose test split is used; None: fresh puzzles
     count:int=8, # puzzles at most
     seed:int=0, # of fresh ones
     loaded:Loaded|None=None, # the model that is to solve them, with whose identities a dataset's are matched
 )->Batch: # labels are the questions again where no answer is known
     "The puzzles that a word stands for. Raises `InputError` if it stands for none."
-    if source is None: pairs = [*islice(puzzle.generate(np.random.default_rng(seed)), count)]
-    elif os.path.isdir(source):
-        dataset = read_dataset(source, puzzle)
-        if not len(dataset.test): raise InputError(f"{source}: there are no test puzzles in it")
-        split, by_number = matched(loaded, dataset, source) if loaded else (dataset.test, None)
-        if by_number: warnings.warn(by_number, stacklevel=2)
-        return next(ordered_batches(split, count, dataset.metadata.ignore_label_id))
-    elif os.path.isfile(source): pairs = [(e.question, e.answer) for e in read_csv(source, puzzle, count)]
-    else:
-        try: return puzzle_batch(source, puzzle).rows(slice(count))
-        except InputError as e: raise InputError(f"{source[:40]!r} is no file, no folder and no board: {e}") from None
-    return make_batch(*map(np.stack, zip(*pairs)))
+    if source is None:
+        pairs = islice(puzzle.generate(np.random.default_rng(seed)), count)
+        return make_batch(*map(np.stack, zip(*pairs)))
+    try: return puzzle_batch(source, puzzle, count, loaded)
+    except InputError as e:
+        if os.path.exists(source) or "no such file" in str(e): raise
+        raise InputError(f"{shortened(source, 40)!r} is no file, no folder and no board: {e}") from None
 
 # %% ../nbs/62_serve.ipynb #2a389d72
 def explorer_cells(

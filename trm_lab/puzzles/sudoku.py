@@ -55,6 +55,14 @@ class _Solver:
         true = np.array([v for v in self.sat.get_model()[:self.n**3] if v > 0]) - 1 # one a cell, in the order of the cells
         return (true % self.n + 2).astype(np.uint8)
 
+    def solutions(self, board, limit)->list[np.ndarray]: # of tokens (L,)
+        found, given, guard = [], list(self.literals(board).values()), self.sat.nof_vars() + 1
+        while len(found) < limit and (full := self.solution([*given, guard]*bool(found) or given)) is not None:
+            found.append(full)
+            self.sat.add_clause([-guard, *(-v for v in self.literals(full).values())]) # another one, as long as the guard holds
+        self.sat.add_clause([-guard]) # the solver forgets what it guards
+        return found
+
 @functools.lru_cache(maxsize=None)
 def _solver(box_rows, box_cols): return _Solver(box_rows, box_cols) # learning it anew would cost more than most questions
 
@@ -202,6 +210,11 @@ class Sudoku(Puzzle):
         self.box_rows, self.box_cols = self.box = box_rows, box_cols
         self.rows = self.cols = self.n = box_rows*box_cols
         self.vocab_size = self.n + 2
+        digits = _GLYPHS[:self.n]
+        self.characters = "." + "0"*(self.n > 9) + digits # beyond 9 a 0 may be a blank or the first digit: `parse` decides
+        blanks = ["", *" _*-?·□", *"xX"*("X" not in digits), *"0"*(self.n < 10)]
+        self.spellings = dict.fromkeys(blanks, ".") \
+            | {g.lower(): g for g in digits[9:]} | {str(d): g for d, g in enumerate(digits, 1) if d > 9}
 
     @classmethod
     def named(cls, size):
@@ -223,6 +236,9 @@ class Sudoku(Puzzle):
         symbols = [c for c in str(text) if c not in _RULING]
         if len(symbols) != self.seq_len:
             raise InputError(f"a {self.n}×{self.n} Sudoku has {self.seq_len} cells, but {len(symbols)} were given; write one character a cell, '.' for blank")
+        if self.n > 9 and "0" in symbols and "." in symbols:
+            raise InputError(f"'.' and '0' stand in one board, so 0 can be no blank, and the digits of a {self.n}×{self.n} Sudoku are 1 to {_GLYPHS[self.n-1]}; "
+                "where they were counted from 0, write each as the next")
         known = {".": BLANK, "0": BLANK, **{g: d + 2 for d, g in enumerate(_GLYPHS[:self.n])}}
         for i, c in enumerate(symbols):
             if c.upper() not in known:
@@ -305,15 +321,13 @@ class Sudoku(Puzzle):
 
     def solve(self, question)->np.ndarray|None:
         "A solution (L,), or None if there is none."
-        solver = _solver(*self.box)
-        return solver.solution(solver.literals(question).values())
+        return next(iter(self.solutions(question, 1)), None)
+
+    def solutions(self, question, limit=2): return _solver(*self.box).solutions(question, limit)
 
     def unique(self, question)->bool:
         "Has it exactly one solution?"
-        first, solver = self.solve(question), _solver(*self.box)
-        if first is None: return False
-        given, full = solver.literals(question), solver.literals(first)
-        return not any(solver.possible([*given.values(), -full[c]]) for c in full.keys() - given.keys())
+        return len(self.solutions(question)) == 1
 
     @property
     def difficulties(self): return ("minimal", "easy", "hard", "extreme", *["fiendish"]*(self.n == 9)) if self.n <= 9 else ()

@@ -96,15 +96,11 @@ class Run { // from the question to the end; what stood before its fork is its p
     return this.once("first solved", () => { for (let f = 1; f <= this.length; f++) if (this.answer(f).verdict === ANSWERED) return f; return -1; });
   }
 
-  course() { // what halting looks at, after each supervision step
+  course() { // what halting looks at, after each supervision step, as exact as Python saw it
     return this.once("course", () => {
-      const halt = [], doubt = [], same = [], legal = [];
-      for (let t = 1; t <= this.steps; t++) {
-        const frame = this.end(t), { tokens, sure, verdict } = this.answer(frame);
-        halt.push(this.series("halting")[frame]); doubt.push(sure.reduce((a, b) => Math.min(a, b), 255) / 255);
-        same.push(t > 1 && !differing(tokens, this.answer(this.end(t - 1)).tokens).length); legal.push(verdict === ANSWERED);
-      }
-      return { halt, doubt, same, legal };
+      const [halt, doubt, same] = ["halt", "doubt", "same"].map((name) => this.own[name]());
+      const steps = Array.from({ length: this.steps }, (_, t) => t + 1);
+      return { halt, doubt, same, legal: steps.map((t) => this.answer(this.end(t)).verdict === ANSWERED), stops: steps.map((t) => t === this.steps && this.meta.reached) };
     });
   }
 }

@@ -23,7 +23,7 @@ class App {
     const side = header.sides[0];
     this.header = header;
     this.tree = new Tree(header, kernel);
-    this.state = { puzzle: 0, run: null, beside: null, frame: 0, reading: side.answer, mark: "update", panel: "path", policy: "settled", threshold: 0.5, count: side.max_steps, cell: null, chosen: new Set(), choosing: false, latent: "renewed", component: "0", channel: 0 };
+    this.state = { puzzle: 0, run: null, beside: null, frame: 0, reading: side.answer, mark: "update", panel: "path", policy: "given", threshold: null, count: side.max_steps, cell: null, chosen: new Set(), choosing: false, latent: "renewed", component: "0", channel: 0 };
     this.root = make("div", { class: "trm-explorer", tabindex: "0", role: "group", "aria-label": `Explorer: a recursion on ${header.title}`, ...KEYS });
     this.stage = new Stage(this.root);
     this.build();
@@ -130,7 +130,7 @@ class App {
   }
   turnPuzzle(by) { const to = this.state.puzzle + by; if (to >= 0 && to < this.header.puzzles.length) this.open(this.tree.root(to)); }
   writePuzzles(run) { // and whether each is solved in the end, as far as anyone knows
-    const { tree, header } = this, overview = tree.overviewOf(run), fate = (i) => (i < overview.done ? [", not solved", ", solved", ""][overview.row(i).solved.at(-1)] : ""), told = `${run.side.model} ${overview.done}`;
+    const { tree, header } = this, overview = tree.overviewOf(run), fate = (i) => (i < overview.done ? [", not solved", ", solved", ""][overview.row(i).solved.at(-1)] : ""), told = `${header.sides.indexOf(run.side)} ${overview.done}`;
     if (this.listed !== told) refill(this.puzzles, header.puzzles.map(({ label }, i) => [i, label + fate(i), !tree.known(tree.root(i))]), run.puzzle); // hundreds of them are not told at every step
     this.listed = told; this.puzzles.value = run.puzzle;
     this.puzzles.hidden = header.puzzles.length < 2;
@@ -169,10 +169,10 @@ class App {
   }
 
   tell(drawn, beyond, stop) { // what is shown, for whoever asks the page
-    const { state, run, other, header, tree } = this, apart = other && this.panels.branches.largest(run, other.run, state.frame);
+    const { state, run, other, header, tree } = this, { halting } = this.panels, apart = other && this.panels.branches.largest(run, other.run, state.frame);
     Object.assign(this.root.dataset, {
       frame: state.frame, frames: run.length, puzzle: state.puzzle, run: run.key, beside: other ? other.run.key : "", reading: this.readingOf(run), verdict: drawn.verdict, site: run.siteText(state.frame),
-      board: text(header, drawn.tokens), boardBeside: beyond ? text(header, beyond.tokens) : "", panel: state.panel, threshold: state.threshold, stop, policy: state.policy, cell: state.cell ?? "",
+      board: text(header, drawn.tokens), boardBeside: beyond ? text(header, beyond.tokens) : "", panel: state.panel, threshold: halting.limit(), stop, reached: halting.reached(run, stop), stopBeside: other ? halting.stop(other.run) : "", policy: state.policy, rule: run.side.rule.kind, cell: state.cell ?? "",
       differs: other ? firstDifference(run, other.run) ?? "never" : "", divergence: apart ? apart.map((v) => Number(v.toPrecision(4))).join() : "", identical: other?.run.meta.identical ?? "",
       overview: tree.overviews[0].total ? `${tree.overviews[0].done}/${tree.overviews[0].total}` : "",
     });

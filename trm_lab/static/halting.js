@@ -2,26 +2,33 @@
 
 import { across, clamp, course, figure, make, number, percent, plural, switches } from "./page.js";
 
-const CERTAIN = 0.8; // halting's default: probability of the least certain cell above which an answer need not settle
 const THRESHOLDS = Array.from({ length: 101 }, (_, i) => i / 100);
 
-// Each policy: does it stop after step t (from 0), given a course of what halting looks at and its number?
+// The conditions of `halting.StopRule`, whose numbers the header brings: compared as float32, as Python does.
+const believes = (c, t, threshold) => c.halt[t] > Math.fround(threshold);
+const stands = (c, t, certain) => !certain || Boolean(c.same[t]) || c.doubt[t] > Math.fround(certain);
+const known = (rule) => ["given", "usual"].includes(rule.kind); // the others are not numbers: where they stopped comes from Python
+
+// Each policy: does it stop after step t (from 0), given a course of what halting looks at, its number and the rule of the side?
 const POLICIES = {
+  given: { does: "stop by the rule of this Explorer, with the numbers that it was given",
+    stops: (c, t, _, rule) => (known(rule) ? believes(c, t, rule.threshold) && stands(c, t, rule.certain) : Boolean(c.stops[t])) },
   fixed: { does: "stop after a fixed number of supervision steps", stops: (c, t, steps) => t + 1 >= steps },
-  threshold: { does: "stop as soon as the halting probability is above the threshold", stops: (c, t, least) => c.halt[t] > least },
-  settled: { does: "stop as soon as the probability is above the threshold and the answer is certain in every cell, or as it was one step before (what the library does)", stops: (c, t, least) => c.halt[t] > least && (c.doubt[t] > CERTAIN || Boolean(c.same[t])) },
+  threshold: { does: "stop as soon as the halting probability is above the threshold", stops: believes },
+  settled: { does: "stop as soon as the probability is above the threshold and the answer is certain in every cell, or as it was one step before",
+    stops: (c, t, least, rule) => believes(c, t, least) && stands(c, t, rule.certain) },
   verified: { does: "stop as soon as the rules call the answer solved", stops: (c, t) => Boolean(c.legal[t]) },
 };
 
-function stopOf(policy, course, steps, value) { // the supervision step after which it stops; the last one at the latest
-  for (let t = 0; t < steps; t++) if (POLICIES[policy].stops(course, t, value)) return t + 1;
+function stopOf(policy, course, steps, value, rule) { // the supervision step after which it stops; the last one at the latest
+  for (let t = 0; t < steps; t++) if (POLICIES[policy].stops(course, t, value, rule)) return t + 1;
   return steps;
 }
 
-function outcome(overview, policy, value) { // [mean steps, share solved] over the puzzles known so far; share NaN: unknown
+function outcome(overview, policy, value, rule) { // [mean steps, share solved] over the puzzles known so far; share NaN: unknown
   let steps = 0, solved = 0, known = 0;
   for (let i = 0; i < overview.done; i++) {
-    const row = overview.row(i), stop = stopOf(policy, row, overview.steps, value), right = row.solved[stop - 1];
+    const row = overview.row(i), stop = stopOf(policy, row, overview.steps, value, rule), right = row.solved[stop - 1];
     steps += stop;
     if (right < 2) { known++; solved += right; }
   }
@@ -41,43 +48,41 @@ export function drawProbability(app, canvas, run, frame, other) { // along the r
 export class Halting {
   constructor(app) {
     this.app = app;
-    this.policy = switches("halting policy", Object.entries(POLICIES).map(([name, { does }]) => [name, name, does]), (policy) => app.show({ policy }));
-    this.threshold = number("threshold of the halting probability", { type: "range", min: 0, max: 1, step: 0.01, value: 0.5 }, (threshold) => app.show({ threshold }));
+    this.policy = switches("halting policy", Object.entries(POLICIES).map(([name, { does }]) => [name, name, does]), (policy) => app.show(policy === "given" ? { policy, threshold: null } : { policy }));
+    this.threshold = number("threshold of the halting probability", { type: "range", min: 0, max: 1, step: 0.01, value: 0.5 }, (threshold) => this.move(threshold));
     this.count = number("supervision steps", { type: "range", min: 1, max: 1, step: 1, value: 1 }, (count) => app.show({ count }));
-    this.value = make("output", {}); this.says = make("p", { class: "trm-says" });
+    this.value = make("output", {}); this.says = make("p", { class: "trm-says" }); this.rule = make("p", { class: "trm-rule" });
     this.run = figure("halting probability along this run; drag the threshold");
     this.all = figure("all loaded puzzles: mean steps against share solved");
     this.slider = make("span", { class: "trm-slider" }, this.threshold, this.count, this.value);
-    this.element = make("div", { class: "trm-panel" }, make("div", { class: "trm-controls" }, this.policy.element, this.slider), this.says, this.run.element, this.all.element);
+    this.element = make("div", { class: "trm-panel" }, make("div", { class: "trm-controls" }, this.policy.element, this.slider), this.says, this.run.element, this.all.element, this.rule);
     this.run.canvas.classList.add("trm-drag");
     const drag = (event) => {
       const place = this.run.canvas.getBoundingClientRect(), low = place.top + 6, high = place.bottom - 6;
-      app.show({ threshold: Math.round(100 * clamp((high - event.clientY) / (high - low), 0, 1)) / 100 });
+      this.move(Math.round(100 * clamp((high - event.clientY) / (high - low), 0, 1)) / 100);
     };
     this.run.canvas.addEventListener("pointerdown", (event) => { if (this.thresholded()) { this.run.canvas.setPointerCapture(event.pointerId); drag(event); event.stopPropagation(); } });
     this.run.canvas.addEventListener("pointermove", (event) => { if (event.buttons && this.thresholded()) drag(event); });
     this.counts = new Map();
   }
 
-  thresholded() { return ["threshold", "settled"].includes(this.app.state.policy); }
+  move(threshold) { const { policy } = this.app.state; this.app.show({ threshold, policy: policy === "given" ? "settled" : policy }); } // it is the given rule no more
+  thresholded({ rule } = this.app.run.side) { const { policy } = this.app.state; return ["threshold", "settled"].includes(policy) || (policy === "given" && known(rule)); }
   get overview() { return this.app.tree.overviewOf(this.app.run); }
-  parameter(policy = this.app.state.policy) { return policy === "fixed" ? this.app.state.count : this.app.state.threshold; }
-  course(run) { // as the overview has it, which is exact; or as the run's own bytes say, to 1/255
-    const overview = this.app.tree.overviewOf(run);
-    return !run.parent && run.puzzle < overview.done && run.steps === overview.steps ? overview.row(run.puzzle) : run.course();
-  }
-  stop(run) { return stopOf(this.app.state.policy, this.course(run), run.steps, this.parameter()); }
+  limit({ rule } = this.app.run.side) { return this.app.state.threshold ?? rule.threshold; } // until someone moves it, each side has its own
+  parameter(side) { return this.app.state.policy === "fixed" ? this.app.state.count : this.limit(side); }
+  stop(run) { return stopOf(this.app.state.policy, run.course(), run.steps, this.parameter(run.side), run.side.rule); }
 
   outcome(policy, value) { // counted once for the puzzles that have come so far
     const { overview } = this, key = `${policy} ${value}`;
     if (this.counted !== overview || this.upTo !== overview.done) { this.counts.clear(); this.counted = overview; this.upTo = overview.done; }
-    if (!this.counts.has(key)) this.counts.set(key, outcome(overview, policy, value));
+    if (!this.counts.has(key)) this.counts.set(key, outcome(overview, policy, value, this.app.run.side.rule));
     return this.counts.get(key);
   }
-  reached(run, stop) { return POLICIES[this.app.state.policy].stops(this.course(run), stop - 1, this.parameter()); } // or was that just the end?
+  reached(run, stop) { return POLICIES[this.app.state.policy].stops(run.course(), stop - 1, this.parameter(run.side), run.side.rule); } // or was that just the end?
 
   curve(policy) { // over its numbers
-    const values = policy === "fixed" ? Array.from({ length: this.overview.steps }, (_, i) => i + 1) : policy === "verified" ? [0] : THRESHOLDS;
+    const values = policy === "fixed" ? Array.from({ length: this.overview.steps }, (_, i) => i + 1) : ["given", "verified"].includes(policy) ? [0] : THRESHOLDS;
     return values.map((value) => this.outcome(policy, value));
   }
 
@@ -87,8 +92,8 @@ export class Halting {
     const stop = this.stop(run), end = x(run.end(stop));
     if (this.thresholded()) {
       pen.strokeStyle = pen.fillStyle = ink.differs; pen.lineWidth = 2; pen.setLineDash([6, 4]);
-      pen.beginPath(); pen.moveTo(box.x, y(state.threshold)); pen.lineTo(box.x + box.w, y(state.threshold)); pen.stroke(); pen.setLineDash([]);
-      pen.beginPath(); pen.roundRect(box.x + box.w - 5, y(state.threshold) - 7, 14, 14, 3); pen.fill();
+      pen.beginPath(); pen.moveTo(box.x, y(this.limit())); pen.lineTo(box.x + box.w, y(this.limit())); pen.stroke(); pen.setLineDash([]);
+      pen.beginPath(); pen.roundRect(box.x + box.w - 5, y(this.limit()) - 7, 14, 14, 3); pen.fill();
     }
     pen.fillStyle = ink.ink; pen.beginPath(); pen.moveTo(end - 6, box.y); pen.lineTo(end + 6, box.y); pen.lineTo(end, box.y + 9); pen.fill();
     pen.strokeStyle = ink.ink; pen.lineWidth = 1; pen.setLineDash([2, 3]); pen.beginPath(); pen.moveTo(end, box.y); pen.lineTo(end, box.y + box.h); pen.stroke(); pen.setLineDash([]);
@@ -100,11 +105,11 @@ export class Halting {
     const { app } = this, { stage, state } = app, { overview } = this, { ink } = stage;
     this.sentence = "";
     if (!overview.done) return stage.say(this.all.canvas, app.tree.kernel ? "The overview over all puzzles is being computed; this puzzle's own answer is above." : "This page was saved without the overview over all puzzles; with a kernel it is computed here.");
-    const [mean, share] = this.outcome(state.policy, state.policy === "verified" ? 0 : this.parameter());
+    const [mean, share] = this.outcome(state.policy, ["given", "verified"].includes(state.policy) ? 0 : this.parameter());
     this.sentence = `${plural(overview.done, "puzzle", "puzzles")}: ${mean.toFixed(1)} steps on average${Number.isFinite(share) ? `, ${percent(share)} solved` : ""}`;
     if (!Number.isFinite(share)) return stage.say(this.all.canvas, "These puzzles have no labels, and their rules do not decide whether an answer is right: which share is solved, nobody can say. The mean number of steps is above.");
     const names = Object.keys(POLICIES), margins = { left: 42, right: 12, top: 6, bottom: 30 }, height = (box) => (v) => box.y + box.h * (1 - v);
-    const { pen, box } = stage.background(this.all.canvas, margins, `${app.run.side.model} ${overview.done} ${state.policy}`, (pen, box) => {
+    const { pen, box } = stage.background(this.all.canvas, margins, `${app.header.sides.indexOf(app.run.side)} ${overview.done} ${state.policy}`, (pen, box) => {
       const x = across(box, overview.steps), y = height(box);
       pen.textBaseline = "middle"; pen.strokeStyle = ink.rule; pen.fillStyle = ink.soft;
       for (const v of [0, 0.5, 1]) { pen.textAlign = "right"; pen.beginPath(); pen.moveTo(box.x, y(v)); pen.lineTo(box.x + box.w, y(v)); pen.stroke(); pen.fillText(percent(v), box.x - 6, y(v)); }
@@ -113,13 +118,13 @@ export class Halting {
       for (let t = 0; t <= overview.steps; t += every) pen.fillText(t, x(t), box.y + box.h + 10);
       pen.fillText("mean supervision steps", box.x + box.w / 2, box.y + box.h + 23);
       names.forEach((name, i) => {
-        const points = this.curve(name), here = name === state.policy;
-        pen.strokeStyle = pen.fillStyle = stage.latent(i); pen.lineWidth = here ? 2.5 : 1.4; pen.setLineDash(stage.dash(i)); pen.globalAlpha = here ? 1 : 0.75;
+        const dash = (k) => stage.dash(Math.max(0, k - 1)), points = this.curve(name), here = name === state.policy;
+        pen.strokeStyle = pen.fillStyle = i ? stage.latent(i - 1) : ink.ink; pen.lineWidth = here ? 2.5 : 1.4; pen.setLineDash(dash(i)); pen.globalAlpha = here ? 1 : 0.75;
         pen.beginPath(); points.forEach(([m, s], k) => pen[k ? "lineTo" : "moveTo"](x(m), y(s))); pen.stroke(); pen.setLineDash([]);
         if (points.length === 1) triangle(pen, x(points[0][0]), y(points[0][1]));
         pen.globalAlpha = 1;
-        const at = [box.x + box.w - 92, box.y + box.h - 66 + 15 * i]; // which is which, where curves of share against steps leave room
-        if (points.length > 1) { pen.setLineDash(stage.dash(i)); pen.beginPath(); pen.moveTo(at[0], at[1]); pen.lineTo(at[0] + 22, at[1]); pen.stroke(); pen.setLineDash([]); } else triangle(pen, at[0] + 11, at[1]);
+        const at = [box.x + box.w - 92, box.y + box.h - 72 + 14 * i]; // which is which, where curves of share against steps leave room
+        if (points.length > 1) { pen.setLineDash(dash(i)); pen.beginPath(); pen.moveTo(at[0], at[1]); pen.lineTo(at[0] + 22, at[1]); pen.stroke(); pen.setLineDash([]); } else triangle(pen, at[0] + 11, at[1]);
         pen.fillStyle = here ? ink.ink : ink.soft; pen.textAlign = "left"; pen.fillText(name, at[0] + 28, at[1]); pen.textAlign = "center";
       });
     });
@@ -127,15 +132,23 @@ export class Halting {
     return undefined;
   }
 
-  write(run, frame, { stop, value }) {
+  ending(run) { // where the policy stops a run, in words
+    const { tree, header } = this.app, stop = this.stop(run), steps = plural(run.steps, "step", "steps"), most = run.side.max_steps;
+    const ends = this.reached(run, stop) ? `stops after step ${stop} of ${most}`
+      : run.steps < most ? `does not stop in the ${steps} that this run took before it left` : `never stops by itself, and ends after step ${run.steps}`;
+    return `${tree.name(run.key)}: ${ends}; its answer there: ${header.verdicts[run.answer(run.end(stop)).verdict]}.`;
+  }
+
+  write(run, frame, { value, other }) {
     const { state, tree } = this.app, { overview } = this;
     this.policy.set(state.policy);
-    this.threshold.hidden = !this.thresholded(); this.count.hidden = state.policy !== "fixed"; this.slider.hidden = state.policy === "verified";
-    this.threshold.value = state.threshold; this.count.max = run.side.max_steps; this.count.value = state.count;
-    this.value.textContent = state.policy === "fixed" ? plural(state.count, "step", "steps") : percent(state.threshold);
+    this.threshold.hidden = !this.thresholded(); this.count.hidden = state.policy !== "fixed"; this.slider.hidden = !this.thresholded() && state.policy !== "fixed";
+    this.threshold.value = this.limit(); this.count.max = run.side.max_steps; this.count.value = state.count;
+    this.value.textContent = state.policy === "fixed" ? plural(state.count, "step", "steps") : `${Number((100 * this.limit()).toPrecision(4))} %`;
     this.run.now.textContent = frame ? `now ${percent(value)}` : "";
-    const there = run.answer(run.end(stop)), reached = this.reached(run, stop);
-    this.says.textContent = `${tree.name(run.key)}: ${reached ? `stops after step ${stop} of ${run.steps}` : `never stops by itself, and ends after step ${run.steps}`}; its answer there: ${this.app.header.verdicts[there.verdict]}.`;
+    const shown = [run, ...(other && other.run.side !== run.side ? [other.run] : [])];
+    this.says.textContent = shown.map((each) => this.ending(each)).join(" ");
+    this.rule.textContent = shown.map(({ side }) => `${shown.length > 1 ? `${side.model}: ` : ""}${side.rule.says}.`).join(" "); // below the charts: they stay in place
     this.all.now.textContent = this.sentence + (overview.done < overview.total ? ` (${overview.done} of ${overview.total} so far)` : "");
   }
 }
