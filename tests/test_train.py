@@ -25,14 +25,14 @@ def learned(tmp_path_factory):
     model = fit(Trainer(tiny(holdout=0.), dataset))
     with torch.no_grad(): model.puzzle_emb.weights.normal_()
     save_model(place/"old.safetensors", model, dataset.puzzle)
-    write_json(place/"identifiers.json", dataset.identifiers)
+    write_json(place/"data"/"identifiers.json", dataset.identifiers)
     return place, model
 
 def test_known_identities_keep_their_rows_and_new_ones_begin_at_the_mean(learned):
     place, old = learned
     rows = old.puzzle_emb.weights
     mixed = identified(["new0", "old3", *(f"new{i}" for i in range(1, 18)), "old0"])
-    begun = Trainer(tiny(init_from=str(place/"old.safetensors"), init_identifiers=str(place/"identifiers.json"), model={}), mixed).model
+    begun = Trainer(tiny(init_from=str(place/"old.safetensors"), init_identifiers=str(place/"data"/"identifiers.json"), model={}), mixed).model
     for name, p in begun.named_parameters(): assert torch.equal(p, old.get_parameter(name)), name
     expected = {"<blank>": rows[0], "old3": rows[4], "old0": rows[1]}
     for i, name in enumerate(mixed.identifiers): assert torch.allclose(begun.puzzle_emb.weights[i], expected.get(name, rows.mean(0)), atol=1e-6), name

@@ -17,6 +17,7 @@ from tornado.ioloop import IOLoop
 from traitlets.config import Config
 from voila.app import Voila
 from .branches import puzzle_batch
+from .checkpoints import Loaded
 from .data import Batch, make_batch
 from .errors import InputError
 from .puzzles.base import Puzzle
@@ -28,12 +29,13 @@ def puzzles_of(
     source:str|None=None, # a board as text, a file, or a dataset's folder, whose test split is used; None: fresh puzzles
     count:int=8, # puzzles at most
     seed:int=0, # of fresh ones
+    loaded:Loaded|None=None, # the model that is to solve them, with whose identities a dataset's are matched
 )->Batch: # labels are the questions again where no answer is known
     "The puzzles that a word stands for. Raises `InputError` if it stands for none."
     if source is None:
         pairs = islice(puzzle.generate(np.random.default_rng(seed)), count)
         return make_batch(*map(np.stack, zip(*pairs)))
-    try: return puzzle_batch(source, puzzle, count)
+    try: return puzzle_batch(source, puzzle, count, loaded)
     except InputError as e:
         if os.path.exists(source) or "no such file" in str(e): raise
         raise InputError(f"{shortened(source, 40)!r} is no file, no folder and no board: {e}") from None
@@ -56,7 +58,8 @@ from trm_lab.checkpoints import load
 from trm_lab.explorer import Explorer
 from trm_lab.serve import puzzles_of
 loaded = load({model!r}, {device!r}, {dtype!r}, puzzle={trained_on!r})
-puzzles = puzzles_of(loaded.puzzle, {puzzles!r}, {count!r}, {seed!r})""", f"Explorer(loaded, puzzles, max_steps={max_steps!r})"
+puzzles = puzzles_of(loaded.puzzle, {puzzles!r}, {count!r}, {seed!r}, loaded)""", \
+        f"Explorer(loaded, puzzles, max_steps={max_steps!r})"
 
 # %% ../nbs/62_serve.ipynb #c456a48d
 HOST = "127.0.0.1"
