@@ -1,0 +1,93 @@
+"Notebooks as pages: what a reader sees of them, in the order in which they are read."
+import json, re
+from dataclasses import dataclass
+from pathlib import Path
+from sections import NOT_LESSONS, SECTIONS
+from .rst import label_of
+
+DIRECTIVE = re.compile(r"^#\|\s*([a-z_]+)[^\n]*\n?", re.M)
+# what a page would have to load a script for; a picture or text stands beside it
+LIVE = ("application/vnd.jupyter.widget-view+json", "application/vnd.plotly.v1+json", "application/javascript",
+    "application/vnd.holoviews_load.v0+json", "application/vnd.bokehjs_load.v0+json")
+
+@dataclass(frozen=True)
+class Notebook:
+    path:Path
+    page:str # place on the site, without ending: tutorials/think_longer
+    title:str
+    subtitle:str # the line quoted below the title; ""
+    cells:tuple[dict, ...]
+
+    @property
+    def section(self)->str:
+        "The folder of nbs/ that it is in."
+        return self.page.partition("/")[0] if "/" in self.page else ""
+
+def read_notebook(path:Path, root:Path)->Notebook:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    first = next((source(c) for c in cells if c["cell_type"] == "markdown"), "")
+    title = re.search(r"^# +(.+)$", first, re.M)
+    quoted = re.search(r"^> *(.+)$", first, re.M)
+    page = path.relative_to(root).with_suffix("").as_posix()
+    return Notebook(path, page, title[1].strip() if title else path.stem, quoted[1].strip() if quoted else "", tuple(cells))
+
+def source(cell:dict)->str: return "".join(cell["source"])
+
+def _visible_output(output:dict)->dict|None:
+    "An output without what would need a script, or None."
+    data = output.get("data")
+    if data is None: return output
+    kept = {kind: value for kind, value in data.items() if kind not in LIVE}
+    if "<script" in "".join(kept.get("text/html", "")): kept.pop("text/html")
+    if "text/markdown" in kept: kept["text/markdown"] = _site_links(kept["text/markdown"])
+    return {**output, "data": kept} if kept else None
+
+def _site_links(value):
+    "Links to files of settings lead to the page that shows them."
+    if isinstance(value, list): return [_site_links(line) for line in value]
+    rewrite = lambda found: f"](#{label_of(found[1][:-1], found[2])})"
+    return re.sub(r"\]\([./]*(?:nbs/)?(?:experiments/)?(configs|sweeps)/([\w./-]+)\.yaml\)", rewrite, value)
+
+def visible_cell(cell:dict)->dict|None:
+    "A cell as a reader sees it: no hidden ones, no directives; what is exported is marked."
+    text = source(cell)
+    if cell["cell_type"] != "code": return {**cell, "source": _site_links(text)}
+    directives = set(DIRECTIVE.findall(text)) if text.lstrip().startswith("#|") else set()
+    if "hide" in directives: return None
+    text = DIRECTIVE.sub("", text) if directives else text
+    if not text.strip(): return None
+    tags = [*cell["metadata"].get("tags", []), *(["exported"] if directives & {"export", "exporti", "exports"} else [])]
+    outputs = [kept for output in cell["outputs"] if (kept := _visible_output(output))]
+    return {**cell, "source": text, "outputs": outputs, "metadata": {"tags": tags} if tags else {}}
+
+def as_page(notebook:Notebook)->str:
+    "The notebook that the site shows."
+    cells = [seen for cell in notebook.cells if (seen := visible_cell(cell))]
+    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}, "language_info": {"name": "python"}}
+    return json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}, ensure_ascii=False, indent=1)
+
+class Course:
+    "All notebooks, sorted."
+    def __init__(self, nbs:Path):
+        self.nbs = nbs
+        paths = [p for p in sorted(nbs.rglob("*.ipynb")) if not any(part.startswith(".") for part in p.relative_to(nbs).parts)]
+        found = [read_notebook(path, nbs) for path in paths]
+        self.index = next(n for n in found if n.page == "index")
+        said = "".join(source(c) for c in self.index.cells)
+        place = lambda n: said.find(f"{n.page}.ipynb") if f"{n.page}.ipynb" in said else len(said)
+        self.tutorials = sorted((n for n in found if n.section == "tutorials"), key=lambda n: (place(n), n.page)) # as the start page has them
+        self.experiments = sorted((n for n in found if n.section == "experiments"), key=lambda n: (n.page.count("/"), n.page))
+        lessons = [n for n in found if n.section not in NOT_LESSONS and n is not self.index]
+        known = list(SECTIONS)
+        rank = lambda s: known.index(s) if s in known else len(known)
+        self.lessons = sorted(lessons, key=lambda n: (rank(n.section), n.page))
+
+    @property
+    def all(self)->list[Notebook]: return [*self.tutorials, *self.lessons, *self.experiments]
+
+    def sections(self)->list[tuple[str, list[Notebook]]]:
+        "The lessons by section; a single section needs no heading."
+        found = {}
+        for n in self.lessons: found.setdefault(n.section, []).append(n)
+        if len(found) == 1: return [("", list(found.values())[0])]
+        return [(SECTIONS.get(name, name.replace("_", " ").capitalize()), members) for name, members in found.items()]
