@@ -13,9 +13,10 @@ def build(
 )->int: # exit code
     "Stage, build, add what Sphinx does not know, and check every link."
     from sphinx.cmd.build import main as sphinx
+    from trm_docs import roles
     from trm_docs.check import problems
     from trm_docs.site import GROUPS, ROOT, Site
-    site = Site()
+    site = roles.SITE = Site()
     site.stage(work/"source", groups or GROUPS)
     code = sphinx(["-q", "-W", "--keep-going", "-b", "html", "-c", str(DOCS), "-d", str(work/"doctrees"), str(work/"source"), str(out)])
     if code: return code

@@ -7,7 +7,7 @@ from trm_docs import roles
 from trm_docs.site import Site
 from trm_lab import __version__
 
-roles.SITE = Site()
+roles.SITE = roles.SITE or Site() # `docs/build.py` has made it already
 project, author, release = "trm-lab", "the trm-lab authors", __version__
 project_copyright = "2026 onwards, the trm-lab authors. Apache-2.0"
 extensions = ["myst_nb", "trm_docs.roles"]

@@ -57,7 +57,7 @@ class Site:
         stage = Stage(folder)
         self._by_hand(stage)
         if "course" in groups: self._course(stage)
-        if "reference" in groups: self._reference(stage)
+        if "reference" in groups: self._reference(stage, self.lesson_of if "course" in groups else lambda module: None)
         stage.write("index.md", self._start(groups))
         stage.finish()
 
@@ -72,13 +72,13 @@ class Site:
         for path in sorted((c.nbs/"images").glob("*")): stage.write(f"images/{path.name}", path.read_bytes())
         stage.write("tutorials.rst", pages.contents("Tutorials", "Begin here. Each tutorial reads from top to bottom, uses the models that "
             "ship with trm-lab, and runs on a laptop.", [("", c.tutorials)], self.library))
-        stage.write("course.rst", pages.contents("The course", "The lessons in reading order. Cells with a line at their left are exported: "
-            "together they are the library. The cells after them use what was just defined.", c.sections(), self.library))
+        stage.write("course.rst", pages.contents("The course", "The lessons in reading order. Cells with a blue line at the left are exported: "
+            "together they are the library. Cells with a green line use what was just defined.", c.sections(), self.library))
         stage.write("experiments.rst", pages.contents("Experiments", "Templates that ``trm-lab run`` fills with parameters, and studies with what "
             "they found.", [("", c.experiments)], self.library))
 
-    def _reference(self, stage:Stage):
-        writer = api.Writer(self.library, self.sentences, self.lesson_of)
+    def _reference(self, stage:Stage, lesson_of):
+        writer = api.Writer(self.library, self.sentences, lesson_of)
         for module in self.modules: stage.write(f"api/{module.name}.rst", writer.page(module))
         stage.write("api.rst", api.index(self.modules, self.module_sections(), self.library))
         stage.write("errors.rst", pages.errors(self.modules, self.sentences, self.library))
@@ -103,7 +103,10 @@ class Site:
         about = next(p for p in start.split("\n\n") if p[:1].isalpha()).replace("\n", " ")
         listed = lambda notebooks: [(n.title, n.page, n.subtitle) for n in notebooks]
         first = lambda doc: doc.split("\n")[0]
-        by_hand = [(p.read_text(encoding="utf-8").split("\n")[0].lstrip("# "), p.stem, "") for p in sorted((DOCS/"pages").glob("*.md"))]
+        def heading_of(path): # and its first sentence
+            title, _, text = path.read_text(encoding="utf-8").partition("\n")
+            return title.lstrip("# "), path.stem, " ".join(text.strip().split("\n\n")[0].split()).split(". ")[0].rstrip(".")
+        by_hand = [heading_of(path) for path in sorted((DOCS/"pages").glob("*.md"))]
         others = [("Commands", "commands", "every command with its options"), ("Configurations", "configs", "the settings of every published and shipped run"),
             ("Error sentences", "errors", "what each means and what to do"), *by_hand, ("Changelog", "changelog", ""), ("Contributing", "contributing", "")]
         return pages.llms("trm-lab", about, [("Tutorials", listed(self.course.tutorials)), ("Course", listed(self.course.lessons)),
