@@ -59,12 +59,12 @@ class Writer:
         return [*parts, *fields, ""]
 
     def _kind_of_class(self, item:Item)->list[str]:
-        bases = [base for base in item.bases if base not in ("ABC", "Protocol", "object")]
-        said = []
-        if is_dataclass(item.node): said.append("a dataclass" + (", frozen" if "frozen=True" in ast.unparse(item.node.decorator_list[0]) else ""))
-        if bases: said.append("derives from " + ", ".join(prose(f"`{base}`", self.library, item.module) for base in bases))
-        text = "; ".join(said)
-        return [f"*{text[:1].upper()}{text[1:]}.*\n"] if said and not bases else [f"{text[:1].upper()}{text[1:]}.\n"] if said else []
+        "What kind of class it is, and what it derives from."
+        frozen = any("frozen=True" in ast.unparse(d) for d in item.node.decorator_list)
+        said = [f"A dataclass{', frozen' if frozen else ''}"] if is_dataclass(item.node) else []
+        bases = [prose(f"`{base}`", self.library, item.module) for base in item.bases if base not in ("ABC", "Protocol", "object")]
+        if bases: said.append(f"{'derives' if said else 'Derives'} from {', '.join(bases)}")
+        return [f"{'; '.join(said)}.\n"] if said else []
 
     def _parameter(self, p:Parameter, item:Item)->str:
         name = p.name.replace("*", "\\*")

@@ -31,7 +31,7 @@ def _placeholder(node)->str:
         case ast.BinOp(op=ast.Mult(), left=ast.Constant(value="s")): return "s"
     return f"⟨{_inner(node)}⟩"
 
-SPOKEN = {"e": "reason", "n": "number", "c": "config", "f": "file", "i": "number", "u": "update", "e.strerror": "reason", "id": "task"}
+SPOKEN = {"e": "reason", "n": "number", "c": "config", "f": "file", "i": "number", "u": "update", "e.strerror": "reason", "id": "task", "self": "object"}
 
 def _inner(node)->str:
     "A word for an expression: its name, without what is done with it."
