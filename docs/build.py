@@ -1,4 +1,4 @@
-"""Build the documentation: `python docs/build.py [OUT]` (default `_docs`), offline, warnings taken for errors, links checked.
+"""Build the documentation: `python docs/build.py [OUT]`. Offline, warnings taken for errors, links checked.
 
 What Sphinx reads is staged in `build/docs`; what it remembers between builds lies there too."""
 import argparse, shutil, sys, time
@@ -18,10 +18,10 @@ def build(
     from trm_docs.site import GROUPS, ROOT, Site
     site = roles.SITE = Site()
     site.stage(work/"source", groups or GROUPS)
-    code = sphinx(["-q", "-W", "--keep-going", "-b", "html", "-c", str(DOCS), "-d", str(work/"doctrees"), str(work/"source"), str(out)])
-    if code: return code
+    options = ["-q", "-W", "--keep-going", "-b", "html", "-c", DOCS, "-d", work/"doctrees"]
+    if code := sphinx(list(map(str, [*options, work/"source", out]))): return code
     (out/"llms.txt").write_text(site.llms(), encoding="utf-8")
-    if (ROOT/"reports"/"gallery").exists(): shutil.copytree(ROOT/"reports"/"gallery", out/"gallery", dirs_exist_ok=True)
+    shutil.copytree(ROOT/"reports"/"gallery", out/"gallery", dirs_exist_ok=True)
     (out/".nojekyll").touch() # GitHub Pages would leave out folders that begin with _
     found = problems(out, whole=groups is None)
     for problem in found: print(problem, file=sys.stderr)

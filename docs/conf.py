@@ -1,4 +1,5 @@
-"How Sphinx builds the site from what `docs/build.py` has staged. Nothing is executed, and no page loads anything from the network."
+"""How Sphinx builds the site from what `docs/build.py` has staged. Nothing is executed, and no page loads
+anything from the network."""
 import sys
 from pathlib import Path
 DOCS = Path(__file__).parent
@@ -19,7 +20,7 @@ nb_render_markdown_format = "myst"
 nb_ipywidgets_js = {} # widgets show the picture that stands beside them
 myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.header", "mystnb.unknown_mime_type"] # a stored output may begin with a small heading
+suppress_warnings = ["myst.header"] # a stored output may begin with a small heading
 html_math_renderer = "mathml" # browsers draw it without a script
 
 default_role = "code"

@@ -1,5 +1,5 @@
-"""The order of the course. This is the only list of folders in `docs/`: within a folder the numbers in file names decide, and a folder that
-is not named here comes last under its own name."""
+"""The order of the course. This is the only list of folders in `docs/`: within a folder the numbers in file
+names decide, and a folder that is not named here comes last under its own name."""
 
 SECTIONS = { # folder of nbs/: heading on the course page
     "puzzles": "Puzzles",

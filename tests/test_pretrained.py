@@ -46,9 +46,13 @@ def test_a_model_solves_a_fresh_puzzle(name):
 def wheel(tmp_path_factory):
     "The wheel that the source distribution builds."
     place = tmp_path_factory.mktemp("wheel")
-    for name in ("setup.py", "settings.ini", "pyproject.toml", "MANIFEST.in", "constraints.txt", "README.md", "LICENSE"): shutil.copy(ROOT/name, place)
-    for name in ("trm_lab", "nbs/experiments"): shutil.copytree(ROOT/name, place/name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-    def setup(folder, what): subprocess.run([sys.executable, "setup.py", "-q", what, "--dist-dir", place/"dist"], cwd=folder, check=True, capture_output=True)
+    for name in "setup.py settings.ini pyproject.toml MANIFEST.in constraints.txt README.md LICENSE".split():
+        shutil.copy(ROOT/name, place)
+    for name in ("trm_lab", "nbs/experiments"):
+        shutil.copytree(ROOT/name, place/name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    def setup(folder, what):
+        command = [sys.executable, "setup.py", "-q", what, "--dist-dir", place/"dist"]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
     setup(place, "sdist")
     source, = (place/"dist").iterdir()
     with tarfile.open(source) as packed: packed.extractall(place/"unpacked", filter="data")
@@ -63,15 +67,19 @@ def test_what_is_packed(wheel):
     assert inside == {f"{name}{ending}" for name in MODELS for ending in (".safetensors", ".md", ".yaml")} and wheel.stat().st_size < 12_000_000
 
 def test_the_wheel_alone_is_enough(wheel, tmp_path):
-    "Installed into an environment of its own, far from the repository: the commands, the models, the templates with their configurations."
+    "In an environment of its own, far from the repository: the commands, the models, the templates with their settings."
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path/"venv"], check=True)
     python = tmp_path/"venv"/"bin"/"python"
-    site = Path(subprocess.run([python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"], check=True, capture_output=True, text=True).stdout.strip())
-    (site/"others.pth").write_text(sysconfig.get_paths()["purelib"]) # torch and the like, so that nothing is downloaded
-    subprocess.run([sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-index", "--disable-pip-version-check", wheel], check=True, capture_output=True)
-    quiet = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"TRM_LAB_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    def told(*words): return subprocess.run([tmp_path/"venv"/"bin"/words[0], *words[1:]], cwd=tmp_path, env=quiet, capture_output=True, text=True, check=True).stdout
-    assert Path(told("python", "-c", "import trm_lab; print(trm_lab.__file__)").strip()).is_relative_to(site)
+    quiet = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    quiet |= {"TRM_LAB_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    def told(command, *words):
+        line = [tmp_path/"venv"/"bin"/command, *words]
+        return subprocess.run(line, cwd=tmp_path, env=quiet, capture_output=True, text=True, check=True).stdout.strip()
+    site = Path(told("python", "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"))
+    (site/"others.pth").write_text(sysconfig.get_paths()["purelib"]) # torch and the like: nothing is downloaded
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python, "install", "-q"]
+    subprocess.run([*pip, "--no-deps", "--no-index", wheel], check=True, capture_output=True)
+    assert Path(told("python", "-c", "import trm_lab; print(trm_lab.__file__)")).is_relative_to(site)
     listed = told("trm-lab", "models")
     assert all(name in listed for name in MODELS)
     assert "1234341221434321" in told("trm-lab", "solve", "1.3..4.22.4..3.1")

@@ -4,8 +4,8 @@ from .errors import Sentence
 from .library import Item, Library, Module, Parameter, is_dataclass
 from .rst import heading, indented, prose, target
 
-DIRECTIVES = {"data": "data", "function": "function", "class": "class", "property": "property", "attribute": "attribute",
-    "method": "method", "classmethod": "method", "staticmethod": "method"}
+DIRECTIVES = {kind: kind for kind in ("data", "function", "class", "property", "attribute", "method")}
+DIRECTIVES |= {"classmethod": "method", "staticmethod": "method"}
 LONG_VALUE = 120 # letters; what is longer is not shown
 
 class Writer:
@@ -31,7 +31,8 @@ class Writer:
         if item.kind in ("data", "attribute"): options += self._value_options(item)
         if item.kind == "property" and item.type: options.append(f":type: {item.type}")
         shown = "" if item.kind in ("data", "attribute", "property") else item.signature
-        lines = [f".. py:{DIRECTIVES[item.kind]}:: {name.rpartition('.')[2]}{shown}", *(f"   {o}" for o in options), ""]
+        first = f".. py:{DIRECTIVES[item.kind]}:: {name.rpartition('.')[2]}{shown}"
+        lines = [first, *(f"   {option}" for option in options), ""]
         body = [*self.body(item), *(self.entry(member, depth + 1) for member in item.members)]
         return "\n".join(lines) + "\n" + indented("\n".join(body), 3) + "\n"
 
@@ -44,11 +45,14 @@ class Writer:
         "What an entry says."
         says = lambda text: prose(text, self.library, item.module)
         parts = []
-        if item.doc: parts += [says(paragraph.replace("\n", " ")) + "\n" for paragraph in item.doc.split("\n\n")]
-        elif item.kind in ("method", "property") and (base := self.library.method_of_base(item)):
+        paragraphs = item.doc.split("\n\n") if item.doc else []
+        parts += [says(paragraph.replace("\n", " ")) + "\n" for paragraph in paragraphs]
+        inherits = not item.doc and item.kind in ("method", "property")
+        if inherits and (base := self.library.method_of_base(item)):
             parts.append(f"{says(base.doc)} (From {target(base)}.)\n")
         if item.kind == "class": parts += self._kind_of_class(item)
-        fields = [self._parameter(p, item) for p in item.parameters if p.comment] # types and defaults stand in the signature
+        # types and defaults stand in the signature
+        fields = [self._parameter(p, item) for p in item.parameters if p.comment]
         if item.kind in ("data", "attribute"):
             if item.comment: parts.append(says(item.comment) + "\n")
         elif item.comment:
@@ -62,7 +66,8 @@ class Writer:
         "What kind of class it is, and what it derives from."
         frozen = any("frozen=True" in ast.unparse(d) for d in item.node.decorator_list)
         said = [f"A dataclass{', frozen' if frozen else ''}"] if is_dataclass(item.node) else []
-        bases = [prose(f"`{base}`", self.library, item.module) for base in item.bases if base not in ("ABC", "Protocol", "object")]
+        bases = [base for base in item.bases if base not in ("ABC", "Protocol", "object")]
+        bases = [prose(f"`{base}`", self.library, item.module) for base in bases]
         if bases: said.append(f"{'derives' if said else 'Derives'} from {', '.join(bases)}")
         return [f"{'; '.join(said)}.\n"] if said else []
 
@@ -76,8 +81,8 @@ class Writer:
 def index(modules:list[Module], sections:list[tuple[str, list[Module]]], library:Library)->str:
     "The page that leads to all modules."
     lines = [heading("Library reference"),
-        "One page a module, in the order of the lessons that export them. Every parameter is explained where it is declared; these pages",
-        "collect what stands there.\n"]
+        "One page a module, in the order of the lessons that export them. Every parameter is explained where",
+        "it is declared; these pages collect what stands there.\n"]
     for title, members in sections:
         if title: lines.append(heading(title, "-"))
         for module in members:

@@ -4,9 +4,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-LOADS = {("script", "src"), ("img", "src"), ("link", "href"), ("iframe", "src"), ("source", "src"), ("video", "src"), ("audio", "src"),
-    ("object", "data"), ("embed", "src"), ("input", "src"), ("img", "srcset"), ("source", "srcset")}
-NOT_LOADED = {"canonical", "license", "next", "prev", "index", "search", "alternate"} # <link rel> that only names a place
+# what a browser loads when it opens a page
+LOADS = {(tag, "src") for tag in ("script", "img", "iframe", "source", "video", "audio", "embed", "input")}
+LOADS |= {("link", "href"), ("object", "data"), ("img", "srcset"), ("source", "srcset")}
+# of <link rel>: what only names a place
+NOT_LOADED = {"canonical", "license", "next", "prev", "index", "search", "alternate"}
 
 class Page(HTMLParser):
     "What a page names, loads and links to."
@@ -23,7 +25,11 @@ class Page(HTMLParser):
         self.loads += [given[name] for name in given if (tag, name) in LOADS and given[name]]
         self.loads += re.findall(r"url\(['\"]?([^'\")]+)", given.get("style") or "")
 
-def _outside(target:str)->bool: return target.startswith("//") or urlsplit(target).scheme not in ("", "data", "file")
+def _outside(target:str)->bool:
+    return target.startswith("//") or urlsplit(target).scheme not in ("", "data", "file")
+
+def _foreign(where:Path, target:str)->str:
+    return f"{where}: loads {target} from the network; keep a copy in the site"
 
 def problems(
     site:Path, # the built pages
@@ -35,8 +41,7 @@ def problems(
     found = []
     for path, page in pages.items():
         where = path.relative_to(site.resolve())
-        for target in page.loads:
-            if _outside(target): found.append(f"{where}: loads {target} from the network; keep a copy in the site")
+        found += [_foreign(where, target) for target in page.loads if _outside(target)]
         for target in [*page.links, *page.loads]:
             if _outside(target) or target.startswith("data:"): continue
             file, _, anchor = target.partition("#")
@@ -47,6 +52,7 @@ def problems(
             elif anchor and file in pages and not {anchor, unquote(anchor)} & pages[file].ids:
                 found.append(f"{where}: {target} leads to a place that the page does not have; mend the link")
     for path in site.rglob("*.css"):
-        for target in re.findall(r"@import\s+['\"]([^'\"]+)|url\(['\"]?([^'\")]+)", path.read_text(encoding="utf-8")):
-            if _outside("".join(target)): found.append(f"{path.relative_to(site)}: loads {''.join(target)} from the network; keep a copy in the site")
+        text, where = path.read_text(encoding="utf-8"), path.relative_to(site)
+        named = map("".join, re.findall(r"@import\s+['\"]([^'\"]+)|url\(['\"]?([^'\")]+)", text))
+        found += [_foreign(where, target) for target in named if _outside(target)]
     return found

@@ -1,4 +1,5 @@
-"""Every sentence with which the library refuses or warns, read from its source: what is wrong, what to do, and where it is raised."""
+"""Every sentence with which the library refuses or warns, read from its source: what is wrong, what to do,
+and where it is raised."""
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,23 +16,31 @@ class Sentence:
     module:Module
     item:Item|None # the public name whose code raises it; None: a private one
 
+# functions that change how a value looks, not what it is
+SHOWING = ("_shown", "str", "repr", "list", "tuple", "sorted", "int")
+
 def _placeholder(node)->str:
     "How to call what a sentence fills in."
     match node:
         case ast.Constant(value=value): return str(value)
         case ast.Call(func=ast.Name(id="closest")): return "" # a hint, where there is one
-        case ast.Call(func=ast.Name(id="getattr"), args=[_, name, *_]): return f"⟨value of {_inner(name)}⟩"
+        case ast.Call(func=ast.Name(id="getattr"), args=[_, name, *_]):
+            return f"⟨value of {_inner(name)}⟩"
         case ast.Call(func=ast.Name(id="len"), args=[what]): return f"⟨number of {_inner(what)}⟩"
-        case ast.Call(func=ast.Name(id="_shown" | "str" | "repr" | "list" | "tuple" | "sorted" | "int"), args=[what, *_]): return _placeholder(what)
+        case ast.Call(func=ast.Name(id=name), args=[what, *_]) if name in SHOWING: return _placeholder(what)
         case ast.Call(func=ast.Attribute(attr="join"), args=[what]): return f"⟨{_inner(what)}, …⟩"
         case ast.Call(func=ast.Name(id="_brief")): return "⟨reason⟩"
         case ast.JoinedStr(): return _text(node)[0]
-        case ast.IfExp(): return " / ".join(dict.fromkeys(filter(None, (_placeholder(node.body), _placeholder(node.orelse)))))
+        case ast.IfExp():
+            either = (_placeholder(node.body), _placeholder(node.orelse))
+            return " / ".join(dict.fromkeys(filter(None, either)))
         case ast.BoolOp(): return _placeholder(node.values[0])
         case ast.BinOp(op=ast.Mult(), left=ast.Constant(value="s")): return "s"
     return f"⟨{_inner(node)}⟩"
 
-SPOKEN = {"e": "reason", "n": "number", "c": "config", "f": "file", "i": "number", "u": "update", "e.strerror": "reason", "id": "task", "self": "object"}
+# words for names that only the code understands
+SPOKEN = {"e": "reason", "n": "number", "i": "number", "c": "config", "f": "file", "u": "update"}
+SPOKEN |= {"id": "task", "self": "object"}
 
 def _inner(node)->str:
     "A word for an expression: its name, without what is done with it."
@@ -40,7 +49,8 @@ def _inner(node)->str:
         case ast.Attribute(value=ast.Name(id="self"), attr=name): return name
         case ast.Attribute(attr="__name__", value=value): return _inner(value)
         case ast.Attribute(attr="strerror"): return "reason"
-        case ast.Attribute(attr="name" | "folder" | "path" | "shape" | "dtype" as attr, value=value): return f"{attr} of {_inner(value)}" if attr in ("shape", "dtype") else _inner(value)
+        case ast.Attribute(attr="shape" | "dtype" as attr, value=value): return f"{attr} of {_inner(value)}"
+        case ast.Attribute(attr="name" | "folder" | "path", value=value): return _inner(value)
         case ast.Attribute(attr=name): return name
         case ast.Subscript(slice=ast.Constant(value=str() as key)): return key
         case ast.Subscript(value=value): return _inner(value)
@@ -50,8 +60,10 @@ def _inner(node)->str:
         case ast.Call(args=[what, *_]): return _inner(what)
         case ast.Call(func=func): return _inner(func)
         case ast.GeneratorExp(elt=elt) | ast.ListComp(elt=elt): return _inner(elt)
-        case ast.BinOp(left=left, right=right): return _inner(right if isinstance(left, ast.Constant) else left)
-        case ast.JoinedStr(values=values): return next((_inner(v.value) for v in values if isinstance(v, ast.FormattedValue)), "…")
+        case ast.BinOp(left=ast.Constant(), right=right): return _inner(right)
+        case ast.BinOp(left=left): return _inner(left)
+        case ast.JoinedStr(values=values):
+            return next((_inner(v.value) for v in values if isinstance(v, ast.FormattedValue)), "…")
         case ast.Constant(value=value): return str(value)
         case ast.UnaryOp(operand=operand): return _inner(operand)
         case ast.IfExp(body=body): return _inner(body)
@@ -83,9 +95,10 @@ def split(text:str)->tuple[str, str]: # problem, remedy
 
 def exceptions(library:Library)->set[str]:
     "The names of all exceptions with which the library speaks to its user."
-    classes = [node for module in library.modules for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)]
+    nodes = [node for module in library.modules for node in ast.walk(module.tree)]
+    bases = {node.name: set(map(ast.unparse, node.bases)) for node in nodes if isinstance(node, ast.ClassDef)}
     found = set(ROOTS)
-    while more := {c.name for c in classes if c.name not in found and found & set(map(ast.unparse, c.bases))}: found |= more
+    while more := {name for name in bases.keys() - found if found & bases[name]}: found |= more
     return found
 
 def _calls(node, owner:Item|None, function, module:Module)->Iterator[tuple]:
@@ -99,7 +112,10 @@ def _calls(node, owner:Item|None, function, module:Module)->Iterator[tuple]:
         if isinstance(child, ast.Call): yield child, here, inside
         yield from _calls(child, here, inside, module)
 
-def _said(call:ast.Call, kinds:set[str])->tuple[str, list]: # its kind, and the expressions that make the sentence
+def _said(
+    call:ast.Call,
+    kinds:set[str], # names of exceptions
+)->tuple[str, list]: # its kind, and the expressions that make the sentence
     "What a call says to the user, if it does."
     name = ast.unparse(call.func)
     if name in kinds and call.args: return name, call.args[:1]
@@ -109,10 +125,8 @@ def _said(call:ast.Call, kinds:set[str])->tuple[str, list]: # its kind, and the 
 
 def _assigned(name:str, function)->list:
     "What a function assigns to a name."
-    found = []
-    for node in ast.walk(function) if function else ():
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets): found.append(node.value)
-    return found
+    assigned = [node for node in ast.walk(function) if isinstance(node, ast.Assign)] if function else []
+    return [node.value for node in assigned if name in map(ast.unparse, node.targets)]
 
 def sentences(library:Library)->list[Sentence]:
     "All of them, by module and then by what they say."
@@ -121,11 +135,12 @@ def sentences(library:Library)->list[Sentence]:
         for call, item, function in _calls(module.tree, None, None, module):
             kind, parts = _said(call, kinds)
             if not kind: continue
-            if isinstance(parts[0], ast.Name): parts = [value for value in _assigned(parts[0].id, function)][:1]
+            if isinstance(parts[0], ast.Name): parts = _assigned(parts[0].id, function)[:1]
             texts = [_text(part) for part in parts]
-            whole = [": ".join(filter(None, (t[0] if t else "" for t in texts)))] if kind == "finding" else sum(texts, [])
-            for text in whole:
-                text = " ".join(text.split())
-                if _is_sentence(text) or kind == "finding": found.append(Sentence(kind, *split(text), module, item))
+            whole = sum(texts, [])
+            if kind == "finding": whole = [": ".join(options[0] for options in texts if options)]
+            for text in (" ".join(text.split()) for text in whole):
+                if kind == "finding" or _is_sentence(text):
+                    found.append(Sentence(kind, *split(text), module, item))
     unique = {(s.kind, s.problem, s.remedy, s.module.name): s for s in reversed(found)}
     return sorted(unique.values(), key=lambda s: (s.module.name, s.problem.lstrip("⟨-").casefold()))

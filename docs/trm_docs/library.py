@@ -1,5 +1,5 @@
-"""What the library says of itself: names, signatures, comments of parameters, docstrings. Read from the source with `ast`; nothing is
-imported, so this works without torch."""
+"""What the library says of itself: names, signatures, comments of parameters, docstrings. Read from the
+source with `ast`; nothing is imported, so this works without torch."""
 import ast, bisect, io, re, tokenize
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -41,7 +41,7 @@ class Module:
     doc:str = ""
     lesson:Path|None = None # the notebook that exports it
     items:list[Item] = field(default_factory=list)
-    imports:dict[str, str] = field(default_factory=dict) # names that came from other modules of the library, and their full names
+    imports:dict[str, str] = field(default_factory=dict) # full names of what other modules gave
     tree:ast.Module|None = None
 
     @property
@@ -52,7 +52,8 @@ class Comments:
     def __init__(self, source:str):
         self.by_line, self.tokens = {}, []
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
-            if token.type == tokenize.COMMENT: self.by_line[token.start[0]] = token.string.lstrip("# ").strip()
+            if token.type == tokenize.COMMENT:
+                self.by_line[token.start[0]] = token.string.lstrip("# ").strip()
             elif token.type == tokenize.OP and token.string in "()[]{}:": self.tokens.append(token)
         self.starts = [token.start for token in self.tokens]
 
@@ -79,10 +80,10 @@ def _function(node, kind:str, name:str, module:Module, comments:Comments)->Item:
     a, bound = node.args, kind in ("method", "classmethod", "property")
     defaults = dict(zip(reversed([*a.posonlyargs, *a.args]), reversed(a.defaults)))
     defaults |= {arg: value for arg, value in zip(a.kwonlyargs, a.kw_defaults) if value is not None}
-    ordered = [*a.posonlyargs, *a.args, *([a.vararg] if a.vararg else []), *a.kwonlyargs, *([a.kwarg] if a.kwarg else [])]
+    ordered = list(filter(None, [*a.posonlyargs, *a.args, a.vararg, *a.kwonlyargs, a.kwarg]))
     end, parameters = comments.header_end(node), []
     ends = {arg: (defaults.get(arg) or arg).end_lineno for arg in ordered}
-    last_on_line = {line: arg for arg, line in ends.items()} # a comment belongs to the last parameter on its line
+    last_on_line = {line: arg for arg, line in ends.items()} # to which a comment on that line belongs
     for arg in ordered[bound:]:
         beside = ends[arg] != end and last_on_line[ends[arg]] is arg
         stars = "*"*(arg is a.vararg) + "**"*(arg is a.kwarg)
@@ -92,16 +93,20 @@ def _function(node, kind:str, name:str, module:Module, comments:Comments)->Item:
     shown = ast.parse(f"def f({ast.unparse(a)}): pass").body[0].args
     if bound: (shown.posonlyargs or shown.args).pop(0)
     signature = f"({ast.unparse(shown)})" + (f" -> {ast.unparse(node.returns)}" if node.returns else "")
-    return Item(kind, name, module, ast.get_docstring(node) or "", signature, parameters, _source(node.returns),
+    doc = ast.get_docstring(node) or ""
+    return Item(kind, name, module, doc, signature, parameters, _source(node.returns),
         comment=comments.at(end), node=node)
 
 def _value(node, kind:str, prefix:str, module:Module, comments:Comments)->list[Item]:
     "The values that an assignment names."
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    names = [n.id for t in targets for n in (t.elts if isinstance(t, ast.Tuple) else [t]) if isinstance(n, ast.Name)]
+    single = [n for t in targets for n in (t.elts if isinstance(t, ast.Tuple) else [t])]
+    names = [n.id for n in single if isinstance(n, ast.Name)]
     value = _source(node.value) if len(names) == 1 else ""
     return [Item(kind, prefix + name, module, type=_source(getattr(node, "annotation", None)), value=value,
         comment=comments.at(node.end_lineno), node=node) for name in names]
+
+USED_BY_SYNTAX = ("__call__", "__len__", "__getitem__", "__iter__")
 
 def _members(node:ast.ClassDef, module:Module, comments:Comments)->list[Item]:
     "Fields and methods that a user may touch."
@@ -114,11 +119,12 @@ def _members(node:ast.ClassDef, module:Module, comments:Comments)->list[Item]:
             kinds = ("property", "classmethod", "staticmethod")
             kind = next((k for k in kinds if k in marks), "method")
             found.append(_function(child, kind, f"{node.name}.{child.name}", module, comments))
-    public = lambda name: not name.startswith("_") or name in ("__call__", "__len__", "__getitem__", "__iter__")
-    return [item for item in found if public(item.name.rpartition(".")[2])]
+    names = [item.name.rpartition(".")[2] for item in found]
+    return [item for item, name in zip(found, names) if not name.startswith("_") or name in USED_BY_SYNTAX]
 
 def _class(node:ast.ClassDef, module:Module, comments:Comments)->Item:
-    item = Item("class", node.name, module, ast.get_docstring(node) or "", bases=list(map(ast.unparse, node.bases)), node=node)
+    bases = list(map(ast.unparse, node.bases))
+    item = Item("class", node.name, module, ast.get_docstring(node) or "", bases=bases, node=node)
     item.members = _members(node, module, comments)
     init = next((c for c in node.body if isinstance(c, ast.FunctionDef) and c.name == "__init__"), None)
     if init:
@@ -137,23 +143,33 @@ def _imports(tree:ast.Module, module:Module)->dict[str, str]:
             found |= {alias.asname or alias.name: f"{source}.{alias.name}" for alias in node.names}
     return found
 
+def _public(tree:ast.Module):
+    "Which names a module offers: those of `__all__`, where it has one; no options of commands."
+    assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
+    lists = [node.value for node in assigned if _source(node.targets[0]) == "__all__"]
+    offered = set(ast.literal_eval(lists[0])) if lists else None
+    def public(item:Item)->bool:
+        if item.name.startswith("_") or "typer." in item.value: return False
+        return offered is None or item.name in offered
+    return public
+
 def read_module(path:Path, root:Path)->Module:
     "A module as its file says it; `root` is the folder of the package."
     source = path.read_text(encoding="utf-8")
     tree, comments = ast.parse(source), Comments(source)
-    module = Module(path, ".".join(path.relative_to(root).with_suffix("").parts), ast.get_docstring(tree) or "", tree=tree)
-    if made := re.search(r"File to edit: (\S+\.ipynb)", source): module.lesson = (path.parent/made[1]).resolve()
+    name = ".".join(path.relative_to(root).with_suffix("").parts)
+    module = Module(path, name, ast.get_docstring(tree) or "", tree=tree)
+    if made := re.search(r"File to edit: (\S+\.ipynb)", source):
+        module.lesson = (path.parent/made[1]).resolve()
     module.imports = _imports(tree, module)
-    public = None
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and _source(node.targets[0]) == "__all__": public = set(ast.literal_eval(node.value))
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and not _is_command(node):
             module.items.append(_function(node, "function", node.name, module, comments))
         elif isinstance(node, ast.ClassDef): module.items.append(_class(node, module, comments))
-        elif isinstance(node, ast.Assign | ast.AnnAssign): module.items += _value(node, "data", "", module, comments)
-    keep = lambda item: not item.name.startswith("_") and (public is None or item.name in public) and "typer." not in item.value
-    module.items = [item for item in module.items if keep(item)] # options of commands stand on the page of commands
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            module.items += _value(node, "data", "", module, comments)
+    public = _public(tree)
+    module.items = [item for item in module.items if public(item)]
     return module
 
 class UnknownName(ValueError):
@@ -187,8 +203,10 @@ class Library:
             if here in self.by_full_name: return self.by_full_name[here]
         found = self.candidates(text)
         if len(found) == 1: return found[0]
-        if not found: raise UnknownName(f"{text!r} is not a public name of the library; correct the page that uses it")
-        raise UnknownName(f"{text!r} may be {' or '.join(item.full for item in found)}; write more of the name")
+        if not found:
+            raise UnknownName(f"{text!r} is not a public name of the library; correct the page that uses it")
+        several = " or ".join(item.full for item in found)
+        raise UnknownName(f"{text!r} may be {several}; write more of the name")
 
     def method_of_base(self, item:Item)->Item|None:
         "The member that a member without a docstring overrides, where the library has it."

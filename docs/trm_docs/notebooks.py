@@ -7,10 +7,10 @@ from .rst import label_of
 
 DIRECTIVE = re.compile(r"^#\|\s*([a-z_]+)[^\n]*\n?", re.M)
 # what a page would have to load a script for; a picture or text stands beside it
-LIVE = ("application/vnd.jupyter.widget-view+json", "application/vnd.plotly.v1+json", "application/javascript",
-    "application/vnd.holoviews_load.v0+json", "application/vnd.bokehjs_load.v0+json")
+LIVE = ("application/javascript", "application/vnd.jupyter.widget-view+json",
+    "application/vnd.plotly.v1+json")
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Notebook:
     path:Path
     page:str # place on the site, without ending: tutorials/think_longer
@@ -29,7 +29,8 @@ def read_notebook(path:Path, root:Path)->Notebook:
     title = re.search(r"^# +(.+)$", first, re.M)
     quoted = re.search(r"^> *(.+)$", first, re.M)
     page = path.relative_to(root).with_suffix("").as_posix()
-    return Notebook(path, page, title[1].strip() if title else path.stem, quoted[1].strip() if quoted else "", tuple(cells))
+    title, subtitle = title[1].strip() if title else path.stem, quoted[1].strip() if quoted else ""
+    return Notebook(path, page, title, subtitle, tuple(cells))
 
 def source(cell:dict)->str: return "".join(cell["source"])
 
@@ -56,27 +57,32 @@ def visible_cell(cell:dict)->dict|None:
     if "hide" in directives: return None
     text = DIRECTIVE.sub("", text) if directives else text
     if not text.strip(): return None
-    tags = [*cell["metadata"].get("tags", []), *(["exported"] if directives & {"export", "exporti", "exports"} else [])]
+    tags = list(cell["metadata"].get("tags", []))
+    if directives & {"export", "exporti", "exports"}: tags.append("exported")
     outputs = [kept for output in cell["outputs"] if (kept := _visible_output(output))]
     return {**cell, "source": text, "outputs": outputs, "metadata": {"tags": tags} if tags else {}}
 
 def as_page(notebook:Notebook)->str:
     "The notebook that the site shows."
     cells = [seen for cell in notebook.cells if (seen := visible_cell(cell))]
-    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}, "language_info": {"name": "python"}}
-    return json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}, ensure_ascii=False, indent=1)
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    metadata = {"language_info": {"name": "python"}, "kernelspec": kernel}
+    made = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(made, ensure_ascii=False, indent=1)
 
 class Course:
     "All notebooks, sorted."
     def __init__(self, nbs:Path):
         self.nbs = nbs
-        paths = [p for p in sorted(nbs.rglob("*.ipynb")) if not any(part.startswith(".") for part in p.relative_to(nbs).parts)]
-        found = [read_notebook(path, nbs) for path in paths]
+        visible = lambda path: not any(part.startswith(".") for part in path.relative_to(nbs).parts)
+        found = [read_notebook(path, nbs) for path in sorted(nbs.rglob("*.ipynb")) if visible(path)]
         self.index = next(n for n in found if n.page == "index")
         said = "".join(source(c) for c in self.index.cells)
         place = lambda n: said.find(f"{n.page}.ipynb") if f"{n.page}.ipynb" in said else len(said)
-        self.tutorials = sorted((n for n in found if n.section == "tutorials"), key=lambda n: (place(n), n.page)) # as the start page has them
-        self.experiments = sorted((n for n in found if n.section == "experiments"), key=lambda n: (n.page.count("/"), n.page))
+        of = lambda section: [n for n in found if n.section == section]
+        # tutorials in the order of the start page
+        self.tutorials = sorted(of("tutorials"), key=lambda n: (place(n), n.page))
+        self.experiments = sorted(of("experiments"), key=lambda n: (n.page.count("/"), n.page))
         lessons = [n for n in found if n.section not in NOT_LESSONS and n is not self.index]
         known = list(SECTIONS)
         rank = lambda s: known.index(s) if s in known else len(known)
@@ -90,4 +96,5 @@ class Course:
         found = {}
         for n in self.lessons: found.setdefault(n.section, []).append(n)
         if len(found) == 1: return [("", list(found.values())[0])]
-        return [(SECTIONS.get(name, name.replace("_", " ").capitalize()), members) for name, members in found.items()]
+        title = lambda name: SECTIONS.get(name, name.replace("_", " ").capitalize())
+        return [(title(name), members) for name, members in found.items()]

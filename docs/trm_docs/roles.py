@@ -1,8 +1,9 @@
-"""The Sphinx extension: roles that name things of the library, links from code in prose to its description, formulas without a script.
+"""The Sphinx extension: roles that name things of the library, links from code in prose to its description,
+formulas without a script.
 
-`lib` links to a name of the library, `lesson` to the notebook that exports it, `config` and `sweep` to a file of settings, `cmd` to a
-command. A name that is not there, or there twice, is a warning, and the build takes warnings for errors: pages survive that modules move,
-and notice that names change."""
+`lib` links to a name of the library, `lesson` to the notebook that exports it, `config` and `sweep` to a file
+of settings, `cmd` to a command. A name that is not there, or there twice, is a warning, and the build takes
+warnings for errors: pages survive that modules move, and notice that names change."""
 import html
 from docutils import nodes
 from docutils.utils.math import MathError, latex2mathml
@@ -16,8 +17,8 @@ logger = logging.getLogger(__name__)
 SITE = None # set by conf.py
 
 def _reference(role, domain:str, kind:str, target:str, shown:nodes.Node)->addnodes.pending_xref:
-    return addnodes.pending_xref("", shown, refdomain=domain, reftype=kind, reftarget=target, refexplicit=True, refwarn=True,
-        refdoc=role.env.docname if hasattr(role, "env") else None)
+    return addnodes.pending_xref("", shown, refdomain=domain, reftype=kind, reftarget=target,
+        refexplicit=True, refwarn=True, refdoc=role.env.docname)
 
 class LibRole(SphinxRole):
     "{lib}`BinaryHalting`"
@@ -61,7 +62,8 @@ def link_code(app, doctree):
     if not docname.startswith("api/") and "api" not in app.env.found_docs: return
     module = _module_of(docname)
     for literal in list(doctree.findall(nodes.literal)):
-        if isinstance(literal.parent, nodes.reference | addnodes.pending_xref | nodes.title) or literal.get("classes"): continue
+        linked = isinstance(literal.parent, nodes.reference | addnodes.pending_xref | nodes.title)
+        if linked or literal.get("classes"): continue
         said = literal.astext().removeprefix("trm_lab.")
         text = said.removesuffix("()")
         if text.isalpha() and text.islower() and text == said: continue # an ordinary word may mean anything
@@ -69,11 +71,11 @@ def link_code(app, doctree):
         try: item = SITE.library.find(text, module)
         except UnknownName: continue
         if item.kind in ("attribute", "data") and "." not in text and module is None: continue
-        link = addnodes.pending_xref("", literal.deepcopy(), refdomain="py", reftype="obj", reftarget=item.full, refexplicit=True, refdoc=docname)
-        literal.replace_self(link)
+        literal.replace_self(addnodes.pending_xref("", literal.deepcopy(), refdomain="py", reftype="obj",
+            reftarget=item.full, refexplicit=True, refdoc=docname))
 
 def resolve_types(app, doctree):
-    "Types in signatures lead to the class that the module means by them; other libraries' types lead nowhere."
+    "Types in signatures lead to the class that the module means; those of other libraries lead nowhere."
     module = _module_of(app.env.docname)
     if module is None: return
     for xref in list(doctree.findall(addnodes.pending_xref)):

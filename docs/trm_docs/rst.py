@@ -1,4 +1,4 @@
-"Plain text into reStructuredText: the generated pages are written in it, because Sphinx's own directives for Python nest there."
+"Plain text into reStructuredText, in which the generated pages are written."
 import re
 from .library import Item, Library, Module, UnknownName
 
@@ -23,14 +23,15 @@ def name_or_code(text:str, library:Library, module:Module|None)->str:
 def prose(text:str, library:Library, module:Module|None=None)->str:
     "A docstring or a comment: what stands in backticks becomes a link or code, the rest means itself."
     parts = re.split(r"`([^`\n]+)`", text)
-    made = [plain(part) if i % 2 == 0 else name_or_code(part, library, module) for i, part in enumerate(parts)]
+    made = [name_or_code(part, library, module) if i % 2 else plain(part) for i, part in enumerate(parts)]
     joined = made[0]
     for i, part in enumerate(made[1:], 1): # inline markup has to stand apart from letters
         glued = joined[-1:].isalnum() or (i % 2 == 0 and part[:1].isalnum())
         joined += ("\\ " if glued else "") + part
     return joined
 
-def indented(text:str, by:int)->str: return "\n".join(" "*by + line if line else "" for line in text.split("\n"))
+def indented(text:str, by:int)->str:
+    return "\n".join(" "*by + line if line else "" for line in text.split("\n"))
 
 def label_of(kind:str, name:str)->str:
     "The label of a command, a configuration or a grid: kind is cmd, config or sweep."

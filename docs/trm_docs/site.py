@@ -9,6 +9,13 @@ from .notebooks import Course, Notebook, as_page, source
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT/"docs"
+INTRO = {
+    "tutorials": "Begin here. Each tutorial reads from top to bottom, uses the models that ship with "
+        "trm-lab, and runs on a laptop.",
+    "course": "The lessons in reading order. Cells with a blue line at the left are exported: together they "
+        "are the library. Cells with a green line use what was just defined.",
+    "experiments": "Templates that ``trm-lab run`` fills with parameters, and studies with what they found.",
+}
 GROUPS = ("course", "reference") # what can be staged alone, so that a test need not build everything
 
 class Stage:
@@ -41,14 +48,14 @@ class Site:
 
     def _sorted(self)->list[Module]:
         "Modules in the order of their lessons."
-        order = {n.path: i for i, n in enumerate(self.course.lessons)}
-        return sorted(self.library.modules, key=lambda m: (order.get(getattr(self.lesson_of(m), "path", None), len(order)), m.name))
+        order = {n: i for i, n in enumerate(self.course.lessons)}
+        return sorted(self.library.modules, key=lambda m: (order.get(self.lesson_of(m), len(order)), m.name))
 
     def module_sections(self)->list[tuple[str, list[Module]]]:
         "Modules under the headings of their lessons."
-        of = {n.path: title for title, members in self.course.sections() for n in members}
+        of = {n: title for title, members in self.course.sections() for n in members}
         found = {}
-        for m in self.modules: found.setdefault(of.get(getattr(self.lesson_of(m), "path", None), "Others"), []).append(m)
+        for m in self.modules: found.setdefault(of.get(self.lesson_of(m), "Others"), []).append(m)
         return list(found.items())
 
     # ---- pages ---------------------------------------------------------------
@@ -57,25 +64,24 @@ class Site:
         stage = Stage(folder)
         self._by_hand(stage)
         if "course" in groups: self._course(stage)
-        if "reference" in groups: self._reference(stage, self.lesson_of if "course" in groups else lambda module: None)
+        without = lambda module: None # a link to a lesson needs the lesson
+        if "reference" in groups: self._reference(stage, self.lesson_of if "course" in groups else without)
         stage.write("index.md", self._start(groups))
         stage.finish()
 
     def _by_hand(self, stage:Stage):
-        for path in sorted((DOCS/"pages").glob("*.md")): stage.write(path.name, path.read_text(encoding="utf-8"))
-        for name in ("CHANGELOG.md", "CONTRIBUTING.md"):
-            if (self.root/name).exists(): stage.write(name.lower(), (self.root/name).read_text(encoding="utf-8"))
+        pages = [*sorted((DOCS/"pages").glob("*.md")), self.root/"CHANGELOG.md", self.root/"CONTRIBUTING.md"]
+        for path in pages: stage.write(path.name.lower(), path.read_text(encoding="utf-8"))
 
     def _course(self, stage:Stage):
         c = self.course
         for n in c.all: stage.write(f"{n.page}.ipynb", as_page(n))
         for path in sorted((c.nbs/"images").glob("*")): stage.write(f"images/{path.name}", path.read_bytes())
-        stage.write("tutorials.rst", pages.contents("Tutorials", "Begin here. Each tutorial reads from top to bottom, uses the models that "
-            "ship with trm-lab, and runs on a laptop.", [("", c.tutorials)], self.library))
-        stage.write("course.rst", pages.contents("The course", "The lessons in reading order. Cells with a blue line at the left are exported: "
-            "together they are the library. Cells with a green line use what was just defined.", c.sections(), self.library))
-        stage.write("experiments.rst", pages.contents("Experiments", "Templates that ``trm-lab run`` fills with parameters, and studies with what "
-            "they found.", [("", c.experiments)], self.library))
+        sections = {"Tutorials": [("", c.tutorials)], "Course": c.sections()}
+        sections["Experiments"] = [("", c.experiments)]
+        for title, notebooks in sections.items():
+            name = title.lower()
+            stage.write(f"{name}.rst", pages.contents(title, INTRO[name], notebooks, self.library))
 
     def _reference(self, stage:Stage, lesson_of):
         writer = api.Writer(self.library, self.sentences, lesson_of)
@@ -84,18 +90,21 @@ class Site:
         stage.write("errors.rst", pages.errors(self.modules, self.sentences, self.library))
         from trm_lab.cli import app
         stage.write("commands.rst", pages.commands(app))
-        configs = pages.configurations(self.root/"nbs"/"experiments")
-        stage.write("configs.rst", configs.replace("TRAINCONFIG", self.library.find("TrainConfig").full))
+        stage.write("configs.rst", pages.configurations(self.root/"nbs"/"experiments", self.library))
 
     def _start(self, groups:tuple[str, ...])->str:
         "The start page: what the README says, and where everything is."
         text = "\n\n".join(source(c) for c in self.course.index.cells if c["cell_type"] == "markdown")
-        if "course" not in groups: text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text) # a part of the site has not all targets
-        trees = {"Learn": ["tutorials", "course", "experiments"] if "course" in groups else [],
-            "Look up": [*(["commands", "configs", "errors", "api"] if "reference" in groups else []), "paper", "glossary"],
-            "More": ["gallery", "changelog", "contributing"]}
-        made = [f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(names) + "\n```" for caption, names in trees.items() if names]
-        return "\n\n".join([text, *made]) + "\n"
+        if "course" not in groups: # then links would lead to what is not built
+            text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
+        learn = ["tutorials", "course", "experiments"] if "course" in groups else []
+        generated = ["commands", "configs", "errors", "api"] if "reference" in groups else []
+        trees = {"Learn": learn, "Look up": [*generated, "paper", "glossary"]}
+        trees["More"] = ["gallery", "changelog", "contributing"]
+        for caption, names in trees.items():
+            listed = "\n".join(names)
+            if names: text += f"\n\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{listed}\n```"
+        return text + "\n"
 
     def llms(self)->str:
         "The map of the site for machines."
@@ -103,12 +112,17 @@ class Site:
         about = next(p for p in start.split("\n\n") if p[:1].isalpha()).replace("\n", " ")
         listed = lambda notebooks: [(n.title, n.page, n.subtitle) for n in notebooks]
         first = lambda doc: doc.split("\n")[0]
-        def heading_of(path): # and its first sentence
+        def by_hand(path): # its title, and its first sentence
             title, _, text = path.read_text(encoding="utf-8").partition("\n")
-            return title.lstrip("# "), path.stem, " ".join(text.strip().split("\n\n")[0].split()).split(". ")[0].rstrip(".")
-        by_hand = [heading_of(path) for path in sorted((DOCS/"pages").glob("*.md"))]
-        others = [("Commands", "commands", "every command with its options"), ("Configurations", "configs", "the settings of every published and shipped run"),
-            ("Error sentences", "errors", "what each means and what to do"), *by_hand, ("Changelog", "changelog", ""), ("Contributing", "contributing", "")]
-        return pages.llms("trm-lab", about, [("Tutorials", listed(self.course.tutorials)), ("Course", listed(self.course.lessons)),
-            ("Experiments", listed(self.course.experiments)), ("Look up", others),
-            ("Library", [(m.full, f"api/{m.name}", first(m.doc)) for m in self.modules])])
+            paragraph = " ".join(text.strip().split("\n\n")[0].split())
+            return title.lstrip("# "), path.stem, paragraph.split(". ")[0].rstrip(".")
+        others = [("Commands", "commands", "every command with its options"),
+            ("Configurations", "configs", "the settings of every published and shipped run"),
+            ("Error sentences", "errors", "what each means and what to do"),
+            *map(by_hand, sorted((DOCS/"pages").glob("*.md"))),
+            ("Changelog", "changelog", "what changes for users"),
+            ("Contributing", "contributing", "how a change is made")]
+        modules = [(m.full, f"api/{m.name}", first(m.doc)) for m in self.modules]
+        return pages.llms("trm-lab", about, [("Tutorials", listed(self.course.tutorials)),
+            ("Course", listed(self.course.lessons)), ("Experiments", listed(self.course.experiments)),
+            ("Look up", others), ("Library", modules)])
