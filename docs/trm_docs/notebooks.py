@@ -62,9 +62,16 @@ def visible_cell(cell:dict)->dict|None:
     outputs = [kept for output in cell["outputs"] if (kept := _visible_output(output))]
     return {**cell, "source": text, "outputs": outputs, "metadata": {"tags": tags} if tags else {}}
 
-def as_page(notebook:Notebook)->str:
-    "The notebook that the site shows."
+def as_page(
+    notebook:Notebook,
+    modules:tuple[str, ...]=(), # names of the modules that it exports, if their pages are there
+)->str:
+    "The notebook that the site shows, with a line below its introduction that says where it is."
     cells = [seen for cell in notebook.cells if (seen := visible_cell(cell))]
+    text = f"This page is the notebook `nbs/{notebook.page}.ipynb`."
+    if modules: text += f" It exports {', '.join(f'{{doc}}`trm_lab.{m} </api/{m}>`' for m in modules)}."
+    where = {"cell_type": "markdown", "id": "where", "metadata": {}, "source": text}
+    cells.insert(next((i for i, c in enumerate(cells) if c["cell_type"] == "markdown"), 0) + 1, where)
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     metadata = {"language_info": {"name": "python"}, "kernelspec": kernel}
     made = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}

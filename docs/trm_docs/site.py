@@ -63,7 +63,7 @@ class Site:
         "Write everything that Sphinx reads."
         stage = Stage(folder)
         self._by_hand(stage)
-        if "course" in groups: self._course(stage)
+        if "course" in groups: self._course(stage, groups)
         without = lambda module: None # a link to a lesson needs the lesson
         if "reference" in groups: self._reference(stage, self.lesson_of if "course" in groups else without)
         stage.write("index.md", self._start(groups))
@@ -73,9 +73,12 @@ class Site:
         pages = [*sorted((DOCS/"pages").glob("*.md")), self.root/"CHANGELOG.md", self.root/"CONTRIBUTING.md"]
         for path in pages: stage.write(path.name.lower(), path.read_text(encoding="utf-8"))
 
-    def _course(self, stage:Stage):
+    def _course(self, stage:Stage, groups:tuple[str, ...]):
         c = self.course
-        for n in c.all: stage.write(f"{n.page}.ipynb", as_page(n))
+        described = self.modules if "reference" in groups else []
+        for n in c.all:
+            exported = tuple(m.name for m in described if self.lesson_of(m) is n)
+            stage.write(f"{n.page}.ipynb", as_page(n, exported))
         for path in sorted((c.nbs/"images").glob("*")): stage.write(f"images/{path.name}", path.read_bytes())
         sections = {"Tutorials": [("", c.tutorials)], "Course": c.sections()}
         sections["Experiments"] = [("", c.experiments)]
