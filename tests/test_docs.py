@@ -219,6 +219,16 @@ def test_sentences_can_be_filtered(pages, open_page):
     shown = page.locator("table.sentences tbody tr:visible")
     assert 0 < shown.count() < 10 and "no such file" in shown.first.inner_text()
 
+def test_a_page_fits_the_window(pages, open_page):
+    "From a phone to a wide screen; wide tables and code scroll in their own boxes."
+    page = open_page()
+    for width in (420, 800, 1280, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        for name in ("paper.html", "configs.html"):
+            page.goto((pages/name).as_uri())
+            edge = page.evaluate("document.querySelector('.content').getBoundingClientRect().right")
+            assert edge <= width, (name, width, edge)
+
 @pytest.mark.soak
 def test_the_whole_site(tmp_path):
     "Every notebook too, every link, and a line in the map for every page."
