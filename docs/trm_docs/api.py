@@ -24,7 +24,7 @@ class Writer:
         parts += [self.entry(item) for item in module.items]
         return "\n".join(parts)
 
-    def entry(self, item:Item, depth:int=0)->str:
+    def entry(self, item:Item)->str:
         "The entry of a name, with those of its members."
         name, options = item.name, []
         if item.kind in ("classmethod", "staticmethod"): options.append(f":{item.kind}:")
@@ -33,7 +33,7 @@ class Writer:
         shown = "" if item.kind in ("data", "attribute", "property") else item.signature
         first = f".. py:{DIRECTIVES[item.kind]}:: {name.rpartition('.')[2]}{shown}"
         lines = [first, *(f"   {option}" for option in options), ""]
-        body = [*self.body(item), *(self.entry(member, depth + 1) for member in item.members)]
+        body = [*self.body(item), *(self.entry(member) for member in item.members)]
         return "\n".join(lines) + "\n" + indented("\n".join(body), 3) + "\n"
 
     def _value_options(self, item:Item)->list[str]:

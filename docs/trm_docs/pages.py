@@ -2,7 +2,7 @@
 from pathlib import Path
 from .errors import Sentence
 from .library import Library, Module
-from .notebooks import Course, Notebook
+from .notebooks import Notebook
 from .rst import code, heading, label_of, list_table, plain, prose, target
 
 # ---- the course --------------------------------------------------------------

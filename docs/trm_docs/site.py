@@ -1,5 +1,5 @@
 "Stages the site: everything that Sphinx reads, in one folder, written only where it changed."
-import re, shutil
+import re
 from collections.abc import Callable
 from pathlib import Path
 from . import api, pages
