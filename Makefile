@@ -5,7 +5,7 @@ BIN := .venv/bin
 TORCH_CPU := https://download.pytorch.org/whl/cpu
 SOURCES := settings.ini setup.py pyproject.toml constraints.txt
 
-.PHONY: demo test soak lab export lessons clean
+.PHONY: demo test soak lab export lessons docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.lab ## train a TRM on Sudoku 6×6 and leave a report to read
@@ -36,6 +36,9 @@ lessons: .venv/.dev ## run the notebooks again and keep what they print and draw
 	@$(BIN)/jupyter nbconvert --log-level ERROR --to notebook --execute --inplace nbs/[0-9]*.ipynb nbs/tutorials/*.ipynb
 	@$(MAKE) --no-print-directory export
 
+docs: .venv/.docs ## the documentation site, to read from disk: _docs/index.html
+	@$(BIN)/python docs/build.py
+
 clean: ## remove what can be made again; data/ and reports/ stay
 	rm -rf .venv build dist _docs *.egg-info .pytest_cache .hypothesis
 
@@ -53,4 +56,9 @@ clean: ## remove what can be made again; data/ and reports/ stay
 .venv/.dev: .venv/.lab
 	@echo "set-up    what the tests need"
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[lab,dev]' -c constraints.txt
+	@touch $@
+
+.venv/.docs: .venv/.lab
+	@echo "set-up    what builds the documentation"
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[lab,docs]' -c constraints.txt
 	@touch $@

@@ -27,7 +27,7 @@ setup(
         "trm_lab.experiments": ["*.ipynb", "probes/*.ipynb", "configs/*.yaml", "configs/*/*.yaml", "sweeps/*.yaml"],
     },
     install_requires=cfg["requirements"].split(),
-    extras_require={name: cfg[f"{name}_requirements"].split() for name in ("lab", "hub", "sweep", "arc", "dev")},
+    extras_require={name: cfg[f"{name}_requirements"].split() for name in ("lab", "hub", "sweep", "arc", "docs", "dev")},
     entry_points={"console_scripts": ["trm-lab=trm_lab.cli:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",

@@ -1,5 +1,5 @@
 "What ships must keep what the documentation and the cards say of it."
-import shutil, subprocess, sys, tarfile, zipfile
+import os, shutil, subprocess, sys, sysconfig, tarfile, zipfile
 from pathlib import Path
 import pytest
 from trm_lab.cards import card_text
@@ -42,20 +42,48 @@ def test_a_model_solves_a_fresh_puzzle(name):
     found = solve_by_search(loaded.model, loaded.puzzle, batch, Search(15, until="legal"))
     assert found.legal.any() == (loaded.history["card"]["headline"]["solved"] > 0) and loaded.puzzle.legal(batch.inputs.numpy(), found.tokens.numpy()).tolist() == found.legal.tolist()
 
-def test_what_is_packed(tmp_path):
-    "The source distribution can be built, and the wheel that it builds has every model with card and recipe and every template, in less than 12 MB."
-    for name in ("setup.py", "settings.ini", "pyproject.toml", "MANIFEST.in", "constraints.txt", "README.md", "LICENSE"): shutil.copy(ROOT/name, tmp_path)
-    for name in ("trm_lab", "nbs/experiments"): shutil.copytree(ROOT/name, tmp_path/name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-    def setup(folder, what): subprocess.run([sys.executable, "setup.py", "-q", what, "--dist-dir", tmp_path/"dist"], cwd=folder, check=True, capture_output=True)
-    setup(tmp_path, "sdist")
-    source, = (tmp_path/"dist").iterdir()
-    with tarfile.open(source) as packed: packed.extractall(tmp_path/"unpacked", filter="data")
-    setup(next((tmp_path/"unpacked").iterdir()), "bdist_wheel")
-    wheel = next((tmp_path/"dist").glob("*.whl"))
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    "The wheel that the source distribution builds."
+    place = tmp_path_factory.mktemp("wheel")
+    for name in "setup.py settings.ini pyproject.toml MANIFEST.in constraints.txt README.md LICENSE".split():
+        shutil.copy(ROOT/name, place)
+    for name in ("trm_lab", "nbs/experiments"):
+        shutil.copytree(ROOT/name, place/name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    def setup(folder, what):
+        command = [sys.executable, "setup.py", "-q", what, "--dist-dir", place/"dist"]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    setup(place, "sdist")
+    source, = (place/"dist").iterdir()
+    with tarfile.open(source) as packed: packed.extractall(place/"unpacked", filter="data")
+    setup(next((place/"unpacked").iterdir()), "bdist_wheel")
+    return next((place/"dist").glob("*.whl"))
+
+def test_what_is_packed(wheel):
+    "Every model with card and recipe and every template, in less than 12 MB."
     with zipfile.ZipFile(wheel) as z: names = z.namelist()
     inside, templates = ({name.removeprefix(start) for name in names if name.startswith(start) and name.endswith(ends)} for start, ends in (("trm_lab/pretrained/", ""), ("trm_lab/experiments/", ".ipynb")))
     assert templates == {path.relative_to(ROOT/"nbs/experiments").as_posix() for path in (ROOT/"nbs/experiments").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts} >= {"train.ipynb", "probes/geometry.ipynb"}
     assert inside == {f"{name}{ending}" for name in MODELS for ending in (".safetensors", ".md", ".yaml")} and wheel.stat().st_size < 12_000_000
+
+def test_the_wheel_alone_is_enough(wheel, tmp_path):
+    "In an environment of its own, far from the repository: the commands, the models, the templates with their settings."
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path/"venv"], check=True)
+    python = tmp_path/"venv"/"bin"/"python"
+    quiet = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    quiet |= {"TRM_LAB_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    def told(command, *words):
+        line = [tmp_path/"venv"/"bin"/command, *words]
+        return subprocess.run(line, cwd=tmp_path, env=quiet, capture_output=True, text=True, check=True).stdout.strip()
+    site = Path(told("python", "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"))
+    (site/"others.pth").write_text(sysconfig.get_paths()["purelib"]) # torch and the like: nothing is downloaded
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python, "install", "-q"]
+    subprocess.run([*pip, "--no-deps", "--no-index", wheel], check=True, capture_output=True)
+    assert Path(told("python", "-c", "import trm_lab; print(trm_lab.__file__)")).is_relative_to(site)
+    listed = told("trm-lab", "models")
+    assert all(name in listed for name in MODELS)
+    assert "1234341221434321" in told("trm-lab", "solve", "1.3..4.22.4..3.1")
+    assert "nothing was started" in told("trm-lab", "sweep", "ablation", "--smoke", "--dry-run")
 
 def test_it_solves_unseen_puzzles_and_knows_when_to_stop(six):
     "95 % after 16 steps; adaptive: at most half a point lost, at most half the work."
