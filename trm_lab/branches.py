@@ -7,6 +7,7 @@ __all__ = ['EDITS', 'puzzle_batch', 'Edit', 'LatentEdit', 'Zero', 'Noise', 'Patc
            'divergence', 'rebuild', 'Overview', 'Components', 'Moments', 'Survey']
 
 # %% ../nbs/52_branches.ipynb #249ebeb0
+import warnings
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -15,37 +16,38 @@ from functools import cached_property
 from pathlib import Path
 import numpy as np, torch
 from torch import Tensor
-from .checkpoints import Loaded
-from .data import Batch, Split, make_batch, numbers_of, ordered_batches, whole
+from .checkpoints import Loaded, matched
+from .data import Batch, Split, make_batch, numbers_of, ordered_batches, read_dataset, whole
 from .errors import InputError
-from .halting import HALTINGS, BinaryHalting, Halting, QLearningHalting
-from .losses import TOKEN_LOSSES, agreement
+from .halting import HALTINGS, BinaryHalting, Halting, Look
+from .losses import agreement
 from .model import Output, RecursiveModel, State, fingerprint, same_bits
-from .puzzles.base import IGNORE, Puzzle, read_csv
+from .puzzles.base import IGNORE, Puzzle
+from .puzzles.text import file_of, read_rows
 from .solve import check_identities, recursion, when_done
 from .trace import Site, Trace, resume, run_with_trace
 
 # %% ../nbs/52_branches.ipynb #33781d41
 def puzzle_batch(
-    puzzles:str|Path|Batch|Split, # text: one board, or one a line; a CSV of puzzles; a batch; a dataset's split
+    puzzles:str|Path|Batch|Split, # boards as text; a file of them, in any form; a dataset's folder, whose test split is taken; a batch; a split
     puzzle:Puzzle, # their type
+    most:int|None=None, # how many to take; None: all
+    loaded:Loaded|None=None, # the model that is to solve them, with whose identities a dataset's are matched
 )->Batch: # where nothing is known of the answers, labels are the questions
-    "Puzzles in any form, as a batch. Raises `InputError` that says which line cannot be read."
-    if isinstance(puzzles, Batch): return puzzles
-    if isinstance(puzzles, Split): return next(ordered_batches(puzzles, len(puzzles)))
-    if not isinstance(puzzles, (str, Path)): raise InputError(f"puzzles should be text, a CSV file, a Batch or a Split, found {type(puzzles).__name__}")
-    if isinstance(puzzles, Path) or puzzles.endswith(".csv") and "\n" not in puzzles:
-        examples = read_csv(puzzles, puzzle)
-        return make_batch(*(np.stack([getattr(e, side) for e in examples]) for side in ("question", "answer")))
-    lines = [line for line in puzzles.splitlines() if line.strip()]
-    try: puzzle.parse(lines[0] if lines else "")
-    except InputError: questions = [puzzle.parse(puzzles)] # one board over several lines
-    else:
-        questions = []
-        for number, line in enumerate(lines, 1):
-            try: questions.append(puzzle.parse(line))
-            except InputError as e: raise InputError(f"puzzle {number}: {e}") from None
-    return make_batch(np.stack(questions), np.stack(questions))
+    "Puzzles in any form, as a batch. Raises `InputError` that says which of them cannot be read."
+    if isinstance(puzzles, Batch): return puzzles if most is None else puzzles.rows(slice(most))
+    if isinstance(puzzles, Split): return next(ordered_batches(puzzles, most or len(puzzles)))
+    if not isinstance(puzzles, (str, Path)):
+        raise InputError(f"puzzles should be text, a file, a folder, a Batch or a Split, found {type(puzzles).__name__}")
+    path = file_of(puzzles, puzzle)
+    if path and path.is_dir():
+        dataset = read_dataset(path, puzzle)
+        if not len(dataset.test): raise InputError(f"{path}: there are no test puzzles in it")
+        split, by_number = matched(loaded, dataset, str(path)) if loaded else (dataset.test, None)
+        if by_number: warnings.warn(f"{path}: {by_number}", stacklevel=2)
+        return next(ordered_batches(split, most or len(split), dataset.metadata.ignore_label_id))
+    rows = read_rows(puzzles, puzzle, limit=most, answers=False)
+    return make_batch(rows.questions, rows.answers)
 
 # %% ../nbs/52_branches.ipynb #c255de14
 class Edit(ABC):
@@ -299,10 +301,10 @@ class Walk:
         self.puzzle = puzzle or (self.loaded and self.loaded.puzzle)
         if self.puzzle is None: raise InputError("walk: the puzzle type is missing; give puzzle=…, or what `load_pretrained` gave in place of the bare model")
         if self.model is not None and self.model.training: raise InputError("walk: the model is in training mode; call model.eval() first")
-        if self.recorded is None and puzzles is None: raise InputError("walk: a model needs puzzles to work on; give text, a CSV file, a Batch or a Split")
+        if self.recorded is None and puzzles is None: raise InputError("walk: a model needs puzzles to work on; give text, a file, a folder, a Batch or a Split")
         self.source, self.halting, self.limit_bytes = puzzles, halting, limit_bytes
         self.policy = halting or (self.loaded.policy(max_steps) if self.loaded else BinaryHalting()) # how the model would like to stop
-        self.batch = self.recorded.batch if self.recorded else puzzle_batch(puzzles, self.puzzle).copy() # theirs may change later
+        self.batch = self.recorded.batch if self.recorded else puzzle_batch(puzzles, self.puzzle, loaded=self.loaded).copy() # theirs may change later
         self.max_steps = len(self.recorded.logits) if self.recorded else max_steps
         self.schedule = self.recorded.schedule if self.recorded else self.model.schedule()
         if not len(self.batch): raise InputError("walk: there are no puzzles to walk through")
@@ -405,7 +407,7 @@ class Walk:
         "Why nothing can be changed here; None: it can."
         if self.model is None: return "this trace has no model, so nothing can be computed from it; give it one: `read_trace(path, model)`"
         if self.recorded and torch.promote_types(self.recorded.dtype, self.model.dtype) != self.recorded.dtype: return f"this trace keeps latents as {self.recorded.dtype}, which do not say exactly where a model in {self.model.dtype} stood; record it with dtype=None"
-        if self.recorded and self.halting is None and (self.recorded.steps < self.max_steps).any(): return "puzzles left this trace when they were done; say by which rule: Walk(trace, halting=…)"
+        if self.rule_unknown: return "puzzles left this trace when they were done; say by which rule: Walk(trace, halting=…)"
 
     def _branch(self, parent:Run, site, edits:tuple[Edit, ...])->Run:
         if self.edits_refused: raise InputError(f"walk: {self.edits_refused}")
@@ -453,8 +455,29 @@ class Walk:
     # -- all puzzles
     def belief(self, output:Output|Trace)->Tensor: # of the shape of its q_halt
         "The probability of being done, by the halting head; learned as two actions, of preferring the one to stop."
-        q = output.q_halt - output.q_continue if isinstance(self.policy, QLearningHalting) else output.q_halt
-        return q.float().sigmoid().cpu()
+        return self.policy.belief(output).cpu()
+
+    @cached_property
+    def rule_unknown(self)->bool:
+        "Did puzzles leave a recorded recursion by a rule that nobody named?"
+        return bool(self.recorded and self.halting is None and (self.recorded.steps < self.max_steps).any())
+
+    @torch.no_grad()
+    def look(self, run:Run)->Look: # of the shape (T,)
+        "What halting looks at after each supervision step of a run."
+        trace, tokens = run.trace, run.tokens
+        q_halt, q_continue = (q[:run.steps, run.row] for q in (trace.q_halt, trace.q_continue))
+        before = torch.cat([torch.full_like(tokens[:1], -1), tokens[:-1]]) # before the first answer there was none
+        return self.policy.look(Output(run.logits, q_halt, q_continue), before)
+
+    def reached(self, run:Run)->bool:
+        "Did the rule end this run, and not its last step?"
+        if run.steps < self.max_steps: return True
+        if self.rule_unknown: return False
+        trace, last = run.trace, slice(run.steps - 1, run.steps)
+        output = Output(run.logits[last], trace.q_halt[last, run.row], trace.q_continue[last, run.row])
+        before = run.tokens[-2:-1] if run.steps > 1 else None
+        return bool(self.policy.stop(output, before))
 
     @torch.no_grad()
     def overview(self,
@@ -464,22 +487,30 @@ class Walk:
         "What becomes of some of the puzzles, step by step; their latents are not kept."
         self.check_weights()
         some = numbers_of(some, len(self), "puzzle", "walk")
-        batch, loss = self.batch.rows(some), TOKEN_LOSSES[self.policy.loss]
+        batch, course = self.batch.rows(some), []
+        def note(tokens, output, before, stops=None):
+            look = self.policy.look(output, before)
+            stops = self.policy.stop(output, before) if stops is None else stops
+            course.append(tuple(t.cpu() for t in (tokens, look.halt, look.doubt, look.same, stops)))
         if self.recorded: # as it was: who left stays with the last answer
-            course = [(trace.tokens[t, some], self.belief(trace)[t, some], loss(trace.logits[t, some], trace.tokens[t, some])) for trace in [self.recorded] for t in range(self.max_steps)]
-            if survey: survey.see_trace(self.recorded, some)
+            trace = self.recorded
+            for t in range(self.max_steps):
+                left = (trace.steps[some] <= t + 1) & (trace.steps[some] < self.max_steps)
+                output = Output(*(values[t, some] for values in (trace.logits, trace.q_halt, trace.q_continue)))
+                note(trace.tokens[t, some], output, trace.tokens[t - 1, some] if t else None, left if self.rule_unknown else None)
+            if survey: survey.see_trace(trace, some)
         else:
             def look(u, state):
                 if survey: survey.see(u.name, state[u.name])
                 return state
             x = self.model.embed(batch.to(next(self.model.parameters()).device))
-            course = [(now.tokens.cpu(), self.belief(now.output), loss(now.output.logits, now.tokens).cpu()) for now in recursion(self.model, x, self.model.start(x), self.max_steps, None, lambda step, here: look)]
+            for now in recursion(self.model, x, self.model.start(x), self.max_steps, None, lambda step, here: look):
+                note(now.tokens, now.output, now.before)
         if survey: survey.count += len(some)
-        tokens, halt, cost = (torch.stack(parts, 1) for parts in zip(*course)) # (n, T, …)
+        tokens, halt, doubt, same, stops = (torch.stack(parts, 1) for parts in zip(*course)) # (n, T, …)
         legal = torch.stack([self._legal(batch.inputs, answers) for answers in tokens.unbind(1)], 1)
         solved = agreement(tokens.transpose(0, 1), batch.labels)[1].T if self.labelled else legal if self.puzzle.decides else None
-        same = torch.cat([torch.zeros(len(some), 1, dtype=torch.bool), (tokens[:, 1:] == tokens[:, :-1]).all(-1)], 1)
-        return Overview(some, halt, (-cost.amax(-1)).exp().float(), same, solved, legal)
+        return Overview(some, halt, doubt, same, solved, legal, stops)
 
     def _legal(self, questions:Tensor, answers:Tensor)->Tensor: # (n,) bool
         "Which answers (n, L) the rules accept."
@@ -512,7 +543,7 @@ class Walk:
 
     def _questions(self, use:Callable)->str:
         "The puzzles as Python: a file's name, or text where that can be read back, or tokens."
-        if isinstance(self.source, Path) or isinstance(self.source, str) and self.source.endswith(".csv"): return repr(str(self.source))
+        if isinstance(self.source, (str, Path)) and (path := file_of(self.source, self.puzzle)): return repr(str(path))
         questions, identifiers = self.batch.inputs, self.batch.puzzle_identifiers
         try:
             texts = [self.puzzle.print(q) for q in questions.numpy().astype(np.uint8)]
@@ -633,6 +664,7 @@ class Overview:
     same:Tensor # (n, T) bool, the answer of one step before?
     solved:Tensor|None # (n, T) bool, by the label or else by the rules; None: neither can tell
     legal:Tensor # (n, T) bool, do the rules accept it as a solution? Never, where they cannot tell
+    stops:Tensor # (n, T) bool, would the walk's own rule stop here? Where nobody named it: had the puzzle left?
 
 # %% ../nbs/52_branches.ipynb #5e069f1a
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PLACES', 'FINISHED', 'experiments_folder', 'find_grid', 'find_template', 'find_config', 'Template', 'read_template',
            'template_parameters', 'check_code', 'read_parameters', 'merge', 'settle_parameters', 'find_run', 'remarks',
-           'execute', 'run_notebook', 'dataset_for', 'asked_of', 'given_away', 'train_run', 'train_together', 'page',
-           'executed_notebook', 'write_report']
+           'execute', 'run_notebook', 'dataset_for', 'asked_of', 'given_away', 'timeless', 'train_run',
+           'train_together', 'page', 'executed_notebook', 'write_report']
 
 # %% ../nbs/70_runs.ipynb #9efd196f
 import ast, contextlib, copy, glob, hashlib, html, importlib.resources, importlib.util, operator, os, re, shutil, signal, subprocess, sys
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, make_dataclass, replace
 from functools import partial
 from pathlib import Path
-from .checkpoints import load, save_model
+from .checkpoints import identities_of, load, save_model
 from .data import Dataset, generate_dataset, kept_back, read_dataset, write_dataset
 from .device import describe_device, pick_device
 from .errors import InputError, Interrupted, RunFailed, build, closest
@@ -518,6 +518,15 @@ def given_away(
     overlap = dataset.puzzle.overlap(before, dataset, config.allow_overlap) or dataset.metadata.overlap
     return sorted({*before, *dataset.puzzle.given_away(dataset)}), overlap
 
+_CLOCKS = {"puzzles_per_second", "training_seconds"}
+
+def timeless(
+    scores:Mapping, # of a run, nested as they are
+)->dict:
+    "Scores without what a clock measured: they go into the model's file, and equal runs leave equal bytes."
+    return {name: timeless(value) if isinstance(value, Mapping) else value
+        for name, value in scores.items() if name not in _CLOCKS}
+
 def train_run(
     parameters:Mapping, # over `TrainConfig`'s defaults
     reports:Path|None=None, # where run folders stand; default: `home()/"reports"`
@@ -548,7 +557,11 @@ def train_run(
         if team.leads: run.start(config.name, asdict(config), device=describe_device(device, trainer.dtype), processes=team.size)
         held_out, ignore = kept_back(dataset.train, config.holdout)[1], dataset.metadata.ignore_label_id
         def score(model, split, tally=None): return asdict(evaluate(model, dataset.puzzle, split, config.solve_max_steps, ignore=ignore, tally=tally, keep=False).scores)
-        def save(name, model, scores): save_model(run.folder/"checkpoints"/f"{name}.safetensors", model, dataset.puzzle, {"run": run.folder.name, "recipe": asdict(config), "scores": scores, "given_away": known}, config.halting)
+        def save(name, model, scores):
+            history = {"run": run.folder.name, "recipe": asdict(config), "scores": timeless(scores),
+                "given_away": known}
+            save_model(run.folder/"checkpoints"/f"{name}.safetensors", model, dataset.puzzle, history,
+                config.halting, identities=identities_of(dataset))
         try:
             averaged = fit(trainer, run, (lambda model: score(model, held_out)) if held_out else None, tell, partial(save, "best"))
             if team.leads:

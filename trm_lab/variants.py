@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['FIXED_POINT_GRADIENTS', 'ARCHITECTURES', 'TRMSeparate', 'HRMConfig', 'HRM', 'TRMSingleZ', 'TRMMultiScale',
            'DirectConfig', 'DirectTransformer', 'anderson', 'at_fixed_point', 'FixedPointConfig', 'FixedPoint',
-           'architecture', 'build_model']
+           'unwrapped', 'architecture', 'build_model']
 
 # %% ../nbs/32_variants.ipynb #d1c2e4a1
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 import torch
-from torch import Tensor
-from .errors import Count, Natural, build, one_of
+from torch import Tensor, nn
+from .errors import Count, InputError, Natural, build, one_of
 from .model import TRM, BoardModel, ModelConfig, RecursiveModel, TRMConfig, Update
 
 # %% ../nbs/32_variants.ipynb #b1ad424b
@@ -145,15 +146,43 @@ class FixedPoint(BoardModel):
         if not u.grad: return state.replace(z_H=anderson(f, z, c.evaluations))
         return state.replace(z_H=at_fixed_point(f, z, c.backward_evaluations) if c.gradient == "implicit" else f(z))
 
+# %% ../nbs/32_variants.ipynb #f0e33959
+def unwrapped(
+    model:nn.Module, # a model, or what torch.compile, DataParallel, AveragedModel or Lightning made around it
+)->RecursiveModel: # the same object, without the wrappers
+    "The model in a wrapper. Raises `InputError` if there is none, or several, or other weights beside it."
+    if isinstance(model, RecursiveModel): return model
+    kind = type(model).__name__
+    if not isinstance(model, nn.Module): raise InputError(f"a model is needed here, found {kind}")
+    found = {name: part for name, part in model.named_modules() if isinstance(part, RecursiveModel)}
+    if not found: raise InputError(f"{kind} is not a model of trm-lab, and there is none inside it")
+    if len(found) > 1:
+        first = next(iter(found))
+        raise InputError(f"{kind} holds several models ({', '.join(found)}); give the one that is meant, "
+            f"as in .{first}")
+    (name, inner), = found.items()
+    inside = {id(t) for t in chain(inner.parameters(), inner.buffers())}
+    every = chain(model.named_parameters(), model.named_buffers())
+    # A single number counts something.
+    own = [key for key, t in every if id(t) not in inside and t.numel() > 1]
+    if own:
+        raise InputError(f"{kind} has weights besides its model ({', '.join(own[:3])}); "
+            f"give the model in it, .{name}")
+    return inner
+
 # %% ../nbs/32_variants.ipynb #8d399839
 ARCHITECTURES:dict[str, type[RecursiveModel]] = {"trm": TRM, "trm_separate": TRMSeparate, "hrm": HRM, "trm_singlez": TRMSingleZ,
     "trm_hier6": TRMMultiScale, "direct_transformer": DirectTransformer, "fixed_point": FixedPoint}
 
 def architecture(
-    model:RecursiveModel,
+    model:RecursiveModel, # or what wraps one
 )->str: # one of `ARCHITECTURES`
-    "The name of a model's architecture."
-    return next(name for name, cls in ARCHITECTURES.items() if type(model) is cls)
+    "The name of a model's architecture. Raises `InputError` if it has none of them."
+    kind = type(unwrapped(model))
+    for name, cls in ARCHITECTURES.items():
+        if kind is cls: return name
+    raise InputError(f"{kind.__name__} is none of the architectures that can be saved and loaded "
+        f"({', '.join(ARCHITECTURES)}); a new one needs an entry in variants.ARCHITECTURES")
 
 def build_model(
     arch:str, # one of `ARCHITECTURES`

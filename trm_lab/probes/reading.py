@@ -17,12 +17,12 @@ from functools import partial
 import numpy as np, pandas as pd, torch
 from torch import Tensor
 from scipy.stats import t as student
-from tqdm import tqdm
 from ..checkpoints import Loaded
 from ..data import Split, ordered_batches
 from ..errors import InputError
 from ..model import RecursiveModel, State, Update, Watch
-from .base import Answers, Table, halves, questions_of, resampled, spread, stream, truths, untrained, verdict
+from trm_lab.probes.base import (Answers, Table, counted, halves, questions_of, resampled, spread, stream, truths, untrained,
+    verdict)
 from ..puzzles.base import IGNORE, PAD, Puzzle
 from ..solve import Course, oracle_steps, recursion
 from ..trace import Site
@@ -506,7 +506,7 @@ def remove_probes(
     todo = [(task, latent, where, to, at) for task in tasks for latent in latents for where, to in ways
         if (at := {site: d for site, d in along[task].items() if site.name == latent and inside[where](site.step) and d.basis.shape[1]})]
     before = last_logits(model, split, steps, batch_size)
-    for task, latent, where, to, at in tqdm(todo, desc="removing", disable=not progress, leave=False, mininterval=2):
+    for task, latent, where, to, at in counted(todo, "removing"*progress, "removals"):
         about = {"probe": task, "where": where, "removed": to, "directions": max(d.basis.shape[1] for d in at.values())}
         def tried(random=None):
             removal = Removal(at, to, random)

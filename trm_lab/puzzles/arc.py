@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
 from ..errors import InputError, one_of
+from ..progress import progress
 from ..records import read_json
 from .base import PAD, Drawing, Group, Puzzle, Symmetry, Verdict, register
 
@@ -193,6 +194,22 @@ class Arc(Puzzle):
         missing = tuple(int(i) for i in np.flatnonzero((frame == END) & (np.asarray(answer) != END)))
         return Verdict(True, missing, (f"the {size[0, 0]}×{size[0, 1]} grid is not framed: the end marker is missing at {len(missing)} of {(frame == END).sum()} places, "
             f"first in row {missing[0]//SIDE + 1}, column {missing[0] % SIDE + 1}",) if missing else ())
+
+    def legal(self, questions, answers):
+        questions, answers = np.asarray(questions), np.asarray(answers)
+        some = (slice(i, i + 1024) for i in range(0, len(questions), 1024))
+        return np.concatenate([np.zeros(0, bool), *(self._whole(questions[part], answers[part]) for part in some)])
+
+    def _whole(self, questions, answers)->np.ndarray: # (N,) bool
+        "`check` for many."
+        corner, _ = _find(questions)
+        rows, cols = (corner[:, [i]] + np.arange(SIDE) for i in (0, 1)) # (N, SIDE) each
+        inside = (rows < SIDE)[:, :, None] & (cols < SIDE)[:, None]
+        cells = np.where(inside, rows[:, :, None]*SIDE + cols[:, None], 0).reshape(len(answers), -1)
+        moved = np.where(inside.reshape(cells.shape), np.take_along_axis(answers, cells, 1), PAD)
+        grid, size = crop(moved)
+        frame = _framed(grid, np.zeros_like(size), size, corner)
+        return size.any(1) & ~((frame == END) & (answers != END)).any(1)
 
     def draw(self, question, answer):
         wrong = set(self.check(question, answer).cells)
@@ -590,7 +607,7 @@ def score_predictions(
     votes, split = Votes(dataset), dataset.test
     wanted = {"preds": (len(split), _CELLS), "q_halt_logits": (len(split),), "puzzle_identifiers": (len(split),)}
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path) as archive, progress(len(split), "voting", "predictions") as bar:
             votes.compared = "inputs.npy" in archive.namelist()
             if votes.compared: wanted["inputs"] = wanted["preds"]
             pieces = zip(*(_pieces(archive, name, shape, piece) for name, shape in wanted.items()))
@@ -606,6 +623,7 @@ def score_predictions(
                         what = f"than example {i} of the test split asks"
                         raise ValueError(f"row {i} answers another question {what}")
                 votes.add(examples, tokens, q_halt)
+                bar.update(len(tokens))
     except OSError as e: raise InputError(f"{path}: cannot be read ({e.strerror or e})") from None
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError) as e: # what a torn, foreign or encrypted file leads to
         raise InputError(f"{path}: these are no predictions for this dataset; an .npz with preds, q_halt_logits and puzzle_identifiers is needed ({e})") from None

@@ -5,17 +5,18 @@
 # %% auto #0
 __all__ = ['PAD', 'IGNORE', 'Verdict', 'Drawing', 'Tally', 'Symmetry', 'Rearranged', 'Puzzle', 'dihedral', 'rows_by_cols',
            'whole_numbers', 'Group', 'register', 'puzzle_types', 'puzzle_class', 'find_puzzle', 'puzzle_from',
-           'Example', 'Examples', 'csv_examples', 'read_csv']
+           'read_csv']
 
 # %% ../../nbs/10_puzzles.base.ipynb #5c72625d
-import csv, hashlib, importlib, inspect, operator, pkgutil, re
+import hashlib, importlib, inspect, itertools, operator, pkgutil, re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Protocol
 import numpy as np
-from ..errors import InputError, closest, one_of
+from ..errors import InputError, one_of
 
 # %% ../../nbs/10_puzzles.base.ipynb #ab65b511
 PAD = 0 # the token outside of a puzzle
@@ -38,7 +39,11 @@ class Verdict:
         "Legal and complete."
         return self.legal and self.complete
 
-    def __str__(self): return "solved" if self.solved else "; ".join(self.reasons) or "legal so far, not complete"
+    def __str__(self):
+        "All in one sentence: three reasons at most, for a board that is none has hundreds."
+        if self.solved: return "solved"
+        more = len(self.reasons) - 3
+        return "; ".join(self.reasons[:3]) + f"; and {more} more"*(more > 0) or "legal so far, not complete"
 
 # %% ../../nbs/10_puzzles.base.ipynb #12603965
 @dataclass(frozen=True)
@@ -101,6 +106,8 @@ class Puzzle(ABC):
     hub:ClassVar[str|None] = None # repository on the hub with train.csv and test.csv of that size
     decides:ClassVar[bool] = True # do the rules alone tell whether an answer is right?
     placeholder:ClassVar[np.ndarray|None] = None # label (L,) of questions whose answers are not given
+    characters:str = "" # that `parse` reads as cells; empty: a board has no fixed number of them, and text goes to `parse` as it stands
+    spellings:Mapping[str, str] = MappingProxyType({}) # what people also write for one of these; "" stands for an empty field
     asks:tuple[int, ...] = () # the tokens that a question may hold; empty: those that questions hold, and their images under symmetries
     difficulties:tuple[str, ...] = () # what `generate` can be asked for, the usual one first; empty: there is no choice
     rows:int; cols:int # of the board
@@ -170,7 +177,13 @@ class Puzzle(ABC):
 
     def scores(self, question:np.ndarray, answer:np.ndarray)->dict[str, bool]:
         "What can be said of an answer without its label, by name; `legal` is among it for every type."
-        return {"legal": self.check(question, answer).solved}
+        return {name: bool(holds[0]) for name, holds in self.score_boards(question[None], answer[None]).items()}
+
+    def score_boards(self, questions:np.ndarray, answers:np.ndarray)->dict[str, np.ndarray]:
+        "`scores` of many answers, both (N, L): by name (N,) bool. A type that has more to say overrides one of the two."
+        if type(self).scores is Puzzle.scores: return {"legal": self.legal(questions, answers)}
+        each = [self.scores(*pair) for pair in zip(questions, answers)]
+        return {name: np.array([scores[name] for scores in each], bool) for name in (each[0] if each else ("legal",))}
 
     def measures(self, questions:np.ndarray)->dict[str, np.ndarray]:
         "What may make questions (N, L) hard, by name: a number (N,) for each."
@@ -312,7 +325,7 @@ def register(
 def puzzle_types()->list[str]: # names
     "Every puzzle type that can be found."
     import trm_lab.puzzles as package
-    inside = {m.name for m in pkgutil.iter_modules(package.__path__)} - {"base"}
+    inside = {m.name for m in pkgutil.iter_modules(package.__path__)} - {"base", "text"}
     return sorted(inside | set(_registered))
 
 def puzzle_class(
@@ -353,63 +366,12 @@ def puzzle_from(
             raise InputError(f"{cls.type}: the argument {name!r} is missing")
     return cls(**values)
 
-# %% ../../nbs/10_puzzles.base.ipynb #b1f7ac1b
-@dataclass(frozen=True)
-class Example:
-    "One puzzle from a file."
-    question:np.ndarray # tokens (L,)
-    answer:np.ndarray # tokens (L,)
-    source:str = ""
-    rating:float = 0. # as the file says; what it measures depends on the source
-
-class Examples(list):
-    "The examples of a file, and in `skipped` the rows that were left out: (row, reason) each."
-    skipped:list[tuple[int, str]]
-
-def _example(row:dict, puzzle:Puzzle)->Example:
-    "One checked row."
-    if row["question"] is None or row["answer"] is None: raise InputError("the row is too short; it needs source,question,answer,rating")
-    question, answer = puzzle.parse(row["question"]), puzzle.parse(row["answer"])
-    verdict = puzzle.check(question, answer)
-    if not verdict.solved: raise InputError(f"the answer does not solve the puzzle: {verdict}")
-    try: rating = float(row.get("rating") or 0)
-    except ValueError: raise InputError(f"the rating {row['rating']!r} is not a number") from None
-    return Example(question, answer, row.get("source") or "", rating)
-
-def csv_examples(
-    path:str|Path, # a CSV with a header
-    puzzle:Puzzle, # what its rows hold
-    skipped:list[tuple[int, str]]|None=None, # is given the rows that are wrong, with the reasons; None: the first one is an error
-)->Iterator[Example]:
-    "Read and check puzzles, one after the other. Raises `InputError` with file and row on the first thing that is wrong."
-    path = Path(path)
-    try: file = open(path, newline="", encoding="utf-8-sig") # spreadsheets like to put a byte-order mark in front
-    except OSError as e: raise InputError(f"{path}: cannot be read ({e.strerror})") from None
-    with file:
-        rows = csv.DictReader(file)
-        try:
-            for column in ("question", "answer"):
-                if column not in (rows.fieldnames or []):
-                    raise InputError(f"{path}: the column {column!r} is missing{closest(column, rows.fieldnames or [])}; the first line should read source,question,answer,rating")
-            for number, row in enumerate(rows, 1):
-                try: example = _example(row, puzzle)
-                except InputError as e:
-                    if skipped is None: raise InputError(f"{path}, row {number} (line {rows.line_num}): {e}") from None
-                    skipped.append((number, str(e)))
-                else: yield example
-        except (UnicodeDecodeError, csv.Error) as e: raise InputError(f"{path}: this is not a CSV text file ({e})") from None
-
+# %% ../../nbs/10_puzzles.base.ipynb #19ad73e4
 def read_csv(
-    path:str|Path, # a CSV with a header
-    puzzle:Puzzle, # what its rows hold
-    limit:int|None=None, # stop after so many examples
-    skip_bad:bool=False, # leave out the rows that are wrong, and list them; False: the first one is an error
-)->Examples:
-    "`csv_examples`, all at once. Raises `InputError` also if there are none."
-    found = Examples()
-    found.skipped = []
-    for example in csv_examples(path, puzzle, found.skipped if skip_bad else None):
-        found.append(example)
-        if len(found) == limit: break
-    if not found: raise InputError(f"{path}: there are no puzzles in it" + f", and all of its {len(found.skipped)} rows are wrong"*bool(found.skipped))
-    return found
+    path, # of a file, in any form
+    puzzle:Puzzle, # what it holds
+    limit:int|None=None, # stop after so many
+)->list: # of `trm_lab.puzzles.text.Example`
+    "The former name of what `trm_lab.puzzles.text.examples` does; use that, or `read_rows`."
+    text = importlib.import_module("trm_lab.puzzles.text") # which comes after this module
+    return list(itertools.islice(text.examples(Path(path), puzzle), limit))

@@ -44,6 +44,7 @@ def _solver(rows, cols)->np.ndarray:
 class LightsOut(Puzzle):
     "Press cells until all lights are out."
     type, vocab_size, asks = "lights_out", 5, (OFF, ON)
+    characters, spellings = _CHARACTERS[1:], {"0": ".", "1": "*"} # what `parse` reads, and what files have in place of it
 
     def __init__(self,
         rows:int, # of the board
@@ -83,6 +84,12 @@ class LightsOut(Puzzle):
         on = (question == ON) ^ (switches @ (answer == PRESS) % 2 == 1)
         wrong = np.flatnonzero(on & (switches @ ~answered == 0))
         return Verdict(bool(answered.all()), tuple(map(int, wrong)), tuple(f"the light in {self._at(i)} {'stays' if question[i] == ON else 'comes'} on" for i in wrong))
+
+    def legal(self, questions, answers):
+        "`check` for many at once; without it, it would be asked board by board."
+        answers = np.asarray(answers)
+        switched = (answers == PRESS) @ _switches(self.rows, self.cols).T % 2 == 1
+        return np.isin(answers, (LEAVE, PRESS)).all(1) & ((np.asarray(questions) == ON) == switched).all(1)
 
     def label(self,
         questions:np.ndarray, # (N, L) tokens

@@ -106,12 +106,44 @@ def _shortest(question:bytes, rows, cols)->int:
     if steps < 0: raise _NoWay("the maze has no way from S to G")
     return steps
 
+# %% ../../nbs/12_puzzles.maze.ipynb #3f21b969
+def _all_shortest(questions, rows, cols)->np.ndarray:
+    "Steps from S to G of many mazes (N,). Raises `InputError` as `_shortest` does."
+    if not len(questions): return np.zeros(0, np.int64)
+    steps = _flood(questions, rows, cols)[1]
+    odd = ((questions == START).sum(1) != 1) | ((questions == GOAL).sum(1) != 1)
+    odd |= ((questions < WALL) | (questions > GOAL)).any(1) | (steps < 0)
+    for question in questions[odd]: _shortest(question.tobytes(), rows, cols) # says what is wrong
+    return steps
+
+def _routes(questions, answers, rows, cols)->np.ndarray:
+    "Steps (N,) of the one path that is marked from S to G; -1 where there is none, or more than that is marked."
+    stride, place = cols + 1, _place(np.arange(rows*cols), cols)
+    marked = np.zeros((len(questions), (rows + 2)*stride), bool) # with a border
+    marked[:, place] = (answers == PATH) | (questions == START) | (questions == GOAL)
+    directions = np.array([stride, -1, 1, -stride])
+    neighbours = marked[:, place[:, None] + directions].sum(2, dtype=np.int8) # (N, L)
+    ends = (questions == START) | (questions == GOAL)
+    kept = (answers == questions) | (questions == FREE) & (answers == PATH)
+    board = np.flatnonzero((kept & (~marked[:, place] | (neighbours == 2 - ends))).all(1))
+    steps, goal = np.full(len(questions), -1), place[(questions == GOAL).argmax(1)]
+    here, before, taken = place[(questions[board] == START).argmax(1)], np.zeros(len(board), np.int64), 0
+    while len(board):
+        around, taken = here[:, None] + directions, taken + 1
+        onward = marked[board[:, None], around] & (around != before[:, None])
+        before, here = here, around[np.arange(len(board)), onward.argmax(1)]
+        there = here == goal[board]
+        steps[board[there]] = taken
+        board, here, before = board[~there], here[~there], before[~there]
+    return np.where(steps == marked.sum(1) - 1, steps, -1)
+
 # %% ../../nbs/12_puzzles.maze.ipynb #e303c3b5
 @register
 class Maze(Puzzle):
     "Find the shortest path. Two mazes of one size are the same type of puzzle, however long their paths."
     type, vocab_size, usual_size, hub = "maze", 6, "30x30", "sapientinc/maze-30x30-hard-1k"
     asks = (WALL, FREE, START, GOAL)
+    characters, spellings = _GLYPHS[1:], {".": " ", "█": "#"} # an editor that strips lines leaves no spaces at their ends
 
     def __init__(self,
         rows:int, # of the board
@@ -182,10 +214,17 @@ class Maze(Puzzle):
         if not path.solved or steps == shortest: return path
         return Verdict(True, (), (f"the path has {steps} steps, the shortest has {shortest}",))
 
-    def scores(self, question, answer):
+    def legal(self, questions, answers): return self.score_boards(questions, answers)["legal"]
+
+    def score_boards(self, questions, answers):
         "`valid`: a path from S to G; `optimal`: valid and as short as can be, which is what the rules ask."
-        optimal, path = self.check(question, answer).solved, self._path(np.asarray(question), np.asarray(answer))[0]
-        return {"legal": optimal, "valid": path.solved, "optimal": optimal}
+        questions, answers = (np.asarray(boards, np.uint8) for boards in (questions, answers))
+        steps, shortest = np.full(len(questions), -1), np.zeros(len(questions), np.int64)
+        for i in range(0, len(questions), 1024):
+            some = slice(i, i + 1024)
+            shortest[some] = _all_shortest(questions[some], self.rows, self.cols)
+            steps[some] = _routes(questions[some], answers[some], self.rows, self.cols)
+        return {"legal": steps == shortest, "valid": steps > 0, "optimal": steps == shortest}
 
     def label(self,
         questions:np.ndarray, # (N, L) tokens

@@ -211,6 +211,11 @@ class Sudoku(Puzzle):
         self.box_rows, self.box_cols = self.box = box_rows, box_cols
         self.rows = self.cols = self.n = box_rows*box_cols
         self.vocab_size = self.n + 2
+        digits = _GLYPHS[:self.n]
+        self.characters = "." + "0"*(self.n > 9) + digits # beyond 9 a 0 may be a blank or the first digit: `parse` decides
+        blanks = ["", *" _*-?·□", *"xX"*("X" not in digits), *"0"*(self.n < 10)]
+        self.spellings = dict.fromkeys(blanks, ".") \
+            | {g.lower(): g for g in digits[9:]} | {str(d): g for d, g in enumerate(digits, 1) if d > 9}
 
     @classmethod
     def named(cls, size):
@@ -233,6 +238,9 @@ class Sudoku(Puzzle):
         symbols = [c for c in str(text) if c not in _RULING]
         if len(symbols) != self.seq_len:
             raise InputError(f"a {self.n}×{self.n} Sudoku has {self.seq_len} cells, but {len(symbols)} were given; write one character a cell, '.' for blank")
+        if self.n > 9 and "0" in symbols and "." in symbols:
+            raise InputError(f"'.' and '0' stand in one board, so 0 can be no blank, and the digits of a {self.n}×{self.n} Sudoku are 1 to {_GLYPHS[self.n-1]}; "
+                "where they were counted from 0, write each as the next")
         known = {".": BLANK, "0": BLANK, **{g: d + 2 for d, g in enumerate(_GLYPHS[:self.n])}}
         for i, c in enumerate(symbols):
             if c.upper() not in known:
