@@ -16,7 +16,7 @@ import numpy as np, torch
 from torch import Tensor
 from .data import Batch, Split, make_batch, ordered_batches
 from .errors import InputError, one_of
-from .halting import Halting
+from .halting import HALTINGS, Halting
 from .layers import Casts, cast_once
 from .losses import agreement
 from .model import Output, RecursiveModel, State, Update, Watch, guarded
@@ -37,7 +37,10 @@ def when_done(
     halting:Halting|None, # None: nobody leaves
 )->Callable[[Moment], Tensor]|None: # as `recursion` takes it
     "Let those leave who have done thinking."
-    return halting and (lambda now: halting.stop(now.output, now.before))
+    if halting is None: return None
+    def leave(now): return halting.stop(now.output, now.before)
+    leave.trusted = type(halting) in HALTINGS.values() # ours change no weights
+    return leave
 
 def _stay(gone, here:Tensor, step:int)->Tensor: # (n,) bool
     "Everyone but those who leave."
@@ -58,12 +61,14 @@ def recursion(
     step:int=1, # the supervision step to begin with
     since:int=0, # updates of that step which are already done
     before:Tensor|None=None, # (n, L) the answers one step before `step`; None: that is the first
+    alone:bool=False, # between the steps nobody else's code runs, so that weights can only change by operations of torch
 )->Iterator[Moment]:
     "Step after step, while puzzles may leave: the one loop by which models solve, are traced and are resumed."
     if here is None: here = torch.arange(len(x), device=x.device)
-    casts = Casts()
+    casts, alone = Casts(), alone and getattr(leave, "trusted", leave is None)
     for step in range(step, max_steps + 1):
         watch = guarded(bind(step, here.clone()), step) if bind else None
+        if not alone: casts.recheck()
         with cast_once(casts): # closed while this generator waits: who goes on meanwhile may change the model
             state = model.step(x, state, watch, since)
             since, output = 0, model.read(state)
@@ -98,7 +103,7 @@ def solve(
     x = model.embed(batch)
     tokens, q_halt = torch.zeros_like(batch.inputs), torch.zeros(len(batch), device=x.device)
     steps, updates = torch.zeros(len(batch), dtype=torch.long, device=x.device), 0
-    for now in recursion(model, x, model.start(x, generator), max_steps, when_done(halting), lambda step, here: watch):
+    for now in recursion(model, x, model.start(x, generator), max_steps, when_done(halting), lambda step, here: watch, alone=True):
         tokens[now.here], q_halt[now.here], steps[now.here] = now.tokens, now.output.q_halt.to(q_halt), now.step
         updates += len(now.here)*len(model.schedule())
     return Solution(tokens.cpu(), steps.cpu(), q_halt.cpu(), updates)
@@ -366,7 +371,7 @@ def solve_by_step(
     "Run a fixed number of supervision steps and keep every answer."
     batch = batch.to(next(model.parameters()).device)
     x = model.embed(batch)
-    course = [(now.tokens, now.output.q_halt) for now in recursion(model, x, model.start(x), steps)]
+    course = [(now.tokens, now.output.q_halt) for now in recursion(model, x, model.start(x), steps, alone=True)]
     return Course(*(torch.stack(values).cpu() for values in zip(*course)))
 
 # %% ../nbs/41_solve.ipynb #b25f0eca
