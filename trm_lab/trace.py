@@ -295,7 +295,7 @@ def run_with_trace(
         recorder = _Recorder(wanted, room, schedule, watch, dtype, file)
         none = torch.empty(0)
         answers = _Answers(none, none, none, torch.zeros(len(batch), dtype=torch.long))
-        for now in recursion(model, x, start, max_steps, when_done(halting), recorder.bind): answers.add(now)
+        for now in recursion(model, x, start, max_steps, when_done(halting), recorder.bind, alone=True): answers.add(now)
         trace = Trace(model, batch.to("cpu"), schedule, tuple(recorder.sites), tuple(start), dtype, present=tuple(recorder.present),
             start=start.map(lambda z: z.to("cpu", dtype, copy=True)), kept=recorder.kept, weights=weights, **answers.fields())
         if folder is None: return trace
@@ -391,6 +391,6 @@ def resume(
     x = model.embed(batch.to(device)) # all puzzles first: a smaller batch might round differently
     if len(here) < len(x): x = x[here]
     answers = _Answers(trace.logits[before], trace.q_halt[before], trace.q_continue[before], trace.steps)
-    for now in recursion(model, x, edited, max_steps, when_done(halting), recorder.bind, here, step, time % updates + 1 if site else 0, settled_on): answers.add(now)
+    for now in recursion(model, x, edited, max_steps, when_done(halting), recorder.bind, here, step, time % updates + 1 if site else 0, settled_on, alone=True): answers.add(now)
     return replace(trace, batch=batch.to("cpu"), sites=(*(s for s in trace.sites if trace._time(s) <= time), *recorder.sites), present=(*trace.present[before], *recorder.present),
         start=start, kept={k: z for k, z in trace.kept.items() if k[0] <= time} | recorder.kept, weights=weights, **answers.fields())
