@@ -239,7 +239,7 @@ def wilson(
     n:int, # tries
 )->tuple[float, float]: # low, high
     "The 95 % interval of a share."
-    n, successes = given(n, Natural, "wilson: n"), given(successes, Amount, "wilson: successes")
+    n, successes = given(n, int, "wilson: n"), given(successes, float, "wilson: successes")
     if not 0 <= successes <= n or n < 1: raise InputError(f"a share of {successes} in {n} has no interval")
     z = 1.959964 # 95 % of a normal distribution lie within z standard deviations
     centre, half = successes + z*z/2, z*math.sqrt(successes*(n - successes)/n + z*z/4)
