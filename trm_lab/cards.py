@@ -170,7 +170,8 @@ def make_card(
     card["headline"] = {"set": card["sets"][0]["name"], "steps": USUAL, **{key: value for key, value in card["sets"][0]["steps"][str(USUAL)].items() if key != "legal"}}
     folder = Path(folder)
     save_model(folder/f"{name}.safetensors", loaded.model.cpu(), loaded.puzzle, {**history, "card": card}, loaded.halting, dtype)
-    write_text(folder/f"{name}.yaml", f"# How {name} was trained: trm-lab train {name}.yaml\n" + yaml_text(recipe))
+    write_text(folder/f"{name}.yaml", f"# How {name} was trained: trm-lab train {name}.yaml\n"
+        + yaml_text(recipe))
     write_text(folder/f"{name}.md", card_text(card, (folder/f"{name}.safetensors").stat().st_size))
     return card
 

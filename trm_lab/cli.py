@@ -199,7 +199,8 @@ def _parameters(config:Optional[str], parameter:Optional[list[str]], smoke:bool)
         name, given, value = pair.partition("=")
         if not given: raise InputError(f"-p {name}: the value is missing; write -p NAME VALUE or -p NAME=VALUE")
         if twice := [other for other in seen if other == name or other.startswith(f"{name}.")]:
-            raise InputError(f"-p {name}: it is given twice" + f", also as {twice[0]}"*(twice[0] != name) + "; leave one out")
+            raise InputError(f"-p {name}: it is given twice" + f", also as {twice[0]}"*(twice[0] != name)
+                + "; leave one out")
         seen.append(name)
         values = merge(values, name, _value(value, f"-p {name}"))
     return values, " and ".join([*([path.name] if path else []), *(["-p"] if parameter or not path else [])])
@@ -249,7 +250,8 @@ def sweep(
         for member in planned.members: typer.echo(f"{member.run.folder.name}  {status(member.run).state:11}  {', '.join(f'{axis} {value}' for axis, value in member.at.items())}")
         return typer.echo(f"{len(planned.members)} runs in {_shown(planned.folder)}; nothing was started")
     if told := {made_by(member.run.info) for member in planned.members if member.run.finished} - {""}:
-        typer.echo(f"of the runs that are finished: {'; '.join(sorted(told))}; remove a run's folder to run it again", err=True)
+        typer.echo(f"of the runs that are finished: {'; '.join(sorted(told))}; remove a run's folder to run "
+            f"it again", err=True)
     states = run_sweep(planned, start(planned, slots), Screen().show)
     typer.echo(f"finished: {len(states)} runs in {_shown(planned.folder)}; trm-lab report {_shown(planned.folder)} shows what they found")
 

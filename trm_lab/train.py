@@ -94,7 +94,8 @@ class TrainConfig:
         if min(self.eval_every, self.lr_warmup_steps, self.save_seconds) < 0: raise InputError(f"run {self.name!r}: 'eval_every', 'lr_warmup_steps' and 'save_seconds' cannot be negative")
 
 # %% ../nbs/40_train.ipynb #f419abe7
-WATCHING = frozenset({"device", "log_every", "save_seconds", "tracker"}) # change nothing that is computed: no part of what a run is
+# change nothing that is computed: no part of what a run is
+WATCHING = frozenset({"device", "log_every", "save_seconds", "tracker"})
 
 # %% ../nbs/40_train.ipynb #4281b017
 @dataclass(frozen=True)
@@ -263,7 +264,8 @@ class Trainer:
     def restore(self, state:TrainingState):
         "Go on from where another trainer stood. Raises `InputError` if its run was configured otherwise."
         ours, theirs = asdict(self.config), state.values["config"]
-        differing = [name for name in ours | theirs if name not in WATCHING and identity(ours.get(name)) != identity(theirs.get(name))]
+        differing = [name for name in ours | theirs if name not in WATCHING
+            and identity(ours.get(name)) != identity(theirs.get(name))]
         if differing: raise InputError(f"run {self.config.name!r}: the saved state is of a run with other parameters ({', '.join(differing)}); choose another folder")
         part = lambda of: {name.removeprefix(of): t for name, t in state.tensors.items() if name.startswith(of)}
         load_weights(self.model, part("model."), f"run {self.config.name!r}: the saved state")
