@@ -6,6 +6,7 @@ from trm_lab import cli
 from trm_lab.data import dataset_of, generate_dataset, write_dataset
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.records import Run, read_json
+from trm_lab.runs import find_run
 
 PRETRAINED = Path(cli.__file__).parent/"pretrained"/"sudoku-6x6.safetensors"
 TINY = ["-p", "steps", "40", "-p", "train_puzzles", "100", "-p", "test_puzzles", "30", "-p", "eval_every", "20", "-p", "log_every", "10"]
@@ -159,3 +160,33 @@ def test_eval_and_solve_search(cli_run, csv_file, puzzles):
         for command in (["eval", "sudoku-6x6", "--data", csv_file()], ["solve", puzzles[1][0][0]]):
             code, _, err = cli_run(*command, *wrong)
             assert code == 2 and sentence in err and len(err.strip().splitlines()) == 1, err
+
+def test_settings_on_the_command_line_are_refused_before_there_is_a_folder(cli_run, tmp_path, monkeypatch):
+    "The same sentences from `run` and `train`; what both mean by the same words is one run."
+    monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path)); monkeypatch.chdir(tmp_path)
+    (tmp_path/"mine.yaml").write_text("puzzle: sudoku-4x4\nlr: 1e-3\n\nlr: 2e-3\n")
+    for command in (["run", "train", "-f"], ["train"]):
+        for arguments, sentence in ((["sudoku-4x4", "-p", "lr", "12e456"],
+            "-p lr: 12e456 is no number, or too large for one"),
+            (["sudoku-4x4", "-p", "lr", "1", "-p", "lr=2"], "-p lr: it is given twice"),
+            (["sudoku-4x4", "-p", "name", "../up"], "the name '../up' cannot be a folder's"),
+                (["sudoku-4x4", "-p", "steps", "0x10"], "'steps' should be int, found str '0x10'"),
+                (["sudoku-4x4", "-p", "seed", "true"], "'seed' should be int, found bool True"),
+                (["sudoku-4x4", "-p", "model", "[1, 2"], "-p model: this is not YAML"),
+                (["mine.yaml"], "mine.yaml, line 4: the key 'lr' is there twice, first in line 2"),
+                (["sudoku-4x4", "-p", "lr="], "'lr' should be float, found NoneType None"),
+                (["sudoku-4x4", "-p", "steps", "2026-11-26"],
+                "'steps' should be int, found str '2026-11-26'")):
+            code, _, err = cli_run(*command, *arguments)
+            assert code == 2 and sentence in err and len(err.strip().splitlines()) == 1, err
+    assert not (tmp_path/"reports").exists()
+    tiny = ["-p", "steps", "4", "-p", "global_batch_size", "010", "-p", "train_puzzles", "20", "-p",
+        "test_puzzles", "1e1", "-p", "eval_every", "0"]
+    assert cli_run("train", "sudoku-4x4", *tiny, "-p", "lr", "2e-3")[0] == 0
+    folder, = (tmp_path/"reports").iterdir()
+    code, out, _ = cli_run("train", "sudoku-4x4", *tiny, "-p", "lr", "0.002", "-p", "log_every", "1", "-p",
+        "device", "cpu")
+    assert code == 0 and out.startswith(f"found the finished run: {folder}")
+    assert find_run("train", Run(folder).info["parameters"])[0].folder == folder # its recipe is the same run
+    assert Run(folder).info["parameters"][
+        "global_batch_size"] == 10 and Run(folder).info["parameters"]["test_puzzles"] == 10

@@ -258,14 +258,34 @@ def test_what_is_wrong_is_said_before_anything_begins(tmp_path, notebook):
 TRAINS = "config: sudoku-4x4\n"
 
 @pytest.mark.parametrize("text, sentence", [
-    ("axes: {lr: [0.001, 1e-3]}", "are the same run (two spellings of a value are one value)"), ("axes: {lr: [1, 1.0]}", "are the same run"), ("axes: {steps: [1000, 1e3]}", "are the same run"), ("axes: {weight_decay: [0, 0.0, .0]}", "are the same run"),
-    ("seeds: [1, 1.0]", "{'seed': 1} and {'seed': 1} are the same run"), ("seeds: [8, 08]", "are the same run"), ("seeds: [1, '1']", "are the same run"), ("axes: [{lr: 1e-3}, {lr: 0.001, seed: 0}]", "are the same run"), ("axes: {model.H_cycles: [1, 01]}", "are the same run"),
-    ("axes: {device: [cpu, cuda]}", "{'device': 'cuda'} and {'device': 'cpu'} are the same run (they differ in nothing that changes the result)"), ("axes: {log_every: [1, 2]}", "nothing that changes the result"),
-    ("axes: {lr: [0.001, fast]}", "sweep 'g', lr fast: 'lr' should be float"), ("axes: {steps: [10, 0]}\nseeds: 2", "sweep 'g', steps 0, seed 0: run 'sudoku-4x4': 'steps' should be greater than 0"), ("axes: {model.hidden_size: [64, banana]}", "sweep 'g', model.hidden_size banana: run"),
-    ("axes: {puzzle: [sudoku-4x4, sudoku-5x5]}", "sweep 'g', puzzle sudoku-5x5"), ("axes: {lr: [.nan]}", "sweep 'g', lr nan"), ("axes: {lr: [12e456]}", "g.yaml, line 2: 12e456 is no number, or too large"), ("axes: {lr: [1e-3, 2026-11-26]}", "found str '2026-11-26'"), ("axes: {augment: [yes]}", "'augment' should be bool"),
-    ("axes: {name: [fine, a/b]}", "sweep 'g', name a/b: the name 'a/b' cannot be a folder's"), ("axes: [{lr: 1, lr: 2}]", "the key 'lr' is there twice"), ("axes: {lr: []}", "the axis 'lr' has no values"), ("axes: {seed: [1]}\nseeds: 2", "'seed' is an axis and 'seeds' is given as well"),
-    ("seeds: 0", "at least 1; found 0"), ("seeds: -1", "at least 1; found -1"), ("seeds: []", "at least 1; found []"), ("parameters: {model: {H_cycles: 1}, model.H_cycles: 2}", "'model.H_cycles' is given twice"), ("name: a/b", "g.yaml: the name 'a/b' cannot"), ("name: 5", "'name' should be str"),
-    ("needs: {hours: .nan}", "'hours' should be greater than 0, found nan"), ("needs: {memory: -1}", "'memory' should be greater than 0"),
+    ("axes: {lr: [0.001, 1e-3]}", "are the same run (two spellings of a value are one value)"),
+    ("axes: {lr: [1, 1.0]}", "are the same run"), ("axes: {steps: [1000, 1e3]}", "are the same run"),
+    ("axes: {weight_decay: [0, 0.0, .0]}", "are the same run"),
+    ("seeds: [1, 1.0]", "{'seed': 1} and {'seed': 1} are the same run"),
+    ("seeds: [8, 08]", "are the same run"), ("seeds: [1, '1']", "are the same run"),
+    ("axes: [{lr: 1e-3}, {lr: 0.001, seed: 0}]", "are the same run"),
+    ("axes: {model.H_cycles: [1, 01]}", "are the same run"),
+    ("axes: {device: [cpu, cuda]}",
+    "{'device': 'cuda'} and {'device': 'cpu'} are the same run (they differ in nothing that changes the "
+    "result)"), ("axes: {log_every: [1, 2]}", "nothing that changes the result"),
+    ("axes: {lr: [0.001, fast]}", "sweep 'g', lr fast: 'lr' should be float"),
+    ("axes: {steps: [10, 0]}\nseeds: 2",
+    "sweep 'g', steps 0, seed 0: run 'sudoku-4x4': 'steps' should be greater than 0"),
+    ("axes: {model.hidden_size: [64, banana]}", "sweep 'g', model.hidden_size banana: run"),
+    ("axes: {puzzle: [sudoku-4x4, sudoku-5x5]}", "sweep 'g', puzzle sudoku-5x5"),
+    ("axes: {lr: [.nan]}", "sweep 'g', lr nan"), ("axes: {lr: [12e456]}",
+    "g.yaml, line 2: 12e456 is no number, or too large"), ("axes: {lr: [1e-3, 2026-11-26]}",
+    "found str '2026-11-26'"), ("axes: {augment: [yes]}", "'augment' should be bool"),
+    ("axes: {name: [fine, a/b]}", "sweep 'g', name a/b: the name 'a/b' cannot be a folder's"),
+    ("axes: [{lr: 1, lr: 2}]", "the key 'lr' is there twice"),
+    ("axes: {lr: []}", "the axis 'lr' has no values"), ("axes: {seed: [1]}\nseeds: 2",
+    "'seed' is an axis and 'seeds' is given as well"),
+    ("seeds: 0", "at least 1; found 0"), ("seeds: -1", "at least 1; found -1"),
+    ("seeds: []", "at least 1; found []"), ("parameters: {model: {H_cycles: 1}, model.H_cycles: 2}",
+    "'model.H_cycles' is given twice"), ("name: a/b", "g.yaml: the name 'a/b' cannot"),
+    ("name: 5", "'name' should be str"),
+    ("needs: {hours: .nan}", "'hours' should be greater than 0, found nan"),
+    ("needs: {memory: -1}", "'memory' should be greater than 0"),
 ], ids=lambda v: v[:30])
 @pytest.mark.parametrize("dry", [False, True], ids=["for real", "dry"])
 def test_every_setting_is_looked_at_before_anything_begins(text, sentence, dry, tmp_path):
@@ -275,11 +295,14 @@ def test_every_setting_is_looked_at_before_anything_begins(text, sentence, dry, 
     assert not (tmp_path/"reports").exists()
 
 def test_numbers_in_a_grid_are_what_their_parameters_hold(tmp_path):
-    (tmp_path/"g.yaml").write_text(TRAINS + "axes: [{lr: 1, steps: 10}, {lr: 1.0, steps: 2e1}]\nseeds: [010]\nname: 2026-11-26\n")
+    (tmp_path/"g.yaml").write_text(TRAINS
+        + "axes: [{lr: 1, steps: 10}, {lr: 1.0, steps: 2e1}]\nseeds: [010]\nname: 2026-11-26\n")
     sweep = plan_sweep(read_grid(tmp_path/"g.yaml"), tmp_path)
-    assert sweep.folder.name == "2026-11-26" and [m.at for m in sweep.members] == [{"lr": 1., "steps": 10, "seed": 10}, {"lr": 1., "steps": 20, "seed": 10}]
+    assert sweep.folder.name == "2026-11-26" and [m.at for m in sweep.members] == [{"lr": 1., "steps": 10,
+        "seed": 10}, {"lr": 1., "steps": 20, "seed": 10}]
     sweep.write() # and what an engine's process reads is the same run
-    for m in sweep.members: assert find_run("train", read_parameters(sweep.parameters(m)), sweep.folder)[0] == m.run
+    for m in sweep.members:
+        assert find_run("train", read_parameters(sweep.parameters(m)), sweep.folder)[0] == m.run
 
 def test_a_notebook_that_is_edited_while_its_sweep_goes_on(tmp_path, notebook):
     mine = tmp_path/"way.ipynb"
@@ -287,21 +310,28 @@ def test_a_notebook_that_is_edited_while_its_sweep_goes_on(tmp_path, notebook):
     sweep = plan_sweep(Grid("edited", str(mine), parameters={"way": "success"}, seeds=1), tmp_path)
     sweep.write()
     mine.write_text(mine.read_text().replace("0.1*seed", "0.2*seed"))
-    with pytest.raises(InputError, match="it was changed since the sweep in .* was planned, .* start the sweep again"): run_member(str(mine), sweep.members[0].parameters, sweep.folder)
+    with pytest.raises(InputError,
+        match="it was changed since the sweep in .* was planned, .* start the sweep again"):
+        run_member(str(mine), sweep.members[0].parameters, sweep.folder)
     assert plan_sweep(sweep.grid, tmp_path).members[0].run != sweep.members[0].run
 
 def test_a_sweep_of_an_earlier_version_goes_on(tmp_path, notebook):
-    "Its runs are found under the names that they had, finished ones and attempts, and are committed under them."
+    "Its runs are found under the names that they had, finished ones and attempts, and committed there."
     sweep = plan_sweep(Grid("old", notebook, parameters={"way": "success"}, seeds=2), tmp_path)
-    def old(m): return m.run.folder.with_name(run_id("way", {"template": "way", **{k: v for k, v in {**template_parameters(Path(notebook)), **m.parameters}.items() if k != "run_folder"}}))
+    def old(m):
+        return m.run.folder.with_name(run_id("way", {"template": "way",
+            **{k: v for k, v in {**template_parameters(Path(notebook)), **m.parameters}.items()
+            if k != "run_folder"}}))
     done, begun = sweep.members
     run_member(notebook, done.parameters, sweep.folder)
     done.run.folder.rename(old(done))
     left = sweep.folder/"attempts"/old(begun).name/"1.over"/old(begun).name # one that was ended in the middle
     Run(left).start("way", {}); Run(left).log("train", step=7)
     again = plan_sweep(sweep.grid, tmp_path)
-    assert [m.run.folder for m in again.members] == [old(done), old(begun)] and [status(m.run).state for m in again.members] == ["finished", "interrupted"]
-    assert run_member(notebook, begun.parameters, sweep.folder) == (Run(old(begun)), True) and not attempts(Run(old(begun)))
+    assert [m.run.folder for m in again.members] == [old(done), old(begun)] and [status(m.run).state
+        for m in again.members] == ["finished", "interrupted"]
+    assert run_member(notebook, begun.parameters, sweep.folder) == (Run(old(begun)),
+        True) and not attempts(Run(old(begun)))
     assert [m.run.info["attempt"] for m in again.members] == [1, 2]
 
 def test_the_ablation_grid():

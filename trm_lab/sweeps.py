@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Protocol
 import torch
 from .errors import RESUME_ME, InputError, Interrupted, RunFailed, build, positive
-from .records import (LEASE, Run, alive, attempts, attempts_folder, check_manifest, hold, home, plain_name, read_json, read_yaml,
+from .records import (LEASE, Run, alive, attempts, attempts_folder, check_manifest, hold, home,
+    plain_name, read_json, read_yaml,
     write_json, write_text, yaml_text)
-from .runs import (check_code, execute, find_config, find_run, find_template, merge, read_parameters, run_notebook,
+from .runs import (check_code, execute, find_config, find_run, find_template, merge, read_parameters,
+    run_notebook,
     write_report)
 from .train import clock, listening
 
@@ -60,7 +62,8 @@ def read_grid(
     positive(grid.needs, "cores", f"{path.name}: needs")
     for name in ("memory", "hours"):
         value = getattr(grid.needs, name)
-        if value is not None and not 0 < value < math.inf: raise InputError(f"{path.name}: needs: {name!r} should be greater than 0, found {value}")
+        if value is not None and not 0 < value < math.inf:
+            raise InputError(f"{path.name}: needs: {name!r} should be greater than 0, found {value}")
     if grid.retries < 0 or grid.needs.gpus < 0: raise InputError(f"{path.name}: 'retries' and 'gpus' should not be less than 0")
     return grid
 
@@ -76,8 +79,10 @@ def _points(axes:Mapping|Sequence, where:str)->list[dict]:
     "Every place in the grid."
     if isinstance(axes, Mapping):
         for name, values in axes.items():
-            if not isinstance(values, list): raise InputError(f"{where}: the axis {name!r} should be a list of values, found {values!r}")
-            if not values: raise InputError(f"{where}: the axis {name!r} has no values; give it some, or leave it out")
+            if not isinstance(values, list):
+                raise InputError(f"{where}: the axis {name!r} should be a list of values, found {values!r}")
+            if not values:
+                raise InputError(f"{where}: the axis {name!r} has no values; give it some, or leave it out")
         return [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
     if wrong := [point for point in axes if not isinstance(point, Mapping)]: raise InputError(f"{where}: every entry of 'axes' should be names with values, found {wrong[0]!r}")
     return [dict(point) for point in axes] or [{}]
@@ -86,7 +91,9 @@ def _seeds(grid:Grid, where:str)->Sequence:
     "Values of the parameter `seed`; None for the template's alone."
     if grid.seeds is None: return [None]
     seeds = range(grid.seeds) if isinstance(grid.seeds, int) else grid.seeds
-    if not seeds: raise InputError(f"{where}: 'seeds' should be a list of seeds, or how many there are, at least 1; found {grid.seeds!r}")
+    if not seeds:
+        raise InputError(f"{where}: 'seeds' should be a list of seeds, or how many there are, at least 1; "
+            f"found {grid.seeds!r}")
     if "seed" in {name for point in _points(grid.axes, where) for name in point}:
         raise InputError(f"{where}: 'seed' is an axis and 'seeds' is given as well; leave one out")
     return seeds
@@ -120,11 +127,13 @@ def members(
         where = f"{sweep}{', '*bool(at)}{_named(at)}"
         config = at.get("config", grid.config)
         values = read_parameters(find_config(config)) if config else {}
-        for more in (grid.parameters, {name: value for name, value in at.items() if name != "config"}): values = _laid_over(values, more, where)
+        for more in (grid.parameters, {name: value for name, value in at.items() if name != "config"}):
+            values = _laid_over(values, more, where)
         run, settled = find_run(grid.notebook, values, folder, where)
         at = {name: value if name == "config" else _entry(settled, name, value) for name, value in at.items()}
         if other := found.get(run.folder.name):
-            only = "two spellings of a value are one value" if other.at == at else "they differ in nothing that changes the result"
+            only = "they differ in nothing that changes the result"
+            if other.at == at: only = "two spellings of a value are one value"
             raise InputError(f"{sweep}: {at} and {other.at} are the same run ({only}); leave one out")
         found[run.folder.name] = Member(run, values, at)
     return [*found.values()]
@@ -179,7 +188,8 @@ def run_member(
     run, _ = find_run(template, parameters, folder, where)
     planned = read_sweep(folder).members if (Path(folder)/"sweep.json").exists() else ()
     if ours := [m.run.folder.name for m in planned if m.parameters == parameters]: # it is one of the plan's
-        if run.folder.name not in ours: raise InputError(f"{template}: it was changed since the sweep in {folder} was planned, so that "
+        if run.folder.name not in ours:
+            raise InputError(f"{template}: it was changed since the sweep in {folder} was planned, so that "
             f"{ours[0]} would be another run, {run.folder.name}; start the sweep again")
     if run.finished: return run, False
     if run.folder.exists(): raise RunFailed(f"{run.folder}: it was changed since it was finished ({'; '.join(check_manifest(run.folder))}); remove the folder to run it again")
