@@ -28,7 +28,7 @@ from .trace import Site, Trace, resume, run_with_trace
 
 # %% ../nbs/52_branches.ipynb #33781d41
 def puzzle_batch(
-    puzzles:str|Path|Batch|Split, # boards as text; a file of them, in any form; a dataset's folder, whose test split is taken; a batch; a split
+    puzzles:str|Path|Batch|Split, # boards as text; a file of them; a dataset's folder, for its test split; a batch; a split
     puzzle:Puzzle, # their type
     most:int|None=None, # how many to take; None: all
 )->Batch: # where nothing is known of the answers, labels are the questions
@@ -36,12 +36,14 @@ def puzzle_batch(
     if isinstance(puzzles, Batch): return puzzles if most is None else puzzles.rows(slice(most))
     if isinstance(puzzles, Split): return next(ordered_batches(puzzles, most or len(puzzles)))
     if not isinstance(puzzles, (str, Path)):
-        raise InputError(f"puzzles should be text, a file, a folder, a Batch or a Split, found {type(puzzles).__name__}")
+        found = type(puzzles).__name__
+        raise InputError(f"puzzles should be text, a file, a folder, a Batch or a Split, found {found}")
     path = file_of(puzzles, puzzle)
     if path and path.is_dir():
         dataset = read_dataset(path, puzzle)
         if not len(dataset.test): raise InputError(f"{path}: there are no test puzzles in it")
-        return next(ordered_batches(dataset.test, most or len(dataset.test), dataset.metadata.ignore_label_id))
+        ignore = dataset.metadata.ignore_label_id
+        return next(ordered_batches(dataset.test, most or len(dataset.test), ignore))
     rows = read_rows(puzzles, puzzle, limit=most, answers=False)
     return make_batch(rows.questions, rows.answers)
 

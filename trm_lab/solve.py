@@ -233,7 +233,8 @@ class _Course:
 
     def give_up(self, puzzle:Puzzle, questions:np.ndarray):
         "Leave out what has no solution, if the type's solver can tell: no further try would find one."
-        self.hopeless[self.going] = [puzzle.solutions(question, 1) == [] for question in questions[self.going]]
+        found = (puzzle.solutions(question, 1) for question in questions[self.going])
+        self.hopeless[self.going] = [solutions == [] for solutions in found]
         self.going = self.going[~self.hopeless[self.going]]
 
     def found(self, updates:int, count:int|None=None)->Found: # updates: in a supervision step
@@ -498,10 +499,13 @@ class Answered:
 
     def rows(self, puzzle:Puzzle, questions:np.ndarray)->Iterator[dict]: # questions: (N, L) of all puzzles
         "What a table of answers says of each."
-        for number, tokens, solved, steps, q_halt, tries in zip(*(getattr(self, f.name) for f in fields(self))):
-            said = {"answer": puzzle.print(tokens) if steps else "", "solved": bool(solved) if puzzle.decides else None, "steps": int(steps)}
-            believed = round(1/(1 + math.exp(-float(q_halt))), 4) if steps else None
-            yield {"number": int(number), "question": puzzle.print(questions[number]), **said, "halting_probability": believed, "tries": int(tries)}
+        columns = (getattr(self, f.name) for f in fields(self))
+        for number, tokens, solved, steps, q_halt, tries in zip(*columns):
+            believed = float(torch.sigmoid(torch.tensor(q_halt)))
+            yield {"number": int(number), "question": puzzle.print(questions[number]),
+                "answer": puzzle.print(tokens) if tries else "",
+                "solved": bool(solved) if puzzle.decides else None, "steps": int(steps),
+                "halting_probability": round(believed, 4) if tries else None, "tries": int(tries)}
 
 def solve_many(
     model:RecursiveModel, # in evaluation mode
@@ -515,17 +519,23 @@ def solve_many(
 )->Iterator[Answered]: # in order, a few batches at a time
     "Answer any number of puzzles, whose answers need not be known."
     check_identities(model, torch.from_numpy(split.puzzle_identifiers))
-    chunk, identifiers = rows*(4 if search else 1), split.identifiers # a search goes on with what is left of many
+    identifiers, hopeless = split.identifiers, np.zeros(len(split), bool) if hopeless is None else hopeless
+    chunk = rows*(4 if search else 1) # a search goes on with what is left of many
     for start in range(0, len(split), chunk):
         numbers = np.arange(start, min(start + chunk, len(split)))
-        tokens, solved, q_halt = np.array(split.inputs[numbers]), np.zeros(len(numbers), bool), np.zeros(len(numbers))
-        steps, tries = np.zeros((2, len(numbers)), int)
-        tried = np.flatnonzero(~hopeless[numbers]) if hopeless is not None else np.arange(len(numbers))
+        n, tokens, tried = len(numbers), np.array(split.inputs[numbers]), np.flatnonzero(~hopeless[numbers])
+        solved, (steps, tries), q_halt = np.zeros(n, bool), np.zeros((2, n), int), np.zeros(n)
         if len(tried):
-            questions = tokens[tried]
-            batch = make_batch(questions, questions, identifiers[numbers[tried]])
-            if search: found = solve_by_search(model, puzzle, batch, search, max_steps, halting, rows, numbers[tried])
-            else: found = solve(model, batch, max_steps, halting)
-            tokens[tried], steps[tried], q_halt[tried] = found.tokens.numpy(), found.steps.numpy(), found.q_halt.numpy()
-            tries[tried], solved[tried] = found.tries.numpy() if search else 1, puzzle.legal(questions, tokens[tried])
+            questions, known = tokens[tried], identifiers[numbers[tried]]
+            batch = make_batch(questions, questions, known)
+            if search:
+                again = numbers[tried] # what is random follows from these
+                found = solve_by_search(model, puzzle, batch, search, max_steps, halting, rows, again)
+                tries[tried] = found.tries.numpy()
+            else:
+                found = solve(model, batch, max_steps, halting)
+                tries[tried] = 1
+            tokens[tried], steps[tried] = found.tokens.numpy(), found.steps.numpy()
+            q_halt[tried] = found.q_halt.numpy()
+            solved[tried] = puzzle.legal(questions, tokens[tried])
         yield Answered(numbers, tokens, solved, steps, q_halt, tries)

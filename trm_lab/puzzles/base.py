@@ -104,8 +104,8 @@ class Puzzle(ABC):
     usual_size:ClassVar[str|None] = None # as in a name, where nobody names one
     hub:ClassVar[str|None] = None # repository on the hub with train.csv and test.csv of that size
     decides:ClassVar[bool] = True # do the rules alone tell whether an answer is right?
-    characters:str = "" # that `parse` reads as cells; empty: a board has no fixed number of them, and text goes to `parse` as it stands
-    spellings:Mapping[str, str] = MappingProxyType({}) # what people also write for one of these; "" stands for an empty field
+    characters:str = "" # that `parse` reads as cells; empty: text goes to `parse` as it stands
+    spellings:Mapping[str, str] = MappingProxyType({}) # what people also write for them; "" is an empty field
     asks:tuple[int, ...] = () # the tokens that a question may hold; empty: those that questions hold, and their images under symmetries
     difficulties:tuple[str, ...] = () # what `generate` can be asked for, the usual one first; empty: there is no choice
     rows:int; cols:int # of the board
@@ -204,7 +204,7 @@ class Puzzle(ABC):
         question:np.ndarray, # tokens (L,), as `parse` gave them
         limit:int=2, # answers at most: two are enough to know that there is not one alone
     )->list[np.ndarray]|None: # answers (L,); none, if it cannot be solved; None: this type has no solver
-        "The answers that could be a question's label; where a type has a canonical label, as mazes have, no other counts."
+        "The answers that could be a question's label; of a type with a canonical label only this one counts."
         return None
 
     def label_problem(self, question:np.ndarray, answer:np.ndarray)->str|None:
