@@ -115,8 +115,8 @@ def test_lines_are_counted_in_the_file(tmp_path):
     missing = "\n\n".join(["\n".join(ROWS), "\n".join(ROWS[:8]), "\n".join(ROWS)]) # the next board does not lend its first row
     assert "puzzle 2 (lines 11 to 18)" in refusal(lambda: read(missing))
 
-@pytest.mark.parametrize("content, what", [(b"\x00\x01\x02"*10, "not a text file"), (b"\xe4" + LINE.encode(), "save it as UTF-8"), (b"PK\x03\x04xx", "ZIP archive or a spreadsheet"),
-    (b"\x1f\x8b\x08\x00junk", "not a text file"), (b'{"puzzle": "1', "cannot be read as such"), (b'{"step": 1}\n{"step": 2}\n', "the column 'question' is missing"), (b"", "no puzzles")])
+@pytest.mark.parametrize("content, what", [(b"\x00\x01\x02"*10, "no text file"), (b"\xe4" + LINE.encode(), "save it as UTF-8"), (b"PK\x03\x04xx", "ZIP archive or a spreadsheet"),
+    (b"\x1f\x8b\x08\x00junk", "no text file"), (b'{"puzzle": "1', "cannot be read as such"), (b'{"step": 1}\n{"step": 2}\n', "the column 'question' is missing"), (b"", "no puzzles")])
 def test_what_is_no_file_of_puzzles(content, what, tmp_path): assert what in refusal(lambda: read(write(tmp_path/"f.txt", content)))
 
 # ---- tables ----------------------------------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ def test_a_word_is_a_board_or_a_file(tmp_path, monkeypatch, cli_run):
         code, _, err = cli_run("solve", word)
         assert code == 2 and err == f"trm-lab: {word}: cannot be read (there is no such file)\n"
     Path("1"*16).write_text("1" + "."*15)
-    assert "is a board, and a file is called like that" in refusal(lambda: read("1"*16, FOUR)) and printed(read("./" + "1"*16, FOUR), FOUR) == ["1" + "."*15]
+    assert "is a board and the name of a file" in refusal(lambda: read("1"*16, FOUR)) and printed(read("./" + "1"*16, FOUR), FOUR) == ["1" + "."*15]
     assert "'puzzels' is no file, no folder and no board" in refusal(lambda: puzzles_of(FOUR, "puzzels"))
 
 def test_a_board_that_begins_with_a_dash_is_no_option(cli_run):
@@ -276,7 +276,7 @@ def test_a_file_is_answered_into_a_table(form, search, six_list, tmp_path, cli_r
     file, boards = six_list
     code, out, err = cli_run("solve", file, "--out", tmp_path/f"a.{form}", *search)
     assert code == 0, err
-    assert "several    1 have several solutions (line 14)" in out and "none       1 have no solution (line 15)" in out and "puzzles    14, " in out
+    assert "several    1 has several solutions (line 14)" in out and "none       1 has no solution (line 15)" in out and "puzzles    14, " in out
     text = (tmp_path/f"a.{form}").read_text()
     rows = list(csv.DictReader(io.StringIO(text))) if form == "csv" else [json.loads(line) for line in text.splitlines()]
     assert [int(row["line"]) for row in rows] == list(range(2, 16)) and list(rows[0]) == ["line", "question", "answer", "solved", "steps", "halting_probability", "tries"]
@@ -326,7 +326,7 @@ def test_a_dataset_folder_is_answered(tmp_path, cli_run):
 
 # ---- none, several ------------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("text, what", [(NONE, "this board has no solution: it breaks no rule so far, but there is no way to complete it"), ("11" + "."*14, "this board has no solution: the digit 1 stands twice in row 1 (column 1 and column 2)")])
+@pytest.mark.parametrize("text, what", [(NONE, "this board has no solution: it breaks no rule so far, but it cannot be completed"), ("11" + "."*14, "this board has no solution: the digit 1 stands twice in row 1 (column 1 and column 2)")])
 def test_a_board_without_a_solution_is_not_tried(text, what, cli_run, monkeypatch):
     monkeypatch.setattr("trm_lab.solve.solve_by_search", lambda *_, **__: pytest.fail("it was tried"))
     code, out, err = cli_run("solve", text, "--until", "legal", "--restarts", "64")

@@ -185,7 +185,8 @@ def make_card(
     folder = Path(folder)
     save_model(folder/f"{name}.safetensors", loaded.model.cpu(), loaded.puzzle, {**history, "card": card},
         loaded.halting, dtype, loaded.identities)
-    write_text(folder/f"{name}.yaml", f"# How {name} was trained: trm-lab train {name}.yaml\n" + yaml_text(recipe))
+    write_text(folder/f"{name}.yaml", f"# How {name} was trained: trm-lab train {name}.yaml\n"
+        + yaml_text(recipe))
     write_text(folder/f"{name}.md", card_text(card, (folder/f"{name}.safetensors").stat().st_size))
     return card
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'Device', 'Steps', 'PuzzleName', 'Restarts', 'Way', 'Choose', 'Until', 'Noise', 'SkipBad', 'Seed', 'Config',
-           'Parameters', 'Smoke', 'Fresh', 'HEADLINES', 'data_app', 'solve', 'explore', 'evaluate', 'run', 'sweep',
-           'runs', 'report', 'train', 'parity', 'arc_score', 'convert', 'data_build', 'data_check', 'data_show', 'demo',
+           'Parameters', 'Smoke', 'Fresh', 'HEADLINES', 'data_app', 'explore', 'evaluate', 'run', 'sweep', 'runs',
+           'report', 'train', 'parity', 'arc_score', 'convert', 'data_build', 'data_check', 'data_show', 'demo',
            'bench', 'card', 'models', 'doctor', 'main']
 
 # %% ../nbs/73_cli.ipynb #0b846936
@@ -62,7 +62,7 @@ def _need(extra:str, *modules:str):
 
 # %% ../nbs/73_cli.ipynb #19d54a3a
 def _source(puzzle:str):
-    "What the argument stands for: standard input as text, because it can be read but once; anything else as it is."
+    "What the argument stands for: standard input as text, which can be read but once; or as it is."
     from trm_lab.puzzles.text import whole_text
     return whole_text(Path("-")) if puzzle == "-" else puzzle
 
@@ -71,7 +71,7 @@ def _default_model(source)->str:
     from trm_lab.checkpoints import load_pretrained, pretrained_models
     from trm_lab.data import read_dataset
     from trm_lab.puzzles.text import nearest
-    models = {load_pretrained(name).puzzle: name for name in reversed(pretrained_models())} # of several the first
+    models = {load_pretrained(name).puzzle: name for name in reversed(pretrained_models())} # the first
     if not os.path.isdir(source): return models[nearest(source, models)]
     if (kind := read_dataset(source).puzzle) in models: return models[kind]
     raise InputError(f"{source}: no model that ships was trained on {kind.name}; name one with --model")
@@ -102,7 +102,8 @@ def _solve_one(loaded, split, search, steps:int, html:Optional[Path]):
     kind, question = loaded.puzzle, split.inputs[0]
     verdict, solutions = kind.check(question, question), kind.solutions(question)
     if not verdict.legal: raise InputError(f"this board has no solution: {verdict}")
-    if solutions == []: raise InputError("this board has no solution: it breaks no rule so far, but there is no way to complete it")
+    if solutions == []:
+        raise InputError("this board has no solution: it breaks no rule so far, but it cannot be completed")
     asked = make_batch(split.inputs[:1], split.inputs[:1], split.identifiers[:1])
     if search: solution = solve_by_search(loaded.model, kind, asked, search, steps, loaded.policy(steps))
     else: solution = run(loaded.model, asked, steps, loaded.policy(steps))
@@ -113,15 +114,20 @@ def _solve_one(loaded, split, search, steps:int, html:Optional[Path]):
     if solutions and len(solutions) > 1:
         apart = (solutions[0] != solutions[1]).nonzero()[0]
         row, column = divmod(int(apart[0]), kind.cols)
-        typer.echo(f"solutions: several; two of them differ in {len(apart)} cells, the first in row {row + 1}, column {column + 1}")
-    typer.echo(f"supervision steps: {solution.steps[0]} of at most {steps}; halting probability {torch.sigmoid(solution.q_halt[0]):.1%}")
-    if search: typer.echo(f"tries: {solution.tries[0]} of at most {search.restarts + 1}; supervision steps of all of them: {solution.spent[-1, 0]}")
+        at = f"row {row + 1}, column {column + 1}"
+        typer.echo(f"solutions: several; two of them differ in {len(apart)} cells, the first in {at}")
+    believed = f"halting probability {torch.sigmoid(solution.q_halt[0]):.1%}"
+    typer.echo(f"supervision steps: {solution.steps[0]} of at most {steps}; {believed}")
+    if search:
+        tries = f"tries: {solution.tries[0]} of at most {search.restarts + 1}"
+        typer.echo(f"{tries}; supervision steps of all of them: {solution.spent[-1, 0]}")
     if not html: return
     _need("lab", "anywidget", "sklearn")
     from trm_lab.explorer import save_html
     from trm_lab.trace import run_with_trace
     rule = loaded.policy(steps)
-    save_html(run_with_trace(loaded.model, make_batch(question[None], answer[None]), steps, rule), kind, html, rule)
+    trace = run_with_trace(loaded.model, make_batch(question[None], answer[None]), steps, rule)
+    save_html(trace, kind, html, rule)
     typer.echo(f"to walk through it: {html}")
 
 # %% ../nbs/73_cli.ipynb #798e4dd5
@@ -130,13 +136,18 @@ def _answers(out:Optional[Path]):
     "A function that writes rows, to a file that appears when all are written, or to standard output."
     from trm_lab.records import whole_file
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(open(stack.enter_context(whole_file(out)), "w", newline="", encoding="utf-8")) if out else sys.stdout
-        table = None
+        file, table = sys.stdout, None
+        if out:
+            temporary = stack.enter_context(whole_file(out))
+            file = stack.enter_context(open(temporary, "w", newline="", encoding="utf-8"))
         def write(row:dict):
             nonlocal table
             if out and out.suffix == ".jsonl": file.write(json.dumps(row) + "\n"); return
-            if table is None: table = csv.DictWriter(file, row, lineterminator="\n"); table.writeheader()
-            table.writerow({name: ("no", "yes")[value] if isinstance(value, bool) else value for name, value in row.items()})
+            words = {name: ("no", "yes")[value] for name, value in row.items() if isinstance(value, bool)}
+            if table is None:
+                table = csv.DictWriter(file, row, lineterminator="\n")
+                table.writeheader()
+            table.writerow({**row, **words})
         yield write
 
 def _solve_many(loaded, split, lines, search, steps:int, out:Optional[Path]):
@@ -145,22 +156,29 @@ def _solve_many(loaded, split, lines, search, steps:int, out:Optional[Path]):
     from trm_lab.progress import progress
     from trm_lab.puzzles.text import count_solutions, listed
     from trm_lab.solve import solve_many
-    kind, counts, done, right, stopped = loaded.puzzle, count_solutions(loaded.puzzle, split.inputs), 0, 0, False
+    kind, done, right, stopped = loaded.puzzle, 0, 0, False
+    counts = count_solutions(kind, split.inputs)
     none, begun = None if counts is None else counts == 0, time.perf_counter()
     with _answers(out) as write, progress(len(split), "solving") as bar:
         try:
-            for answered in solve_many(loaded.model, kind, split, search, steps, loaded.policy(steps), none):
-                for row in answered.rows(kind, split.inputs): write({"line": int(lines[row.pop("number")]), **row})
-                done, right = done + len(answered.numbers), right + int(answered.solved.sum())
+            for part in solve_many(loaded.model, kind, split, search, steps, loaded.policy(steps), none):
+                for row in part.rows(kind, split.inputs):
+                    write({"line": int(lines[row.pop("number")]), **row})
+                done, right = done + len(part.numbers), right + int(part.solved.sum())
                 bar.set_postfix_str(f"solved {right/done:.1%}", refresh=False)
-                bar.update(len(answered.numbers))
+                bar.update(len(part.numbers))
         except KeyboardInterrupt: stopped = True
     seconds, say = time.perf_counter() - begun, lambda text: typer.echo(text, err=out is None)
-    if stopped: say(f"stopped    after {done:,} of {len(split):,} puzzles{f'; {out} has their answers' if out else ''}")
+    kept = f"; {out} has their answers" if out else ""
+    if stopped: say(f"stopped    after {done:,} of {len(split):,} puzzles{kept}")
     say(f"puzzles    {done:,}, {done/seconds:,.1f} a second")
-    say(f"solved     {right:,} by the rules" if kind.decides else "solved     the rules of this type cannot tell")
-    for name, which in () if counts is None else (("several", counts > 1), ("none", none)):
-        if which.any(): say(f"{name:10} {which.sum():,} have {name if name == 'several' else 'no'} solution{'s'*(name == 'several')} ({listed(lines[which].tolist())})")
+    say(f"solved     {f'{right:,} by the rules' if kind.decides else 'the rules of this type cannot tell'}")
+    if counts is not None:
+        kinds = (("several", "several solutions", counts > 1), ("none", "no solution", none))
+        for name, what, which in kinds:
+            if not which.any(): continue
+            verb = "have" if which.sum() > 1 else "has"
+            say(f"{name:10} {which.sum():,} {verb} {what} ({listed(lines[which].tolist())})")
     if out: say(f"answers    {out}")
     if stopped: raise typer.Exit(_CTRL_C)
 
@@ -183,11 +201,18 @@ def solve(
     device:Device="auto",
 ):
     "Solve one puzzle, or all of a file, and say what the rules think of the answers."
-    if out and out.suffix not in (".csv", ".jsonl"): raise InputError(f"{out}: answers are written as CSV or as JSON lines; let the name end in .csv or .jsonl")
-    if out and os.path.exists(puzzle) and os.path.realpath(out) == os.path.realpath(puzzle): raise InputError(f"{out}: the answers would replace the puzzles; choose another name")
+    if out and out.suffix not in (".csv", ".jsonl"):
+        raise InputError(f"{out}: answers are written as CSV or as JSON lines; let the name end in .csv or .jsonl")
+    if out and os.path.exists(puzzle) and os.path.realpath(out) == os.path.realpath(puzzle):
+        raise InputError(f"{out}: the answers would replace the puzzles; choose another name")
     search, source = _search(restarts, way, choose, until, noise, seed), _source(puzzle)
     loaded = _load(model or _default_model(source), device, trained_on)
+<<<<<<< ours
     split, lines = _asked(source, loaded, skip_bad, f" (the model {model} was trained on {loaded.puzzle.name})" if model else "")
+=======
+    remark = f" (the model {model} was trained on {loaded.puzzle.name})" if model else ""
+    split, lines = _asked(source, loaded.puzzle, skip_bad, remark)
+>>>>>>> theirs
     if len(split) > 1 or out:
         if html: raise InputError(f"--html shows one puzzle, but there are {len(split):,}; give one as text")
         _solve_many(loaded, split, lines, search, steps, out)
@@ -299,7 +324,8 @@ def _parameters(config:Optional[str], parameter:Optional[list[str]], smoke:bool)
         name, given, value = pair.partition("=")
         if not given: raise InputError(f"-p {name}: the value is missing; write -p NAME VALUE or -p NAME=VALUE")
         if twice := [other for other in seen if other == name or other.startswith(f"{name}.")]:
-            raise InputError(f"-p {name}: it is given twice" + f", also as {twice[0]}"*(twice[0] != name) + "; leave one out")
+            raise InputError(f"-p {name}: it is given twice" + f", also as {twice[0]}"*(twice[0] != name)
+                + "; leave one out")
         seen.append(name)
         values = merge(values, name, _value(value, f"-p {name}"))
     return values, " and ".join([*([path.name] if path else []), *(["-p"] if parameter or not path else [])])
@@ -349,7 +375,8 @@ def sweep(
         for member in planned.members: typer.echo(f"{member.run.folder.name}  {status(member.run).state:11}  {', '.join(f'{axis} {value}' for axis, value in member.at.items())}")
         return typer.echo(f"{len(planned.members)} runs in {_shown(planned.folder)}; nothing was started")
     if told := {made_by(member.run.info) for member in planned.members if member.run.finished} - {""}:
-        typer.echo(f"of the runs that are finished: {'; '.join(sorted(told))}; remove a run's folder to run it again", err=True)
+        typer.echo(f"of the runs that are finished: {'; '.join(sorted(told))}; remove a run's folder to run "
+            f"it again", err=True)
     states = run_sweep(planned, start(planned, slots), Screen().show)
     typer.echo(f"finished: {len(states)} runs in {_shown(planned.folder)}; trm-lab report {_shown(planned.folder)} shows what they found")
 
@@ -765,8 +792,9 @@ def doctor():
 
 # %% ../nbs/73_cli.ipynb #42235065
 def _joined(arguments:list[str])->list[str]:
-    "`-p NAME VALUE` as `-p NAME=VALUE`, an empty value for options that may stand alone, and boards that begin with a dash at the end."
-    boards = [word for word in arguments if len(word) > 15 and word.startswith("-") and not any(map(str.isalpha, word))] # not options
+    "`-p NAME VALUE` as `-p NAME=VALUE`; an empty value for options that may stand alone; boards of dashes at the end."
+    dashes = [word for word in arguments if len(word) > 15 and word.startswith("-")]
+    boards = [word for word in dashes if not any(map(str.isalpha, word))] # and no options
     joined, rest = [], [word for word in arguments if word not in boards] + ["--", *boards]*bool(boards)
     while rest:
         joined.append(rest.pop(0))

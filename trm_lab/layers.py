@@ -104,11 +104,10 @@ def cast(
 
 @contextlib.contextmanager
 def cast_once(
-    casts:Casts|None=None, # remembers from one time to the next; None: those that are open, or else new ones
+    casts:Casts|None=None, # remembers from one time to the next, `recheck`ed by who hands it in; None: those that are open, or else new ones
 ):
     "While this is open in this thread, weights are converted once and not at every use. Never keep it open across a `yield`."
     outer = getattr(_here, "casts", None)
-    if casts is not None: casts.recheck()
     _here.casts = casts or outer or Casts()
     try: yield
     finally: _here.casts = outer

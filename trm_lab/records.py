@@ -9,7 +9,8 @@ __all__ = ['LEASE', 'whole_file', 'whole_folder', 'write_text', 'write_json', 'r
            'attempts_folder', 'attempts', 'alive', 'Hold', 'hold']
 
 # %% ../nbs/02_records.ipynb #1858bdd6
-import contextlib, errno, hashlib, json, math, os, platform, re, secrets, shutil, stat, subprocess, tempfile, threading, time
+import contextlib, errno, hashlib, json, math, os, platform, re, secrets, shutil, stat, subprocess, tempfile
+import threading, time
 try: import fcntl
 except ImportError: fcntl = None
 from collections.abc import Iterator, Mapping
@@ -164,13 +165,17 @@ def read_text(
     except UnicodeDecodeError as e:
         kind = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else f"not UTF-8 text (byte {e.start + 1})"
         raise InputError(f"{path}: the file is {kind}; save it as UTF-8") from None
-    if "\0" in text: raise InputError(f"{path}: the file holds zero bytes, as UTF-16 and binary files do; save it as UTF-8")
+    if "\0" in text:
+        raise InputError(f"{path}: the file holds zero bytes, as UTF-16 and binary files do; save it as "
+            f"UTF-8")
     return text
 
 # %% ../nbs/02_records.ipynb #8a3f7c96
-_KINDS = {"null": ("~|null|Null|NULL|", ["~", "n", "N", ""]), "bool": ("true|True|TRUE|false|False|FALSE", "tTfF"),
+_KINDS = {"null": ("~|null|Null|NULL|", ["~", "n", "N", ""]),
+    "bool": ("true|True|TRUE|false|False|FALSE", "tTfF"),
     "int": ("[-+]?[0-9]+", "-+0123456789"), "merge": ("<<", "<"),
-    "float": (r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+.0123456789")}
+    "float": (r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+    "-+.0123456789")}
 
 def _decimal(text:str)->float:
     "A number as it is written. Raises `ValueError` if it is too large to be one."
@@ -187,26 +192,32 @@ class _Loader(yaml.SafeLoader):
     def compose_mapping_node(self, anchor):
         node, lines = super().compose_mapping_node(anchor), {}
         for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode): self.refuse(key, "a name should be a text, not a list or mapping")
+            if not isinstance(key, yaml.ScalarNode):
+                self.refuse(key, "a name should be a text, not a list or mapping")
             if key.value in lines:
-                self.refuse(key, f"the key {key.value!r} is there twice, first in line {lines[key.value]}; leave one out")
+                self.refuse(key, f"the key {key.value!r} is there twice, first in line {lines[key.value]}; "
+                    f"leave one out")
             lines[key.value] = key.start_mark.line + 1
             if not key.tag.endswith(":merge"): key.tag = "tag:yaml.org,2002:str" # names are texts, as in JSON
         return node
 
     def refuse(self, node, problem:str=""):
-        problem = problem or f"the tag {node.tag} is not read; numbers, texts, true, false, null, lists and mappings are"
+        usual = "numbers, texts, true, false, null, lists and mappings"
+        problem = problem or f"the tag {node.tag} is not read; {usual} are"
         raise _Refused(problem=problem, problem_mark=node.start_mark)
 
     def number(self, node):
         text = self.construct_scalar(node)
         try: return int(text) if node.tag.endswith(":int") else _decimal(text.lower())
-        except ValueError: self.refuse(node, f"{text[:40]} is no number, or too large for one; a text stands in quotes")
+        except ValueError:
+            self.refuse(node, f"{text[:40]} is no number, or too large for one; a text stands in quotes")
 
 for _kind, (_pattern, _first) in _KINDS.items(): # from the pattern and the characters that it may begin with
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"),
+        list(_first))
 for _kind in ("null", "bool", "str", "seq", "map"):
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", yaml.SafeLoader.yaml_constructors[f"tag:yaml.org,2002:{_kind}"])
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}",
+        yaml.SafeLoader.yaml_constructors[f"tag:yaml.org,2002:{_kind}"])
 for _kind in ("int", "float"): _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.number)
 _Loader.add_constructor(None, _Loader.refuse) # every other tag
 
@@ -220,14 +231,18 @@ def _parse_yaml(
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
-        return None if node is None else loader.construct_object(node, deep=True) # deep: refuses what contains itself
-    except RecursionError: raise InputError(f"{where}: this is not YAML that anybody can read: it is nested too deeply") from None
+        # deep: refuses what contains itself
+        return None if node is None else loader.construct_object(node, deep=True)
+    except RecursionError:
+        raise InputError(f"{where}: this cannot be read as YAML: it is nested too deeply") from None
     except yaml.MarkedYAMLError as e:
         mark, problem = e.problem_mark or e.context_mark, e.problem or e.context
         if problem.startswith("but "): problem = f"{e.context}, {problem}"
         line = f", line {mark.line + 1}" if lines and mark else ""
-        raise InputError(f"{where}{line}: {problem if isinstance(e, _Refused) else f'this is not YAML ({problem})'}") from None
-    except Exception as e: # besides its own errors, PyYAML lets through what an odd number or tag brings about
+        raise InputError(f"{where}{line}: "
+            f"{problem if isinstance(e, _Refused) else f'this is not YAML ({problem})'}") from None
+    # besides its own errors, PyYAML lets through what an odd number or tag brings about
+    except Exception as e:
         raise InputError(f"{where}: this is not YAML ({' '.join(str(e).split())})") from None
 
 def read_yaml(
@@ -254,10 +269,12 @@ def read_value(
     except _Refused as e: raise InputError(f"{where}: {e.problem}") from None
 
 # %% ../nbs/02_records.ipynb #4e56d075
-class _Dumper(yaml.SafeDumper): "Puts a text into quotes where YAML 1.1 or this reader would take it for something else."
+class _Dumper(yaml.SafeDumper):
+    "Puts a text into quotes where YAML 1.1 or this reader would take it for something else."
 
 for _kind, (_pattern, _first) in _KINDS.items():
-    _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
+    _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"),
+        list(_first))
 
 def yaml_text(
     values:dict, # names with anything that JSON can hold
@@ -277,14 +294,18 @@ def _once(pairs:list[tuple])->dict:
 def read_json(
     path:str|Path, # where
 ):
-    "Read a JSON file; NaN and Infinity, which Python writes, are numbers. Raises `InputError` if it cannot be read or is not JSON."
+    """Read a JSON file; NaN and Infinity, which Python writes, are numbers.
+
+    Raises `InputError` if it cannot be read or is not JSON, or if a key stands twice in one object.
+    """
     text = read_text(path)
     try: return json.loads(text, object_pairs_hook=_once, parse_float=_decimal)
     except KeyError as e:
         name = json.dumps(e.args[0], ensure_ascii=False)
         places = [text.count("\n", 0, m.start()) + 1 for m in re.finditer(re.escape(name) + r"\s*:", text)]
         lines = f" (that key is in lines {', '.join(map(str, places[:5]))})" if len(places) > 1 else ""
-        raise InputError(f"{path}: the key {name} is there twice in one object{lines}; leave one out") from None
+        problem = f"the key {name} is there twice in one object{lines}; leave one out"
+        raise InputError(f"{path}: {problem}") from None
     except (ValueError, RecursionError) as e: raise InputError(f"{path}: this is not JSON ({e})") from None
 
 # %% ../nbs/02_records.ipynb #8ce9989a
@@ -396,7 +417,10 @@ def identity(
     value, # of a parameter
     name:str="value", # of it, for the sentence
 ):
-    "A value as it counts for a run: 1.0 is 1, a path is seen from `home()`. Raises `InputError` where JSON has no such value."
+    """A value as it counts for a run: 1.0 is 1, a path is seen from `home()`.
+
+    Raises `InputError` where JSON has no such value.
+    """
     if value is None or isinstance(value, bool | int): return value
     if isinstance(value, float):
         if math.isnan(value): raise InputError(f"{name!r} is not a number (NaN)")
@@ -408,7 +432,8 @@ def identity(
     if isinstance(value, list | tuple): return [identity(inner, name) for inner in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: identity(inner, f"{name}.{key}") for key, inner in value.items()}
-    raise InputError(f"{name!r} should be a number, text, true, false, null, or a list or mapping of these with texts as "
+    raise InputError(f"{name!r} should be a number, text, true, false, null, or a list or mapping of these "
+        f"with texts as "
         f"names, found {type(value).__name__} {value!r:.80}")
 
 # %% ../nbs/02_records.ipynb #b533622a
@@ -426,9 +451,11 @@ def plain_name(
     where:str, # for the sentence
 )->str:
     "`name`, if a folder can be called so on every system. Raises `InputError` if it cannot."
-    good = isinstance(name, str) and re.fullmatch(r'[^\x00-\x1f\x7f/\\:*?"<>|]+', name) and name[0] not in ". ~-" and name[-1] not in ". "
+    good = isinstance(name, str) and re.fullmatch(r'[^\x00-\x1f\x7f/\\:*?"<>|]+', name)
+    good = good and name[0] not in ". ~-" and name[-1] not in ". "
     if good and len(name.encode(errors="replace")) <= 150: return name
-    raise InputError(f"{where}: the name {str(name)[:80]!r} cannot be a folder's; write a short one of letters, digits, '-', '_' and '.', "
+    raise InputError(f"{where}: the name {str(name)[:80]!r} cannot be a folder's; write a short one of "
+        f"letters, digits, '-', '_' and '.', "
         "without a path")
 
 # %% ../nbs/02_records.ipynb #e7e34de9
@@ -450,7 +477,8 @@ def made_by(
     "How the versions that a run was made with differ from those that are here."
     then, now = info.get("versions", {}), versions()
     differing = [name for name in ("trm-lab", "torch", "commit") if then.get(name) != now.get(name)]
-    told = [", ".join(f"{name} {found.get(name, 'unknown')[:12]}" for name in differing) for found in (then, now)]
+    told = [", ".join(f"{name} {found.get(name, 'unknown')[:12]}" for name in differing)
+        for found in (then, now)]
     return f"it was made with {told[0]}; this is {told[1]}" if differing else ""
 
 # %% ../nbs/02_records.ipynb #26988238

@@ -9,8 +9,8 @@ __all__ = ['PLACES', 'FINISHED', 'experiments_folder', 'find_grid', 'find_templa
            'train_together', 'page', 'executed_notebook', 'write_report']
 
 # %% ../nbs/70_runs.ipynb #9efd196f
-import ast, contextlib, copy, glob, hashlib, html, importlib.resources, importlib.util, operator, os, re, shutil, signal, subprocess, sys
-import tempfile, time, typing
+import ast, contextlib, copy, glob, hashlib, html, importlib.resources, importlib.util, operator, os, re
+import shutil, signal, subprocess, sys, tempfile, time, typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, make_dataclass, replace
 from functools import partial
@@ -21,7 +21,8 @@ from .device import describe_device, pick_device
 from .errors import InputError, Interrupted, RunFailed, build, closest
 from .parallel import join_team, local_device
 from .puzzles.base import Puzzle, find_puzzle
-from .records import (Run, attempts, attempts_folder, home, identity, locked, made_by, plain_name, read_json, read_text,
+from .records import (Run, attempts, attempts_folder, home, identity, locked, made_by, plain_name,
+    read_json, read_text,
     read_yaml, run_id, write_text)
 from .solve import evaluate
 from .train import TrainConfig, Trainer, fit, listening
@@ -71,7 +72,8 @@ class Template:
     aside:frozenset # names of parameters that change no result: they say where, or how it is watched
     code:str # a hash of its code cells but the one with the parameters
 
-def _source(cell:dict)->str: return cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+def _source(cell:dict)->str:
+    return cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
 
 def _tagged(cell:dict, *tags:str)->bool: return bool({*tags} & {*cell.get("metadata", {}).get("tags", [])})
 
@@ -80,7 +82,8 @@ def _whole(cell)->bool:
     if not isinstance(cell, dict) or not isinstance(cell.get("metadata", {}), dict): return False
     source, tags = cell.get("source"), cell.get("metadata", {}).get("tags", [])
     lines = isinstance(source, list) and all(isinstance(line, str) for line in source)
-    return isinstance(cell.get("cell_type"), str) and (lines or isinstance(source, str)) and isinstance(tags, list)
+    return isinstance(cell.get("cell_type"), str) and (lines or isinstance(source, str)) and isinstance(tags,
+        list)
 
 # %% ../nbs/70_runs.ipynb #42b395af
 def _notebook(path:Path)->dict:
@@ -88,32 +91,43 @@ def _notebook(path:Path)->dict:
     try: notebook = read_json(path)
     except InputError:
         text = read_text(path) # says so if it is no text
-        if not text.strip(): raise InputError(f"{path}: the file is empty; save the notebook again, or bring it back") from None
+        if not text.strip():
+            raise InputError(f"{path}: the file is empty; save the notebook again or bring it back") from None
         for number, line in enumerate(text.splitlines(), 1):
             if not line.lstrip().startswith(("<<<<<<<", ">>>>>>>")): continue
-            raise InputError(f"{path}, line {number}: a merge conflict was not resolved ({line.strip()}); choose one side") from None
+            raise InputError(f"{path}, line {number}: a merge conflict was not resolved ({line.strip()}); "
+                f"choose one side") from None
         raise
     said = notebook if isinstance(notebook, dict) else {}
-    if "worksheets" in said or said.get("nbformat") in (1, 2, 3): raise InputError(f"{path}: the notebook is in an old format (nbformat {said.get('nbformat')}); convert it with  "
+    if "worksheets" in said or said.get("nbformat") in (1, 2, 3):
+        raise InputError(f"{path}: the notebook is in an old format (nbformat {said.get('nbformat')}); "
+            f"convert it with  "
         f"jupyter nbconvert --to notebook --inplace {path}")
-    if not isinstance(said.get("cells"), list): raise InputError(f"{path}: this is JSON, but no notebook: it has no list of cells")
-    if said.get("nbformat") != 4: raise InputError(f"{path}: notebooks of nbformat 4 can be run, this one says {said.get('nbformat')!r}")
+    if not isinstance(said.get("cells"), list):
+        raise InputError(f"{path}: this is JSON, but no notebook: it has no list of cells")
+    if said.get("nbformat") != 4:
+        raise InputError(f"{path}: notebooks of nbformat 4 can be run, this one says "
+            f"{said.get('nbformat')!r}")
     for number, cell in enumerate(said["cells"], 1):
-        if not _whole(cell): raise InputError(f"{path}: cell {number} is damaged; open the notebook in JupyterLab and save it again")
+        if not _whole(cell):
+            raise InputError(f"{path}: cell {number} is damaged; open the notebook in JupyterLab and save it "
+                f"again")
     return said
 
 def _language(notebook:dict)->str:
     "What the code of a notebook is written in; Python if it does not say."
     def section(of, name): return of[name] if isinstance(of, dict) and isinstance(of.get(name), dict) else {}
-    kernel, language = (section(section(notebook, "metadata"), name) for name in ("kernelspec", "language_info"))
+    kernel, language = (section(section(notebook, "metadata"), name)
+        for name in ("kernelspec", "language_info"))
     return str(language.get("name") or kernel.get("language") or "python")
 
 # %% ../nbs/70_runs.ipynb #367e3caa
-_ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+_ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow}
 
 def _plain(node:ast.expr):
-    "The value of an expression that nothing but numbers, texts, lists and mappings make up. Raises `ValueError` for others."
+    "The value of an expression of numbers, texts, lists and mappings. Raises `ValueError` for any other."
     match node:
         case ast.Constant(value=None | bool() | int() | float() | str() as value): return value
         case ast.List(elts=inner): return [_plain(each) for each in inner]
@@ -127,14 +141,16 @@ def _plain(node:ast.expr):
             if isinstance(op, ast.Pow) and abs(right) > 1000: raise ValueError("the exponent is too large")
             return _ARITHMETIC[type(op)](left, right)
         case ast.Name(id=name): raise NameError(name)
-    raise ValueError(f"{ast.unparse(node)[:60]} is no plain value: a number, a text, True, False, None, a list or a mapping")
+    raise ValueError(f"{ast.unparse(node)[:60]} is no plain value: a number, a text, True, False, None, a "
+        f"list or a mapping")
 
 def _importable(node:ast.Import | ast.ImportFrom)->list[str]:
     "The modules of an import that are not there."
     names = [node.module or "."] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
     tops = [name.partition(".")[0] for name in names]
     here = importlib.machinery.PathFinder()
-    return [top for top in tops if not (top in sys.modules or importlib.util.find_spec(top) or here.find_spec(top, [str(Path.cwd())]))]
+    return [top for top in tops if not (top in sys.modules or importlib.util.find_spec(top)
+        or here.find_spec(top, [str(Path.cwd())]))]
 
 # %% ../nbs/70_runs.ipynb #340c30c0
 def _assigned(statement:ast.stmt)->tuple[list[str], ast.expr|None]:
@@ -143,12 +159,15 @@ def _assigned(statement:ast.stmt)->tuple[list[str], ast.expr|None]:
         case ast.Expr(value=ast.Constant(value=str())): return [], None
         case ast.Import() | ast.ImportFrom():
             missing = _importable(statement)
-            if missing: raise ValueError(f"there is no module {missing[0]!r}; install it, or move the import to a later cell")
+            if missing:
+                raise ValueError(f"there is no module {missing[0]!r}; install it, or move the import to a "
+                    f"later cell")
             return [], None
         case ast.Assign(targets=targets, value=value) if all(isinstance(t, ast.Name) for t in targets):
             return [t.id for t in targets], value
         case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value): return [name], value
-    raise ValueError(f"`{ast.unparse(statement).splitlines()[0][:60]}` sets no parameter; this cell holds lines like `lr = 1e-3`, and the "
+    raise ValueError(f"`{ast.unparse(statement).splitlines()[0][:60]}` sets no parameter; this cell holds "
+        f"lines like `lr = 1e-3`, and the "
         "rest belongs into a later cell")
 
 _UNREADABLE = (SyntaxError, ValueError, RecursionError) # what parsing may raise
@@ -173,8 +192,11 @@ def _defaults(source:str, where:str)->dict: # name to value
                 if name in values: raise ValueError(f"{name!r} is set twice; leave one out")
                 values[name] = _plain(value)
                 identity(values[name], name) # refuses NaN
-        except NameError as e: problem = f"`{e.args[0]}` is not defined in this cell" if e.args[0] not in values else \
-            f"it is computed from {e.args[0]!r}, which a run may set to something else; compute it in a later cell"
+        except NameError as e:
+            problem = f"`{e.args[0]}` is not defined in this cell"
+            if e.args[0] in values:
+                changes = f"it is computed from {e.args[0]!r}, which a run may set to something else"
+                problem = f"{changes}; compute it in a later cell"
         except (ValueError, TypeError, ArithmeticError, RecursionError) as e: problem = str(e)
         else: continue
         raise InputError(f"{where}, line {statement.lineno}: {problem}") from None
@@ -185,7 +207,8 @@ _ASIDE = re.compile(r"^\s*#\s*not part of a run's identity:(.*)$", re.MULTILINE)
 
 def _code_hash(notebook:dict)->str:
     "A hash of what a notebook's code cells compute with their parameters."
-    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code" and not _tagged(cell, "parameters", "injected-parameters")]
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"
+        and not _tagged(cell, "parameters", "injected-parameters")]
     sources = [source for cell in cells if (source := _source(cell).strip())]
     return hashlib.sha256("\0".join(sources).encode(errors="replace")).hexdigest()
 
@@ -198,12 +221,17 @@ def read_template(
         raise InputError(f"{path}: the notebook is written in {language}; only Python notebooks can be run")
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     places = [number for number, cell in enumerate(code, 1) if _tagged(cell, "parameters")]
-    if len(places) != 1: raise InputError(f"{path}: exactly one code cell should carry the tag 'parameters', found {len(places)}"
-        + (f" (code cells {', '.join(map(str, places))})" if places else "; in JupyterLab: Property Inspector, Cell Tags"))
+    if len(places) != 1:
+        raise InputError(f"{path}: exactly one code cell should carry the tag 'parameters', found "
+            f"{len(places)}"
+        + (f" (code cells {', '.join(map(str, places))})" if places
+        else "; in JupyterLab: Property Inspector, Cell Tags"))
     where, source = f"{path}, code cell {places[0]}", _source(code[places[0] - 1])
     defaults = _defaults(source, where)
     aside = {name for line in _ASIDE.findall(source) for name in re.findall(r"\w+", line)}
-    for name in aside - defaults.keys(): raise InputError(f"{where}: {name!r} is said to be no part of a run's identity, but is no parameter{closest(name, defaults)}")
+    for name in aside - defaults.keys():
+        raise InputError(f"{where}: {name!r} is said to be no part of a run's identity, but is no "
+            f"parameter{closest(name, defaults)}")
     return Template(path, defaults, frozenset(aside | PLACES), _code_hash(notebook))
 
 def template_parameters(
@@ -223,7 +251,9 @@ def check_code(
     for number, cell in enumerate(code, 1):
         if _tagged(cell, "parameters"): continue # read by itself, with other sentences
         source = _source(cell)
-        try: compile(TransformerManager().transform_cell(source), "cell", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        try:
+            compile(TransformerManager().transform_cell(source), "cell", "exec",
+                ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         except _UNREADABLE as e: raise _not_python(e, source, f"{template}, code cell {number}") from None
 
 # %% ../nbs/70_runs.ipynb #a4187b90
@@ -256,7 +286,8 @@ FINISHED = "trm-lab: finished"
 
 def _last_cell(notebook):
     "The last code cell that is not empty, as JupyterLab likes to leave one; None if there is none."
-    return next((cell for cell in reversed(notebook.cells) if cell.cell_type == "code" and cell.source.strip()), None)
+    return next((cell for cell in reversed(notebook.cells) if cell.cell_type == "code"
+        and cell.source.strip()), None)
 
 def _last_words(notebook)->str:
     "What the last code cell printed."
@@ -267,18 +298,22 @@ def _unsaid(notebook)->str:
     "Why a notebook that papermill calls executed has not said that it is finished."
     last = _last_cell(notebook)
     if not last or last.execution_count is None: return "its last cell was not reached"
-    return "its last cell ran, but did not end the run; let it end with  run.finish([files to keep])  and  print(FINISHED, run.folder.name), " \
-        "where run is trm_lab.records.Run(Path(run_folder)), and FINISHED is from trm_lab.runs"
+    return ("its last cell ran, but did not end the run; let it end with  run.finish([files to keep])  and  "
+        "print(FINISHED, run.folder.name), where run is trm_lab.records.Run(Path(run_folder)), and FINISHED "
+        "is from "
+        "trm_lab.runs")
 
 # %% ../nbs/70_runs.ipynb #49dd1bc8
 def _of_kinds(template:Template, parameters:Mapping, where:str)->dict: # name to value
-    "Parameters over the defaults, each of its default's kind. Raises `InputError` on a name or a kind that the template has not."
+    "Parameters over the defaults, each of its default's kind. Raises `InputError` on other names and kinds."
     open_to = [name for name in template.parameters if name not in PLACES]
     for name in parameters:
         if name in open_to: continue
-        raise InputError(f"{where}: unknown key {name!r}{closest(name, open_to)}; {template.path.name} has {', '.join(open_to)}")
+        raise InputError(f"{where}: unknown key {name!r}{closest(name, open_to)}; {template.path.name} has "
+            f"{', '.join(open_to)}")
     values = {name: parameters.get(name, template.parameters[name]) for name in open_to}
-    kinds = {name: typing.Any if (default := template.parameters[name]) is None else type(default) for name in open_to}
+    kinds = {name: typing.Any if (default := template.parameters[name]) is None else type(default)
+        for name in open_to}
     for name, value in values.items(): # 1e3 steps are 1000
         if kinds[name] is int and isinstance(value, float) and value.is_integer(): values[name] = int(value)
     return vars(build(make_dataclass("Parameters", kinds.items()), values, where))
@@ -289,7 +324,8 @@ def _trained(values:dict, where:str)->dict: # what counts of them
     kind, cls = find_puzzle(config.puzzle), ARCHITECTURES[config.arch].Config
     if config.init_from: return asdict(config) # the checkpoint says what the rest of the model is like
     sizes = {"seq_len": kind.seq_len, "vocab_size": kind.vocab_size}
-    return {**asdict(config), "model": asdict(build(cls, {**sizes, **config.model}, f"run {config.name!r}: model"))}
+    return {**asdict(config), "model": asdict(build(cls, {**sizes, **config.model},
+        f"run {config.name!r}: model"))}
 
 def settle_parameters(
     template:Template,
@@ -298,26 +334,30 @@ def settle_parameters(
 )->tuple[dict, dict]: # what the notebook is given, and what of it determines the result
     "What parameters mean. Raises `InputError` if they are nothing that the template can be run with."
     if "run_folder" not in template.parameters:
-        raise InputError(f"{template.path}: the parameters cell sets no `run_folder`, so the notebook cannot know where to keep its results; add  run_folder = None")
+        raise InputError(f"{template.path}: the parameters cell sets no `run_folder`, so the notebook cannot "
+            f"know where to keep its results; add  run_folder = None")
     try:
         values = _of_kinds(template, parameters, where)
         trains = {f.name for f in fields(TrainConfig)} <= values.keys()
         counts = {**values, **_trained(values, where)} if trains else values
         if trains: values |= {f.name: counts[f.name] for f in fields(TrainConfig) if f.name != "model"}
         plain_name(values.get("name") or template.path.stem, where)
-        return values, {name: identity(value, name) for name, value in counts.items() if name not in template.aside | {"name"}}
-    except InputError as e: raise InputError(str(e) if str(e).startswith(where) else f"{where}: {e}") from None
+        return values, {name: identity(value, name) for name, value in counts.items()
+            if name not in template.aside | {"name"}}
+    except InputError as e:
+        raise InputError(str(e) if str(e).startswith(where) else f"{where}: {e}") from None
 
 # %% ../nbs/70_runs.ipynb #5a99b552
-def _kept(folder:Path, stem:str)->tuple[dict|None, str|None]: # parameters, and the hash of the code; None where nobody knows
-    "What a run's folder, or its last attempt, says that it was made from."
+def _kept(folder:Path, stem:str)->tuple[dict|None, str|None]: # parameters, and the hash of the code
+    "What a run's folder, or its last attempt, says that it was made from; None where nobody knows."
     inner = [attempt/folder.name for attempt in reversed(attempts(Run(folder)))]
     for place in (folder, *inner):
         for state in ("", ".running", ".failed"):
             with contextlib.suppress(InputError):
                 notebook = _notebook(place/f"{stem}{state}.ipynb")
                 return notebook["metadata"].get("papermill", {}).get("parameters"), _code_hash(notebook)
-    return next((info.get("parameters") for place in (folder, *inner) if (info := Run(place).info)), None), None
+    return next((info.get("parameters") for place in (folder, *inner) if (info := Run(place).info)),
+        None), None
 
 def _begun(folder:Path)->bool: return folder.exists() or attempts_folder(Run(folder)).is_dir()
 
@@ -326,13 +366,17 @@ def _earlier(template:Template, raw:dict, counts:dict, name:str, reports:Path)->
     stem, short = template.path.stem, re.compile(rf"{re.escape(name)}-[0-9a-f]{{8}}")
     def same(folder:Path, direct:bool)->bool:
         given, code = _kept(folder, stem)
-        if code != template.code and (code or not (direct or stem == "train")): return False # `trm-lab train` keeps no notebook
+        # `trm-lab train` keeps no notebook
+        if code != template.code and (code or not (direct or stem == "train")): return False
         if direct: return True # the hash of the parameters is in its name
-        try: return settle_parameters(template, {k: v for k, v in (given or {}).items() if k not in PLACES})[1] == counts
+        try:
+            return settle_parameters(template, {k: v for k, v in (given or {}).items()
+                if k not in PLACES})[1] == counts
         except InputError: return False
     direct = reports/run_id(name, {"template": stem, **raw})
     if _begun(direct) and same(direct, True): return Run(direct)
-    others = sorted(path for path in reports.glob(f"{glob.escape(name)}-*") if short.fullmatch(path.name) and path != direct)
+    others = sorted(path for path in reports.glob(f"{glob.escape(name)}-*") if short.fullmatch(path.name)
+        and path != direct)
     return next((Run(folder) for folder in others if same(folder, False)), None)
 
 def find_run(
@@ -345,7 +389,8 @@ def find_run(
     known, reports = read_template(find_template(template)), Path(reports or home()/"reports").resolve()
     values, counts = settle_parameters(known, parameters, where)
     name = values.get("name") or known.path.stem
-    run = Run(reports/run_id(name, {"template": known.path.stem, "code": known.code, "parameters": counts}, digits=12))
+    run = Run(reports/run_id(name, {"template": known.path.stem, "code": known.code, "parameters": counts},
+        digits=12))
     raw = {key: value for key, value in {**known.parameters, **parameters}.items() if key not in PLACES}
     return (None if _begun(run.folder) else _earlier(known, raw, counts, name, reports)) or run, values
 
@@ -360,12 +405,14 @@ def remarks(
     template:str, # "train", or a path
     parameters:Mapping, # that were asked for
 )->str: # "" if there is nothing to remark
-    "What a finished run has of its own: the versions that made it, and what was asked for and does not count."
+    "What a finished run has of its own: the versions that made it, and how it was watched."
     info, known = run.info, read_template(find_template(template))
     then, now = info.get("parameters", {}), settle_parameters(known, parameters)[0]
     told = [*filter(None, [made_by(info)])]
-    told += [f"it ran with {name} {then[name]!r}" for name in parameters if name in known.aside and then.get(name, now[name]) != now[name]]
-    told += [f"{now[name]} was changed since" for name in now if isinstance(now[name], str) and _changed_since(run, now[name])]
+    told += [f"it ran with {name} {then[name]!r}" for name in parameters if name in known.aside
+        and then.get(name, now[name]) != now[name]]
+    told += [f"{now[name]} was changed since" for name in now if isinstance(now[name], str)
+        and _changed_since(run, now[name])]
     return "; ".join([*told, "--fresh runs it again"]) if told else ""
 
 # %% ../nbs/70_runs.ipynb #a48e0ec4
@@ -604,7 +651,8 @@ def _widget_says(model:str, models:Mapping)->tuple[list[str], list]: # texts, an
     state, texts = known.get("state", {}), []
     if "Progress" not in known.get("model_name", ""):
         shown = [state.get("description"), state.get("value")]
-        texts = [html.unescape(re.sub("<[^>]*>", "", str(x))).strip() for x in shown if isinstance(x, str | int | float)]
+        texts = [html.unescape(re.sub("<[^>]*>", "", str(x))).strip() for x in shown
+            if isinstance(x, str | int | float)]
     outputs = list(state.get("outputs", []))
     for child in state.get("children", []):
         inner, more = _widget_says(str(child).removeprefix("IPY_MODEL_"), models)
@@ -613,12 +661,13 @@ def _widget_says(model:str, models:Mapping)->tuple[list[str], list]: # texts, an
 
 
 # %% ../nbs/70_runs.ipynb #fc2dcdf6
-_REMOTE = re.compile(r"""<(?P<tag>script|img|iframe|link|embed|video|audio|source|object)\b[^>]*?\b(?:src|href|data)\s*=\s*["']?"""
+_REMOTE = re.compile(r"""<(?P<tag>script|img|iframe|link|embed|video|audio|source|object)\b[^>]*?"""
+    r"""\b(?:src|href|data)\s*=\s*["']?"""
     r"""(?P<url>(?:https?:)?//[^"'\s>]+)[^>]*>(?:\s*</(?P=tag)>)?""", re.IGNORECASE)
 _REMOTE_PICTURE = re.compile(r"!\[(?P<text>[^\]]*)\]\(<?(?P<url>https?://[^\s)>]+)[^)]*\)") # in Markdown
 
 class _Offline:
-    "Takes out of a notebook what would be loaded from the network. Plotly's script, which figures share, is put in once."
+    "Takes out of a notebook what would be loaded from the network. Plotly's script is put in, once."
     def __init__(self): self.script = True # still to be put in
 
     def plotly(self)->str:
@@ -633,7 +682,8 @@ class _Offline:
         url = html.escape(html.unescape(found["url"]))
         return f"<em>(not loaded from the network: <a href=\"{url}\">{url}</a>)</em>"
 
-    def markdown(self, text:str)->str: return _REMOTE_PICTURE.sub(r"[\g<text> (\g<url>)](\g<url>)", _REMOTE.sub(self.link, text))
+    def markdown(self, text:str)->str:
+        return _REMOTE_PICTURE.sub(r"[\g<text> (\g<url>)](\g<url>)", _REMOTE.sub(self.link, text))
 
     def output(self, output, models:Mapping)->list: # outputs
         "An output without what needs a kernel or the network."
@@ -646,7 +696,8 @@ class _Offline:
         if _PLOTLY in data and not picture and "text/html" not in data:
             with contextlib.suppress(ImportError):
                 from plotly.io import to_html
-                data["text/html"] = self.plotly() + to_html(data[_PLOTLY], include_plotlyjs=False, full_html=False, validate=False)
+                data["text/html"] = self.plotly() + to_html(data[_PLOTLY], include_plotlyjs=False,
+                    full_html=False, validate=False)
         if picture and _REMOTE.search(data.get("text/html", "")): del data["text/html"]
         if "text/html" in data: data["text/html"] = _REMOTE.sub(self.link, data["text/html"])
         if "text/markdown" in data: data["text/markdown"] = self.markdown(data["text/markdown"])
@@ -655,10 +706,14 @@ class _Offline:
         return [output, *(shown for inner in more for shown in self.output(inner, models))]
 
 # %% ../nbs/70_runs.ipynb #d9ad84e5
-_POLICY = "default-src 'none'; img-src data: blob: file: 'self'; media-src data: blob:; style-src 'unsafe-inline' data:; " \
-    "font-src data:; script-src 'unsafe-inline' 'unsafe-eval' data: blob: file: 'self'; worker-src blob:; frame-src data: blob:"
-_LAYOUT = "{%- extends 'lab/index.html.j2' -%}{% block html_head_js_mathjax %}{% endblock %}{% block html_head_js_mermaidjs %}{% endblock %}" \
-    f"{{% block html_head_js_requirejs %}}<meta http-equiv=\"Content-Security-Policy\" content=\"{_POLICY}\">{{% endblock %}}"
+_POLICY = "; ".join(("default-src 'none'", "img-src data: blob: file: 'self'", "media-src data: blob:",
+    "font-src data:",
+    "style-src 'unsafe-inline' data:", "script-src 'unsafe-inline' 'unsafe-eval' data: blob: file: 'self'",
+    "worker-src blob:", "frame-src data: blob:"))
+_HEAD = {"mathjax": "", "mermaidjs": "",
+    "requirejs": f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'}
+_LAYOUT = "{%- extends 'lab/index.html.j2' -%}" + "".join(
+    f"{{% block html_head_js_{name} %}}{text}{{% endblock %}}" for name, text in _HEAD.items())
 
 def page(
     notebook, # an executed one, as nbformat holds it
@@ -670,9 +725,11 @@ def page(
     models = still.metadata.pop("widgets", {}).get(_STATE, {}).get("state", {})
     offline = _Offline()
     for cell in still.cells:
-        if cell.cell_type == "code": cell.outputs = [shown for output in cell.outputs for shown in offline.output(output, models)]
+        if cell.cell_type == "code":
+            cell.outputs = [shown for output in cell.outputs for shown in offline.output(output, models)]
         elif cell.cell_type == "markdown": cell.source = offline.markdown(cell.source)
-    exporter = HTMLExporter(raw_template=_LAYOUT, exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True)
+    exporter = HTMLExporter(raw_template=_LAYOUT, exclude_input=True, exclude_input_prompt=True,
+        exclude_output_prompt=True)
     return exporter.from_notebook_node(still, {"metadata": {"name": title}})[0]
 
 def executed_notebook(

@@ -26,7 +26,7 @@ from .puzzles.text import shortened
 # %% ../nbs/62_serve.ipynb #c07e0083
 def puzzles_of(
     puzzle:Puzzle, # whose boards they are
-    source:str|None=None, # a board as text, a file, or a dataset's folder, whose test split is used; None: fresh puzzles
+    source:str|None=None, # a board as text, a file, or a dataset's folder, for its test split; None: fresh puzzles
     count:int=8, # puzzles at most
     seed:int=0, # of fresh ones
     loaded:Loaded|None=None, # the model that is to solve them, with whose identities a dataset's are matched

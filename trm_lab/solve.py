@@ -16,7 +16,7 @@ import numpy as np, torch
 from torch import Tensor
 from .data import Batch, Split, make_batch, ordered_batches
 from .errors import Amount, Count, InputError, Natural, check, given, one_of
-from .halting import Halting
+from .halting import HALTINGS, Halting
 from .layers import Casts, cast_once
 from .losses import agreement
 from .model import Output, RecursiveModel, State, Update, Watch, guarded
@@ -38,7 +38,14 @@ def when_done(
     halting:Halting|None, # None: nobody leaves
 )->Callable[[Moment], Tensor]|None: # as `recursion` takes it
     "Let those leave who have done thinking."
-    return halting and (lambda now: halting.stop(now.output, now.before))
+    if halting is None: return None
+    def leave(now): return halting.stop(now.output, now.before)
+    leave.trusted = type(halting) in HALTINGS.values() # ours change no weights
+    return leave
+
+def _harmless(tell:Callable|None)->bool:
+    "Is what looks on known to change no weights? Nobody is, or a function of ours, which says so."
+    return tell is None or getattr(tell, "trusted", False)
 
 def _stay(gone, here:Tensor, step:int)->Tensor: # (n,) bool
     "Everyone but those who leave."
@@ -59,12 +66,14 @@ def recursion(
     step:int=1, # the supervision step to begin with
     since:int=0, # updates of that step which are already done
     before:Tensor|None=None, # (n, L) the answers one step before `step`; None: that is the first
+    alone:bool=False, # between the steps nobody else's code runs, so that weights can only change by operations of torch
 )->Iterator[Moment]:
     "Step after step, while puzzles may leave: the one loop by which models solve, are traced and are resumed."
     if here is None: here = torch.arange(len(x), device=x.device)
-    casts = Casts()
+    casts, alone = Casts(), alone and getattr(leave, "trusted", leave is None)
     for step in range(step, max_steps + 1):
         watch = guarded(bind(step, here.clone()), step) if bind else None
+        if not alone: casts.recheck()
         with cast_once(casts): # closed while this generator waits: who goes on meanwhile may change the model
             state = model.step(x, state, watch, since)
             since, output = 0, model.read(state)
@@ -101,7 +110,7 @@ def solve(
     x = model.embed(batch)
     tokens, q_halt = torch.zeros_like(batch.inputs), torch.zeros(len(batch), device=x.device)
     steps, updates = torch.zeros(len(batch), dtype=torch.long, device=x.device), 0
-    for now in recursion(model, x, model.start(x, generator), max_steps, when_done(halting), lambda step, here: watch):
+    for now in recursion(model, x, model.start(x, generator), max_steps, when_done(halting), lambda step, here: watch, alone=_harmless(tell)):
         tokens[now.here], q_halt[now.here], steps[now.here] = now.tokens, now.output.q_halt.to(q_halt), now.step
         updates += len(now.here)*len(model.schedule())
         if tell: tell(now)
@@ -246,7 +255,8 @@ class _Course:
 
     def give_up(self, puzzle:Puzzle, questions:np.ndarray):
         "Leave out what has no solution, if the type's solver can tell: no further try would find one."
-        self.hopeless[self.going] = [puzzle.solutions(question, 1) == [] for question in questions[self.going]]
+        found = (puzzle.solutions(question, 1) for question in questions[self.going])
+        self.hopeless[self.going] = [solutions == [] for solutions in found]
         self.going = self.going[~self.hopeless[self.going]]
 
     def found(self, updates:int, count:int|None=None)->Found: # updates: in a supervision step
@@ -303,7 +313,7 @@ def wilson(
     n:int, # tries
 )->tuple[float, float]: # low, high
     "The 95 % interval of a share."
-    n, successes = given(n, Natural, "wilson: n"), given(successes, Amount, "wilson: successes")
+    n, successes = given(n, int, "wilson: n"), given(successes, float, "wilson: successes")
     if not 0 <= successes <= n or n < 1: raise InputError(f"a share of {successes} in {n} has no interval")
     z = 1.959964 # 95 % of a normal distribution lie within z standard deviations
     centre, half = successes + z*z/2, z*math.sqrt(successes*(n - successes)/n + z*z/4)
@@ -402,15 +412,18 @@ def _total(
 # %% ../nbs/41_solve.ipynb #86042fae
 class _Shown:
     "Tells a progress bar how far scoring is: puzzles that have left count whole, the others by their steps or tries."
-    def __init__(self, bar): self.bar, self.done, self.exact, self.at = bar, 0, 0, 0
+    def __init__(self, bar, max_steps:int):
+        self.bar, self.max_steps, self.done, self.exact, self.at = bar, max_steps, 0, 0, 0
+        self.batch = 0 # puzzles in the batch that is being solved
 
     def move(self, done:float, says:str):
         if says: self.bar.set_postfix_str(says, refresh=False)
         self.bar.update(int(done) - self.at)
         self.at = int(done)
 
-    def stepped(self, now:Moment, n:int, max_steps:int): # n: puzzles in the batch
-        self.move(self.done + n - len(now.here)*(1 - now.step/max_steps), "")
+    def stepped(self, now:Moment):
+        self.move(self.done + self.batch - len(now.here)*(1 - now.step/self.max_steps), "")
+    stepped.trusted = True # changes no weights
 
     def tried(self, tries:int, done:float, legal:int):
         self.move(self.done + done, f"up to {tries} {'try' if tries == 1 else 'tries'}" + f", {legal:,} legal"*bool(legal))
@@ -442,12 +455,13 @@ def evaluate(
     check_identities(model, torch.from_numpy(split.puzzle_identifiers))
     parts, seconds, done = [], 0., 0
     with progress(len(split), what) as bar:
-        shown = _Shown(bar)
+        shown = _Shown(bar, max_steps)
         try:
             for batch in ordered_batches(split, 64*batch_size if search else batch_size, ignore): # a search goes on with what is left of many
                 begun, n = time.perf_counter(), len(batch)
+                shown.batch = n
                 if search: solution = solve_by_search(model, puzzle, batch, search, max_steps, halting, batch_size, np.arange(done, done + n), shown.tried)
-                else: solution = solve(model, batch, max_steps, halting, watch, generator, lambda now: shown.stepped(now, n, max_steps))
+                else: solution = solve(model, batch, max_steps, halting, watch, generator, shown.stepped)
                 seconds += time.perf_counter() - begun
                 if tally is not None: tally.add(np.arange(done, done + n), solution.tokens.numpy().astype(np.uint8), solution.q_halt.numpy())
                 parts.append(_part(puzzle, batch, solution, keep))
@@ -487,7 +501,7 @@ def solve_by_step(
     batch = batch.to(next(model.parameters()).device)
     x = model.embed(batch)
     course = []
-    for now in recursion(model, x, model.start(x), steps):
+    for now in recursion(model, x, model.start(x), steps, alone=_harmless(tell)):
         course.append((now.tokens, now.output.q_halt))
         if tell: tell(now)
     return Course(*(torch.stack(values).cpu() for values in zip(*course)))
@@ -515,10 +529,13 @@ class Answered:
 
     def rows(self, puzzle:Puzzle, questions:np.ndarray)->Iterator[dict]: # questions: (N, L) of all puzzles
         "What a table of answers says of each."
-        for number, tokens, solved, steps, q_halt, tries in zip(*(getattr(self, f.name) for f in fields(self))):
-            said = {"answer": puzzle.print(tokens) if steps else "", "solved": bool(solved) if puzzle.decides else None, "steps": int(steps)}
-            believed = round(1/(1 + math.exp(-float(q_halt))), 4) if steps else None
-            yield {"number": int(number), "question": puzzle.print(questions[number]), **said, "halting_probability": believed, "tries": int(tries)}
+        columns = (getattr(self, f.name) for f in fields(self))
+        for number, tokens, solved, steps, q_halt, tries in zip(*columns):
+            believed = float(torch.sigmoid(torch.tensor(q_halt)))
+            yield {"number": int(number), "question": puzzle.print(questions[number]),
+                "answer": puzzle.print(tokens) if tries else "",
+                "solved": bool(solved) if puzzle.decides else None, "steps": int(steps),
+                "halting_probability": round(believed, 4) if tries else None, "tries": int(tries)}
 
 def solve_many(
     model:RecursiveModel, # in evaluation mode
@@ -532,17 +549,23 @@ def solve_many(
 )->Iterator[Answered]: # in order, a few batches at a time
     "Answer any number of puzzles, whose answers need not be known."
     check_identities(model, torch.from_numpy(split.puzzle_identifiers))
-    chunk, identifiers = rows*(4 if search else 1), split.identifiers # a search goes on with what is left of many
+    identifiers, hopeless = split.identifiers, np.zeros(len(split), bool) if hopeless is None else hopeless
+    chunk = rows*(4 if search else 1) # a search goes on with what is left of many
     for start in range(0, len(split), chunk):
         numbers = np.arange(start, min(start + chunk, len(split)))
-        tokens, solved, q_halt = np.array(split.inputs[numbers]), np.zeros(len(numbers), bool), np.zeros(len(numbers))
-        steps, tries = np.zeros((2, len(numbers)), int)
-        tried = np.flatnonzero(~hopeless[numbers]) if hopeless is not None else np.arange(len(numbers))
+        n, tokens, tried = len(numbers), np.array(split.inputs[numbers]), np.flatnonzero(~hopeless[numbers])
+        solved, (steps, tries), q_halt = np.zeros(n, bool), np.zeros((2, n), int), np.zeros(n)
         if len(tried):
-            questions = tokens[tried]
-            batch = make_batch(questions, questions, identifiers[numbers[tried]])
-            if search: found = solve_by_search(model, puzzle, batch, search, max_steps, halting, rows, numbers[tried])
-            else: found = solve(model, batch, max_steps, halting)
-            tokens[tried], steps[tried], q_halt[tried] = found.tokens.numpy(), found.steps.numpy(), found.q_halt.numpy()
-            tries[tried], solved[tried] = found.tries.numpy() if search else 1, puzzle.legal(questions, tokens[tried])
+            questions, known = tokens[tried], identifiers[numbers[tried]]
+            batch = make_batch(questions, questions, known)
+            if search:
+                again = numbers[tried] # what is random follows from these
+                found = solve_by_search(model, puzzle, batch, search, max_steps, halting, rows, again)
+                tries[tried] = found.tries.numpy()
+            else:
+                found = solve(model, batch, max_steps, halting)
+                tries[tried] = 1
+            tokens[tried], steps[tried] = found.tokens.numpy(), found.steps.numpy()
+            q_halt[tried] = found.q_halt.numpy()
+            solved[tried] = puzzle.legal(questions, tokens[tried])
         yield Answered(numbers, tokens, solved, steps, q_halt, tries)

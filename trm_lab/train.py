@@ -97,7 +97,8 @@ class TrainConfig:
             build(Config, {"seq_len": 1, "vocab_size": 1, **self.model}, where)
 
 # %% ../nbs/40_train.ipynb #f419abe7
-WATCHING = frozenset({"device", "log_every", "save_seconds", "tracker"}) # change nothing that is computed: no part of what a run is
+# change nothing that is computed: no part of what a run is
+WATCHING = frozenset({"device", "log_every", "save_seconds", "tracker"})
 
 # %% ../nbs/40_train.ipynb #4281b017
 @dataclass(frozen=True)
@@ -357,7 +358,8 @@ class Trainer:
     def restore(self, state:TrainingState):
         "Go on from where another trainer stood. Raises `InputError` if its run was configured otherwise."
         ours, theirs = asdict(self.config), state.values["config"]
-        differing = [name for name in ours | theirs if name not in WATCHING and identity(ours.get(name)) != identity(theirs.get(name))]
+        differing = [name for name in ours | theirs if name not in WATCHING
+            and identity(ours.get(name)) != identity(theirs.get(name))]
         if differing: raise InputError(f"run {self.config.name!r}: the saved state is of a run with other parameters ({', '.join(differing)}); choose another folder")
         if bad := not_finite(state.tensors): raise InputError(f"run {self.config.name!r}: the saved state holds a number that is not finite, in the tensor {bad}; take an older one")
         part = lambda of: {name.removeprefix(of): t for name, t in state.tensors.items() if name.startswith(of)}

@@ -44,7 +44,7 @@ def _solver(rows, cols)->np.ndarray:
 class LightsOut(Puzzle):
     "Press cells until all lights are out."
     type, vocab_size, asks = "lights_out", 5, (OFF, ON)
-    characters, spellings = _CHARACTERS[1:], {"0": ".", "1": "*"} # what `parse` reads, and what files have in place of it
+    characters, spellings = _CHARACTERS[1:], {"0": ".", "1": "*"} # as files have it
 
     def __init__(self,
         rows:int, # of the board

@@ -143,7 +143,7 @@ class Maze(Puzzle):
     "Find the shortest path. Two mazes of one size are the same type of puzzle, however long their paths."
     type, vocab_size, usual_size, hub = "maze", 6, "30x30", "sapientinc/maze-30x30-hard-1k"
     asks = (WALL, FREE, START, GOAL)
-    characters, spellings = _GLYPHS[1:], {".": " ", "█": "#"} # an editor that strips lines leaves no spaces at their ends
+    characters, spellings = _GLYPHS[1:], {".": " ", "█": "#"} # as editors strip spaces
 
     def __init__(self,
         rows:int, # of the board
@@ -234,7 +234,7 @@ class Maze(Puzzle):
         return np.concatenate([_label(questions[i:i+block], self.rows, self.cols) for i in range(0, len(questions), block)])
 
     def solutions(self, question, limit=2):
-        "The canonical answer; none where there is no way from S to G. Raises `InputError` if this is no maze."
+        "The canonical answer; none, if there is no way from S to G. Raises `InputError` if this is no maze."
         try: _shortest(np.asarray(question, np.uint8).tobytes(), self.rows, self.cols)
         except _NoWay: return []
         return [*self.label(np.asarray(question)[None])[:limit]]

@@ -57,9 +57,12 @@ class _Solver:
 
     def solutions(self, board, limit)->list[np.ndarray]: # of tokens (L,)
         found, given, guard = [], list(self.literals(board).values()), self.sat.nof_vars() + 1
-        while len(found) < limit and (full := self.solution([*given, guard]*bool(found) or given)) is not None:
+        while len(found) < limit:
+            full = self.solution([*given, guard] if found else given)
+            if full is None: break
             found.append(full)
-            self.sat.add_clause([-guard, *(-v for v in self.literals(full).values())]) # another one, as long as the guard holds
+            other = [-v for v in self.literals(full).values()]
+            self.sat.add_clause([-guard, *other]) # not this one again, as long as the guard holds
         self.sat.add_clause([-guard]) # the solver forgets what it guards
         return found
 
@@ -212,7 +215,7 @@ class Sudoku(Puzzle):
         self.rows = self.cols = self.n = box_rows*box_cols
         self.vocab_size = self.n + 2
         digits = _GLYPHS[:self.n]
-        self.characters = "." + "0"*(self.n > 9) + digits # beyond 9 a 0 may be a blank or the first digit: `parse` decides
+        self.characters = "." + "0"*(self.n > 9) + digits # beyond 9 a 0 is a blank or a digit
         blanks = ["", *" _*-?·□", *"xX"*("X" not in digits), *"0"*(self.n < 10)]
         self.spellings = dict.fromkeys(blanks, ".") \
             | {g.lower(): g for g in digits[9:]} | {str(d): g for d, g in enumerate(digits, 1) if d > 9}
@@ -239,8 +242,8 @@ class Sudoku(Puzzle):
         if len(symbols) != self.seq_len:
             raise InputError(f"a {self.n}×{self.n} Sudoku has {self.seq_len} cells, but {len(symbols)} were given; write one character a cell, '.' for blank")
         if self.n > 9 and "0" in symbols and "." in symbols:
-            raise InputError(f"'.' and '0' stand in one board, so 0 can be no blank, and the digits of a {self.n}×{self.n} Sudoku are 1 to {_GLYPHS[self.n-1]}; "
-                "where they were counted from 0, write each as the next")
+            raise InputError("'.' and '0' stand in one board, so 0 can be no blank, and the digits of a "
+                f"{self.n}×{self.n} Sudoku are 1 to {_GLYPHS[self.n-1]}; where they were counted from 0, add 1 to each")
         known = {".": BLANK, "0": BLANK, **{g: d + 2 for d, g in enumerate(_GLYPHS[:self.n])}}
         for i, c in enumerate(symbols):
             if c.upper() not in known:

@@ -17,8 +17,9 @@ from ..progress import progress
 from .base import Puzzle
 
 # %% ../../nbs/15_puzzles.text.ipynb #7cff2ff3
-_LOOKALIKES = {c: None for c in map(ord, "\ufeff\u200b\u200c\u200d\u2060")} | {c: "-" for c in map(ord, "‐‑‒–—―−")} \
-    | {c: "+" for c in range(0x2500, 0x2580)} # no width; dashes; lines of boxes
+_LOOKALIKES = dict.fromkeys(map(ord, "\ufeff\u200b\u200c\u200d\u2060")) # without any width
+_LOOKALIKES |= dict.fromkeys(map(ord, "‐‑‒–—―−"), "-")
+_LOOKALIKES |= dict.fromkeys(range(0x2500, 0x2580), "+") # lines of boxes
 
 def plain(
     text:str,
@@ -47,18 +48,18 @@ def _rulings(puzzle:Puzzle)->frozenset:
     return _RULINGS.difference(puzzle.characters) if " " not in puzzle.characters else frozenset("\r\n")
 
 def _one_by_one(text:str, puzzle:Puzzle, blanks:str)->str:
-    "Each character a cell, but for rulings that are not among `blanks`; a character that is no cell stays, to be named."
-    known, between = puzzle.characters, _rulings(puzzle).difference(blanks)
-    return "".join(c if c in known else puzzle.spellings.get(c, c) for c in text if c in known or c not in between)
+    "Each character a cell, but for rulings that are no `blanks`; what cannot be a cell stays, to be named."
+    between = _rulings(puzzle).difference(blanks, puzzle.characters)
+    return "".join(puzzle.spellings.get(c, c) for c in text if c not in between)
 
 def _by_place(lines:list[str], puzzle:Puzzle)->str|None:
-    "Spaces are cells: as many lines as rows, each at most as long as a row; what is missing at its end was spaces."
+    "Spaces are cells: as many lines as rows, each as long as a row, or shorter without spaces at its end."
     space = " " if " " in puzzle.characters else puzzle.spellings.get(" ")
     if "|" not in puzzle.characters: lines = [line.replace("|", "") for line in lines]
     if space is None or len(lines) != puzzle.rows or max(map(len, lines)) > puzzle.cols: return None
     short, used = min(map(len, lines)) < puzzle.cols, set("".join(lines))
     others = {c for c in used - {" "} if puzzle.spellings.get(c, c) == space}
-    if short and (" " not in used or others): return None # a cell is missing: spaces are not what blanks are here
+    if short and (" " not in used or others): return None # blanks are something else, and a cell is missing
     return "".join(puzzle.spellings.get(c, c) for line in lines for c in line.ljust(puzzle.cols))
 
 def _field_by_field(fields:list[str], puzzle:Puzzle)->str|None:
@@ -70,7 +71,8 @@ def _field_by_field(fields:list[str], puzzle:Puzzle)->str|None:
 def _readings(text:str, puzzle:Puzzle)->Iterator[str]:
     "The cells of a board, in every way in which its text may be meant."
     lines = text.rstrip("\n").split("\n") if puzzle.rows > 1 else [text.rstrip("\n")]
-    ruled = [line for line in lines if not line.strip() or set(line) - _rulings(puzzle)] # without lines of rulings alone
+    between = _rulings(puzzle)
+    ruled = [line for line in lines if not line.strip() or set(line) - between] # without mere rulings
     yield _one_by_one(text, puzzle, "")
     if "-" in puzzle.spellings and "-" in text:
         yield _one_by_one("\n".join(ruled), puzzle, "-")
@@ -80,8 +82,10 @@ def _readings(text:str, puzzle:Puzzle)->Iterator[str]:
     filled = [line for line in lines if line.strip()]
     for separator in (",", ";", "\t"):
         rows = [[field.strip() for field in line.strip("[](){} ").split(separator)] for line in filled]
-        rows = [row[:-1] if row[-1] == "" and len(row) in (puzzle.cols + 1, puzzle.seq_len + 1) else row for row in rows]
-        if {len(row) for row in rows} in ({puzzle.cols}, {puzzle.seq_len}): yield _field_by_field(sum(rows, []), puzzle)
+        usual = puzzle.cols, puzzle.seq_len
+        rows = [row[:-1] if not row[-1] and len(row) - 1 in usual else row for row in rows]
+        if len(lengths := {len(row) for row in rows}) == 1 and lengths <= set(usual):
+            yield _field_by_field([field for row in rows for field in row], puzzle)
     words = [word for word in re.split(r"[\s,;|+=\[\](){}\"']+", text) if word.strip("-") or word == "-"]
     if any(len(word) > 1 for word in puzzle.spellings): yield _field_by_field(words, puzzle)
 
@@ -93,7 +97,8 @@ def _off(text:str, puzzle:Puzzle)->str:
     if 1 < puzzle.rows <= len(lines) <= 2*puzzle.rows and counts.count(puzzle.cols) >= puzzle.rows - 2:
         odd = next((i for i, count in enumerate(counts) if count not in (0, puzzle.cols)), None)
         if odd is not None: return f"; its line {odd + 1} has {counts[odd]} in place of {puzzle.cols}"
-    strange = next((c for c in text if c not in puzzle.characters and c not in puzzle.spellings and c not in _RULINGS), None)
+    known = {*puzzle.characters, *puzzle.spellings, *_RULINGS}
+    strange = next((c for c in text if c not in known), None)
     return "" if strange is None else f"; {strange!r} is the first that can be none"
 
 def _misfit(text:str, puzzle:Puzzle)->tuple[int, str]:
@@ -108,10 +113,11 @@ def read_board(
     "One board, however it is written. Raises `InputError` if it cannot be read."
     if not puzzle.characters: return puzzle.parse(text)
     text = plain(str(text))
-    cells = text.translate({ord(c): cell for c, cell in puzzle.spellings.items() if len(c) == 1 and c not in _RULINGS})
+    usual = {ord(c): cell for c, cell in puzzle.spellings.items() if len(c) == 1 and c not in _RULINGS}
+    cells = text.translate(usual)
     if len(cells) == puzzle.seq_len and not set(cells) - set(puzzle.characters): return puzzle.parse(cells)
     refused = None
-    for cells in _readings(text, puzzle): # a character is a cell in one and is passed over in another, so no two give as many
+    for cells in _readings(text, puzzle): # they differ in what they count as a cell, so no two give as many
         if cells is None or len(cells) != puzzle.seq_len: continue
         try: return puzzle.parse(cells)
         except InputError as e: refused = refused or e
@@ -133,15 +139,22 @@ class Record:
 
 Lines = list[tuple[int, str]] # with their numbers, from 1
 
+def _filled(line:str, puzzle:Puzzle)->bool:
+    "Does it hold a cell? In a maze spaces do."
+    return bool(line if " " in puzzle.characters else line.strip())
+
+def _foreign(line:str, puzzle:Puzzle)->bool:
+    "Is there a character on it that no board has?"
+    return bool(set(line.strip()) - set(puzzle.characters) - set(puzzle.spellings))
+
 def _remark(line:str, puzzle:Puzzle)->bool:
     "A comment. In a maze # is a wall, so there it takes a character that no maze has."
-    start = line.lstrip()
-    return start.startswith(("#", ";", "//", "%")) and bool(set(start) - set(puzzle.characters) - set(puzzle.spellings))
+    return line.lstrip().startswith(("#", ";", "//", "%")) and _foreign(line, puzzle)
 
 def _heading(line:str, puzzle:Puzzle)->bool:
     "A title between boards, like `Grid 01` or `[Puzzle]`."
     word = re.fullmatch(r"\W*[^\W\d_]{2,}[^\W\d_ ]*( [^\W\d_]+)*[\s#:.№-]*\d*\W*", line.strip())
-    return bool(word) and len(line) < 60 and bool(set(line.strip()) - set(puzzle.characters) - set(puzzle.spellings))
+    return bool(word) and len(line) < 60 and _foreign(line, puzzle)
 
 def _fields(line:str, puzzle:Puzzle)->list[str]:
     "What stands on a line beside each other."
@@ -154,7 +167,7 @@ def _like_a_board(field:str, puzzle:Puzzle)->bool:
 
 # %% ../../nbs/15_puzzles.text.ipynb #1b1fbe99
 def _on_one_line(line:str, puzzle:Puzzle)->list[str]:
-    "The boards on a line: those of the right length, or what comes nearest to one, or none where this is but a row of one."
+    "The boards on a line: those of the right length, or what comes nearest; none, if it is but a row of one."
     if not puzzle.characters:
         try: puzzle.parse(line); return [line]
         except InputError: return []
@@ -170,50 +183,55 @@ def _list(lines:Iterable[tuple[int, str]], puzzle:Puzzle)->Iterator[Record]:
     "One board a line."
     count = 0
     for number, line in lines:
-        if not line.strip() and " " not in puzzle.characters or not line or _remark(line, puzzle) or _heading(line, puzzle): continue
+        if not _filled(line, puzzle) or _remark(line, puzzle) or _heading(line, puzzle): continue
         count += 1
         boards = _on_one_line(line, puzzle) or [line]
-        problem = f"{len(boards)} boards stand on one line; write a puzzle and at most its answer"*(len(boards) > 2)
+        many = len(boards) > 2
+        problem = f"{len(boards)} boards stand on one line; write a puzzle and at most its answer"*many
         yield Record(f"puzzle {count} (line {number})", number, *boards[:2], problem=problem)
 
 # %% ../../nbs/15_puzzles.text.ipynb #6a8c3d58
-def _filled(line:str, puzzle:Puzzle)->bool:
-    "Does it hold a cell? In a maze spaces do."
-    return bool(line if " " in puzzle.characters else line.strip())
-
 def _rows_of(lines:Lines, puzzle:Puzzle)->tuple[int, int]:
     "How many lines may be rows: with, and without, those that may be rulings."
     filled = [line for _, line in lines if _filled(line, puzzle)]
     return len(filled), sum(bool(set(line) - _rulings(puzzle)) for line in filled)
 
 def _readable(lines:Lines, puzzle:Puzzle)->bool:
-    try: read_board("\n".join(line for _, line in lines), puzzle); return True
+    try: read_board(_joined(lines), puzzle)
     except InputError: return False
+    return True
 
 def _parts(lines:Lines, puzzle:Puzzle)->Iterator[Lines]:
     "The lines of each board of a group that no title divides."
     if _readable(lines, puzzle): yield lines; return
-    part, gap = [], [] # what belongs to a board, and the blank lines after it: one of them may be a row of blanks that was stripped
+    part, gap = [], [] # a board so far, and the blank lines after it, of which one may be a stripped row
     for filled, some in itertools.groupby(lines, lambda pair: _filled(pair[1], puzzle)):
         block = list(some)
         if not filled: gap = block; continue
         counts = [count for count in _rows_of(block, puzzle) if count and count % puzzle.rows == 0]
         if not part and counts and counts[0] > puzzle.rows: # several, with nothing between them
-            rows = block if counts[0] == len(block) else [(i, line) for i, line in block if set(line) - _rulings(puzzle)]
+            rows = block
+            if counts[0] < len(block): rows = [(i, line) for i, line in block if set(line) - _rulings(puzzle)]
             yield from (rows[i:i + puzzle.rows] for i in range(0, len(rows), puzzle.rows))
             continue
-        if part and min(_rows_of(part + block, puzzle)) > puzzle.rows: yield part; part = [] # which is too short
+        if part and min(_rows_of(part + block, puzzle)) > puzzle.rows:
+            yield part # which is too short
+            part = []
         part = part + gap + block if part else block
-        if puzzle.rows in (len(part), *_rows_of(part, puzzle)): yield part; part = []
+        if puzzle.rows in (len(part), *_rows_of(part, puzzle)):
+            yield part
+            part = []
     if part: yield part
 
 def _blocks(lines:Lines, puzzle:Puzzle)->Iterator[Record]:
     "Boards over several lines."
     groups = itertools.groupby(lines, lambda pair: _remark(pair[1], puzzle) or _heading(pair[1], puzzle))
-    parts = (part for divides, some in groups if not divides for part in _parts(_trimmed(list(some), puzzle), puzzle))
+    bodies = (_trimmed(list(some), puzzle) for divides, some in groups if not divides)
+    parts = (part for body in bodies for part in _parts(body, puzzle))
     for count, part in enumerate(parts, 1):
-        where = f"puzzle {count} ({f'lines {part[0][0]} to {part[-1][0]}' if len(part) > 1 else f'line {part[0][0]}'})"
-        yield Record(where, part[0][0], "\n".join(line for _, line in part))
+        first, last = part[0][0], part[-1][0]
+        place = f"lines {first} to {last}" if last > first else f"line {first}"
+        yield Record(f"puzzle {count} ({place})", first, _joined(part))
 
 def _trimmed(lines:Lines, puzzle:Puzzle)->Lines:
     "Without blank lines around, where there are more lines than a board has rows."
@@ -222,9 +240,13 @@ def _trimmed(lines:Lines, puzzle:Puzzle)->Lines:
     return lines if any(_filled(line, puzzle) for _, line in lines) else []
 
 # %% ../../nbs/15_puzzles.text.ipynb #1fb0e622
-COLUMNS = {"question": "question questions puzzle puzzles quiz quizzes grid grids board boards problem problems sudoku sudokus maze mazes input inputs unsolved".split(),
-    "answer": "answer answers solution solutions solved label labels output outputs target".split(),
-    "rating": ["rating", "ratings"], "difficulty": ["difficulty", "level"], "source": ["source", "name", "id"]} # a difficulty may be a word
+COLUMNS = {role: names.split() for role, names in {
+    "question": "question questions puzzle puzzles quiz quizzes grid grids board boards problem problems "
+        "sudoku sudokus maze mazes input inputs unsolved",
+    "answer": "answer answers solution solutions solved label labels output outputs target",
+    "rating": "rating ratings",
+    "difficulty": "difficulty level", # may also be a word: it is a rating only for those who ask for one
+    "source": "source name id"}.items()}
 
 def _role(name)->str|None:
     "What a column of this name holds."
@@ -236,24 +258,28 @@ def _columns(names:list[str], rated:bool, where:str="the first line")->dict[str,
     roles = [_role(name) for name in names]
     for role in ("question", "answer"):
         same = [repr(name.strip()) for name, held in zip(names, roles) if held == role]
-        if len(same) > 1: raise InputError(f"{' and '.join(same)} may each be the {role}; leave one of these columns, or rename the others")
+        if len(same) < 2: continue
+        raise InputError(f"{' and '.join(same)} may each be the {role}; leave one of them, or rename one")
     if "question" not in roles:
         hint = closest("question", [name for name, role in zip(names, roles) if role is None])
-        raise InputError(f"the column 'question' is missing{hint}; {where} should name the columns, as in source,question,answer,rating or puzzle,solution")
+        raise InputError(f"the column 'question' is missing{hint}; {where} should name the columns, "
+            "as in source,question,answer,rating or puzzle,solution")
     found = {role: roles.index(role) for role in reversed(roles) if role}
     if rated and "rating" not in found and "difficulty" in found: found["rating"] = found["difficulty"]
-    if rated and "rating" not in found: raise InputError("it has no column 'rating', so nothing can be left out by its rating")
+    if rated and "rating" not in found:
+        raise InputError("it has no column 'rating', so nothing can be left out by its rating")
     return found
 
 def _record(where:str, line:int, given:dict[str, str], problem:str="")->Record:
     "What stands in the columns that matter, by what they hold."
-    return Record(where, line, given.get("question", ""), given.get("answer"), given.get("source", ""), given.get("rating"), problem)
+    answer, source, rating = given.get("answer"), given.get("source", ""), given.get("rating")
+    return Record(where, line, given.get("question", ""), answer, source, rating, problem)
 
 def _separator(line:str)->str|None:
     "What divides the columns, if the line is a header."
     def known(separator):
         names = next(csv.reader([line], delimiter=separator), [])
-        return sum(_role(name) is not None for name in names) if len(names) > 1 else 0 # a word alone is a title
+        return len(names) > 1 and sum(_role(name) is not None for name in names) # a word alone is a title
     best = max(",;\t|", key=known)
     return best if known(best) else None
 
@@ -279,8 +305,8 @@ def _as_text(value, puzzle:Puzzle)->str:
     "A board in lists, as text."
     if isinstance(value, list):
         parts = [_as_text(part, puzzle) for part in value]
-        if not puzzle.characters: return ("|" if any(isinstance(part, list) for part in value) else "").join(parts)
         rows = any(isinstance(part, list) or isinstance(part, str) and len(part) > 2 for part in value)
+        if not puzzle.characters: return ("|" if rows else "").join(parts)
         return ("\n" if rows else ",").join(parts)
     if isinstance(value, (bool, float)) and value == int(value): value = int(value)
     return "" if value is None else str(value)
@@ -291,7 +317,7 @@ def _boards_in(value, puzzle:Puzzle)->list:
     if isinstance(value[0], dict): return value
     if puzzle.characters: return [value] if _misfit(_as_text(value, puzzle), puzzle)[0] == 0 else value
     rows = value[0] if isinstance(value[0], list) else []
-    return [value] if rows and not isinstance(rows[0], list) else value # of unknown size: a list of rows is one
+    return [value] if rows and not isinstance(rows[0], list) else value # a list of rows is one board
 
 def _object(item, where:str, line:int, puzzle:Puzzle, rated:bool)->Record:
     "A record from an object with named values, or from a board alone."
@@ -308,9 +334,11 @@ def _json(text:str, puzzle:Puzzle, rated:bool)->Iterator[Record]|None:
     except (ValueError, RecursionError):
         try: value = ast.literal_eval(text.strip())
         except (ValueError, SyntaxError, RecursionError, MemoryError): return None
-    if isinstance(value, dict) and value and all(isinstance(v, list) for v in value.values()): # a table, column by column
-        if len({len(v) for v in value.values()}) == 1: value = [dict(zip(value, row)) for row in zip(*value.values())]
-    return (_object(item, f"puzzle {count}", count, puzzle, rated) for count, item in enumerate(_boards_in(value, puzzle), 1))
+    columns = list(value.values()) if isinstance(value, dict) else []
+    if columns and all(isinstance(column, list) and len(column) == len(columns[0]) for column in columns):
+        value = [dict(zip(value, row)) for row in zip(*columns)] # a table, column by column
+    boards = enumerate(_boards_in(value, puzzle), 1)
+    return (_object(item, f"puzzle {count}", count, puzzle, rated) for count, item in boards)
 
 def _json_lines(lines:Iterable[tuple[int, str]], puzzle:Puzzle, rated:bool)->Iterator[Record]:
     "One object a line."
@@ -318,8 +346,9 @@ def _json_lines(lines:Iterable[tuple[int, str]], puzzle:Puzzle, rated:bool)->Ite
     for number, line in lines:
         if not line.strip(): continue
         count, where = count + 1, f"puzzle {count + 1} (line {number})"
-        try: yield _object(json.loads(line), where, number, puzzle, rated)
-        except (ValueError, RecursionError) as e: yield Record(where, number, "", problem=f"this is not JSON ({e})")
+        try: item = json.loads(line)
+        except (ValueError, RecursionError) as e: yield Record(where, number, "", problem=f"no JSON ({e})")
+        else: yield _object(item, where, number, puzzle, rated)
 
 # %% ../../nbs/15_puzzles.text.ipynb #76734049
 def records(
@@ -332,38 +361,42 @@ def records(
     lines, head = iter(lines), []
     for number, line in lines:
         head.append((number, line))
-        if line.strip() and not _remark(line, puzzle) and (_separator(line) or not _heading(line, puzzle)): break
-    else: return _list(head, puzzle) if any(" " in line for _, line in head) and " " in puzzle.characters else iter(())
+        title = _heading(line, puzzle) and not _separator(line)
+        if line.strip() and not title and not _remark(line, puzzle): break
+    else: return _list(head, puzzle) # blank lines and comments; or mazes without a wall
     every = itertools.chain(head, lines)
     if line.lstrip().startswith(("{", "[")):
-        following = list(itertools.islice(lines, 1))
-        every = itertools.chain(head, following, lines)
-        if line.lstrip()[0] == "{" and following and following[0][1].lstrip().startswith("{"): return _json_lines(every, puzzle, rated)
+        every = itertools.chain(head, following := list(itertools.islice(lines, 1)), lines)
+        if line.lstrip()[0] == "{" and any(other.lstrip().startswith("{") for _, other in following):
+            return _json_lines(every, puzzle, rated)
         every = list(every)
-        found = _json("\n".join(text for _, text in every), puzzle, rated)
-        if found is not None: return found
+        if found := _json(_joined(every), puzzle, rated): return found
         if line.lstrip()[0] == "{": raise InputError("this begins like JSON, but cannot be read as such")
-    if separator := _separator(line): return _table(itertools.chain(head[-1:], lines), separator, puzzle, rated)
-    if not puzzle.characters:
-        if _on_one_line(line, puzzle): return _list(every, puzzle)
-        every = list(every)
-        return iter([Record("puzzle 1", head[-1][0], "\n".join(text for _, text in every))])
+    rest = itertools.chain(head[-1:], lines)
+    if separator := _separator(line): return _table(rest, separator, puzzle, rated)
     boards = _on_one_line(line, puzzle)
-    if table and not boards and not _like_a_board(_one_by_one(line, puzzle, ""), puzzle): _columns(re.split("[,;\t|]", line), rated)
+    if table and not boards and not _like_a_board(_one_by_one(line, puzzle, ""), puzzle):
+        _columns(re.split("[,;\t|]", line), rated) # which says what is missing
     if rated: raise InputError("it has no columns with names, so nothing can be left out by its rating")
-    return _list(every, puzzle) if boards else _blocks(list(every), puzzle)
+    if boards: return _list(every, puzzle)
+    if puzzle.characters: return _blocks(list(every), puzzle)
+    return iter([Record("puzzle 1", number, _joined(every))])
+
+def _joined(lines:Iterable[tuple[int, str]])->str: return "\n".join(line for _, line in lines)
 
 # %% ../../nbs/15_puzzles.text.ipynb #758677b6
 def _text_of(path:Path)->io.TextIOBase:
     "A text file, decompressed and decoded as its first bytes say."
-    if str(path) == "-": return sys.stdin if not hasattr(sys.stdin, "buffer") else _decoded(io.BufferedReader(sys.stdin.buffer), path)
+    if str(path) == "-":
+        return _decoded(sys.stdin.buffer, path) if hasattr(sys.stdin, "buffer") else sys.stdin
     try: return _decoded(open(path, "rb"), path)
     except OSError as e: raise InputError(f"{path}: cannot be read ({e.strerror})") from None
 
 def _decoded(file, path:Path)->io.TextIOBase:
     start = file.peek(4)[:4]
     if start[:2] == b"\x1f\x8b": return _decoded(io.BufferedReader(gzip.GzipFile(fileobj=file)), path)
-    if start[:2] == b"PK": raise InputError(f"{path}: this is a ZIP archive or a spreadsheet; unpack it, or save it as CSV")
+    if start[:2] == b"PK":
+        raise InputError(f"{path}: this is a ZIP archive or a spreadsheet; unpack it, or save it as CSV")
     wide = start[:2] in (b"\xff\xfe", b"\xfe\xff")
     return io.TextIOWrapper(file, "utf-16" if wide else "utf-8-sig", newline=None)
 
@@ -373,26 +406,27 @@ def _lines_of(source:Path|str)->Iterator[tuple[int, str]]:
     try:
         with _text_of(source) as file:
             for number, line in enumerate(file, 1):
-                if "\0" in line: raise InputError(f"{source}: this is not a text file (line {number} holds a zero byte)")
+                if "\0" in line: raise InputError(f"{source}: this is no text file (line {number})")
                 yield number, line.rstrip("\n")
     except (UnicodeError, OSError, EOFError, zlib.error) as e:
-        raise InputError(f"{source}: this is not a text file ({shortened(e, 100)}); save it as UTF-8") from None
+        why = shortened(e, 100)
+        raise InputError(f"{source}: this is no text file ({why}); save it as UTF-8") from None
 
 # %% ../../nbs/15_puzzles.text.ipynb #1f8470a5
 def file_of(
     source:str|Path, # what was given
     puzzle:Puzzle|None=None, # what a board would be; None: any
 )->Path|None: # None: it is text
-    "The file that is meant. Raises `InputError` if it is named like a file and there is none, or if it is a board as well."
+    "The file that is meant. Raises `InputError` if one is named that is not there, or it is a board too."
     if isinstance(source, Path): return source
-    line = source.strip()
-    if "\n" in source or not line: return None
+    name = shortened(source, 80)
+    if "\n" in source or not name: return None
+    board = puzzle is not None and _readable([(1, source)], puzzle)
     if os.path.exists(source):
-        if puzzle and _readable([(1, source)], puzzle):
-            raise InputError(f"{shortened(source, 80)!r} is a board, and a file is called like that; write ./{shortened(source, 80)} for the file")
+        if board: raise InputError(f"{name!r} is a board and the name of a file; write ./{name} for the file")
         return Path(source)
-    if not re.search(r"[/\\]|\.[A-Za-z][A-Za-z0-9]{1,5}$", line) or puzzle and _readable([(1, line)], puzzle): return None
-    raise InputError(f"{shortened(source, 80)}: cannot be read (there is no such file)")
+    if board or not re.search(r"[/\\]|\.[A-Za-z][A-Za-z0-9]{1,5}$", source.strip()): return None
+    raise InputError(f"{name}: cannot be read (there is no such file)")
 
 # %% ../../nbs/15_puzzles.text.ipynb #6bbba959
 @dataclass(frozen=True)
@@ -410,8 +444,8 @@ def _rating(text:str|None, rated:bool)->float|None:
     if text is None or not text.strip() and not rated: return None
     try: rating = float(text)
     except ValueError: rating = math.nan
-    if not 0 <= rating < math.inf: raise InputError(f"the rating {shortened(text, 20)!r} is not a number of 0 or more")
-    return rating
+    if 0 <= rating < math.inf: return rating
+    raise InputError(f"the rating {shortened(text, 20)!r} is not a number of 0 or more")
 
 def _example(record:Record, puzzle:Puzzle, rated:bool)->Example:
     "A checked puzzle."
@@ -420,9 +454,9 @@ def _example(record:Record, puzzle:Puzzle, rated:bool)->Example:
     if (record.answer or "").strip():
         answer = read_board(record.answer, puzzle)
         verdict = puzzle.check(question, answer)
-        if not verdict.solved:
-            turned = _solves(puzzle, answer, question)
-            raise InputError("question and answer are exchanged: what stands as the question solves what stands as the answer" if turned else f"the answer does not solve the puzzle: {verdict}")
+        if not verdict.solved and _solves(puzzle, answer, question):
+            raise InputError("question and answer are exchanged: the question given solves the answer given")
+        if not verdict.solved: raise InputError(f"the answer does not solve the puzzle: {verdict}")
     return Example(question, answer, record.source, _rating(record.rating, rated), record.line, record.where)
 
 def _solves(puzzle:Puzzle, question:np.ndarray, answer:np.ndarray)->bool:
@@ -432,31 +466,33 @@ def _solves(puzzle:Puzzle, question:np.ndarray, answer:np.ndarray)->bool:
 def examples(
     source:str|Path, # a board or several as text, or a file of them; Path("-"): standard input
     puzzle:Puzzle, # what they are
-    skipped:list[tuple[str, str]]|None=None, # is given where puzzles are wrong, and why; None: the first one is an error
+    skipped:list[tuple[str, str]]|None=None, # gets the wrong ones: where, why; None: the first is an error
     rated:bool=False, # must each have a rating?
 )->Iterator[Example]:
     "Read and check puzzles, one after the other. Raises `InputError` that says what is wrong, and where."
     path = file_of(source, puzzle)
-    name, table = f"{path}, "*(path is not None), path is not None and re.search(r"\.[ct]sv(\.gz)?$", path.name.lower()) is not None
-    try: found = records(_lines_of(source if path is None else path), puzzle, rated, table)
-    except InputError as e: raise InputError(_placed(e, path)) from None
-    alone, any_yet = path is None and "\n" not in source.strip(), False
-    while True:
-        try: record = next(found, None)
-        except InputError as e: raise InputError(_placed(e, path)) from None
-        except csv.Error as e: raise InputError(f"{path}: this is not a table ({e})") from None
-        if record is None and (any_yet or not alone or not source.strip()): return
-        if record is None: record = Record("", 1, source) # `read_board` will say why it is none
-        any_yet = True
+    alone = path is None and "\n" not in source.strip() # one board, which needs no number
+    count = 0
+    for count, record in enumerate(_found(source, path, puzzle, rated), 1):
         try: example = _example(record, puzzle, rated)
         except InputError as e:
-            if skipped is None: raise InputError(shortened(f"{e}" if alone else f"{name}{record.where}: {e}")) from None
+            what = f"{e}" if alone else f"{record.where}: {e}"
+            if skipped is None: raise InputError(_placed(what, path)) from None
             skipped.append((record.where, shortened(e)))
         else: yield example
+    if alone and not count and source.strip(): read_board(source, puzzle) # which says why this is none
 
-def _placed(error:InputError, path:Path|None)->str:
+def _found(source:str|Path, path:Path|None, puzzle:Puzzle, rated:bool)->Iterator[Record]:
+    "The records of a source; what is wrong with its layout is said with its name."
+    table = path is not None and bool(re.search(r"\.[ct]sv(\.gz)?$", path.name.lower()))
+    try: yield from records(_lines_of(source if path is None else path), puzzle, rated, table)
+    except InputError as e: raise InputError(_placed(str(e), path)) from None
+    except csv.Error as e: raise InputError(_placed(f"this is not a table ({e})", path)) from None
+
+def _placed(what:str, path:Path|None)->str:
     "A sentence with the file's name in front, if it is not there."
-    return shortened(f"{error}" if path is None or str(error).startswith(str(path)) else f"{path}: {error}")
+    if path is None or what.startswith(str(path)): return shortened(what)
+    return shortened(f"{path}, {what}" if re.match(r"(row|puzzle) \d", what) else f"{path}: {what}")
 
 # %% ../../nbs/15_puzzles.text.ipynb #0450c995
 @dataclass(frozen=True)
@@ -470,7 +506,10 @@ class Rows:
     easier:int # puzzles that were left out because of their rating
 
     def __len__(self): return len(self.questions)
-    def pairs(self, rows)->list[tuple[np.ndarray, np.ndarray]]: return list(zip(self.questions[rows], self.answers[rows]))
+
+    def pairs(self, rows)->list[tuple[np.ndarray, np.ndarray]]:
+        "Questions and answers of some rows."
+        return list(zip(self.questions[rows], self.answers[rows]))
 
     def notes(self,
         name:str, # of the source
@@ -486,28 +525,36 @@ def listed(
     most:int=5, # are named
 )->str:
     "`lines 3, 8, 13 and 17 more`."
-    named = ", ".join(f"{n}" for n in numbers[:most])
-    return f"line{'s'*(len(numbers) > 1)} {named}" + f" and {len(numbers) - most:,} more"*(len(numbers) > most)
+    named, more = ", ".join(map(str, numbers[:most])), len(numbers) - most
+    return f"line{'s'*(len(numbers) > 1)} {named}" + f" and {more:,} more"*(more > 0)
 
 # %% ../../nbs/15_puzzles.text.ipynb #df602a07
 class _Supplier:
     "The answers that a source does not have."
-    def __init__(self, puzzle:Puzzle, skipped:list|None): self.puzzle, self.skipped, self.count, self.bad = puzzle, skipped, 0, {}
+    def __init__(self, puzzle:Puzzle, skipped:list[tuple[str, str]]|None):
+        self.puzzle, self.skipped = puzzle, skipped
+        self.count, self.bad = 0, {} # answers supplied; lines of puzzles without exactly one solution
 
     def __call__(self, example:Example)->np.ndarray|None:
         "The one solution; None: there is not exactly one, which is noted."
         found = self.puzzle.solutions(example.question)
-        if found is None: raise InputError(f"{example.where} has no answer, and for {self.puzzle.name} there is no solver that could supply it")
-        self.count += len(found) == 1
-        if len(found) == 1: return found[0]
+        if found is None:
+            raise InputError(f"{example.where} has no answer, and {self.puzzle.name} no solver to supply it")
+        if len(found) == 1:
+            self.count += 1
+            return found[0]
         what = "several solutions" if found else "no solution"
         if self.skipped is None: self.bad.setdefault(what, []).append(example.line)
         else: self.skipped.append((example.where, f"the puzzle has {what}"))
 
-    def refuse(self, name:str, total:int):
+    def refuse(self, total:int):
         "Raise `InputError` if there were puzzles without exactly one solution."
-        parts = [f"{len(lines):,} of {total:,} puzzles {'have' if len(lines) > 1 else 'has'} {what} ({listed(lines)})" for what, lines in self.bad.items()]
-        if parts: raise InputError(f"{name}{', '.join(parts)}, so the answers that are missing cannot be supplied; leave these puzzles out (--skip-bad)")
+        if not self.bad: return
+        parts = []
+        for what, lines in self.bad.items():
+            verb = "have" if len(lines) > 1 else "has"
+            parts.append(f"{len(lines):,} of {total:,} puzzles {verb} {what} ({listed(lines)})")
+        raise InputError(f"{', '.join(parts)}, so no answers can be supplied; leave them out (--skip-bad)")
 
 def read_rows(
     source:str|Path, # as `examples` takes it
@@ -518,24 +565,29 @@ def read_rows(
     answers:bool=True, # are they asked for? Then the solver supplies those that are missing
 )->Rows:
     "Read and check every puzzle. Raises `InputError` with file, line and fault, and if there are none."
-    if min_rating is not None and not math.isfinite(min_rating): raise InputError(f"the lowest rating should be a number, found {min_rating}")
+    rated = min_rating is not None
+    if rated and not math.isfinite(min_rating):
+        raise InputError(f"the lowest rating should be a number, found {min_rating}")
     held, lines, skipped, easier, total = (bytearray(), bytearray()), [], [], 0, 0
-    supply, name = _Supplier(puzzle, skipped if skip_bad else None), "" if file_of(source, puzzle) is None else f"{source}: "
+    path, bad = file_of(source, puzzle), skipped if skip_bad else None
+    supply = _Supplier(puzzle, bad)
     with progress(None, "reading") as bar:
-        for total, example in enumerate(examples(source, puzzle, skipped if skip_bad else None, min_rating is not None), 1):
+        for total, example in enumerate(examples(source, puzzle, bad, rated), 1):
             bar.update()
-            if min_rating is not None and example.rating < min_rating: easier += 1; continue
+            if rated and example.rating < min_rating: easier += 1; continue
             answer = example.answer
             if answer is None: answer = supply(example) if answers else example.question
             if answer is None: continue
             for board, kept in zip((example.question, answer), held): kept += board.astype(np.uint8).tobytes()
             lines.append(example.line)
             if len(lines) == limit: break
-    supply.refuse(name, total)
+    try: supply.refuse(total)
+    except InputError as e: raise InputError(_placed(str(e), path)) from None
     if not lines:
-        reasons = [f"{len(skipped):,} rows are wrong, the first: {': '.join(skipped[0])}"] if skipped else []
+        reasons = ["there are no puzzles in it"]
+        if skipped: reasons.append(f"{len(skipped):,} rows are wrong, the first: {': '.join(skipped[0])}")
         if easier: reasons.append(f"{easier:,} are rated below {min_rating:g}")
-        raise InputError(shortened("; ".join([f"{name}there are no puzzles in it", *reasons])))
+        raise InputError(_placed("; ".join(reasons), path))
     questions, answers = (np.frombuffer(kept, np.uint8).reshape(-1, puzzle.seq_len) for kept in held)
     return Rows(questions, answers, np.array(lines), supply.count, skipped, easier)
 
@@ -547,10 +599,10 @@ def nearest(
     "The type that puzzles belong to."
     def misfit(puzzle):
         path = file_of(source, puzzle)
-        try: record = next(records(_lines_of(source if path is None else path), puzzle), Record("", 1, "" if path else source))
+        try: record = next(_found(source, path, puzzle, False), Record("", 1, "" if path else source))
         except InputError: return math.inf
-        try: read_board(record.question, puzzle); return -1
-        except InputError: return _misfit(plain(record.question), puzzle)[0] if puzzle.characters else math.inf
+        if _readable([(1, record.question)], puzzle): return -1
+        return _misfit(plain(record.question), puzzle)[0] if puzzle.characters else math.inf
     return min(puzzles, key=misfit)
 
 def whole_text(
