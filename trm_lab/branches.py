@@ -26,6 +26,7 @@ from .puzzles.base import IGNORE, Puzzle
 from .puzzles.text import file_of, read_rows
 from .solve import check_identities, recursion, when_done
 from .trace import Site, Trace, resume, run_with_trace
+from .variants import unwrapped
 
 # %% ../nbs/52_branches.ipynb #33781d41
 def puzzle_batch(
@@ -278,7 +279,7 @@ class Walk:
     ):
         self.loaded = source if isinstance(source, Loaded) else None
         self.recorded = source if isinstance(source, Trace) else None
-        self.model = self.loaded.model if self.loaded else self.recorded.model if self.recorded else source
+        self.model = self.loaded.model if self.loaded else self.recorded.model if self.recorded else unwrapped(source)
         self.puzzle = puzzle or (self.loaded and self.loaded.puzzle)
         if self.puzzle is None: raise InputError("walk: the puzzle type is missing; give puzzle=…, or what `load_pretrained` gave in place of the bare model")
         if self.model is not None and self.model.training: raise InputError("walk: the model is in training mode; call model.eval() first")

@@ -22,6 +22,7 @@ from .losses import agreement
 from .model import Output, RecursiveModel, State, Update, Watch
 from .progress import progress
 from .puzzles.base import PAD, Puzzle, Tally
+from .variants import unwrapped
 
 # %% ../nbs/41_solve.ipynb #f096d86f
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def solve(
     tell:Callable[[Moment], None]|None=None, # is shown every supervision step
 )->Solution:
     "Answer a batch of puzzles."
+    model = unwrapped(model)
     batch = batch.to(next(model.parameters()).device)
     x = model.embed(batch)
     tokens, q_halt = torch.zeros_like(batch.inputs), torch.zeros(len(batch), device=x.device)
@@ -260,6 +262,7 @@ def solve_by_search(
     """Try every puzzle again and again. Raises `InputError` if the rules are to judge and cannot, or a disguise cannot be
     undone; on Ctrl+C `Stopped`, with what the waves that are over have found."""
     if search.until and not puzzle.decides: raise InputError(f"search: the rules of {puzzle.name} cannot tell whether an answer is right, so no search can go on until it is legal; leave until away")
+    model = unwrapped(model)
     B, waves, batch = len(batch), search.waves, batch.to("cpu")
     known, updates = _Tries(B, waves[-1], batch.inputs.shape[1]), len(model.schedule())
     course, numbers = _Course(search, known), np.arange(B) if numbers is None else numbers
@@ -423,6 +426,7 @@ def evaluate(
     has not; on Ctrl+C `Stopped`."""
     if search and (watch or generator): raise InputError("a search begins and disturbs its tries itself; leave watch and generator away")
     if not len(split): raise InputError("there are no puzzles to score: the split is empty")
+    model = unwrapped(model)
     check_identities(model, torch.from_numpy(split.puzzle_identifiers))
     parts, seconds, done = [], 0., 0
     with progress(len(split), what) as bar:
@@ -467,6 +471,7 @@ def solve_by_step(
     tell:Callable[[Moment], None]|None=None, # is shown every supervision step
 )->Course:
     "Run a fixed number of supervision steps and keep every answer."
+    model = unwrapped(model)
     batch = batch.to(next(model.parameters()).device)
     x = model.embed(batch)
     course = []
@@ -514,6 +519,7 @@ def solve_many(
     rows:int=256, # computed together
 )->Iterator[Answered]: # in order, a few batches at a time
     "Answer any number of puzzles, whose answers need not be known."
+    model = unwrapped(model)
     check_identities(model, torch.from_numpy(split.puzzle_identifiers))
     chunk, identifiers = rows*(4 if search else 1), split.identifiers # a search goes on with what is left of many
     for start in range(0, len(split), chunk):
