@@ -5,9 +5,12 @@ import numpy as np, pytest, torch
 from safetensors.torch import save_file
 from torch import nn
 from trm_lab.checkpoints import load, load_weights, save_model, write_published
-from trm_lab.data import read_dataset, generate_dataset, write_dataset
+from trm_lab.branches import Walk
+from trm_lab.data import generate_dataset, ordered_batches, read_dataset, write_dataset
 from trm_lab.errors import InputError
 from trm_lab.puzzles.sudoku import Sudoku
+from trm_lab.solve import evaluate, solve, solve_by_step
+from trm_lab.trace import run_with_trace
 from trm_lab.variants import architecture, build_model, unwrapped
 from test_checkpoints import TOLD, model, refusal, same # noqa: F401: model is a fixture
 from test_cli import trm_lab
@@ -193,6 +196,20 @@ def test_a_part_that_was_compiled(tmp_path):
     assert any("_orig_mod" in name for name in model.state_dict())
     save_model(tmp_path/"m.safetensors", model, None)
     assert same(load(tmp_path/"m.safetensors").model.state_dict(), expected)
+
+@pytest.mark.parametrize("how", WRAPPED)
+def test_a_wrapped_model_solves(how):
+    "Whatever it is wrapped in: the same answers."
+    torch.manual_seed(0)
+    model, data = build_model("trm", FOUR).eval(), generate_dataset(Sudoku(2, 2), 1, 4)
+    wrapped, batch = WRAPPED[how](model).eval(), next(ordered_batches(data.test, 4))
+    expected = solve(model, batch, 2).tokens
+    for tokens in (solve(wrapped, batch, 2).tokens, solve_by_step(wrapped, batch, 2).tokens[-1],
+            torch.from_numpy(evaluate(wrapped, data.puzzle, data.test, 2).tokens).long(),
+            run_with_trace(wrapped, batch, 2).tokens[-1]):
+        assert torch.equal(tokens, expected)
+    assert Walk(wrapped, batch, 2, data.puzzle).model is unwrapped(wrapped)
+    assert "Linear is not a model of trm-lab" in raised(solve, nn.Linear(2, 2), batch, 2)
 
 def test_what_cannot_be_saved_is_said(tmp_path):
     model, changed = build_model("trm", FOUR), build_model("trm", FOUR)
