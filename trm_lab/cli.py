@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'Device', 'Steps', 'PuzzleName', 'Restarts', 'Way', 'Choose', 'Until', 'Noise', 'SkipBad', 'Seed', 'Config',
-           'Parameters', 'Smoke', 'Fresh', 'HEADLINES', 'data_app', 'explore', 'evaluate', 'run', 'sweep', 'runs',
-           'report', 'train', 'parity', 'arc_score', 'convert', 'data_build', 'data_check', 'data_show', 'demo',
+           'Parameters', 'Smoke', 'Fresh', 'HEADLINES', 'data_app', 'solve', 'explore', 'evaluate', 'run', 'sweep',
+           'runs', 'report', 'train', 'parity', 'arc_score', 'convert', 'data_build', 'data_check', 'data_show', 'demo',
            'bench', 'card', 'models', 'doctor', 'main']
 
 # %% ../nbs/73_cli.ipynb #0b846936
@@ -207,12 +207,8 @@ def solve(
         raise InputError(f"{out}: the answers would replace the puzzles; choose another name")
     search, source = _search(restarts, way, choose, until, noise, seed), _source(puzzle)
     loaded = _load(model or _default_model(source), device, trained_on)
-<<<<<<< ours
-    split, lines = _asked(source, loaded, skip_bad, f" (the model {model} was trained on {loaded.puzzle.name})" if model else "")
-=======
     remark = f" (the model {model} was trained on {loaded.puzzle.name})" if model else ""
-    split, lines = _asked(source, loaded.puzzle, skip_bad, remark)
->>>>>>> theirs
+    split, lines = _asked(source, loaded, skip_bad, remark)
     if len(split) > 1 or out:
         if html: raise InputError(f"--html shows one puzzle, but there are {len(split):,}; give one as text")
         _solve_many(loaded, split, lines, search, steps, out)

@@ -22,6 +22,7 @@ from .losses import agreement
 from .model import Output, RecursiveModel, State, Update, Watch, guarded
 from .progress import progress
 from .puzzles.base import PAD, Puzzle, Tally
+from .variants import unwrapped
 
 # %% ../nbs/41_solve.ipynb #f096d86f
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def solve(
 )->Solution:
     "Answer a batch of puzzles."
     max_steps = given(max_steps, Count, "solve: max_steps")
+    model = unwrapped(model)
     batch = batch.to(next(model.parameters()).device)
     x = model.embed(batch)
     tokens, q_halt = torch.zeros_like(batch.inputs), torch.zeros(len(batch), device=x.device)
@@ -284,6 +286,7 @@ def solve_by_search(
     undone; on Ctrl+C `Stopped`, with what the waves that are over have found."""
     max_steps, rows = given(max_steps, Count, "solve: max_steps"), given(rows, Count, "solve: rows")
     if search.until and not puzzle.decides: raise InputError(f"search: the rules of {puzzle.name} cannot tell whether an answer is right, so no search can go on until it is legal; leave until away")
+    model = unwrapped(model)
     B, waves, batch = len(batch), search.waves, batch.to("cpu")
     known, updates = _Tries(B, waves[-1], batch.inputs.shape[1]), len(model.schedule())
     course, numbers = _Course(search, known), np.arange(B) if numbers is None else numbers
@@ -452,6 +455,7 @@ def evaluate(
     batch_size = given(batch_size, Count, "evaluate: batch_size")
     if search and (watch or generator): raise InputError("a search begins and disturbs its tries itself; leave watch and generator away")
     if not len(split): raise InputError("there are no puzzles to score: the split is empty")
+    model = unwrapped(model)
     check_identities(model, torch.from_numpy(split.puzzle_identifiers))
     parts, seconds, done = [], 0., 0
     with progress(len(split), what) as bar:
@@ -498,6 +502,7 @@ def solve_by_step(
 )->Course:
     "Run a fixed number of supervision steps and keep every answer."
     steps = given(steps, Count, "solve: steps")
+    model = unwrapped(model)
     batch = batch.to(next(model.parameters()).device)
     x = model.embed(batch)
     course = []
@@ -548,6 +553,7 @@ def solve_many(
     rows:int=256, # computed together
 )->Iterator[Answered]: # in order, a few batches at a time
     "Answer any number of puzzles, whose answers need not be known."
+    model = unwrapped(model)
     check_identities(model, torch.from_numpy(split.puzzle_identifiers))
     identifiers, hopeless = split.identifiers, np.zeros(len(split), bool) if hopeless is None else hopeless
     chunk = rows*(4 if search else 1) # a search goes on with what is left of many

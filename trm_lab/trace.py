@@ -22,6 +22,7 @@ from .halting import Halting
 from .model import Guarded, RecursiveModel, State, Update, Watch, fingerprint, guarded, intervene
 from .records import read_json, whole_folder, write_json
 from .solve import Moment, check_identities, recursion, when_done
+from .variants import unwrapped
 
 # %% ../nbs/50_trace.ipynb #ef57afb6
 @dataclass(frozen=True, order=True)
@@ -283,6 +284,7 @@ def run_with_trace(
     generator:torch.Generator|None=None, # draws random latents to start from; None: the model's fixed ones
 )->Trace:
     "Solve, and keep what happened. Raises `InputError` before the start if it would take too much."
+    model = unwrapped(model)
     dtype, schedule = dtype or model.dtype, model.schedule()
     wanted, room = _budget(model, len(batch), range(1, max_steps + 1), sites, dtype, limit_bytes, "in memory" if to is None else "on disk", report)
     check_identities(model, batch.puzzle_identifiers)
