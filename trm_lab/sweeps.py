@@ -17,11 +17,9 @@ from typing import Protocol
 import torch
 from .errors import RESUME_ME, InputError, Interrupted, RunFailed, build, positive
 from .records import (LEASE, Run, alive, attempts, attempts_folder, check_manifest, hold, home,
-    plain_name, read_json, read_yaml,
-    write_json, write_text, yaml_text)
+    plain_name, read_json, read_yaml, write_json, write_text, yaml_text)
 from .runs import (check_code, execute, find_config, find_run, find_template, merge, read_parameters,
-    run_notebook,
-    write_report)
+    run_notebook, write_report)
 from .train import clock, listening
 
 # %% ../nbs/72_sweeps.ipynb #3c882751
