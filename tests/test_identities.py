@@ -81,7 +81,8 @@ def test_what_was_never_learned_is_refused_by_name(saved, tmp_path, monkeypatch,
         loaded=load(saved)).puzzle_identifiers.tolist() == [5, 6, 7, 8]
     walk = Walk(load(saved), str(tmp_path/"fewer"), 2)
     assert walk.batch.puzzle_identifiers.tolist() == [5, 6, 7, 8]
-    for command in (["solve", tmp_path/"fewer", "--model", saved], ["eval", saved, "--data", tmp_path/"fewer"]):
+    fewer = tmp_path/"fewer"
+    for command in (["solve", fewer, "--model", saved], ["eval", saved, "--data", fewer]):
         assert run(*command, "--steps", "2")[0] == 0
     code, _, err = run("solve", tmp_path/"other", "--model", saved, "--steps", "2")
     assert code == 2 and "3 of the 4 identities" in err

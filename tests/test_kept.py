@@ -51,7 +51,7 @@ def test_an_average_under_any_of_its_usual_names(name, plain, model, tmp_path):
     assert only.history["weights"] == "model"
 
 def test_averages_by_prefix_and_in_callbacks(model, tmp_path):
-    "ema_pytorch, Lightning's modules and callbacks, LitEma without dots, a list without names, exchanged ones."
+    "ema_pytorch, Lightning's modules and callbacks, LitEma without dots, a nameless list, exchanged ones."
     raw, file = model.state_dict(), tmp_path/"last.ckpt"
     prefixed = lambda prefix, weights: {f"{prefix}{name}": t for name, t in weights.items()}
     parameters = {name: p.detach() + 1 for name, p in model.named_parameters()}
@@ -66,7 +66,7 @@ def test_averages_by_prefix_and_in_callbacks(model, tmp_path):
             **{f"model_ema.{n.replace('.', '')}": t for n, t in parameters.items()},
             "model_ema.decay": torch.tensor(0.999), "model_ema.num_updates": torch.tensor(3)}},
         "ema (callbacks.EMACallback{'decay': 0.9}.weights)": {"state_dict": prefixed("model.", raw),
-            "callbacks": {"EMACallback{'decay': 0.9}": {"weights": averaged}, "ModelCheckpoint": {"best": 1.}}},
+            "callbacks": {"EMACallback{'decay': 0.9}": {"weights": averaged}, "Checkpoint": {"best": 1.}}},
         "ema (callbacks.StochasticWeightAveraging.average_model_state)": {"state_dict": prefixed("net.", raw),
             "callbacks": {"StochasticWeightAveraging": {"n_averaged": 3, "average_model_state": averaged}}},
         "ema (ema.shadow_params)": {"model": raw, "ema": {"decay": 0.999, "num_updates": 3,
@@ -103,12 +103,14 @@ def test_several_sets_are_not_guessed_between(model, tmp_path):
     torch.save({"ema_0.99": raw, "ema_0.9999": moved(raw), "model": raw}, file) # two averages
     assert "several sets of weights (ema_0.99, ema_0.9999)" in refusal(file, settings=TOLD)
     assert same(load(file, settings=TOLD, weights="ema_0.9999").model.state_dict(), moved(raw))
-    save_file({f"{prefix}.{n}": t.clone() for prefix in "ab" for n, t in raw.items()}, tmp_path/"two.safetensors")
+    both = {f"{prefix}.{n}": t.clone() for prefix in "ab" for n, t in raw.items()}
+    save_file(both, tmp_path/"two.safetensors")
     assert "several sets of weights (a, b)" in refusal(tmp_path/"two.safetensors", settings=TOLD)
 
 def test_the_average_in_safetensors_and_npz(model, tmp_path):
     raw = model.state_dict()
-    both = {f"{prefix}.{n}": t + by for prefix, by in (("model", 0), ("ema_model", 1)) for n, t in raw.items()}
+    sets = {"model": 0, "ema_model": 1}
+    both = {f"{prefix}.{n}": t + by for prefix, by in sets.items() for n, t in raw.items()}
     save_file(both, tmp_path/"a.safetensors")
     np.savez(tmp_path/"b.npz", **{n: t.numpy() for n, t in both.items()})
     np.savez_compressed(tmp_path/"c.npz", **{n: t.numpy() for n, t in both.items()})
@@ -217,7 +219,7 @@ def test_what_cannot_be_saved_is_said(tmp_path):
     class Mine(type(model)): pass
     for what, sentence in (
             (nn.Linear(2, 2), "Linear is not a model of trm-lab"),
-            (Pair(model), "several models (online_model, ema_model); give the one that is meant, as in .online_model"),
+            (Pair(model), "several models (online_model, ema_model); give the one that is meant, as in .online"),
             (Adapted(model), "weights besides its model (adapter.weight, adapter.bias)"),
             ({"a": 1}, "a model is needed here, found dict"), (None, "found NoneType"),
             (changed, "this model cannot be saved: the tensor lm_head.bias (7,) has no place"),
@@ -410,7 +412,8 @@ def test_what_training_scripts_keep_beside_the_weights(zipped, model, tmp_path):
     "timm keeps its command line, others a score of NumPy: neither runs code."
     beside = {"args": argparse.Namespace(lr=1e-3, model="trm"), "best": np.float64(0.5), "step": np.int64(3),
         "amp_scaler": {"scale": 2.}}
-    torch.save({"state_dict": model.state_dict(), **beside}, tmp_path/"last.pth", _use_new_zipfile_serialization=zipped)
+    whole = {"state_dict": model.state_dict(), **beside}
+    torch.save(whole, tmp_path/"last.pth", _use_new_zipfile_serialization=zipped)
     assert same(load(tmp_path/"last.pth", settings=TOLD).model.state_dict(), model.state_dict())
 
 def test_a_distributed_checkpoint_is_called_one(model, tmp_path):

@@ -120,7 +120,7 @@ def test_a_name_is_data_in_the_notebook(tmp_path, monkeypatch, name):
     space = {"load": lambda *words, **named: called.append((*words, named)) or SimpleNamespace(puzzle="p"), "puzzles_of": lambda *words: called.append(words), "torch": torch}
     exec("\n".join(line for line in notebook.cells[0].source.splitlines() if not line.startswith(("import", "from"))), space)
     absolute = str(tmp_path/name)
-    assert called == [(absolute, "cpu", torch.bfloat16, {"puzzle": name}), ("p", absolute, 3, 4)] and show == "Explorer(loaded, puzzles, max_steps=5)"
+    assert called == [(absolute, "cpu", torch.bfloat16, {"puzzle": name}), ("p", absolute, 3, 4, SimpleNamespace(puzzle="p"))] and show == "Explorer(loaded, puzzles, max_steps=5)"
 
 def test_fresh_puzzles_are_the_same_in_both_processes():
     first, again = (puzzles_of(SIX, None, 2, 7) for _ in range(2))

@@ -294,9 +294,9 @@ def _among(sets:Mapping[str, dict], roles:Mapping[str, str], weights:str|None, w
     if weights is not None: one_of(weights, ["model", "ema", *filter(None, sets)], f"{where}: weights")
     wanted = of("ema") if weights != "model" and of("ema") else of("model") or of("")
     if len(wanted) == 1: return wanted[0]
-    names = ", ".join(label or "those on top" for label in wanted)
+    names, first = ", ".join(label or "those on top" for label in wanted), next(filter(None, wanted))
     raise InputError(f"{where}: it holds several sets of weights ({names}), and which one is meant cannot "
-        f"be told; say which: weights={next(filter(None, wanted))!r}, or --weights {next(filter(None, wanted))}")
+        f"be told; say which: weights={first!r}, or  trm-lab convert … --weights {first}")
 
 def _weights(found, weights:str|None, where:str)->tuple[dict[str, Tensor], str, str|None]:
     "The weights in a file, what they are (model or ema), and which they are where that has to be said."
@@ -977,7 +977,7 @@ def matched(
         if held == count:
             return split, f"{unknown}, so the dataset's {count:,} were taken to be the same in the same order"
         raise InputError(f"{where}: it has {count:,} identities and the model's puzzle embedding {held:,}, "
-            f"and {unknown}, so which is which cannot be told; take the dataset that the model was trained on, "
+            f"and {unknown}, so which is which cannot be told; take the dataset that it was trained on, "
             "or put that dataset's identifiers.json beside the model's file")
     place = {name: row for row, name in enumerate(loaded.identities)}
     rows = np.array([place.get(name, -1) for name in names], split.puzzle_identifiers.dtype)
