@@ -60,14 +60,14 @@ def test_uniqueness_agrees_with_trying_everything():
 
 def test_solutions_are_right_different_and_as_many_as_there_are():
     sudoku, rng, seen = Sudoku(2, 2), np.random.default_rng(3), set()
-    for _ in range(40):
+    for _ in range(150):
         board = next(sudoku.generate(rng))[0]
         board[rng.choice(16, 2)] = rng.integers(BLANK, 6, 2) # may leave many solutions, or none
         found = sudoku.solutions(board, 300)
         assert all(sudoku.check(board, answer).solved for answer in found) and len({a.tobytes() for a in found}) == len(found)
         assert len(sudoku.solutions(board)) == min(len(found), 2) == min(brute_force(sudoku, board), 2)
         seen.add(min(len(found), 3))
-    assert seen == {0, 1, 2, 3} or seen == {0, 1, 3}
+    assert seen == {0, 1, 2, 3}
 
 def test_canonical_form_is_the_smallest_of_all_images():
     "Every symmetry of 4×4, tried one by one: equal forms exactly where one board is an image of the other."

@@ -139,6 +139,8 @@ class Record:
 
 Lines = list[tuple[int, str]] # with their numbers, from 1
 
+def _joined(lines:Iterable[tuple[int, str]])->str: return "\n".join(line for _, line in lines)
+
 def _filled(line:str, puzzle:Puzzle)->bool:
     "Does it hold a cell? In a maze spaces do."
     return bool(line if " " in puzzle.characters else line.strip())
@@ -381,8 +383,6 @@ def records(
     if boards: return _list(every, puzzle)
     if puzzle.characters: return _blocks(list(every), puzzle)
     return iter([Record("puzzle 1", number, _joined(every))])
-
-def _joined(lines:Iterable[tuple[int, str]])->str: return "\n".join(line for _, line in lines)
 
 # %% ../../nbs/15_puzzles.text.ipynb #758677b6
 def _text_of(path:Path)->io.TextIOBase:
