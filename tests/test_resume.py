@@ -78,6 +78,7 @@ def killed_then_resumed(folder, data, rng, inside_save=False, twice=False, damag
     for _ in range(1 + twice):
         process = start(folder, data, pace=0.02)
         time.sleep(rng.uniform(0.05, 0.5))
+        while damage and not saved_steps(folder/"checkpoints"/"states"): time.sleep(0.01) # on a busy machine the first takes longer
         if inside_save:
             until = time.monotonic() + 10
             while not in_a_save(folder) and process.poll() is None and time.monotonic() < until: pass
