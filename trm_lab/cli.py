@@ -169,7 +169,8 @@ def evaluate(
     else: split, ignore = split_of((e.question, e.answer) for e in read_csv(data, loaded.puzzle)), PAD
     try:
         rule, stopped = None if fixed else loaded.policy(steps), None
-        done = run(loaded.model, loaded.puzzle, split, steps, rule, ignore, batch_size, tally=tally, keep=False, search=search)
+        done = run(loaded.model, loaded.puzzle, split, steps, rule, ignore, batch_size,
+            tally=tally, keep=False, search=search)
     except Stopped as stop: # Ctrl+C: what was scored until then is not lost
         done, stopped = stop.so_far, stop
         if done is None:
@@ -379,19 +380,22 @@ def convert(
         bar.unit_scale = True # 1.8G
         loaded = load(source, arch=names[0] if names else None, settings=given, puzzle=trained_on, rows=chosen)
         model, file, history = loaded.model, loaded.history.get("file", Path(source).name), loaded.history
-        size, room = (sum(count(t) for t in model.state_dict().values()) for count in (lambda t: t.numel(), lambda t: t.nbytes))
+        tensors = model.state_dict().values()
+        size, room = sum(t.numel() for t in tensors), sum(t.nbytes for t in tensors)
         identities = model.config.num_puzzle_identifiers if model.puzzle_positions else 0
         bar.total = 2*room # to read, and to write
         bar.set_description(f"writing {target.name}", refresh=False)
         bar.update(room)
         bar.clear()
-        typer.echo(f"read     {file}: {architecture(model)}, {size:,} numbers, {identities:,} puzzle {'identity' if identities == 1 else 'identities'}"
-            f"{f' (rows {rows})' if rows else ''}; {f'not verified: {loaded.unverified}' if loaded.unverified else 'checksums agree'}")
+        known = f"{identities:,} puzzle {'identity' if identities == 1 else 'identities'}{f' (rows {rows})' if rows else ''}"
+        verified = f"not verified: {loaded.unverified}" if loaded.unverified else "checksums agree"
+        typer.echo(f"read     {file}: {architecture(model)}, {size:,} numbers, {known}; {verified}")
         if target.suffix == ".safetensors":
             kept = {**history, "converted_from": file, **({"rows": chosen} if rows else {})}
             save_model(target, model, loaded.puzzle, kept, loaded.halting)
         else: write_published(target, model)
-    typer.echo(f"wrote    {target}{'' if target.suffix == '.safetensors' else ' and ' + str(target.with_name('all_config.yaml'))}")
+    beside = "" if target.suffix == ".safetensors" else f" and {target.with_name('all_config.yaml')}"
+    typer.echo(f"wrote    {target}{beside}")
 
 # %% ../nbs/73_cli.ipynb #3ba706e2
 data_app = typer.Typer(no_args_is_help=True, help="Build, check and look at datasets.")
