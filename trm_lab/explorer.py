@@ -151,7 +151,7 @@ class _Side:
         except InputError: given = np.zeros(len(question), np.uint8)
         arrays = dict(halting=halting, change=change, turn=turn, toward=toward, path=path, plane=plane, renewed=renewed, tokens=tokens, confidence=confidence,
             wrong=np.stack(wrong), verdict=np.array(verdict, np.uint8), norm=norm, component=component, given=given, question=question,
-            halt=look.halt.cpu().numpy(), doubt=look.doubt.cpu().numpy(), same=look.same.numpy().astype(np.uint8)) # what halting decides by, exact
+            halt=look.halt.cpu().numpy(), doubt=look.doubt.cpu().numpy(), same=look.same.numpy().astype(np.uint8)) # exact
         if label is not None: arrays["solution"] = np.where(label < 0, PAD, label).astype(np.uint8)
         if run.parent:
             apart = divergence(run.parent, run).latents
@@ -218,9 +218,12 @@ def _rule(walk:Walk)->dict:
     rule, policy, name = stop_rule(walk.policy), walk.policy, type(walk.policy).__name__
     kind = "recorded" if walk.rule_unknown else "own" if rule is None else "given" if walk.halting else "usual"
     says = {"given": f"The rule that was given, {name}, stops when {rule}",
-        "usual": f"No rule was given, and all {walk.max_steps} steps are taken; shown is where the model's usual one would stop: when {rule}",
-        "own": f"The rule that was given, {name}, is Python of your own, which this page can neither run nor change; shown is where Python stopped by it",
-        "recorded": "Puzzles left this recording by a rule that it does not name; shown is where they left. Walk(trace, halting=…) names it"}
+        "usual": f"No rule was given, and all {walk.max_steps} steps are taken; shown is where the model's usual one "
+            f"would stop: when {rule}",
+        "own": f"The rule that was given, {name}, is Python of your own, which this page can neither run nor change; "
+            "shown is where Python stopped by it",
+        "recorded": "Puzzles left this recording by a rule that it does not name; shown is where they left. "
+            "Walk(trace, halting=…) names it"}
     return {"kind": kind, "threshold": getattr(policy, "threshold", 0.5), "certain": policy.certain, "says": says[kind]}
 
 def _model_name(walk:Walk)->str:

@@ -100,7 +100,8 @@ class Run { // from the question to the end; what stood before its fork is its p
     return this.once("course", () => {
       const [halt, doubt, same] = ["halt", "doubt", "same"].map((name) => this.own[name]());
       const steps = Array.from({ length: this.steps }, (_, t) => t + 1);
-      return { halt, doubt, same, legal: steps.map((t) => this.answer(this.end(t)).verdict === ANSWERED), stops: steps.map((t) => t === this.steps && this.meta.reached) };
+      const legal = steps.map((t) => this.answer(this.end(t)).verdict === ANSWERED);
+      return { halt, doubt, same, legal, stops: steps.map((t) => t === this.steps && this.meta.reached) };
     });
   }
 }

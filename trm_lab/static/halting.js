@@ -7,15 +7,16 @@ const THRESHOLDS = Array.from({ length: 101 }, (_, i) => i / 100);
 // The conditions of `halting.StopRule`, whose numbers the header brings: compared as float32, as Python does.
 const believes = (c, t, threshold) => c.halt[t] > Math.fround(threshold);
 const stands = (c, t, certain) => !certain || Boolean(c.same[t]) || c.doubt[t] > Math.fround(certain);
-const known = (rule) => ["given", "usual"].includes(rule.kind); // the others are not numbers: where they stopped comes from Python
+// Other kinds than these are not numbers: where they stopped comes from Python.
+const known = (rule) => ["given", "usual"].includes(rule.kind);
 
-// Each policy: does it stop after step t (from 0), given a course of what halting looks at, its number and the rule of the side?
+// Each policy: does it stop after step t (from 0), given a course of what halting looks at, its number and the side's rule?
 const POLICIES = {
   given: { does: "stop by the rule of this Explorer, with the numbers that it was given",
-    stops: (c, t, _, rule) => (known(rule) ? believes(c, t, rule.threshold) && stands(c, t, rule.certain) : Boolean(c.stops[t])) },
+    stops: (c, t, _, rule) => (known(rule) ? POLICIES.settled.stops(c, t, rule.threshold, rule) : Boolean(c.stops[t])) },
   fixed: { does: "stop after a fixed number of supervision steps", stops: (c, t, steps) => t + 1 >= steps },
   threshold: { does: "stop as soon as the halting probability is above the threshold", stops: believes },
-  settled: { does: "stop as soon as the probability is above the threshold and the answer is certain in every cell, or as it was one step before",
+  settled: { does: "stop as soon as the probability is above the threshold and the answer is certain in every cell, or unchanged",
     stops: (c, t, least, rule) => believes(c, t, least) && stands(c, t, rule.certain) },
   verified: { does: "stop as soon as the rules call the answer solved", stops: (c, t) => Boolean(c.legal[t]) },
 };
@@ -48,7 +49,7 @@ export function drawProbability(app, canvas, run, frame, other) { // along the r
 export class Halting {
   constructor(app) {
     this.app = app;
-    this.policy = switches("halting policy", Object.entries(POLICIES).map(([name, { does }]) => [name, name, does]), (policy) => app.show(policy === "given" ? { policy, threshold: null } : { policy }));
+    this.policy = switches("halting policy", Object.entries(POLICIES).map(([name, { does }]) => [name, name, does]), (policy) => this.choose(policy));
     this.threshold = number("threshold of the halting probability", { type: "range", min: 0, max: 1, step: 0.01, value: 0.5 }, (threshold) => this.move(threshold));
     this.count = number("supervision steps", { type: "range", min: 1, max: 1, step: 1, value: 1 }, (count) => app.show({ count }));
     this.value = make("output", {}); this.says = make("p", { class: "trm-says" }); this.rule = make("p", { class: "trm-rule" });
@@ -66,12 +67,21 @@ export class Halting {
     this.counts = new Map();
   }
 
-  move(threshold) { const { policy } = this.app.state; this.app.show({ threshold, policy: policy === "given" ? "settled" : policy }); } // it is the given rule no more
-  thresholded({ rule } = this.app.run.side) { const { policy } = this.app.state; return ["threshold", "settled"].includes(policy) || (policy === "given" && known(rule)); }
+  choose(policy) { this.app.show(policy === "given" ? { policy, threshold: null } : { policy }); }
+  move(threshold) { // it is the given rule no more
+    const { policy } = this.app.state;
+    this.app.show({ threshold, policy: policy === "given" ? "settled" : policy });
+  }
+  thresholded({ rule } = this.app.run.side) {
+    const { policy } = this.app.state;
+    return ["threshold", "settled"].includes(policy) || (policy === "given" && known(rule));
+  }
   get overview() { return this.app.tree.overviewOf(this.app.run); }
-  limit({ rule } = this.app.run.side) { return this.app.state.threshold ?? rule.threshold; } // until someone moves it, each side has its own
+  limit({ rule } = this.app.run.side) { return this.app.state.threshold ?? rule.threshold; } // a side's own until it is moved
   parameter(side) { return this.app.state.policy === "fixed" ? this.app.state.count : this.limit(side); }
-  stop(run) { return stopOf(this.app.state.policy, run.course(), run.steps, this.parameter(run.side), run.side.rule); }
+  stop(run) { // the step
+    return stopOf(this.app.state.policy, run.course(), run.steps, this.parameter(run.side), run.side.rule);
+  }
 
   outcome(policy, value) { // counted once for the puzzles that have come so far
     const { overview } = this, key = `${policy} ${value}`;
@@ -79,7 +89,9 @@ export class Halting {
     if (!this.counts.has(key)) this.counts.set(key, outcome(overview, policy, value, this.app.run.side.rule));
     return this.counts.get(key);
   }
-  reached(run, stop) { return POLICIES[this.app.state.policy].stops(run.course(), stop - 1, this.parameter(run.side), run.side.rule); } // or was that just the end?
+  reached(run, stop) { // or was that just the end?
+    return POLICIES[this.app.state.policy].stops(run.course(), stop - 1, this.parameter(run.side), run.side.rule);
+  }
 
   curve(policy) { // over its numbers
     const values = policy === "fixed" ? Array.from({ length: this.overview.steps }, (_, i) => i + 1) : ["given", "verified"].includes(policy) ? [0] : THRESHOLDS;
@@ -133,22 +145,26 @@ export class Halting {
   }
 
   ending(run) { // where the policy stops a run, in words
-    const { tree, header } = this.app, stop = this.stop(run), steps = plural(run.steps, "step", "steps"), most = run.side.max_steps;
+    const { tree, header } = this.app, stop = this.stop(run), most = run.side.max_steps;
+    const steps = plural(run.steps, "step", "steps");
     const ends = this.reached(run, stop) ? `stops after step ${stop} of ${most}`
-      : run.steps < most ? `does not stop in the ${steps} that this run took before it left` : `never stops by itself, and ends after step ${run.steps}`;
+      : run.steps < most ? `does not stop in the ${steps} that this run took before it left`
+        : `never stops by itself, and ends after step ${run.steps}`;
     return `${tree.name(run.key)}: ${ends}; its answer there: ${header.verdicts[run.answer(run.end(stop)).verdict]}.`;
   }
 
   write(run, frame, { value, other }) {
     const { state, tree } = this.app, { overview } = this;
     this.policy.set(state.policy);
-    this.threshold.hidden = !this.thresholded(); this.count.hidden = state.policy !== "fixed"; this.slider.hidden = !this.thresholded() && state.policy !== "fixed";
+    this.threshold.hidden = !this.thresholded(); this.count.hidden = state.policy !== "fixed";
+    this.slider.hidden = this.threshold.hidden && this.count.hidden;
     this.threshold.value = this.limit(); this.count.max = run.side.max_steps; this.count.value = state.count;
     this.value.textContent = state.policy === "fixed" ? plural(state.count, "step", "steps") : `${Number((100 * this.limit()).toPrecision(4))} %`;
     this.run.now.textContent = frame ? `now ${percent(value)}` : "";
     const shown = [run, ...(other && other.run.side !== run.side ? [other.run] : [])];
     this.says.textContent = shown.map((each) => this.ending(each)).join(" ");
-    this.rule.textContent = shown.map(({ side }) => `${shown.length > 1 ? `${side.model}: ` : ""}${side.rule.says}.`).join(" "); // below the charts: they stay in place
+    const told = ({ side }) => `${shown.length > 1 ? `${side.model}: ` : ""}${side.rule.says}.`;
+    this.rule.textContent = shown.map(told).join(" "); // below the charts, which stay in place
     this.all.now.textContent = this.sentence + (overview.done < overview.total ? ` (${overview.done} of ${overview.total} so far)` : "");
   }
 }
