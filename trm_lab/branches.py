@@ -409,7 +409,8 @@ class Walk:
         "Why nothing can be changed here; None: it can."
         if self.model is None: return "this trace has no model, so nothing can be computed from it; give it one: `read_trace(path, model)`"
         if self.recorded and torch.promote_types(self.recorded.dtype, self.model.dtype) != self.recorded.dtype: return f"this trace keeps latents as {self.recorded.dtype}, which do not say exactly where a model in {self.model.dtype} stood; record it with dtype=None"
-        if self.rule_unknown: return "puzzles left this trace when they were done; say by which rule: Walk(trace, halting=…)"
+        if self.rule_unknown:
+            return "puzzles left this trace when they were done; say by which rule: Walk(trace, halting=…)"
 
     def _branch(self, parent:Run, site, edits:tuple[Edit, ...])->Run:
         if self.edits_refused: raise InputError(f"walk: {self.edits_refused}")
@@ -499,14 +500,16 @@ class Walk:
             for t in range(self.max_steps):
                 left = (trace.steps[some] <= t + 1) & (trace.steps[some] < self.max_steps)
                 output = Output(*(values[t, some] for values in (trace.logits, trace.q_halt, trace.q_continue)))
-                note(trace.tokens[t, some], output, trace.tokens[t - 1, some] if t else None, left if self.rule_unknown else None)
+                before = trace.tokens[t - 1, some] if t else None
+                note(trace.tokens[t, some], output, before, left if self.rule_unknown else None)
             if survey: survey.see_trace(trace, some)
         else:
             def look(u, state):
                 if survey: survey.see(u.name, state[u.name])
                 return state
             x = self.model.embed(batch.to(next(self.model.parameters()).device))
-            for now in recursion(self.model, x, self.model.start(x), self.max_steps, None, lambda step, here: look):
+            start = self.model.start(x)
+            for now in recursion(self.model, x, start, self.max_steps, bind=lambda step, here: look):
                 note(now.tokens, now.output, now.before)
         if survey: survey.count += len(some)
         tokens, halt, doubt, same, stops = (torch.stack(parts, 1) for parts in zip(*course)) # (n, T, …)

@@ -55,7 +55,7 @@ def asked(
     else:
         level = None if source == "usual" else source
         with progress(count + 1, f"generating {source}") as bar: # its one training puzzle is not used
-            made = generate_dataset(puzzle, 1, count, seed, report=lambda *_: bar.update(1), difficulty=level, keep=home()/"data"/".generated")
+            made = generate_dataset(puzzle, 1, count, seed, lambda *_: bar.update(1), level, keep=home()/"data"/".generated")
         name, split, origin = level or (puzzle.difficulties or ("generated",))[0], made.test, f"{made.metadata.origin}, which is not the seed of the training puzzles"
     images = seen(puzzle, dataset.train, split)
     if images is not None and not path and comparable(puzzle, (split.inputs[0], split.labels[0]), len(split)):
@@ -106,14 +106,16 @@ def measured(
     answers = answers_by_step(model, split, what=f"{asked.name}, step by step")
     solved = (answers == split.labels).all(-1)
     usual, share = STEPS.index(USUAL), lambda right: _share(int(right.sum()), len(split))
-    adaptive = evaluate(model, puzzle, split, USUAL, loaded.policy(USUAL), keep=False, what=f"{asked.name}, as many steps as it wants")
+    what = f"{asked.name}, as many steps as it wants"
+    adaptive = evaluate(model, puzzle, split, USUAL, loaded.policy(USUAL), keep=False, what=what)
     told = {"name": asked.name, "origin": asked.origin, "n": len(split), "images_of_training_puzzles": asked.images, "images_left_out": asked.left_out,
         "steps": {str(steps): {**share(right), "legal": share(puzzle.legal(split.inputs, answer))} for steps, right, answer in zip(STEPS, solved, answers)},
         "adaptive": {**share(adaptive.exact), "mean_steps": float(adaptive.steps.mean())}, "tries": {},
         "by": {name: _quartiles(values, solved[usual]) for name, values in puzzle.measures(split.inputs).items()},
         "failures": _failures(puzzle, split, answers[usual], solved[usual])}
     if restarts and puzzle.decides:
-        found = evaluate(model, puzzle, split, USUAL, search=Search(restarts, until="legal"), keep=False, what=f"{asked.name}, until legal")
+        search, what = Search(restarts, until="legal"), f"{asked.name}, until legal"
+        found = evaluate(model, puzzle, split, USUAL, search=search, keep=False, what=what)
         told["tries"] = {str(after.tries): {**_share(round(after.exact*len(split)), len(split)), "mean_steps": after.spent} for after in found.after}
     return told
 
@@ -251,8 +253,8 @@ form, which is the same for all images of a puzzle (its solution and its givens 
 
 """ if any(s["images_of_training_puzzles"] is not None for s in sets) else ""
     classes = find_puzzle(c["puzzle"]).classes()
-    few = f"""Up to such images there are only {classes:,} different puzzles of this kind, and the model was trained on {c['training_puzzles']:,}: what
-it would do with a puzzle that is new to it cannot be asked.
+    few = f"""Up to such images there are only {classes:,} different puzzles of this kind, and the model was trained
+on {c['training_puzzles']:,}: what it would do with a puzzle that is new to it cannot be asked.
 
 """ if classes and classes < c["training_puzzles"] and sets[0]["images_of_training_puzzles"] else ""
     return f"""# {c['name']}
@@ -310,7 +312,9 @@ def shipped()->list[dict]: # a row a model, for JSON
 
 def shipped_table()->str:
     "The same as a table for a terminal."
-    def seen_before(row): return ", all images of training puzzles"*(row["says"]["sets"][0]["images_of_training_puzzles"] == row["headline"]["n"])
+    def seen_before(row):
+        first = row["says"]["sets"][0]
+        return ", all images of training puzzles"*(first["images_of_training_puzzles"] == first["n"])
     head, inside = ("name", "puzzle", "architecture", "parameters", "file", f"solved after {USUAL} steps", "card"), lambda page: "/".join(Path(page).parts[-3:]) # trm_lab/pretrained/NAME.md
     rows = [(r["name"], r["puzzle"], r["arch"], f"{r['parameters']:,}", f"{r['bytes']/1e3:,.0f} kB", f"{_percent(h)} of {h['n']:,} {h['set']}{seen_before(r)}" if (h := r["headline"]) else "–", inside(r["card"]) if r["card"] else "–") for r in shipped()]
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]

@@ -278,7 +278,8 @@ def evaluate(
         for note in rows.notes(data.name): typer.echo(note, err=True)
     try:
         rule, stopped = None if fixed else loaded.policy(steps), None
-        done = run(loaded.model, loaded.puzzle, split, steps, rule, ignore, batch_size, tally=tally, keep=False, search=search)
+        done = run(loaded.model, loaded.puzzle, split, steps, rule, ignore, batch_size,
+            tally=tally, keep=False, search=search)
     except Stopped as stop: # Ctrl+C: what was scored until then is not lost
         done, stopped = stop.so_far, stop
         if done is None:

@@ -656,14 +656,14 @@ class Check(_Puzzles):
 
     def _alone(self, splits:dict[str, Split], said:Metadata|None)->Iterator[Finding]:
         "Images within a split, of which there are none where the metadata say so."
-        example = next(iter(splits.values()))
-        tells = self.puzzle.canonical(example.inputs[0], example.labels[0]) is not None
-        if not (tells and said and said.unseen == UNSEEN_ALL):
+        parts = {name: Compared.of(split) for name, split in splits.items()}
+        one = parts["train"].questions[0], parts["train"].answers[0]
+        if not said or said.unseen != UNSEEN_ALL or self.puzzle.canonical(*one) is None:
             self._omit("images of one another within a split")
             return
-        for name, split in splits.items():
-            first = split.puzzle_indices[split.group_indices[:-1]]
-            questions, answers = (np.asarray(boards[first]) for boards in (split.inputs, split.labels))
+        for name, part in parts.items():
+            first = np.isin(part.puzzles, splits[name].group_indices[:-1]) & (part.places == 0)
+            questions, answers = part.questions[first], part.answers[first]
             numbers, = alike(self.puzzle, (questions, answers))
             _, twins = _twins(numbers, numbers)
             for i in np.flatnonzero(twins != np.arange(len(twins))):

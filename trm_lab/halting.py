@@ -155,5 +155,6 @@ def stop_rule(
     "A policy's decision in solving, as data."
     kind = next((kind for kind in (BinaryHalting, QLearningHalting) if isinstance(halting, kind)), None)
     decides = ("stop", "look", "belief", "sure") # whoever changes one of them decides otherwise
-    if kind is None or any(getattr(type(halting), name) is not getattr(kind, name) for name in decides): return None
+    if kind is None: return None
+    if any(getattr(type(halting), name) is not getattr(kind, name) for name in decides): return None
     return StopRule(halting.threshold, halting.certain)

@@ -166,8 +166,7 @@ def read_text(
         kind = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else f"not UTF-8 text (byte {e.start + 1})"
         raise InputError(f"{path}: the file is {kind}; save it as UTF-8") from None
     if "\0" in text:
-        raise InputError(f"{path}: the file holds zero bytes, as UTF-16 and binary files do; save it as "
-            f"UTF-8")
+        raise InputError(f"{path}: the file holds zero bytes, as UTF-16 does; save it as UTF-8")
     return text
 
 # %% ../nbs/02_records.ipynb #8a3f7c96

@@ -22,8 +22,7 @@ from .errors import InputError, Interrupted, RunFailed, build, closest
 from .parallel import join_team, local_device
 from .puzzles.base import Puzzle, find_puzzle
 from .records import (Run, attempts, attempts_folder, home, identity, locked, made_by, plain_name,
-    read_json, read_text,
-    read_yaml, run_id, write_text)
+    read_json, read_text, read_yaml, run_id, write_text)
 from .solve import evaluate
 from .train import TrainConfig, Trainer, fit, listening
 from .variants import ARCHITECTURES
@@ -81,9 +80,8 @@ def _whole(cell)->bool:
     "Is this what a notebook's file holds for a cell?"
     if not isinstance(cell, dict) or not isinstance(cell.get("metadata", {}), dict): return False
     source, tags = cell.get("source"), cell.get("metadata", {}).get("tags", [])
-    lines = isinstance(source, list) and all(isinstance(line, str) for line in source)
-    return isinstance(cell.get("cell_type"), str) and (lines or isinstance(source, str)) and isinstance(tags,
-        list)
+    def texts(value): return isinstance(value, list) and all(isinstance(text, str) for text in value)
+    return isinstance(cell.get("cell_type"), str) and texts(tags) and (isinstance(source, str) or texts(source))
 
 # %% ../nbs/70_runs.ipynb #42b395af
 def _notebook(path:Path)->dict:
@@ -95,36 +93,32 @@ def _notebook(path:Path)->dict:
             raise InputError(f"{path}: the file is empty; save the notebook again or bring it back") from None
         for number, line in enumerate(text.splitlines(), 1):
             if not line.lstrip().startswith(("<<<<<<<", ">>>>>>>")): continue
-            raise InputError(f"{path}, line {number}: a merge conflict was not resolved ({line.strip()}); "
-                f"choose one side") from None
+            problem = f"a merge conflict was not resolved ({line.strip():.60}); choose one side"
+            raise InputError(f"{path}, line {number}: {problem}") from None
         raise
     said = notebook if isinstance(notebook, dict) else {}
     if "worksheets" in said or said.get("nbformat") in (1, 2, 3):
         raise InputError(f"{path}: the notebook is in an old format (nbformat {said.get('nbformat')}); "
-            f"convert it with  "
-        f"jupyter nbconvert --to notebook --inplace {path}")
+            f"convert it with  jupyter nbconvert --to notebook --inplace {path}")
     if not isinstance(said.get("cells"), list):
         raise InputError(f"{path}: this is JSON, but no notebook: it has no list of cells")
     if said.get("nbformat") != 4:
-        raise InputError(f"{path}: notebooks of nbformat 4 can be run, this one says "
-            f"{said.get('nbformat')!r}")
+        raise InputError(f"{path}: only nbformat 4 can be run, this one says {said.get('nbformat')!r}")
     for number, cell in enumerate(said["cells"], 1):
         if not _whole(cell):
-            raise InputError(f"{path}: cell {number} is damaged; open the notebook in JupyterLab and save it "
-                f"again")
+            raise InputError(f"{path}: cell {number} is damaged; open and save the notebook in JupyterLab")
     return said
 
 def _language(notebook:dict)->str:
     "What the code of a notebook is written in; Python if it does not say."
     def section(of, name): return of[name] if isinstance(of, dict) and isinstance(of.get(name), dict) else {}
-    kernel, language = (section(section(notebook, "metadata"), name)
-        for name in ("kernelspec", "language_info"))
+    metadata = section(notebook, "metadata")
+    kernel, language = (section(metadata, name) for name in ("kernelspec", "language_info"))
     return str(language.get("name") or kernel.get("language") or "python")
 
 # %% ../nbs/70_runs.ipynb #367e3caa
 _ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow}
+    ast.Div: operator.truediv, ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow}
 
 def _plain(node:ast.expr):
     "The value of an expression of numbers, texts, lists and mappings. Raises `ValueError` for any other."
@@ -141,8 +135,8 @@ def _plain(node:ast.expr):
             if isinstance(op, ast.Pow) and abs(right) > 1000: raise ValueError("the exponent is too large")
             return _ARITHMETIC[type(op)](left, right)
         case ast.Name(id=name): raise NameError(name)
-    raise ValueError(f"{ast.unparse(node)[:60]} is no plain value: a number, a text, True, False, None, a "
-        f"list or a mapping")
+    plain = "a number, a text, True, False, None, a list or a mapping"
+    raise ValueError(f"{ast.unparse(node)[:60]} is no plain value: {plain}")
 
 def _importable(node:ast.Import | ast.ImportFrom)->list[str]:
     "The modules of an import that are not there."
@@ -160,15 +154,14 @@ def _assigned(statement:ast.stmt)->tuple[list[str], ast.expr|None]:
         case ast.Import() | ast.ImportFrom():
             missing = _importable(statement)
             if missing:
-                raise ValueError(f"there is no module {missing[0]!r}; install it, or move the import to a "
-                    f"later cell")
+                raise ValueError(f"there is no module {missing[0]!r}; install it, or move the import down")
             return [], None
         case ast.Assign(targets=targets, value=value) if all(isinstance(t, ast.Name) for t in targets):
             return [t.id for t in targets], value
         case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value): return [name], value
-    raise ValueError(f"`{ast.unparse(statement).splitlines()[0][:60]}` sets no parameter; this cell holds "
-        f"lines like `lr = 1e-3`, and the "
-        "rest belongs into a later cell")
+    line = ast.unparse(statement).splitlines()[0][:60]
+    raise ValueError(f"`{line}` sets no parameter; this cell holds lines like `lr = 1e-3`, and the rest "
+        "belongs into a later cell")
 
 _UNREADABLE = (SyntaxError, ValueError, RecursionError) # what parsing may raise
 
@@ -197,7 +190,8 @@ def _defaults(source:str, where:str)->dict: # name to value
             if e.args[0] in values:
                 changes = f"it is computed from {e.args[0]!r}, which a run may set to something else"
                 problem = f"{changes}; compute it in a later cell"
-        except (ValueError, TypeError, ArithmeticError, RecursionError) as e: problem = str(e)
+        except (ValueError, TypeError, ArithmeticError, MemoryError, RecursionError) as e:
+            problem = str(e) or "this is too large"
         else: continue
         raise InputError(f"{where}, line {statement.lineno}: {problem}") from None
     return values
@@ -222,16 +216,15 @@ def read_template(
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     places = [number for number, cell in enumerate(code, 1) if _tagged(cell, "parameters")]
     if len(places) != 1:
-        raise InputError(f"{path}: exactly one code cell should carry the tag 'parameters', found "
-            f"{len(places)}"
-        + (f" (code cells {', '.join(map(str, places))})" if places
-        else "; in JupyterLab: Property Inspector, Cell Tags"))
+        found = f"found {len(places)} (code cells {', '.join(map(str, places))})"
+        if not places: found = "found 0; add it in JupyterLab's Property Inspector"
+        raise InputError(f"{path}: exactly one code cell should carry the tag 'parameters', {found}")
     where, source = f"{path}, code cell {places[0]}", _source(code[places[0] - 1])
     defaults = _defaults(source, where)
     aside = {name for line in _ASIDE.findall(source) for name in re.findall(r"\w+", line)}
     for name in aside - defaults.keys():
-        raise InputError(f"{where}: {name!r} is said to be no part of a run's identity, but is no "
-            f"parameter{closest(name, defaults)}")
+        problem = f"{name!r} is said to be no part of a run's identity, but is no parameter"
+        raise InputError(f"{where}: {problem}{closest(name, defaults)}")
     return Template(path, defaults, frozenset(aside | PLACES), _code_hash(notebook))
 
 def template_parameters(
@@ -286,8 +279,8 @@ FINISHED = "trm-lab: finished"
 
 def _last_cell(notebook):
     "The last code cell that is not empty, as JupyterLab likes to leave one; None if there is none."
-    return next((cell for cell in reversed(notebook.cells) if cell.cell_type == "code"
-        and cell.source.strip()), None)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    return code[-1] if code else None
 
 def _last_words(notebook)->str:
     "What the last code cell printed."
@@ -300,8 +293,7 @@ def _unsaid(notebook)->str:
     if not last or last.execution_count is None: return "its last cell was not reached"
     return ("its last cell ran, but did not end the run; let it end with  run.finish([files to keep])  and  "
         "print(FINISHED, run.folder.name), where run is trm_lab.records.Run(Path(run_folder)), and FINISHED "
-        "is from "
-        "trm_lab.runs")
+        "is from trm_lab.runs")
 
 # %% ../nbs/70_runs.ipynb #49dd1bc8
 def _of_kinds(template:Template, parameters:Mapping, where:str)->dict: # name to value
@@ -353,7 +345,7 @@ def _kept(folder:Path, stem:str)->tuple[dict|None, str|None]: # parameters, and 
     inner = [attempt/folder.name for attempt in reversed(attempts(Run(folder)))]
     for place in (folder, *inner):
         for state in ("", ".running", ".failed"):
-            with contextlib.suppress(InputError):
+            with contextlib.suppress(InputError, LookupError, AttributeError): # it may be half written
                 notebook = _notebook(place/f"{stem}{state}.ipynb")
                 return notebook["metadata"].get("papermill", {}).get("parameters"), _code_hash(notebook)
     return next((info.get("parameters") for place in (folder, *inner) if (info := Run(place).info)),

@@ -265,7 +265,8 @@ class _Course:
         "What came of the first `count` puzzles, or of all, in the waves that are over."
         known, some = self.known, self.every[:count]
         of = lambda values: torch.from_numpy(values[some, self.chosen[some]])
-        answers, spent = (torch.from_numpy(np.stack(values)[:, :len(some)]) for values in (self.answers, self.spent))
+        waves = [np.stack(values)[:, :len(some)] for values in (self.answers, self.spent)]
+        answers, spent = map(torch.from_numpy, waves)
         legal = torch.from_numpy(self.legal[some]) if self.search.until else None
         return Found(of(known.tokens).long(), of(known.steps), of(known.q_halt).float(), int(spent[-1].sum())*updates,
             torch.from_numpy(self.tries[some]), legal, self.search.waves[:len(self.answers)], answers, spent)
@@ -280,7 +281,7 @@ def solve_by_search(
     halting:Halting|None=None, # lets tries leave when they are done; None: only the rules do
     rows:int=256, # tries computed together; a puzzle's wave stays together, so there may be 16 where this is less
     numbers:np.ndarray|None=None, # (B,) of the puzzles, from which their random numbers follow; None: 0 to B−1
-    tell:Callable[[int, float, int], None]|None=None, # after every few tries: tries at most, work done in puzzles, how many are legal
+    tell:Callable[[int, float, int], None]|None=None, # after a few tries: how many at most, puzzles done by share, and legal
 )->Found:
     """Try every puzzle again and again. Raises `InputError` if the rules are to judge and cannot, or a disguise cannot be
     undone; on Ctrl+C `Stopped`, with what the waves that are over have found."""
@@ -295,7 +296,8 @@ def solve_by_search(
         try:
             for some in range(0, len(course.going), together):
                 part = course.going[some:some + together]
-                _wave(model, puzzle, batch, search, numbers, part, range(course.begun, until), max_steps, halting, known)
+                tries = range(course.begun, until)
+                _wave(model, puzzle, batch, search, numbers, part, tries, max_steps, halting, known)
                 done += len(part)
                 if tell:
                     legal, rest = int(known.legal.any(1).sum()), ~known.legal.any(1)
@@ -375,7 +377,7 @@ def check_identities(
 @dataclass(frozen=True)
 class _Part:
     "What one batch adds to an evaluation."
-    answers:tuple[np.ndarray, ...] # of n puzzles: cell accuracy, exact, steps, q_halt, tries, spent, and tokens where they are kept
+    answers:tuple[np.ndarray, ...] # of n puzzles: cell accuracy, exact, steps, q_halt, tries, spent; tokens if kept
     right:dict[str, int] # boards by the name of a score
     waves:np.ndarray # (G, 3) sums after each wave: exact, legal, supervision steps
     updates:int
@@ -386,9 +388,10 @@ def _part(puzzle:Puzzle, batch:Batch, solution:Solution, keep:bool)->_Part:
     right = {name: int(holds.sum()) for name, holds in puzzle.score_boards(questions, tokens).items()}
     share, exact = (t.numpy() for t in agreement(solution.tokens, batch.labels))
     searched = isinstance(solution, Found)
-    tries, spent = (solution.tries.numpy(), solution.spent.numpy()) if searched else (np.ones_like(exact, int), solution.steps.numpy()[None])
-    waves = [(agreement(answers, batch.labels)[1].sum(), puzzle.legal(questions, answers.numpy()).sum(), some.sum())
-        for answers, some in zip(solution.answers[:-1] if searched else (), spent)]
+    if searched: tries, spent, earlier = solution.tries.numpy(), solution.spent.numpy(), solution.answers[:-1]
+    else: tries, spent, earlier = np.ones_like(exact, int), solution.steps.numpy()[None], ()
+    right_by_label = lambda tokens: agreement(tokens, batch.labels)[1].sum()
+    waves = [(right_by_label(each), puzzle.legal(questions, each.numpy()).sum(), some.sum()) for each, some in zip(earlier, spent)]
     waves.append((exact.sum(), right["legal"], spent[-1].sum()))
     answers = (share, exact, solution.steps.numpy(), solution.q_halt.numpy(), tries, spent[-1], *([tokens] if keep else []))
     return _Part(answers, right, np.array(waves, float), solution.updates)
@@ -407,14 +410,16 @@ def _total(
     counts = {name: (float(count), n) for name, count in counts.items()}
     if tally is not None: counts |= {name: (share*len(tally), len(tally)) for name, share in tally.scores().items()}
     shares = {name: k/n for name, (k, n) in counts.items()}
-    scores = Scores(n, float(share.mean(dtype=np.float64)), *(shares.pop(name) for name in ("exact", "legal")), float(steps.mean()), shares.pop("halting_accuracy"),
-        sum(part.updates for part in parts), n/seconds, shares, {name: wilson(*count) for name, count in counts.items()})
+    intervals = {name: wilson(*count) for name, count in counts.items()}
+    exactly, legal, honest = (shares.pop(name) for name in ("exact", "legal", "halting_accuracy"))
+    scores = Scores(n, float(share.mean(dtype=np.float64)), exactly, legal, float(steps.mean()), honest,
+        sum(part.updates for part in parts), n/seconds, shares, intervals)
     after = tuple(After(wave, *map(float, sums)) for wave, sums in zip(waves, so_far/n))
     return Evaluation(scores, kept[0] if kept else None, steps, q_halt, exact, tries, spent, after)
 
 # %% ../nbs/41_solve.ipynb #86042fae
 class _Shown:
-    "Tells a progress bar how far scoring is: puzzles that have left count whole, the others by their steps or tries."
+    "Tells a progress bar how far scoring is: puzzles that have left count whole, others by their steps or tries."
     def __init__(self, bar, max_steps:int):
         self.bar, self.max_steps, self.done, self.exact, self.at = bar, max_steps, 0, 0, 0
         self.batch = 0 # puzzles in the batch that is being solved
@@ -461,20 +466,23 @@ def evaluate(
     with progress(len(split), what) as bar:
         shown = _Shown(bar, max_steps)
         try:
-            for batch in ordered_batches(split, 64*batch_size if search else batch_size, ignore): # a search goes on with what is left of many
+            together = 64*batch_size if search else batch_size # a search goes on with what is left of many
+            for batch in ordered_batches(split, together, ignore):
                 begun, n = time.perf_counter(), len(batch)
-                shown.batch = n
-                if search: solution = solve_by_search(model, puzzle, batch, search, max_steps, halting, batch_size, np.arange(done, done + n), shown.tried)
+                numbers, shown.batch = np.arange(done, done + n), n
+                if search:
+                    solution = solve_by_search(model, puzzle, batch, search, max_steps, halting, batch_size, numbers, shown.tried)
                 else: solution = solve(model, batch, max_steps, halting, watch, generator, shown.stepped)
                 seconds += time.perf_counter() - begun
-                if tally is not None: tally.add(np.arange(done, done + n), solution.tokens.numpy().astype(np.uint8), solution.q_halt.numpy())
+                if tally is not None: tally.add(numbers, solution.tokens.numpy().astype(np.uint8), solution.q_halt.numpy())
                 parts.append(_part(puzzle, batch, solution, keep))
                 done += n
                 shown.scored(parts[-1])
         except KeyboardInterrupt as stop:
             found = getattr(stop, "so_far", None) # of a search: the waves that are over
             if not parts and found:
-                parts, seconds = [_part(puzzle, batch.rows(slice(len(found.tokens))), found, keep)], time.perf_counter() - begun
+                parts.append(_part(puzzle, batch.rows(slice(len(found.tokens))), found, keep))
+                seconds = time.perf_counter() - begun
             raise _stopped(parts, seconds, len(split), search) from None
     return _total(parts, seconds, search.waves if search else (1,), tally)
 
