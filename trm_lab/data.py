@@ -341,12 +341,14 @@ def numbers_of(
     truths = sum(isinstance(item, (bool, np.bool_)) for item in items or ())
     if truths and truths < len(items): raise InputError(f"{wanted}, found both mixed")
     try: chosen = torch.as_tensor(which if items is None else items).detach().cpu()
-    except (TypeError, ValueError, RuntimeError): raise InputError(f"{wanted}, found {type(which).__name__}") from None
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"{wanted}, found {type(which).__name__}") from None
     if not chosen.numel() and chosen.dtype != torch.bool: return torch.zeros(0, dtype=torch.long)
     if chosen.dtype == torch.bool:
         if chosen.numel() != count: raise InputError(f"{wanted}, found a mask of {chosen.numel()}")
         return chosen.reshape(-1).nonzero()[:, 0]
-    if chosen.dtype.is_floating_point or chosen.dtype.is_complex: raise InputError(f"{wanted}, found {chosen.dtype}".replace("torch.", ""))
+    if chosen.dtype.is_floating_point or chosen.dtype.is_complex:
+        raise InputError(f"{wanted}, found {chosen.dtype}".replace("torch.", ""))
     chosen = chosen.reshape(-1).long()
     for number in chosen[(chosen < 0) | (chosen >= count)].tolist()[:1]:
         raise InputError(f"{where}: there is no {thing} {number}; there are {count}, counted from 0")
@@ -368,7 +370,8 @@ class Batch:
     def rows(self,
         index, # a slice, a tensor as torch takes it, or what `numbers_of` takes
     )->"Batch":
-        if not isinstance(index, (slice, torch.Tensor)): index = numbers_of(index, len(self), "puzzle", "batch")
+        if not isinstance(index, (slice, torch.Tensor)):
+            index = numbers_of(index, len(self), "puzzle", "batch")
         return self._map(lambda t: t[index])
 
     def where(self,
