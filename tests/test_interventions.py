@@ -255,7 +255,7 @@ WRONG = {
     "a typing error": (lambda u, s: s.replace(zL=s["z_L"]), r"there is no latent 'zL' \(did you mean 'z_L'\?\); this model has z_H, z_L"),
     "one latent alone": (lambda u, s: {u.name: s[u.name]}, "the latent z_H is missing"),
     "one deleted": (lambda u, s: (s.pop("z_H"), None)[1], "the latent z_H is missing"),
-    "a tensor": (lambda u, s: s["z_L"], "found Tensor"),
+    "a tensor": (lambda u, s: s["z_L"], "a State with z_H, z_L should come back, or None, found Tensor"),
     "a tuple": (lambda u, s: (s["z_H"], s["z_L"]), "found tuple"),
     "true": (lambda u, s: True, "found bool")}
 
@@ -370,7 +370,7 @@ def test_cells_and_places_that_are_truth_values_or_no_numbers():
     mask = np.arange(36) % 5 == 0
     for make in (Zero, Mean, lambda name, cells: Noise(name, cells=cells), lambda name, cells: Patch(name, walk.root(1), cells)):
         for cells in (mask, mask.tolist(), torch.from_numpy(mask), (True, False)):
-            with pytest.raises(InputError, match="found a mask; give the numbers"): make("z_H", cells=cells)
+            with pytest.raises(InputError, match="found a mask; give cells=np.flatnonzero"): make("z_H", cells=cells)
     wanted = root.branch(None, Zero("z_H", (0, 5, 10)))
     for cells in ([0, 5, 10], np.array([0, 5, 10]), torch.tensor([0, 5, 10]), range(0, 11, 5), (0, 5, 0, 10)):
         branch = root.branch(None, Zero("z_H", cells))

@@ -67,7 +67,7 @@ class _GluNorm(torch.autograd.Function):
         by_gate, by_up, by_down = weights.forward
         gate, up = by_gate(x, axis), by_up(x, axis)
         n, scale = _norm(by_down(F.silu(gate).mul_(up), axis, plus=x), eps, axis)
-        used = [w for w in (gate_up, down) if w.dtype == x.dtype] # as they are: torch then refuses if they change before backward
+        used = [w for w in (gate_up, down) if w.dtype == x.dtype] # torch refuses if they change meanwhile
         ctx.save_for_backward(x, gate, up, n, scale, *used)
         ctx.weights, ctx.axis = weights, axis
         return n

@@ -130,7 +130,8 @@ def check_batch(
 
     model.train()
     taken = [] # the rows of the puzzle embedding that this batch uses
-    if hasattr(model, "puzzle_emb"): model.puzzle_emb.register_forward_hook(lambda _, __, rows: rows.retain_grad() or taken.append(rows))
+    def take(table, index, rows): rows.retain_grad(); taken.append(rows)
+    if hasattr(model, "puzzle_emb"): model.puzzle_emb.register_forward_hook(take)
     x = model.embed(batch)
     state = model.step(x, model.start(x))
     output = model.read(state)
@@ -145,7 +146,8 @@ def check_batch(
     for name in gradients.keys() ^ parameters.keys(): raise InputError(f"{folder}: the gradient of {name} is {'not in the reference' if name in parameters else 'one of a weight that this model has not'}")
     checks.append(_worst("gradients", ((name, p.grad, gradients[name]) for name, p in parameters.items()), GRADIENT, relative=True))
     if "train.puzzle_emb_local_grad" in found:
-        checks.append(_worst("embedding gradient", [("puzzle_emb", taken[0].grad, found["train.puzzle_emb_local_grad"])], GRADIENT, relative=True))
+        pair = ("puzzle_emb", taken[0].grad, found["train.puzzle_emb_local_grad"])
+        checks.append(_worst("embedding gradient", [pair], GRADIENT, relative=True))
         for name in found:
             if settings := re.fullmatch(r"train\.puzzle_emb_after_signsgd_lr(.+)_wd(.+)", name):
                 model.puzzle_emb.sign_step(*map(float, settings.groups()))

@@ -192,10 +192,12 @@ def unbiased(
 class Grams:
     "How alike a site finds the puzzles of each chunk. A puzzle is all of its latent: (P+L)·D channels."
     def __init__(self, sites:Callable[[Site], bool]): # which are kept
-        self.sites, self._kept, self.puzzles = sites, {}, None # whose: as `questions_of` has it, once `stream` has told
+        self.sites, self._kept = sites, {}
+        self.puzzles = None # whose: as `questions_of` has it, once `stream` has told
 
     def begin(self, puzzles:str):
-        if self.puzzles not in (None, puzzles): raise InputError("similarity: these Grams have seen other puzzles already; begin new ones")
+        if self.puzzles not in (None, puzzles):
+            raise InputError("similarity: these Grams have seen other puzzles already; begin new ones")
         self.puzzles = puzzles
 
     def __call__(self, site:Site, z:Tensor, here:np.ndarray):
@@ -217,7 +219,7 @@ def cka(
 )->tuple[np.ndarray, np.ndarray, np.ndarray]: # value, low, high, each (S, S')
     "Linear CKA of each site with each. The interval is from leaving out one chunk after the other."
     if None not in (one.puzzles, other.puzzles) and one.puzzles != other.puzzles:
-        raise InputError("similarity needs the same puzzles in the same order on both sides, and these are others")
+        raise InputError("similarity needs the same puzzles in the same order on both sides")
     parts = []
     for mine, theirs in zip(one.chunks, other.chunks, strict=True):
         n = mine.shape[-1]
