@@ -211,7 +211,9 @@ def generate_dataset(
     keep:Path|None=None, # a folder where puzzles of a named difficulty are kept, so that a stopped build goes on
 )->Dataset:
     "Generate puzzles; no two of them, and so no test and training puzzle, are images of each other where that can be said."
-    train, test, seed = (given(value, Natural, f"generate_dataset: {name}") for name, value in (("train", train), ("test", test), ("seed", seed)))
+    train = given(train, Natural, "generate_dataset: train")
+    test = given(test, Natural, "generate_dataset: test")
+    seed = given(seed, Natural, "generate_dataset: seed")
     if min(train, test) < 1: raise InputError(f"a dataset needs at least one training and one test puzzle, not {train} and {test}")
     wanted, made, forms = train + test, [], set()
     plenty = puzzle.classes() is None or puzzle.classes() >= 4*wanted
@@ -394,7 +396,8 @@ class Batches:
         ignore:int|None=PAD, # the label that does not count
         groups:np.ndarray|None=None, # draw from these only, (G',); None: from all
     ):
-        batch_size, seed = given(batch_size, Count, "batches: batch_size"), given(seed, Natural, "batches: seed")
+        batch_size = given(batch_size, Count, "batches: batch_size")
+        seed = given(seed, Natural, "batches: seed")
         self.split, self.batch_size, self.seed, self.puzzle, self.ignore = split, batch_size, seed, puzzle, ignore
         self.groups = np.arange(split.groups) if groups is None else groups
         self.epoch = self.cursor = self.drawn = 0 # pass, place in it, batches so far
