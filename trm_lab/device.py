@@ -24,10 +24,11 @@ def known_device(
     name:str, # auto, cpu, cuda, cuda:1, mps
     where:str="", # what asks for it, for the sentence
 ):
-    "Refuse a device that there cannot be here. Whether there is a GPU shows only where a run begins: it may be another machine."
+    "Refuse a device that cannot be here. Of CUDA only the name is checked: a run may begin elsewhere."
     where = where and f"{where}: "
     one_of(name.split(":")[0], ["auto", "cpu", "cuda", "mps"], f"{where}device")
-    if not re.fullmatch(r"auto|(cpu|cuda|mps)(:\d+)?", name): raise InputError(f"{where}device {name!r} is not understood; write cpu, cuda, cuda:1 or mps")
+    if not re.fullmatch(r"auto|(cpu|cuda|mps)(:\d+)?", name):
+        raise InputError(f"{where}device {name!r} is not understood; write cpu, cuda, cuda:1 or mps")
     if name.startswith("mps") and not torch.backends.mps.is_available():
         raise InputError(f"{where}device 'mps' is not available on this machine; use device auto or cpu")
 
@@ -42,7 +43,8 @@ def pick_device(
         raise InputError(f"device {name!r}: this torch sees no CUDA device; use device auto or cpu, or install a CUDA build of torch")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices, counted from 0; write cuda:0")
+        count = torch.cuda.device_count()
+        raise InputError(f"device {name!r}: this machine has {count} CUDA devices, from 0; write cuda:0")
     return device
 
 # %% ../nbs/01_device.ipynb #62247715

@@ -7,7 +7,7 @@ __all__ = ['RESUME_ME', 'Count', 'Natural', 'Positive', 'Amount', 'Probability',
            'Interrupted', 'closest', 'one_of', 'Range', 'FileName', 'given', 'fitting', 'build', 'check', 'positive']
 
 # %% ../nbs/00_errors.ipynb #3dfe80ce
-import difflib, functools, math, os, re, types, typing
+import difflib, functools, math, operator, os, re, types, typing
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 
@@ -29,7 +29,7 @@ def closest(
     choices:typing.Iterable[str], # what exists
 )->str: # " (did you mean …?)" or ""
     "A hint at the nearest name, for the end of a sentence."
-    near = difflib.get_close_matches(str(word), list(choices), n=1)
+    near = difflib.get_close_matches(str(word), list(map(str, choices)), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 # %% ../nbs/00_errors.ipynb #bff8f896
@@ -57,9 +57,9 @@ class Range:
 
     def check(self, value:float):
         "Raise if the value lies elsewhere."
-        strict = self.above is not None and value <= self.above or self.below is not None and value >= self.below
-        if strict or self.least is not None and value < self.least or self.most is not None and value > self.most:
-            raise _Unfit(self._where())
+        inside = ((self.least, operator.ge), (self.above, operator.gt),
+            (self.most, operator.le), (self.below, operator.lt))
+        if not all(end is None or holds(value, end) for end, holds in inside): raise _Unfit(self._where())
 
     def _where(self)->str:
         if self.least is not None and (high := self.below if self.most is None else self.most) is not None:
@@ -75,10 +75,13 @@ class FileName:
 
     def check(self, value:str):
         "Raise if the text cannot be one."
-        if not value.strip() or value != value.strip(): raise _Unfit("should be a name, without spaces around it")
+        if not value.strip() or value != value.strip():
+            raise _Unfit("should be a name, without spaces around it")
         if value.startswith(".") or any(c in '/\\:*?"<>|' or not c.isprintable() for c in value):
-            raise _Unfit("should be the name of a folder", "leave out slashes, a dot in front, and any of :*?\"<>|")
-        if len(value.encode(errors="replace")) > self.longest: raise _Unfit(f"should be a name of at most {self.longest} bytes")
+            advice = "leave out slashes, a dot in front, and any of :*?\"<>|"
+            raise _Unfit("should be the name of a folder", advice)
+        if len(value.encode(errors="replace")) > self.longest:
+            raise _Unfit(f"should be a name of at most {self.longest} bytes")
 
 Count = typing.Annotated[int, Range(above=0)]
 Natural = typing.Annotated[int, Range(least=0)] # 0, 1, 2, …
@@ -98,7 +101,8 @@ def _number(value)->int|float|None:
     if isinstance(value, str):
         if len(value) > 400 or not _DECIMAL.fullmatch(value := value.strip()): return None
         return float(value) if any(c in value for c in ".eE") else int(value)
-    if not isinstance(value, int|float) and getattr(value, "ndim", None) == 0: value = value.item() # of numpy or torch
+    if not isinstance(value, int|float) and getattr(value, "ndim", None) == 0:
+        value = value.item() # of numpy or torch
     return value if isinstance(value, int|float) and not isinstance(value, bool) else None
 
 def _whole(value)->int:
@@ -113,13 +117,15 @@ def _real(value)->float:
     number = _number(value)
     if number is None: raise _Unfit("should be float")
     if isinstance(number, float) and not math.isfinite(number): raise _Unfit("should be a finite number")
-    if abs(number) > _LARGEST: raise _Unfit(f"should be a number that single precision can hold, at most {_LARGEST:.2g}")
+    if abs(number) > _LARGEST:
+        raise _Unfit(f"should be a number that single precision can hold, at most {_LARGEST:.2g}")
     return float(number)
 
 def _text(value)->str:
     "Text, or a path as text."
     if isinstance(value, os.PathLike): value = os.fspath(value)
-    if not isinstance(value, str): raise _Unfit("should be str", "" if isinstance(value, Mapping|list|tuple) else "write it in quotes")
+    if not isinstance(value, str):
+        raise _Unfit("should be str", "" if isinstance(value, Mapping|list|tuple) else "write it in quotes")
     return str(value)
 
 def _truth(value)->bool:
@@ -133,8 +139,9 @@ _READ = {int: _whole, float: _real, str: _text, bool: _truth}
 # %% ../nbs/00_errors.ipynb #5d466387
 def _called(kind)->str:
     "A kind as it is called in a sentence."
-    if typing.get_origin(kind) is typing.Annotated: return _called(typing.get_args(kind)[0])
-    if typing.get_origin(kind) in (typing.Union, types.UnionType): return " | ".join(map(_called, typing.get_args(kind)))
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Annotated: return _called(inner[0])
+    if origin in (typing.Union, types.UnionType): return " | ".join(map(_called, inner))
     return "None" if kind is type(None) else kind.__name__ if isinstance(kind, type) else str(kind)
 
 def _fits(value, kind):
@@ -185,18 +192,22 @@ def given(
 ): # the value as its kind
     "A single value, such as a function's argument. Raises `InputError` if it is none of that kind."
     try: return _fits(value, kind)
-    except _Unfit as e: raise InputError(f"{what} {e.reason}, found {_shown(value)}{e.advice and '; '}{e.advice}") from None
+    except _Unfit as e:
+        raise InputError(f"{what} {e.reason}, found {_shown(value)}{e.advice and '; '}{e.advice}") from None
 
 def fitting(
     cls:type, # a dataclass
     values:Mapping, # some of its fields by name
     where:str, # where the values stand, for the sentence: "sudoku-6x6.yaml"
 )->dict: # the same, each as its field's kind
-    "Values for a dataclass. Unknown names, values of the wrong kind and numbers outside their range raise `InputError`."
-    if not isinstance(values, Mapping): raise InputError(f"{where}: expected names with values, found {type(values).__name__}")
+    "Values for a dataclass. Unknown names, wrong kinds and numbers outside their range raise `InputError`."
+    if not isinstance(values, Mapping):
+        raise InputError(f"{where}: expected names with values, found {type(values).__name__}")
     kinds, made = _kinds(cls), {}
     for name, value in values.items():
-        if name not in kinds: raise InputError(f"{where}: unknown key {name!r}{closest(name, kinds)}; known keys are {', '.join(kinds)}")
+        if name not in kinds:
+            raise InputError(f"{where}: unknown key {name!r}{closest(name, kinds)}; "
+                f"known keys are {', '.join(kinds)}")
         made[name] = given(value, kinds[name], f"{where}: {name!r}")
     return made
 
@@ -208,10 +219,11 @@ def build(
     "A dataclass from a mapping, with the checks of `fitting`; a missing key raises `InputError` too."
     made = fitting(cls, values, where)
     for field in fields(cls):
-        if field.init and field.name not in made and field.default is MISSING and field.default_factory is MISSING:
-            raise InputError(f"{where}: the key {field.name!r} is missing")
+        needed = field.init and field.default is MISSING and field.default_factory is MISSING
+        if needed and field.name not in made: raise InputError(f"{where}: the key {field.name!r} is missing")
     try: return cls(**made)
-    except InputError as e: raise InputError(str(e) if str(e).startswith(where) else f"{where}: {e}") from None
+    except InputError as e:
+        raise InputError(str(e) if str(e).startswith(where) else f"{where}: {e}") from None
 
 # %% ../nbs/00_errors.ipynb #f13765ed
 def check(
@@ -219,7 +231,8 @@ def check(
     where:str, # how to call it in the sentence
 ):
     "Hold a dataclass to the kinds of its fields, as `build` does. Raises `InputError`."
-    for name, value in fitting(type(config), {name: getattr(config, name) for name in _kinds(type(config))}, where).items():
+    values = {name: getattr(config, name) for name in _kinds(type(config))}
+    for name, value in fitting(type(config), values, where).items():
         object.__setattr__(config, name, value) # frozen ones too: nobody has seen it yet
 
 # %% ../nbs/00_errors.ipynb #428c56fb

@@ -21,8 +21,10 @@ class AdamATan2(torch.optim.Optimizer):
         lr:float=1e-3,
         betas:tuple[float, float]=(0.9, 0.95), # how much of the two moments stays
         weight_decay:float=0., # a weight shrinks by lr·weight_decay
-    ): super().__init__(params, {"lr": given(lr, Amount, "AdamATan2: lr"), "betas": given(betas, tuple[Share, Share], "AdamATan2: betas"),
-        "weight_decay": given(weight_decay, Amount, "AdamATan2: weight_decay")})
+    ):
+        kinds = {"lr": (lr, Amount), "betas": (betas, tuple[Share, Share]),
+            "weight_decay": (weight_decay, Amount)}
+        super().__init__(params, {name: given(*each, f"AdamATan2: {name}") for name, each in kinds.items()})
 
     @torch.no_grad()
     def step(self, closure=None):
@@ -78,11 +80,11 @@ class EMA:
 
 # %% ../nbs/37_optimizers.ipynb #7fd88d91
 def largest(
-    tensors:Iterable[Tensor], # of any shapes; single numbers, such as an optimizer's count of steps, are passed over
+    tensors:Iterable[Tensor], # of any shapes; single numbers, such as a count of steps, are passed over
 )->Tensor: # one number; NaN if there is one among them
     "The largest absolute value."
     tensors = [t.detach() for t in tensors if t.ndim and t.numel()]
-    if tensors[0].is_cpu: ends = [end for t in tensors for end in t.aminmax()] # 15 times as fast as the norm there
+    if tensors[0].is_cpu: ends = [end for t in tensors for end in t.aminmax()] # 15 times as fast as a norm
     else: ends = torch._foreach_norm(tensors, math.inf) # a few kernels for all of them
     return torch.stack([end.to(ends[0]) for end in ends]).abs().amax()
 
@@ -106,14 +108,15 @@ class Undo:
         "Copy what an update may change."
         self.before = [(o, {p: dict(kept) for p, kept in o.state.items()}) for o in optimizers]
         self.tensors = [t.detach() for t in tensors]
-        live, fits = self.tensors + self._moments(), lambda t, copy: t.shape == copy.shape and t.dtype == copy.dtype
-        if len(self.copies) != len(live) or not all(map(fits, live, self.copies)):
+        live, form = self.tensors + self._moments(), lambda t: (t.shape, t.dtype)
+        if list(map(form, live)) != list(map(form, self.copies)):
             self.copies = [torch.empty_like(t) for t in live] # the first time, and when a state was loaded
         torch._foreach_copy_(self.copies, live)
         self.table, self.rows, self.kept = table, rows, None if table is None else table[rows]
         self.live = live # from here on it can be taken back
 
-    def _moments(self)->list[Tensor]: return [t for o, _ in self.before for kept in o.state.values() for t in kept.values()]
+    def _moments(self)->list[Tensor]:
+        return [t for optimizer, _ in self.before for kept in optimizer.state.values() for t in kept.values()]
 
     def changed(self)->list[Tensor]:
         "All that may have been changed, as it is now; empty if nothing was noted."

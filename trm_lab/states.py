@@ -68,7 +68,8 @@ def saved_steps(
 
 def _write(place:Path, state:TrainingState):
     "A state's folder, in place of one that may be there."
-    fresh, old = (place.with_name(f".{place.name}.{secrets.token_hex(8)}") for _ in range(2)) # hidden: `load_state` sweeps them away
+    aside = f".{place.name}.{secrets.token_hex(8)}" # hidden: `load_state` sweeps what begins so away
+    fresh, old = place.with_name(f"{aside}.new"), place.with_name(f"{aside}.old")
     with whole_folder(fresh) as temporary:
         write_safetensors(temporary/"tensors.safetensors", state.tensors)
         write_json(temporary/"values.json", {"step": state.step, **state.values})
@@ -81,13 +82,15 @@ def save_state(
     folder:str|Path, # of states
     state:TrainingState,
 )->Path: # the state's own folder
-    "Put a state down, and remove all but the last two. Raises `RunFailed` if the disk refuses or a number in it is not finite; what was there stays."
+    "Put a state down, and remove all but the last two. On failure it raises `RunFailed`, and all else stays."
     folder = Path(folder)
     place, reason = folder/f"step-{state.step:09}", None
-    if bad := not_finite(state.tensors): reason, advice = f"the tensor {bad} holds a number that is not finite", "run again"
+    if bad := not_finite(state.tensors):
+        reason, advice = f"the tensor {bad} holds a number that is not finite", "run again"
     else:
         try: _write(place, state)
-        except OSError as e: reason, advice = e.strerror or e, "free some space or allow writing, then run again"
+        except OSError as e:
+            reason, advice = e.strerror or e, "free some space or allow writing, then run again"
     if reason:
         last = saved_steps(folder) if folder.is_dir() else []
         raise RunFailed(f"{place}: the training state could not be saved ({reason}); "
@@ -104,7 +107,8 @@ def save_tensors(
     "Save tensors with a few words about them. Raises `RunFailed` if the disk refuses."
     try: write_safetensors(path, tensors, {"notes": json.dumps(dict(notes))})
     except OSError as e:
-        raise RunFailed(f"{path}: could not be saved ({e.strerror or e}); free some space or allow writing, then run again") from None
+        raise RunFailed(f"{path}: could not be saved ({e.strerror or e}); "
+            "free some space or allow writing, then run again") from None
 
 # %% ../nbs/36_states.ipynb #2ccef8e9
 def load_state(
@@ -120,15 +124,18 @@ def load_state(
         aside = place.with_name(f"damaged-{place.name}")
         shutil.rmtree(aside, ignore_errors=True)
         place.rename(aside)
-        warnings.warn(f"{place}: this training state {found}; it was set aside as {aside.name}, and the one before it is taken", stacklevel=2)
+        warnings.warn(f"{place}: this training state {found}; it was set aside as {aside.name}, "
+            "and the one before it is taken", stacklevel=2)
     return None
 
 def _read(place:Path)->TrainingState|str:
     "A state, or what is wrong with it."
     try: wrong = check_manifest(place)
-    except (ValueError, OSError, AttributeError) as e: wrong = [f"manifest.json cannot be read ({e})"] # a damaged manifest may hold anything
+    except (ValueError, OSError, AttributeError) as e: # a damaged manifest may hold anything
+        wrong = [f"manifest.json cannot be read ({e})"]
     if wrong: return f"is damaged ({'; '.join(wrong)})"
     tensors = load_file(place/"tensors.safetensors")
-    if bad := not_finite(tensors): return f"cannot be used: the tensor {bad} holds a number that is not finite"
+    if bad := not_finite(tensors):
+        return f"cannot be used: the tensor {bad} holds a number that is not finite"
     values = read_json(place/"values.json")
     return TrainingState(values.pop("step"), tensors, values)
