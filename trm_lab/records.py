@@ -300,6 +300,13 @@ def hub_file(
         raise InputError(f"{where}: {reason}") from None
 
 # %% ../nbs/02_records.ipynb #12c54662
+def _from_home(text:str)->str:
+    "What looks like a file's path, as it is called from `home()`, whether or not it is there; any other text as it is."
+    looks = "/" in text or os.sep in text or re.search(r"\.[A-Za-z]\w*$", text)
+    if not looks or "://" in text or not text.isprintable(): return text
+    place, root = Path(os.path.realpath(text)), Path(os.path.realpath(home()))
+    return place.relative_to(root).as_posix() if place.is_relative_to(root) else str(place)
+
 def identity(
     value, # of a parameter
     name:str="value", # of it, for the sentence
@@ -312,10 +319,7 @@ def identity(
     if isinstance(value, float):
         if math.isnan(value): raise InputError(f"{name!r} is not a number (NaN)")
         return int(value) if value.is_integer() else float(value)
-    if isinstance(value, str):
-        if not os.path.exists(value): return value
-        place, root = Path(value).resolve(), home().resolve()
-        return place.relative_to(root).as_posix() if place.is_relative_to(root) else str(place)
+    if isinstance(value, str): return _from_home(value)
     if isinstance(value, list | tuple): return [identity(inner, name) for inner in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: identity(inner, f"{name}.{key}") for key, inner in value.items()}
