@@ -116,9 +116,13 @@ def test_one_value_has_one_identity(tmp_path, monkeypatch):
     (tmp_path/"data"/"mine").mkdir(parents=True); (tmp_path/"elsewhere").mkdir()
     monkeypatch.chdir(tmp_path/"elsewhere")
     assert identity("../data/mine") == identity(
-        str(tmp_path/"data"/"mine")) == "data/mine" and identity("data/mine") == "data/mine"
+        str(tmp_path/"data"/"mine")) == "data/mine" != identity("data/mine")
     # not the one in another folder
-    (tmp_path/"elsewhere"/"model").write_text(""); assert identity("model") == "elsewhere/model"
+    assert identity("model.pt") == "elsewhere/model.pt" # not the one in another folder
+    (tmp_path/"elsewhere"/"sudoku-6x6").mkdir()
+    for text in ("sudoku-6x6", "hf://owner/model/file.pt", "easy+2minimal", "v1.5", "0.5", "", "a\nb/c", "..26.4.."): assert identity(text) == text
+    before = identity("../data/later"); (tmp_path/"data"/"later").mkdir() # a plan that was made before its data
+    assert identity("../data/later") == before == "data/later"
     for value, sentence in ((math.nan, "'x' is not a number"), (tmp_path, "'x' should be a number, text"),
         ({1: 2}, "with texts as names"), ([1, {2}], "found set")):
         with pytest.raises(InputError, match=sentence): identity(value, "x")
