@@ -72,13 +72,14 @@ class Edit(ABC):
 
 # %% ../nbs/52_branches.ipynb #4eca5f32
 def _cells(cells, who:str)->tuple|None:
-    "Cells as a tuple of different ones; whether the board has them is asked later. Raises `InputError` for a mask."
+    "Different cells; whether the board has them is asked later. Raises `InputError` for a mask."
     if cells is None: return None
     if isinstance(cells, (Tensor, np.ndarray)): cells = cells.reshape(-1).tolist()
-    try: cells = tuple(dict.fromkeys(int(c) if whole(c) else c for c in ((cells,) if whole(cells) else cells)))
-    except TypeError: raise InputError(f"{who}: cells should be numbers, such as (0, 5), found {cells!r}") from None
+    given = (cells,) if whole(cells) else cells
+    try: cells = tuple(dict.fromkeys(int(c) if whole(c) else c for c in given))
+    except TypeError: raise InputError(f"{who}: cells should be numbers, found {given!r}") from None
     if any(isinstance(c, (bool, np.bool_)) for c in cells):
-        raise InputError(f"{who}: cells are numbers from 0, found a mask; give the numbers: cells=np.flatnonzero(mask)")
+        raise InputError(f"{who}: cells are numbers from 0, found a mask; give cells=np.flatnonzero(mask)")
     return cells
 
 @dataclass(frozen=True, repr=False)
@@ -107,7 +108,8 @@ class LatentEdit(Edit):
         value = self.value(z.clone(), run, site)
         if not isinstance(value, Tensor) or value.shape != z.shape:
             found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise InputError(f"{self!r}: what shall stand in place of {self.name} should be a tensor of shape {tuple(z.shape)}, found {found}")
+            raise InputError(f"{self!r}: what shall stand in place of {self.name} should be a tensor "
+                f"of shape {tuple(z.shape)}, found {found}")
         after[where] = value.to(z)[where]
         return after
 
@@ -141,7 +143,8 @@ class Noise(LatentEdit):
     def refuse(self, run, site):
         super().refuse(run, site)
         if not 0 <= self.size < float("inf"): raise InputError(f"{self!r}: size is a standard deviation, 0 or more")
-        if not whole(self.seed) or not 0 <= self.seed < 2**63: raise InputError(f"{self!r}: seed is a whole number, 0 or more")
+        if not whole(self.seed) or not 0 <= self.seed < 2**63:
+            raise InputError(f"{self!r}: seed is a whole number, 0 or more")
 
 @dataclass(frozen=True, repr=False)
 class Patch(LatentEdit):
@@ -150,8 +153,9 @@ class Patch(LatentEdit):
     cells:tuple[int, ...]|None = None # of the grid, from 0; None: all positions
     def value(self, z, run, site): return self.of.latent(site, self.name)
     def words(self, walk):
-        none = torch.zeros(0, dtype=torch.long) # whichever puzzles each of them has
-        same = self.of.walk.model is walk.model or self.of.walk.model and fingerprint(self.of.walk.model, none) == fingerprint(walk.model, none)
+        models, none = (self.of.walk.model, walk.model), torch.zeros(0, dtype=torch.long)
+        same = models[0] is models[1] # or has its weights, whichever puzzles each of them has
+        if not same and None not in models: same = len({fingerprint(model, none) for model in models}) == 1
         return f"taken from {self.of.title}{'' if same else ' of a model with other weights'}"
 
     def refuse(self, run, site):
@@ -184,7 +188,9 @@ class Given(Edit):
     def refuse(self, run, site):
         walk = run.walk
         walk.check_cell(self.cell, repr(self))
-        if not whole(self.token) or self.token not in walk.askable: raise InputError(f"{self!r}: a question of {walk.puzzle.name} does not hold the token {self.token!r}; it holds {', '.join(map(str, walk.askable))}")
+        if not whole(self.token) or self.token not in walk.askable:
+            raise InputError(f"{self!r}: a question of {walk.puzzle.name} does not hold the token {self.token!r}"
+                f"; it holds {', '.join(map(str, walk.askable))}")
 
     def sentence(self, walk): return f"{walk.place(self.cell)} of the question set to {walk.vocabulary[self.token]}"
 
@@ -239,7 +245,8 @@ class Run:
         return f"{where}: {'; '.join(e.sentence(self.walk) for e in self.edits) or 'resumed unchanged'}"
 
     @property
-    def question(self)->np.ndarray: return self.trace.batch.inputs[self.row].numpy().copy() # (L,) tokens, with the givens that were changed
+    def question(self)->np.ndarray: # (L,) tokens, with the givens that were changed
+        return self.trace.batch.inputs[self.row].numpy().copy()
     @property
     def steps(self)->int: return int(self.trace.steps[self.row]) # supervision steps taken
     @property
@@ -247,7 +254,8 @@ class Run:
     @property
     def fork(self)->int: return 0 if self.site is None else self.frame(self.site) # its first frame of its own
     @property
-    def logits(self)->Tensor: return self.trace.logits[:self.steps, self.row].clone() # (T, L, V) after each supervision step
+    def logits(self)->Tensor: # (T, L, V) after each supervision step
+        return self.trace.logits[:self.steps, self.row].clone()
     @property
     def tokens(self)->Tensor: return self.trace.tokens[:self.steps, self.row].clone() # (T, L)
 
@@ -259,7 +267,8 @@ class Run:
         frame:int, # from 0 to `length`
     )->Site|None: # None: before the first update
         "After which update is that frame?"
-        if not whole(frame) or not 0 <= frame <= self.length: raise InputError(f"{self.title} has frames 0 to {self.length}, not {frame!r}")
+        if not whole(frame) or not 0 <= frame <= self.length:
+            raise InputError(f"{self.title} has frames 0 to {self.length}, not {frame!r}")
         return self.trace.sites[frame - 1] if frame else None
 
     def here(self, site:Site|None)->int:
@@ -306,7 +315,7 @@ class Walk:
         if self.recorded is None and puzzles is None: raise InputError("walk: a model needs puzzles to work on; give text, a file, a folder, a Batch or a Split")
         self.source, self.halting, self.limit_bytes = puzzles, halting, limit_bytes
         self.policy = halting or (self.loaded.policy(max_steps) if self.loaded else BinaryHalting()) # how the model would like to stop
-        self.batch = self.recorded.batch if self.recorded else puzzle_batch(puzzles, self.puzzle, loaded=self.loaded).copy() # theirs may change later
+        self.batch = self.recorded.batch if self.recorded else self._own(puzzles)
         self.max_steps = len(self.recorded.logits) if self.recorded else max_steps
         self.schedule = self.recorded.schedule if self.recorded else self.model.schedule()
         if not len(self.batch): raise InputError("walk: there are no puzzles to walk through")
@@ -319,6 +328,10 @@ class Walk:
         self.roots, self.branches, self._traces, self._means = {}, [], OrderedDict(), {}
         if self.recorded and self.model: self.recorded.check_weights()
         self._weights = self.model and fingerprint(self.model, self.batch.puzzle_identifiers)
+
+    def _own(self, puzzles)->Batch:
+        "The puzzles as a batch: a copy, since theirs may change later."
+        return puzzle_batch(puzzles, self.puzzle, loaded=self.loaded).copy()
 
     def __len__(self): return len(self.batch)
     def __repr__(self): return f"Walk through {len(self)} × {self.puzzle.name}, {len(self.branches)} branch{'es'*(len(self.branches) != 1)}"
@@ -383,16 +396,18 @@ class Walk:
             raise InputError(f"{where}: there is no cell {cell!r}; {self.puzzle.name} has cells 0 to {self.puzzle.seq_len - 1}, row by row")
 
     def check_weights(self):
-        "Raise `InputError` if the model is not what it was when the walk was begun: what is computed now would not belong to what was."
+        "Raise `InputError` if the model changed: what is computed now would not belong to what was."
         if self.model and fingerprint(self.model, self.batch.puzzle_identifiers) != self._weights:
-            raise InputError("walk: the weights of this model were changed since the walk was begun; begin a new one, or walk through a copy (`copy.deepcopy(model)`)")
+            raise InputError("walk: the weights of this model were changed since the walk was begun; "
+                "begin a new one, or walk through a copy (`copy.deepcopy(model)`)")
 
     # -- runs
     def root(self,
         puzzle:int, # from 0
     )->Run:
         "The run in which nothing is changed."
-        if not whole(puzzle) or not 0 <= puzzle < len(self): raise InputError(f"walk: there is no puzzle {puzzle!r}; there are {len(self)}, counted from 0")
+        if not whole(puzzle) or not 0 <= puzzle < len(self):
+            raise InputError(f"walk: there is no puzzle {puzzle!r}; there are {len(self)}, counted from 0")
         return self.roots.setdefault(int(puzzle), Run(self, int(puzzle)))
 
     def run(self,
@@ -616,7 +631,8 @@ def divergence(
     names = a.walk.names
     if (names, a.walk.schedule, a.walk.width, a.walk.positions) != (b.walk.names, b.walk.schedule, b.walk.width, b.walk.positions):
         raise InputError("divergence: these two models have no latents in common at the same places; compare their answers")
-    frames, latents, identical = min(a.length, b.length) + 1, {}, a.steps == b.steps and same_bits(a.logits, b.logits)
+    frames, latents = min(a.length, b.length) + 1, {}
+    identical = a.steps == b.steps and same_bits(a.logits, b.logits)
     one, other = a.trace, b.trace
     fork = b.fork if b.parent is a else a.fork if a.parent is b else 0 # up to there one run
     for name in names:
@@ -625,7 +641,8 @@ def divergence(
             renewed = f in (0, fork) or any((f - 1, name) in trace.kept for trace in (one, other))
             if not renewed: apart[f] = apart[f - 1]; continue
             x, y = a.latent(a.place(f), name), b.latent(b.place(f), name)
-            if not same_bits(x, y): apart[f], identical = (x.float() - y.float()).square().mean().sqrt(), False
+            if same_bits(x, y): continue
+            apart[f], identical = (x.float() - y.float()).square().mean().sqrt(), False
         latents[name] = apart
     tokens = [torch.cat([r.tokens, r.tokens[-1:].expand(max(a.steps, b.steps) - r.steps, -1)]) for r in (a, b)] # who has stopped stays with its answer
     differs = (tokens[0] != tokens[1]).any(1).nonzero()

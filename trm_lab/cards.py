@@ -147,7 +147,8 @@ def _course(run:Run, most:int=8)->list[dict]:
 
 def _trained_on(recipe:dict, fingerprint:str|None, where:str)->Dataset:
     "The training puzzles, read or made again. Raises `InputError` if they are others."
-    dataset, place = dataset_for(build(TrainConfig, {**recipe, "device": "auto"}, where), print) # it may have been trained on a machine with other devices
+    here = {**recipe, "device": "auto"} # it may have been trained on a machine with other devices
+    dataset, place = dataset_for(build(TrainConfig, here, where), print)
     if fingerprint not in (None, dataset.fingerprint): raise InputError(f"{where}: the puzzles in {place} are not those that it was trained on, so nothing can be called unseen; bring the dataset back that has the fingerprint {fingerprint}")
     return dataset
 

@@ -234,7 +234,9 @@ def generate_dataset(
     keep:Path|None=None, # a folder where puzzles of a named difficulty are kept, so that a stopped build goes on
 )->Dataset:
     "Generate puzzles; no two of them, and so no test and training puzzle, are images of each other where that can be said."
-    train, test, seed = (given(value, Natural, f"generate_dataset: {name}") for name, value in (("train", train), ("test", test), ("seed", seed)))
+    train = given(train, Natural, "generate_dataset: train")
+    test = given(test, Natural, "generate_dataset: test")
+    seed = given(seed, Natural, "generate_dataset: seed")
     if min(train, test) < 1: raise InputError(f"a dataset needs at least one training and one test puzzle, not {train} and {test}")
     wanted, made, forms = train + test, [], set()
     plenty = puzzle.classes() is None or puzzle.classes() >= 4*wanted
@@ -405,12 +407,14 @@ def numbers_of(
     truths = sum(isinstance(item, (bool, np.bool_)) for item in items or ())
     if truths and truths < len(items): raise InputError(f"{wanted}, found both mixed")
     try: chosen = torch.as_tensor(which if items is None else items).detach().cpu()
-    except (TypeError, ValueError, RuntimeError): raise InputError(f"{wanted}, found {type(which).__name__}") from None
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"{wanted}, found {type(which).__name__}") from None
     if not chosen.numel() and chosen.dtype != torch.bool: return torch.zeros(0, dtype=torch.long)
     if chosen.dtype == torch.bool:
         if chosen.numel() != count: raise InputError(f"{wanted}, found a mask of {chosen.numel()}")
         return chosen.reshape(-1).nonzero()[:, 0]
-    if chosen.dtype.is_floating_point or chosen.dtype.is_complex: raise InputError(f"{wanted}, found {chosen.dtype}".replace("torch.", ""))
+    if chosen.dtype.is_floating_point or chosen.dtype.is_complex:
+        raise InputError(f"{wanted}, found {chosen.dtype}".replace("torch.", ""))
     chosen = chosen.reshape(-1).long()
     for number in chosen[(chosen < 0) | (chosen >= count)].tolist()[:1]:
         raise InputError(f"{where}: there is no {thing} {number}; there are {count}, counted from 0")
@@ -432,7 +436,8 @@ class Batch:
     def rows(self,
         index, # a slice, a tensor as torch takes it, or what `numbers_of` takes
     )->"Batch":
-        if not isinstance(index, (slice, torch.Tensor)): index = numbers_of(index, len(self), "puzzle", "batch")
+        if not isinstance(index, (slice, torch.Tensor)):
+            index = numbers_of(index, len(self), "puzzle", "batch")
         return self._map(lambda t: t[index])
 
     def where(self,
@@ -493,7 +498,8 @@ class Batches:
         ignore:int|None=PAD, # the label that does not count
         groups:np.ndarray|None=None, # draw from these only, (G',); None: from all
     ):
-        batch_size, seed = given(batch_size, Count, "batches: batch_size"), given(seed, Natural, "batches: seed")
+        batch_size = given(batch_size, Count, "batches: batch_size")
+        seed = given(seed, Natural, "batches: seed")
         self.split, self.batch_size, self.seed, self.puzzle, self.ignore = split, batch_size, seed, puzzle, ignore
         self.groups = np.arange(split.groups) if groups is None else groups
         self.epoch = self.cursor = self.drawn = 0 # pass, place in it, batches so far

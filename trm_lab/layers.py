@@ -58,8 +58,9 @@ class _Cast:
         self.dtype, self.weights = dtype, weights
         self.stamp, self.made = self.now(), make(*(w.detach() for w in weights), dtype)
         follows = dtype.itemsize > 2 and all(w.dtype == dtype for w in weights) # used as they are, not copied
-        self.plain = all(w.device.type == "cpu" and w.is_contiguous() for w in weights) # bytes can be compared
-        self.bytes = [(live, bytearray(live)) for live in map(_bytes, weights)] if self.plain and not follows else []
+        self.plain = all(w.device.type == "cpu" and w.is_contiguous() for w in weights)
+        live = [] if follows or not self.plain else list(map(_bytes, weights))
+        self.bytes = [(now, bytearray(now)) for now in live]
 
     def now(self)->list: # an inference tensor has no version
         return [(w.data_ptr(), 0 if w.is_inference() else w._version) for w in self.weights]
@@ -70,7 +71,7 @@ class _Cast:
         return same and self.stamp == self.now()
 
     def holds(self)->bool:
-        "Are the weights the same, byte for byte? On other devices nobody looks: converting again is as cheap."
+        "Are the weights the same, byte for byte? Elsewhere nobody looks: converting again is as cheap."
         return self.plain and self.stamp == self.now() and all(kept == live.data for live, kept in self.bytes)
 
 # %% ../nbs/30_layers.ipynb #e33e1787
@@ -96,17 +97,17 @@ def cast(
     dtype:torch.dtype, # of activations
     *weights:Tensor,
 ):
-    "What `make` gives, remembered while `cast_once` is open. Weights that are computed, not stored, are converted at every use."
+    "What `make` gives, remembered while `cast_once` is open."
     casts = getattr(_here, "casts", None)
-    if casts is None or any(type(w) is not nn.Parameter for w in weights):
+    if casts is None or any(type(w) is not nn.Parameter for w in weights): # computed ones differ every time
         return make(*(w.detach() for w in weights), dtype)
     return casts.of(owner, make, dtype, weights)
 
 @contextlib.contextmanager
 def cast_once(
-    casts:Casts|None=None, # remembers from one time to the next, `recheck`ed by who hands it in; None: those that are open, or else new ones
+    casts:Casts|None=None, # `recheck`ed by who hands it in; None: those that are open, or else new ones
 ):
-    "While this is open in this thread, weights are converted once and not at every use. Never keep it open across a `yield`."
+    "While this is open in this thread, weights are converted once. Never keep it open across a `yield`."
     outer = getattr(_here, "casts", None)
     _here.casts = casts or outer or Casts()
     try: yield
@@ -125,7 +126,8 @@ def rms_norm(
     return F.rms_norm(x, x.shape[-1:], eps=eps)
 
 # %% ../nbs/30_layers.ipynb #bf57d719
-def _both(gate_up:Tensor, down:Tensor, dtype:torch.dtype)->Weights: return Weights(gate_up.to(dtype), down.to(dtype))
+def _both(gate_up:Tensor, down:Tensor, dtype:torch.dtype)->Weights:
+    return Weights(gate_up.to(dtype), down.to(dtype))
 
 class SwiGLU(nn.Module):
     "down(silu(gate(x)) · up(x)), gate and up in one matrix."
@@ -234,7 +236,7 @@ class Block(nn.Module):
 def _per_identity(index:Tensor, each:Tensor)->tuple[Tensor, Tensor]: # (n,), (n, width) → (k,), (k, width)
     "Add up the gradients of equal identities."
     touched, slot = index.unique(return_inverse=True)
-    return touched, torch.zeros(len(touched), each.shape[1], device=each.device, dtype=each.dtype).index_add_(0, slot, each)
+    return touched, each.new_zeros(len(touched), each.shape[1]).index_add_(0, slot, each)
 
 class SparseEmbedding(nn.Module):
     "A table of which only the rows in a batch are trained. The rows start at zero."
@@ -244,8 +246,9 @@ class SparseEmbedding(nn.Module):
     ):
         super().__init__()
         self.register_buffer("weights", torch.zeros(count, width))
-        self.pending = torch.zeros(0, dtype=torch.long, device="cpu") # (k,) identities of which a gradient came since the last `sign_step`
-        self.gradient = torch.zeros(0, width, device="cpu") # (k, width) of their rows; not on the device meta, where models are built that are loaded
+        # not on the device meta, on which models are built that are then loaded
+        self.pending = torch.zeros(0, dtype=torch.long, device="cpu") # (k,) of which gradients came
+        self.gradient = torch.zeros(0, width, device="cpu") # (k, width) of their rows
 
     def forward(self, index:Tensor, dtype:torch.dtype)->Tensor: # (B,) → (B, width)
         rows = self.weights[index]
@@ -256,9 +259,9 @@ class SparseEmbedding(nn.Module):
 
     @torch.no_grad()
     def _collect(self, index:Tensor, each:Tensor):
-        "Add gradients (B, width) to those of earlier backward passes: there are never more than the table has rows."
-        index, each = (torch.cat([old.to(new), new]) for old, new in ((self.pending, index), (self.gradient, each)))
-        self.pending, self.gradient = _per_identity(index, each)
+        "Add gradients (B, width) to those of earlier passes: there are never more than the table has rows."
+        pairs = (self.pending, index), (self.gradient, each)
+        self.pending, self.gradient = _per_identity(*(torch.cat([old.to(new), new]) for old, new in pairs))
 
     def forget(self):
         "Drop the gradients that came since the last `sign_step`."
@@ -270,7 +273,8 @@ class SparseEmbedding(nn.Module):
         weight_decay:float, # a row shrinks by lr·weight_decay
         team:Team=Team(), # whose processes may touch the same rows
     ):
-        "row ← row·(1 − lr·decay) − lr·sign(gradient), for the rows of which a gradient came since the last time."
-        touched, gradient = _per_identity(*team.gather_rows(*(t.to(self.weights.device) for t in (self.pending, self.gradient))))
+        "row ← row·(1 − lr·decay) − lr·sign(gradient), for the rows of which a gradient came since."
+        ours = (t.to(self.weights.device) for t in (self.pending, self.gradient))
+        touched, gradient = _per_identity(*team.gather_rows(*ours))
         self.forget()
         self.weights[touched] = self.weights[touched]*(1 - lr*weight_decay) - lr*gradient.sign()

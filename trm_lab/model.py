@@ -58,33 +58,40 @@ def same_bits(
     if (a.shape, a.dtype) != (b.shape, b.dtype): return False
     a, b = (t.detach() if t.stride(-1) == 1 else t.detach().contiguous() for t in (a, b))
     bounds = [n*t.itemsize for t in (a, b) for n in (*t.stride()[:-1], t.shape[-1], t.storage_offset())]
-    wide = torch.uint8 if any(n % 8 for n in bounds) else torch.int64 # several times as fast as smaller numbers
+    wide = torch.uint8 if any(n % 8 for n in bounds) else torch.int64 # several times as fast
     return torch.equal(a.view(wide), b.view(wide))
 
 def _asked_for(z, name:str, wanted:Tensor, who:str)->Tensor:
     "A latent that came back, if it can stand in place of the one that was there."
     def shown(t): return f"of shape {tuple(t.shape)} in {str(t.dtype).removeprefix('torch.')} on {t.device}"
-    if not isinstance(z, Tensor): raise InputError(f"{who}: the latent {name} should be a tensor {shown(wanted)}, found {type(z).__name__}")
+    if not isinstance(z, Tensor):
+        raise InputError(f"{who}: the latent {name} should be a tensor {shown(wanted)}, "
+            f"found {type(z).__name__}")
     if (z.shape, z.dtype, z.device) == (wanted.shape, wanted.dtype, wanted.device): return z
     raise InputError(f"{who}: the latent {name} should be {shown(wanted)}, found one {shown(z)}")
 
 def intervene(
-    change:Callable[[State], "State|Mapping[str, Tensor]|None"], # somebody's function; None means: what I was given
+    change:Callable[[State], "State|Mapping[str, Tensor]|None"], # somebody's function
     state:State,
     who:str, # how the function is called in the sentence: "watch after step 2, …"
 )->State: # what was not changed stays the very tensor that it was
-    "Give away copies of the latents, and take back what was made of them. Raises `InputError` if it cannot be gone on with."
+    "Give away copies of the latents, and take back what was made of them; None means the copies."
     copies = state.map(torch.clone)
     given = State(copies) # which may be changed too
     back = change(given)
     if back is None: back = given
-    if not isinstance(back, Mapping): raise InputError(f"{who}: a State should come back, with the latents {', '.join(state)}, or None, found {type(back).__name__}")
+    names = ", ".join(state)
+    if not isinstance(back, Mapping):
+        raise InputError(f"{who}: a State with {names} should come back, or None, "
+            f"found {type(back).__name__}")
     for name in back.keys() ^ state.keys():
-        if name in state: raise InputError(f"{who}: the latent {name} is missing in what came back; change some latents by `state.replace(…)`")
-        raise InputError(f"{who}: there is no latent {name!r}{closest(name, state)}; this model has {', '.join(state)}")
+        if name in state:
+            raise InputError(f"{who}: the latent {name} is missing; change some by `state.replace(…)`")
+        raise InputError(f"{who}: there is no latent {name!r}{closest(name, state)}; this model has {names}")
     now = {name: _asked_for(back[name], name, z, who) for name, z in state.items()}
     kept = {name: now[name] is copies[name] and same_bits(now[name], z) for name, z in state.items()}
-    return State({name: z if kept[name] else now[name].clone() for name, z in state.items()}) # a clone: theirs may change again
+    # clones again: what is theirs may change later
+    return State({name: z if kept[name] else now[name].clone() for name, z in state.items()})
 
 # %% ../nbs/31_model.ipynb #10b3bbb9
 Watch = Callable[[Update, State], "State|Mapping[str, Tensor]|None"]
@@ -97,7 +104,9 @@ class Guarded:
     ):
         self.watches, self.step = watches, step
         for watch in watches:
-            if not callable(watch): raise InputError(f"watch: a function of an update and a state is needed, found {type(watch).__name__}")
+            if callable(watch): continue
+            raise InputError("watch: a function of an update and a state is needed, "
+                f"found {type(watch).__name__}")
 
     def __call__(self, u:Update, state:State)->State:
         step = "" if self.step is None else f"step {self.step}, "
@@ -148,7 +157,7 @@ class RecursiveModel(nn.Module, ABC):
     def step(self,
         x:Tensor, # the question, as `embed` gave it
         state:State, # where the recursion stands
-        watch:Watch|None=None, # sees copies of the latents after each update and gives back what to go on with; None: as they are
+        watch:Watch|None=None, # sees copies after each update, gives back what to go on with
         since:int=0, # skip so many updates: resume in the middle of a step
     )->State:
         "One supervision step."
@@ -162,22 +171,23 @@ class RecursiveModel(nn.Module, ABC):
 
 # %% ../nbs/31_model.ipynb #38774c39
 def _settings(model:RecursiveModel)->str:
-    "The kind of model, and what its configuration says beyond the defaults; other puzzles beside those that are used do not matter."
+    "The kind of model, and what its configuration says beyond the defaults, but for the number of puzzles."
     config = getattr(model, "config", None)
-    own = [f for f in (fields(config) if is_dataclass(config) else ()) if f.name != "num_puzzle_identifiers"]
-    return repr((type(model).__name__, [(f.name, value) for f in own if (value := getattr(config, f.name)) != f.default]))
+    known = fields(config) if is_dataclass(config) else ()
+    values = [(f.name, getattr(config, f.name)) for f in known if getattr(config, f.name) != f.default]
+    return repr((type(model).__name__, [value for value in values if value[0] != "num_puzzle_identifiers"]))
 
 @torch.no_grad()
 def fingerprint(
     model:RecursiveModel,
     identities:Tensor|None=None, # of puzzles: only their rows of the puzzle embedding count; None: all rows
 )->str: # 16 hexadecimal digits; a millisecond for each two megabytes of weights
-    "What tells a model from others of the same size. The device and the precision of activations do not matter."
+    "What tells a model from others of its size. The device and the activations' precision do not matter."
     digest = hashlib.sha256(_settings(model).encode())
     for name, t in sorted(model.state_dict().items()):
         if name == "puzzle_emb.weights" and identities is not None: t = t[identities.unique().to(t.device)]
         narrow = t.float() if t.is_floating_point() else t
-        t = narrow if t.dtype != torch.float64 or same_bits(narrow.double(), t) else t # float64 that was float32 once
+        if t.dtype != torch.float64 or same_bits(narrow.double(), t): t = narrow # it may have been float32
         digest.update(f"{name} {tuple(t.shape)}".encode())
         digest.update(t.cpu().contiguous().numpy())
     return digest.hexdigest()[:16]
@@ -283,7 +293,8 @@ class BoardModel(RecursiveModel):
         "The updates of one supervision step, as the configuration has them."
 
     def schedule(self):
-        if self._planned[0] is not self.config: self._planned = self.config, self.plan() # more cycles are one `replace` of the configuration
+        if self._planned[0] is not self.config: # who wants more cycles gives it another one
+            self._planned = self.config, self.plan()
         return self._planned[1]
 
     @abstractmethod
@@ -307,9 +318,12 @@ class BoardModel(RecursiveModel):
         return D**0.5*x
 
     def start(self, x, generator=None):
-        if generator: return State({name: torch.randn(x.shape, generator=generator, device=generator.device).to(x) for name in self.latents})
+        if generator:
+            def drawn(): return torch.randn(x.shape, generator=generator, device=generator.device).to(x)
+            return State({name: drawn() for name in self.latents})
         fixed = {name: getattr(self, f"{name.removeprefix('z_')}_init") for name in self.latents}
-        return State({name: init.to(self.dtype).expand_as(x).clone() for name, init in fixed.items()}) # a clone: views would let a caller write into the model
+        # clones: through views a caller could write into the model
+        return State({name: init.to(self.dtype).expand_as(x).clone() for name, init in fixed.items()})
 
     def decode(self, z): return self.lm_head(z)[:, self.puzzle_positions:]
 

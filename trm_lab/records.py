@@ -9,8 +9,8 @@ __all__ = ['LEASE', 'whole_file', 'whole_folder', 'write_text', 'write_json', 'r
            'attempts_folder', 'attempts', 'alive', 'Hold', 'hold']
 
 # %% ../nbs/02_records.ipynb #1858bdd6
-import contextlib, errno, hashlib, json, math, os, platform, re, secrets, shutil, stat, subprocess, tempfile
-import threading, time
+import contextlib, errno, hashlib, json, math, os, platform, re, secrets, shutil, stat
+import subprocess, tempfile, threading, time
 try: import fcntl
 except ImportError: fcntl = None
 from collections.abc import Iterator, Mapping
@@ -72,12 +72,13 @@ def _finish(path:Path, mode:int):
 def whole_file(
     path:str|Path, # where it will appear
 ):
-    "Give a temporary path to write to; it takes the name `path` only if the block ends well. Raises `InputError` where nothing can be written."
+    "Give a temporary path to write to; it becomes `path` only if the block ends well. Raises `InputError`."
     path = Path(path)
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not path.is_file():
-            raise InputError(f"{path} is {'a folder' if path.is_dir() else 'not an ordinary file'}; give the name of a file to write")
+            what = "a folder" if path.is_dir() else "not an ordinary file"
+            raise InputError(f"{path} is {what}; give the name of a file to write")
         temporary = _beside(path)
         mode = _create(temporary)
     try:
@@ -96,24 +97,25 @@ def whole_folder(
 ):
     "Like `whole_file`, for a folder of files. Raises `InputError` if `path` already holds something."
     path = Path(path)
-    taken = InputError(f"{path} already exists and is not an empty folder; choose another place or remove it first")
+    taken = InputError(
+        f"{path} already exists and is not an empty folder; choose another place or remove it first")
     with _writing(path):
         if path.exists() and (not path.is_dir() or any(path.iterdir())): raise taken
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _beside(path)
         temporary.mkdir()
-        modes = {True: stat.S_IMODE(temporary.stat().st_mode), False: _create(temporary/"mode")} # of folders, of files
+        folders, files = stat.S_IMODE(temporary.stat().st_mode), _create(temporary/"mode") # usual permissions
         (temporary/"mode").unlink()
     try:
         with _writing(path, _DISK): yield temporary
         with _writing(path):
-            for each in [*temporary.rglob("*"), temporary]: _finish(each, modes[each.is_dir()])
+            for each in [*temporary.rglob("*"), temporary]: _finish(each, folders if each.is_dir() else files)
             try:
                 if path.exists(): path.rmdir() # Windows renames nothing onto a folder
                 os.replace(temporary, path)
             except OSError as e:
-                if e.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR): raise taken from None # by another meanwhile
-                raise
+                if e.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR): raise
+                raise taken from None # by another meanwhile
             _sync(path.parent)
     finally: shutil.rmtree(temporary, ignore_errors=True)
 
@@ -347,15 +349,18 @@ def check_manifest(
             if not (folder/name).exists() or sha256(folder/name) != digest]
 
 # %% ../nbs/02_records.ipynb #9870fb7c
-_KINDS = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
-    "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL"}
+_KINDS = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16",
+    "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2", "int64": "I64", "int32": "I32", "int16": "I16",
+    "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL"}
 
 def _header(path:Path, order:list[tuple], metadata:Mapping[str, str])->bytes:
     "Texts, and where each tensor's bytes begin and end."
     header, end = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}, 0
     for name, t in order:
         kind = str(t.dtype).removeprefix("torch.")
-        if kind not in _KINDS: raise InputError(f"{path}: the tensor {name} holds {kind} numbers, which a safetensors file cannot")
+        if kind not in _KINDS:
+            raise InputError(f"{path}: the tensor {name} holds {kind} numbers, "
+                "which a safetensors file cannot")
         begin, end = end, end + t.numel()*t.element_size()
         header[name] = {"dtype": _KINDS[kind], "shape": list(t.shape), "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
@@ -366,9 +371,10 @@ def write_safetensors(
     tensors:Mapping[str, "torch.Tensor"], # by name, on any device, in any layout of memory
     metadata:Mapping[str, str]={}, # texts to keep beside them
 ):
-    "Write tensors so that equal ones give equal bytes. Raises `InputError` where that is impossible, and on numbers that the format lacks."
+    "Write tensors so that equal ones give equal bytes. Raises `InputError`."
     import torch # here: whoever only reads records need not wait for it
-    order = sorted(tensors.items(), key=lambda each: (-each[1].element_size(), each[0])) # wide numbers first: each is aligned
+    wide_first = lambda each: (-each[1].element_size(), each[0]) # so that each is aligned
+    order = sorted(tensors.items(), key=wide_first)
     header = _header(path, order, metadata)
     with whole_file(path) as temporary, open(temporary, "wb") as file:
         file.write(len(header).to_bytes(8, "little") + header)
@@ -412,6 +418,13 @@ def stand_in(
     return None
 
 # %% ../nbs/02_records.ipynb #12c54662
+def _from_home(text:str)->str:
+    "What looks like a file's path, as it is called from `home()`, whether or not it is there; any other text as it is."
+    looks = "/" in text or os.sep in text or re.search(r"\.[A-Za-z]\w*$", text)
+    if not looks or "://" in text or not text.isprintable(): return text
+    place, root = Path(os.path.realpath(text)), Path(os.path.realpath(home()))
+    return place.relative_to(root).as_posix() if place.is_relative_to(root) else str(place)
+
 def identity(
     value, # of a parameter
     name:str="value", # of it, for the sentence
@@ -424,10 +437,7 @@ def identity(
     if isinstance(value, float):
         if math.isnan(value): raise InputError(f"{name!r} is not a number (NaN)")
         return int(value) if value.is_integer() else float(value)
-    if isinstance(value, str):
-        if not os.path.exists(value): return value
-        place, root = Path(value).resolve(), home().resolve()
-        return place.relative_to(root).as_posix() if place.is_relative_to(root) else str(place)
+    if isinstance(value, str): return _from_home(value)
     if isinstance(value, list | tuple): return [identity(inner, name) for inner in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: identity(inner, f"{name}.{key}") for key, inner in value.items()}

@@ -81,7 +81,8 @@ def _whole(cell)->bool:
     if not isinstance(cell, dict) or not isinstance(cell.get("metadata", {}), dict): return False
     source, tags = cell.get("source"), cell.get("metadata", {}).get("tags", [])
     def texts(value): return isinstance(value, list) and all(isinstance(text, str) for text in value)
-    return isinstance(cell.get("cell_type"), str) and texts(tags) and (isinstance(source, str) or texts(source))
+    readable = isinstance(source, str) or texts(source)
+    return isinstance(cell.get("cell_type"), str) and readable and texts(tags)
 
 # %% ../nbs/70_runs.ipynb #42b395af
 def _notebook(path:Path)->dict:

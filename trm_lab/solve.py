@@ -27,7 +27,7 @@ from .variants import unwrapped
 # %% ../nbs/41_solve.ipynb #f096d86f
 @dataclass(frozen=True)
 class Moment:
-    "A supervision step that was just done. What it holds are copies: to change where the recursion stands, use a watch."
+    "A supervision step that was just done, in copies: to change where the recursion stands, use a watch."
     step:int # from 1
     here:Tensor # (n,) the puzzles that took it, by their place in the batch
     state:State # where they stand
@@ -52,8 +52,8 @@ def _stay(gone, here:Tensor, step:int)->Tensor: # (n,) bool
     "Everyone but those who leave."
     gone = torch.as_tensor(gone, device=here.device)
     if gone.dtype == torch.bool and gone.shape == here.shape: return ~gone
-    raise InputError(f"leave after step {step}: {len(here)} truth values are needed, one for each puzzle that took the step, "
-        f"found shape {tuple(gone.shape)} in {str(gone.dtype).removeprefix('torch.')}")
+    raise InputError(f"leave after step {step}: {len(here)} truth values are needed, one for each puzzle "
+        f"that took the step, found shape {tuple(gone.shape)} in {str(gone.dtype).removeprefix('torch.')}")
 
 @torch.no_grad()
 def recursion(
@@ -67,7 +67,7 @@ def recursion(
     step:int=1, # the supervision step to begin with
     since:int=0, # updates of that step which are already done
     before:Tensor|None=None, # (n, L) the answers one step before `step`; None: that is the first
-    alone:bool=False, # between the steps nobody else's code runs, so that weights can only change by operations of torch
+    alone:bool=False, # no code but the library's runs between steps; else weights are looked at again
 )->Iterator[Moment]:
     "Step after step, while puzzles may leave: the one loop by which models solve, are traced and are resumed."
     if here is None: here = torch.arange(len(x), device=x.device)
@@ -112,7 +112,8 @@ def solve(
     x = model.embed(batch)
     tokens, q_halt = torch.zeros_like(batch.inputs), torch.zeros(len(batch), device=x.device)
     steps, updates = torch.zeros(len(batch), dtype=torch.long, device=x.device), 0
-    for now in recursion(model, x, model.start(x, generator), max_steps, when_done(halting), lambda step, here: watch, alone=_harmless(tell)):
+    state, leave = model.start(x, generator), when_done(halting)
+    for now in recursion(model, x, state, max_steps, leave, lambda step, here: watch, alone=_harmless(tell)):
         tokens[now.here], q_halt[now.here], steps[now.here] = now.tokens, now.output.q_halt.to(q_halt), now.step
         updates += len(now.here)*len(model.schedule())
         if tell: tell(now)

@@ -40,7 +40,8 @@ def compose(
     *watches:Watch|None, # None counts as one that does nothing
 )->Watch: # sees an update, runs them all
     "One watch after the other; each sees what the one before gave back."
-    inner = [watch.watches if isinstance(watch, Guarded) else (watch,) for watch in watches if watch is not None]
+    given = [watch for watch in watches if watch is not None]
+    inner = [watch.watches if isinstance(watch, Guarded) else (watch,) for watch in given]
     return Guarded(tuple(itertools.chain(*inner)))
 
 # %% ../nbs/50_trace.ipynb #e728eab1
@@ -74,11 +75,13 @@ class Trace:
     present:tuple[Tensor, ...] # T times (n,): the puzzles that took this step
     start:State # the latents before the first update, N puzzles
     kept:Mapping[tuple[int, str], Tensor|_InFile] = field(repr=False) # latents (n, P+L, D) by update, counted from 0, and name
-    weights:str|None = None # `fingerprint` of the model when it was traced; None: not known, and never compared
-    _seen:list = field(default_factory=list, init=False, repr=False) # how the model stood when the two were last compared
+    weights:str|None = None # `fingerprint` of the model when it was traced; None: not known, never compared
+    _seen:list = field(default_factory=list, init=False, repr=False) # the model when they were last compared
 
     def __repr__(self):
-        return f"Trace of {len(self.batch)} puzzles, {len(self.logits)} supervision steps of {len(self.schedule)} updates, {len(self.sites)} sites recorded" + ", from weights that are not known"*(self.weights is None)
+        return f"Trace of {len(self.batch)} puzzles, {len(self.logits)} supervision steps of " \
+            f"{len(self.schedule)} updates, {len(self.sites)} sites recorded" \
+            + ", from weights that are not known"*(self.weights is None)
 
     @cached_property
     def tokens(self)->Tensor: # (T, N, L)
@@ -104,7 +107,7 @@ class Trace:
         "The site itself. Raises `InputError` where the recursion never was."
         if not isinstance(site, Site):
             if whole(site) and -len(self.sites) <= site < len(self.sites): return self.sites[site]
-            raise InputError(f"trace: there is no site {site!r}; {len(self.sites)} were recorded, counted from 0")
+            raise InputError(f"trace: there is no site {site!r}; {len(self.sites)} were recorded, from 0")
         if not 1 <= site.step <= len(self.logits) or (site.cycle, site.substep, site.name) not in self._place:
             raise InputError(f"trace: the recursion never was at {site}; it took {len(self.logits)} supervision steps, and `.sites` lists what was recorded")
         return site
@@ -124,7 +127,8 @@ class Trace:
         if rows is not None:
             rows = numbers_of(rows, len(self.batch), "puzzle", "trace")
             for row in rows[~torch.isin(rows, wanted)].tolist():
-                raise InputError(f"trace: puzzle {row} left the batch after supervision step {self.steps[row]} and has no latents in step {step}")
+                raise InputError(f"trace: puzzle {row} left the batch after supervision step "
+                    f"{self.steps[row]} and has no latents in step {step}")
             wanted = rows
         while time >= 0 and (time, name) not in self.kept:
             if (u := self.schedule[time % updates]).name == name:
@@ -138,7 +142,7 @@ class Trace:
     def latent(self,
         site:Site|int, # where
         name:str|None=None, # which latent; None: the one renewed there
-        rows:Sequence[int]|Tensor|None=None, # puzzles, from 0 to N−1, or a mask (N,); None: all that are still in the batch
+        rows:Sequence[int]|Tensor|None=None, # puzzles from 0, or a mask (N,); None: all still in the batch
     )->Tensor: # (n, P+L, D)
         "A latent as it stands after that update. Raises `InputError` if a puzzle had left or the latent was not recorded."
         site = self.site(site)
@@ -155,18 +159,21 @@ class Trace:
 
     def state(self, site:Site|int|None)->State: # every latent (n, P+L, D), on the model's device
         "Where the recursion stood after that update (None: before the first), in the batch shape in which it ran."
-        state = self.start.map(torch.clone) if site is None else State({name: self.latent(site, name) for name in self.names})
+        if site is None: state = self.start.map(torch.clone)
+        else: state = State({name: self.latent(site, name) for name in self.names})
         return state.map(lambda z: z.to(next(self.model.parameters()).device, self.model.dtype)) if self.model else state
 
     def check_weights(self,
-        thoroughly:bool=True, # byte for byte; else by what torch notices, which misses changes through `.data`
+        thoroughly:bool=True, # byte for byte; else by what torch notices: not changes through `.data`
     ):
         "Raise `InputError` if the model is not what it was when it was traced."
-        now = [(id(t), t.data_ptr(), 0 if t.is_inference() else t._version) for t in self.model.state_dict(keep_vars=True).values()]
+        tensors = self.model.state_dict(keep_vars=True).values()
+        now = [(id(t), t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors]
         if self.weights is None or not thoroughly and now == self._seen: return
         if fingerprint(self.model, self.batch.puzzle_identifiers) != self.weights:
-            raise InputError("trace: the weights of this model are not those that were traced; they were changed since, or it is another model. "
-                "Record the trace again, or give `read_trace` the model it is from (to go on with these weights all the same: `dataclasses.replace(trace, weights=None)`)")
+            raise InputError("trace: the weights of this model are not those that were traced; they were "
+                "changed since, or it is another model. Record the trace again, or give `read_trace` the model "
+                "it is from (to go on with these weights all the same: `dataclasses.replace(trace, weights=None)`)")
         self._seen[:] = now
 
     @torch.no_grad()
@@ -182,7 +189,9 @@ class Trace:
         if rows is not None: self.latent(site, name, rows) # refuses what is not there
         z = self.latent(site, name).to(next(self.model.parameters()).device, self.model.dtype)
         logits = self.model.decode(z).float().cpu() # in the recorded batch shape: the last answer's are `read`'s to the bit
-        return logits if rows is None else logits[torch.searchsorted(self.present[site.step - 1], numbers_of(rows, len(self.batch), "puzzle", "trace"))]
+        if rows is None: return logits
+        chosen = numbers_of(rows, len(self.batch), "puzzle", "trace")
+        return logits[torch.searchsorted(self.present[site.step - 1], chosen)]
 
 # %% ../nbs/50_trace.ipynb #a7ad81b8
 def _itinerary(schedule:tuple[Update, ...], steps:range, sites:Callable[[Site], bool]|None)->list[Site]:
@@ -276,7 +285,7 @@ def run_with_trace(
     max_steps:int=16, # supervision steps at most
     halting:Halting|None=None, # lets puzzles leave when they are done; None: everyone takes all steps
     sites:Callable[[Site], bool]|None=None, # which sites to record; None: all
-    watch:Watch|None=None, # sees copies first; what it gives back, or has written into them, is recorded and gone on with
+    watch:Watch|None=None, # sees copies first; what it makes of them is recorded and gone on with
     dtype:torch.dtype|None=None, # of the latents as they are kept; None: the model's, which resuming needs
     limit_bytes:int=2**31, # refuse to record more than this
     to:str|Path|None=None, # a new folder for the latents; None: memory
@@ -297,9 +306,11 @@ def run_with_trace(
         recorder = _Recorder(wanted, room, schedule, watch, dtype, file)
         none = torch.empty(0)
         answers = _Answers(none, none, none, torch.zeros(len(batch), dtype=torch.long))
-        for now in recursion(model, x, start, max_steps, when_done(halting), recorder.bind, alone=True): answers.add(now)
+        walk = recursion(model, x, start, max_steps, when_done(halting), recorder.bind, alone=True)
+        for now in walk: answers.add(now)
         trace = Trace(model, batch.to("cpu"), schedule, tuple(recorder.sites), tuple(start), dtype, present=tuple(recorder.present),
-            start=start.map(lambda z: z.to("cpu", dtype, copy=True)), kept=recorder.kept, weights=weights, **answers.fields())
+            start=start.map(lambda z: z.to("cpu", dtype, copy=True)), kept=recorder.kept, weights=weights,
+            **answers.fields())
         if folder is None: return trace
         file.flush()
         _write(folder, trace, recorder.written)
@@ -314,7 +325,8 @@ def _write(folder:Path, trace:Trace, size:int):
     tensors |= {name: getattr(trace, name) for name in ("logits", "q_halt", "q_continue", "steps")}
     tensors |= {f"start.{name}": z for name, z in trace.start.items()} | {f"present.{t}": here.clone() for t, here in enumerate(trace.present)} # clones: steps that nobody left share one tensor, and safetensors refuses that
     save_file({name: t.contiguous() for name, t in tensors.items()}, folder/"answers.safetensors")
-    write_json(folder/"trace.json", {"format": FORMAT, "dtype": str(trace.dtype).removeprefix("torch."), "bytes": size, "weights": trace.weights, "schedule": list(map(asdict, trace.schedule)),
+    write_json(folder/"trace.json", {"format": FORMAT, "dtype": str(trace.dtype).removeprefix("torch."), "bytes": size,
+        "weights": trace.weights, "schedule": list(map(asdict, trace.schedule)),
         "sites": list(map(asdict, trace.sites)), "latents": [{"time": time, "name": name, **lies} for (time, name), lies in trace.kept.items()]})
 
 def read_trace(
@@ -340,19 +352,26 @@ def read_trace(
         raise InputError(f"{folder}: this was recorded from a model of another size; give the one that was traced")
     trace = Trace(model, Batch(**part("batch.")), schedule, tuple(Site(**s) for s in told["sites"]), tuple(start), dtype,
         *(tensors[name] for name in ("logits", "q_halt", "q_continue", "steps")), tuple(present[str(t)] for t in range(len(present))), start,
-        {(k["time"], k["name"]): _InFile(numbers, k["start"], tuple(k["shape"]), tuple(k["order"]), dtype) for k in told["latents"]}, told.get("weights"))
+        {(k["time"], k["name"]): _InFile(numbers, k["start"], tuple(k["shape"]), tuple(k["order"]), dtype) for k in told["latents"]},
+        told.get("weights"))
     try:
         if model: trace.check_weights()
-    except InputError: raise InputError(f"{folder}: this was recorded with other weights than this model has; give the model that was traced, as it was then") from None
+    except InputError:
+        raise InputError(f"{folder}: this was recorded with other weights than this model has; "
+            "give the model that was traced, as it was then") from None
     return trace
 
 # %% ../nbs/50_trace.ipynb #a027dee1
 def _same_board(trace:Trace, batch:Batch)->Batch:
-    "Other questions for the same recursion; a copy. Raises `InputError` if they are not as many, or of another size."
-    if not isinstance(batch, Batch): raise InputError(f"trace: batch should be a Batch, found {type(batch).__name__}")
-    if batch.inputs.shape != trace.batch.inputs.shape:
-        raise InputError(f"trace: {len(trace.batch)} puzzles of {trace.batch.inputs.shape[1]} cells were traced, and batch should have as many, found {tuple(batch.inputs.shape)}")
-    if not len(batch) == len(batch.puzzle_identifiers) == len(batch.labels): raise InputError("trace: batch should have as many labels and identities as questions")
+    "Other questions for the same recursion. Raises `InputError` if they are not as many, or of another size."
+    if not isinstance(batch, Batch):
+        raise InputError(f"trace: batch should be a Batch, found {type(batch).__name__}")
+    puzzles, cells = trace.batch.inputs.shape
+    if batch.inputs.shape != (puzzles, cells):
+        raise InputError(f"trace: {puzzles} puzzles of {cells} cells were traced, and batch should have as many"
+            f", found {tuple(batch.inputs.shape)}")
+    if not len(batch) == len(batch.puzzle_identifiers) == len(batch.labels):
+        raise InputError("trace: batch should have as many labels and identities as questions")
     check_identities(trace.model, batch.puzzle_identifiers)
     return batch.copy()
 
@@ -384,7 +403,8 @@ def resume(
     state = trace.state(site)
     wanted, room = _budget(model, len(here), range(step, max_steps + 1), lambda s: trace._time(s) > time and (sites is None or sites(s)), trace.dtype, limit_bytes, "in memory", None)
     recorder = _Recorder(wanted, room, trace.schedule, watch, trace.dtype)
-    edited = intervene(edit, state, f"edit after {site}" if site else "edit before the first update") if edit else state
+    where = f"edit after {site}" if site else "edit before the first update"
+    edited = intervene(edit, state, where) if edit else state
     for name, z in edited.items():
         if z is not state[name]: recorder.keep(time, name, z)
     start = trace.start.replace(**{name: recorder.kept.pop((-1, name)) for name in state if (-1, name) in recorder.kept})
@@ -393,6 +413,9 @@ def resume(
     x = model.embed(batch.to(device)) # all puzzles first: a smaller batch might round differently
     if len(here) < len(x): x = x[here]
     answers = _Answers(trace.logits[before], trace.q_halt[before], trace.q_continue[before], trace.steps)
-    for now in recursion(model, x, edited, max_steps, when_done(halting), recorder.bind, here, step, time % updates + 1 if site else 0, settled_on, alone=True): answers.add(now)
+    walk = recursion(model, x, edited, max_steps, when_done(halting), recorder.bind, here, step,
+        time % updates + 1 if site else 0, settled_on, alone=True)
+    for now in walk: answers.add(now)
     return replace(trace, batch=batch.to("cpu"), sites=(*(s for s in trace.sites if trace._time(s) <= time), *recorder.sites), present=(*trace.present[before], *recorder.present),
-        start=start, kept={k: z for k, z in trace.kept.items() if k[0] <= time} | recorder.kept, weights=weights, **answers.fields())
+        start=start, kept={k: z for k, z in trace.kept.items() if k[0] <= time} | recorder.kept,
+        weights=weights, **answers.fields())

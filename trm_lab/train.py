@@ -16,15 +16,16 @@ from torch import Tensor
 from .checkpoints import Loaded, load, load_weights
 from .data import Batch, Batches, Dataset, kept_back
 from .device import DTYPES, known_device, pick_device, pick_dtype, seed_everything
-from .errors import (Amount, Count, InputError, Interrupted, Name, Natural, Positive, Probability, RunFailed, Share,
-    build, check, fitting, one_of)
+from .errors import Amount, Count, Name, Natural, Positive, Probability, Share # what numbers may be
+from .errors import InputError, Interrupted, RunFailed, build, check, fitting, one_of
 from .halting import HALTINGS, Halting
 from .losses import TOKEN_LOSSES, board_loss, correct
 from .model import Network, Output, RecursiveModel, State
 from .optimizers import EMA, OPTIMIZERS, Undo, largest
 from .parallel import Team, local_device
-from .states import TrainingState, load_state, not_finite, random_states, restore_random_states, save_state, save_tensors
 from .records import Run, identity, read_json
+from .states import TrainingState, load_state, not_finite, random_states, restore_random_states
+from .states import save_state, save_tensors
 from .tracking import TRACKERS, Mirror
 from .variants import ARCHITECTURES, build_model
 
@@ -86,14 +87,13 @@ class TrainConfig:
     def __post_init__(self):
         where = f"run {str(self.name)[:60]!r}"
         check(self, where)
-        for name, choices in (("arch", ARCHITECTURES), ("halting", HALTINGS), ("loss", TOKEN_LOSSES), ("optimizer", OPTIMIZERS), ("dtype", ("auto", *DTYPES))):
-            one_of(getattr(self, name), choices, f"{where}: {name}")
-        for name, choices in (("freeze", ["weights"]), ("tracker", TRACKERS)):
-            if getattr(self, name) is not None: one_of(getattr(self, name), choices, f"{where}: {name}")
+        known = {"arch": ARCHITECTURES, "halting": HALTINGS, "loss": TOKEN_LOSSES, "optimizer": OPTIMIZERS,
+            "dtype": ("auto", *DTYPES), "freeze": (None, "weights"), "tracker": (None, *TRACKERS)}
+        for name, choices in known.items(): one_of(getattr(self, name), choices, f"{where}: {name}")
         known_device(self.device, where)
         Config, where = ARCHITECTURES[self.arch].Config, f"{where}: model"
         object.__setattr__(self, "model", fitting(Config, self.model, where))
-        if self.init_from is None: # otherwise its config fills in the rest, and only then do the entries have to agree
+        if self.init_from is None: # otherwise its config fills in the rest, and then they have to agree
             build(Config, {"seq_len": 1, "vocab_size": 1, **self.model}, where)
 
 # %% ../nbs/40_train.ipynb #f419abe7
@@ -124,20 +124,22 @@ class NotFinite(RunFailed):
     "A step brought a number that is not finite; the trainer stands where it stood before that step."
     def __init__(self, trainer:"Trainer", told:dict[str, Tensor], carry:Carry):
         self.step, self.batch = trainer.steps_done + 1, carry.batch
-        parts = ", ".join(f"{name} {value.item():.3g}" for name, value in told.items() if name.endswith("_loss"))
+        losses = {name: value for name, value in told.items() if name.endswith("_loss")}
+        parts = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
         super().__init__(f"training stopped at step {self.step}: {_not_finite(trainer, told, carry)} ({parts}). "
-            "No weight was changed by this step: start the same run again, and it goes on from the last good state. "
-            "If it stops there again, a lower lr or dtype float32 usually helps")
+            "No weight was changed by this step: start the same run again, and it goes on from the last good "
+            "state. If it stops there again, a lower lr or dtype float32 usually helps")
 
     def keep(self,
         folder:Path, # checkpoints/ of the run
         save:Callable[[], None], # puts the state down
     ):
         "Write down the state before the step, and the batch."
-        path, said = folder/f"not-finite-step-{self.step:09}.safetensors", f"the state before it and the batch are kept in {folder}"
+        path, batch = folder/f"not-finite-step-{self.step:09}.safetensors", self.batch
+        said = f"the state before it and the batch are kept in {folder}"
         try:
             save()
-            save_tensors(path, {f.name: getattr(self.batch, f.name) for f in fields(Batch)}, {"step": self.step})
+            save_tensors(path, {f.name: getattr(batch, f.name) for f in fields(Batch)}, {"step": self.step})
         except RunFailed as e: said = str(e)
         self.args = (f"{self.args[0]}; {said}",)
 
@@ -147,14 +149,15 @@ def _not_finite(trainer:"Trainer", told:dict[str, Tensor], carry:Carry)->str:
     if bad := not_finite(model.state_dict()):
         if updated: return f"the update would make the weights {bad} infinite or NaN"
         return f"the weights {bad} hold a number that is not finite already, which no step of training did"
-    if updated and largest(updated).isfinite(): return "the update is larger than the weights' precision can hold"
-    if updated: return "the update would make a moment of the optimizer, or the average, infinite or NaN"
+    if updated:
+        if largest(updated).isfinite(): return "the update is larger than the weights' precision can hold"
+        return "the update would make a moment of the optimizer, or the average, infinite or NaN"
     if not told["loss"].isfinite(): return f"the loss is {told['loss'].item()}"
     if bad := not_finite(carry.state): return f"the loss is finite, but the latent {bad} is not"
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     if bad := not_finite(gradients): return f"the loss is finite, but the gradient of {bad} is not"
     if not told["grad_norm"].isfinite(): return "the gradients are so large that their norm overflows"
-    return "the loss is finite, but the gradient of rows of the puzzle embedding is not" # of this process or of another
+    return "the loss is finite, but the gradient of rows of the puzzle embedding is not" # here or elsewhere
 
 
 # %% ../nbs/40_train.ipynb #2bda034d
@@ -220,7 +223,9 @@ class Trainer:
         self.dtype = pick_dtype(self.device, c.dtype)
         self.model = (model or first_model(c, dataset, self.dtype)).to(self.device).train()
         if self.dtype == torch.float64: self.model.double() # otherwise weights are float32, whatever is computed in
-        if bad := not_finite(self.model.state_dict()): raise InputError(f"run {c.name!r}: the weights to begin with hold a number that is not finite, in the tensor {bad}; begin with others")
+        if bad := not_finite(self.model.state_dict()):
+            raise InputError(f"run {c.name!r}: the weights to begin with hold a number that is not finite, "
+                f"in the tensor {bad}; begin with others")
         self.batches = batches or Batches(dataset.train, c.global_batch_size, c.seed, dataset.puzzle if c.augment else None, dataset.metadata.ignore_label_id,
             kept_back(dataset.train, c.holdout)[0])
         self.halting = halting or HALTINGS[c.halting](c.halt_max_steps, c.halt_exploration_prob, loss=c.loss)
@@ -238,7 +243,7 @@ class Trainer:
         if (n := self.slots.stop - self.slots.start) % c.accumulate: raise InputError(f"run {c.name!r}: {n} slots of a process cannot be taken in {c.accumulate} equal parts; change 'accumulate'")
 
     def step(self)->dict[str, Tensor]: # sums over the batch, `grad_norm`, and `halted` and `steps`, each (B,)
-        "One training step, wholly or not at all: one supervision step of every slot, one update of the weights. Raises `NotFinite`."
+        "One supervision step of all slots, one update of the weights: wholly or not at all. Raises `NotFinite`."
         take_back = self._note()
         try: return self._step()
         except BaseException: # out of memory and Ctrl+C as well
@@ -248,7 +253,7 @@ class Trainer:
     def _note(self)->Callable[[], None]:
         "Where everything stands that a step draws from or changes, as a function that puts it back."
         random, exploration, undo = random_states(), self.generator.get_state(), self.undo
-        drawn = self.batches.state() if hasattr(self.batches, "state") else None # a plain iterator cannot go back
+        drawn = self.batches.state() if hasattr(self.batches, "state") else None # an iterator cannot go back
         carry, done, updates = self.carry, self.steps_done, self.ema and self.ema.updates
         undo.forget()
         def take_back():
@@ -276,9 +281,10 @@ class Trainer:
         parts = [self._learn(batch.rows(rows), everyone[rows], self.carry.state.rows(rows) if self.carry else None, before[rows], least[rows])
             for rows in (slice(i*size, (i + 1)*size) for i in range(c.accumulate))]
         states, halted, measured = zip(*parts)
-        carry = Carry(batch, State({name: torch.cat([s[name] for s in states]) for name in states[0]}), before + 1, torch.cat(halted))
+        state = State({name: torch.cat([s[name] for s in states]) for name in states[0]})
+        carry = Carry(batch, state, before + 1, torch.cat(halted))
         sums = [sum(m[name] for m in measured).to(measured[0]["loss"].dtype) for name in measured[0]]
-        local = 0*largest([*carry.state.values(), *self._row_gradients()]) # NaN if any of them is not finite, of this process
+        local = 0*largest([*state.values(), *self._row_gradients()]) # NaN if one is not finite
         sums = torch.stack([*sums, local.to(sums[0])])
         self.team.add_up_([sums])
         *sums, local = sums
@@ -287,7 +293,8 @@ class Trainer:
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         self.team.add_up_(gradients)
         told["grad_norm"] = torch.nn.utils.get_total_norm(gradients) if gradients else torch.zeros(())
-        if not torch.isfinite(told["loss"] + local + told["grad_norm"].to(local)): raise NotFinite(self, told, carry)
+        if not torch.isfinite(told["loss"] + local + told["grad_norm"].to(local)):
+            raise NotFinite(self, told, carry)
         self._update(lr_at(c, self.steps_done + 1), told, carry)
 
         self.carry = carry
@@ -328,7 +335,7 @@ class Trainer:
         halt_losses = self.halting.losses(output, solved, steps, lambda: self._ahead(x, state))
         losses = {"lm_loss": board_loss(TOKEN_LOSSES[c.loss](output.logits, batch.labels), batch.labels).sum(), **{name: each.sum() for name, each in halt_losses.items()}}
         loss = losses["lm_loss"] + c.halt_loss_weight*sum(losses[name] for name in halt_losses)
-        (loss/c.global_batch_size).backward() # also of a loss that is not finite: `step` looks at everything together
+        (loss/c.global_batch_size).backward() # whatever the loss is: `step` looks at everything together
         measured = {"loss": loss, **losses, "accuracy": share.sum(), "exact": solved.sum()}
         return state.detach(), self.halting.release(output, steps, least), {name: value.detach() for name, value in measured.items()}
 
@@ -361,7 +368,9 @@ class Trainer:
         differing = [name for name in ours | theirs if name not in WATCHING
             and identity(ours.get(name)) != identity(theirs.get(name))]
         if differing: raise InputError(f"run {self.config.name!r}: the saved state is of a run with other parameters ({', '.join(differing)}); choose another folder")
-        if bad := not_finite(state.tensors): raise InputError(f"run {self.config.name!r}: the saved state holds a number that is not finite, in the tensor {bad}; take an older one")
+        if bad := not_finite(state.tensors):
+            raise InputError(f"run {self.config.name!r}: the saved state holds a number that is not finite, "
+                f"in the tensor {bad}; take an older one")
         part = lambda of: {name.removeprefix(of): t for name, t in state.tensors.items() if name.startswith(of)}
         load_weights(self.model, part("model."), f"run {self.config.name!r}: the saved state")
         if self.ema:
@@ -501,7 +510,9 @@ def _loop(trainer:Trainer, run:Run|None, evaluate, tell, keep, states:Path|None,
             averaged = trainer.averaged()
             scores = evaluate(averaged)
             solved = float(scores["exact"])
-            if not math.isfinite(solved): warnings.warn(f"the evaluation after step {step} gave {solved} for exact, which is no score; these weights are not compared with others", stacklevel=3)
+            if not math.isfinite(solved):
+                warnings.warn(f"the evaluation after step {step} gave {solved} for exact, which is no score; "
+                    "these weights are not compared with others", stacklevel=3)
             ledger.solved = solved if math.isfinite(solved) else None
             log("eval", step=step, **scores)
             if ledger.solved is not None and ledger.solved > ledger.best:

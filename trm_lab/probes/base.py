@@ -68,7 +68,7 @@ def truths(
     "A mask as it is. Raises `InputError` for numbers: of them ~ would make other numbers, and no mask."
     values = np.asarray(values)
     if values.dtype == bool: return values
-    raise InputError(f"{what} should be truth values, found {values.dtype}; compare the numbers first, for instance `numbers > 0`")
+    raise InputError(f"{what} should be truth values, found {values.dtype}; compare first: `numbers > 0`")
 
 # %% ../../nbs/53_probes.base.ipynb #6249f83e
 See = Callable[[Site, Tensor, np.ndarray], None] # a site, the latent that was renewed there (n, P+L, D), and whose it is: puzzles from 0 (n,)

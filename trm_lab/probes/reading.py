@@ -149,7 +149,7 @@ class Task:
     shuffled:np.ndarray # (N,) whose targets each puzzle gets in the control
     counts:np.ndarray|None = None # (N, M, K) bool: the numbers that are scored; None: all, where the place's rows count
     lenses:tuple[tuple[str, Score], ...] = () # what the output head is scored for on the same targets: measures and scores
-    puzzles:str|None = None # whose targets these are, as `questions_of` has it; None: not known, and never compared
+    puzzles:str|None = None # whose targets these are, by `questions_of`; None: not known, never compared
 
     def target(self, step:int, here:np.ndarray, control:str="")->np.ndarray: # (n, M, K)
         return self.targets[(step - 1) % len(self.targets)][self.shuffled[here] if control else here]
@@ -221,7 +221,8 @@ def _same_puzzles(tasks:Sequence[Task], puzzles:str):
     "Latents and targets meet by their place: raise `InputError` if they are of different puzzles."
     for task in tasks:
         if task.puzzles not in (None, puzzles):
-            raise InputError(f"reading: the task {task.name!r} is about other puzzles than these latents are of; make tasks from the answers to these puzzles")
+            raise InputError(f"reading: the task {task.name!r} is about other puzzles "
+                "than these latents are of; make tasks from the answers to these puzzles")
 
 class Fitting:
     "Adds up what the probes of all tasks need, site by site."
