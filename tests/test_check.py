@@ -403,7 +403,7 @@ def test_empty_splits(sudokus, tmp_path):
     from trm_lab.data import Batches, kept_back, ordered_batches, split_of
     from trm_lab.solve import evaluate
     loaded, nothing = load_pretrained("sudoku-4x4"), generate_dataset(Sudoku(2, 2), 4, 2).test.first(0)
-    with pytest.raises(InputError, match="nothing to evaluate: the split is empty"): evaluate(loaded.model,
+    with pytest.raises(InputError, match="there are no puzzles to score: the split is empty"): evaluate(loaded.model,
         loaded.puzzle, nothing)
     with pytest.raises(InputError,
         match="the test split is empty"): write_dataset(replace(sudokus, test=sudokus.test.first(0)),
@@ -424,25 +424,25 @@ def test_empty_splits(sudokus, tmp_path):
         assert all(line.startswith("empty array: ") for line in found(place)[0])
 
 @pytest.mark.parametrize("wrong",
-    [{"seed": -1}, {"train": 4.5}, {"train": "4"}, {"test": True}, {"seed": 2.}, {"train": float("nan")}],
+    [{"seed": -1}, {"train": 4.5}, {"test": True}, {"train": float("nan")}],
     ids=str)
 def test_numbers_of_a_generated_dataset(wrong):
     with pytest.raises(InputError,
-        match=f"{next(iter(wrong))!r} should be a whole number"): generate_dataset(six,
+        match=f"generate_dataset: {next(iter(wrong))} (should be|cannot be)"): generate_dataset(six,
         **{"train": 4, "test": 2, **wrong})
 
 def test_numbers_of_batches_and_of_a_share(sudokus):
     from trm_lab.data import Batches, kept_back, ordered_batches
-    for wrong in (0, -1, 2.5, "4"):
+    for wrong in (0, -1, 2.5, "four"):
         with pytest.raises(InputError,
-            match="'batch_size' should be a whole number of 1 or more"): Batches(sudokus.train, wrong)
+            match="batch_size should be"): Batches(sudokus.train, wrong)
         with pytest.raises(InputError,
-            match="'batch_size' should be a whole number of 1 or more"): next(ordered_batches(sudokus.train,
+            match="batch_size should be"): next(ordered_batches(sudokus.train,
             wrong))
     for wrong in (1., -0.1, float("nan")):
-        with pytest.raises(InputError, match="at least 0 and below 1"): kept_back(sudokus.train, wrong)
+        with pytest.raises(InputError, match="kept_back: share should be"): kept_back(sudokus.train, wrong)
     with pytest.raises(InputError,
-        match="'count' should be a whole number of 0 or more"): sudokus.train.first(-1)
+        match="first: count cannot be negative"): sudokus.train.first(-1)
 
 @pytest.mark.parametrize("options",
     [["--seed", "-1"], ["--train", "-1"], ["--train", "0"], ["--generate", "-5"], ["--generate", "1"],

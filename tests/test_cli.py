@@ -169,12 +169,12 @@ def test_settings_on_the_command_line_are_refused_before_there_is_a_folder(cli_r
         for arguments, sentence in ((["sudoku-4x4", "-p", "lr", "12e456"],
             "-p lr: 12e456 is no number, or too large for one"),
             (["sudoku-4x4", "-p", "lr", "1", "-p", "lr=2"], "-p lr: it is given twice"),
-            (["sudoku-4x4", "-p", "name", "../up"], "the name '../up' cannot be a folder's"),
+            (["sudoku-4x4", "-p", "name", "../up"], "'name' should be the name of a folder, found str '../up'"),
                 (["sudoku-4x4", "-p", "steps", "0x10"], "'steps' should be int, found str '0x10'"),
                 (["sudoku-4x4", "-p", "seed", "true"], "'seed' should be int, found bool True"),
                 (["sudoku-4x4", "-p", "model", "[1, 2"], "-p model: this is not YAML"),
                 (["mine.yaml"], "mine.yaml, line 4: the key 'lr' is there twice, first in line 2"),
-                (["sudoku-4x4", "-p", "lr="], "'lr' should be float, found NoneType None"),
+                (["sudoku-4x4", "-p", "lr="], "'lr' should be float, found None"),
                 (["sudoku-4x4", "-p", "steps", "2026-11-26"],
                 "'steps' should be int, found str '2026-11-26'")):
             code, _, err = cli_run(*command, *arguments)

@@ -114,7 +114,7 @@ def test_a_notebook_says_which_of_its_parameters_only_watch(template, tmp_path):
     ({"n": 1.5}, "'n' should be int"), ({"flag": "yes"}, "'flag' should be bool"),
     ({"text": 3}, "'text' should be str"),
     ({"listed": 3}, "'listed' should be list"), ({"any": float("nan")}, "'any' is not a number"),
-    ({"any": Path("x")}, "'any' should be a number, text"), ({"name": "a/b"}, "cannot be a folder's"),
+    ({"any": Path("x")}, "'any' should be a number, text"), ({"name": "a/b"}, "should be the name of a folder"),
     ({"run_folder": "x"}, "unknown key 'run_folder'"), ({"m": 1}, "unknown key 'm'")])
 def test_parameters_of_any_notebook_have_their_defaults_kinds(template, tmp_path, parameters, sentence):
     path = template(END)

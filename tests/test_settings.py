@@ -132,7 +132,7 @@ def test_one_value_has_one_identity(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["a/b", "../up", "/tmp", ".", "..", "", " a", "a ", ".hidden", "-p", "~",
     "a:b", "a\nb", "a\\b", "x"*200, "what?", "end.", 5, None])
 def test_a_name_is_a_plain_folder_name(name):
-    with pytest.raises(InputError, match="here: the name .* cannot be a folder's"): plain_name(name, "here")
+    with pytest.raises(InputError, match="here: the name should be"): plain_name(name, "here")
 
 @pytest.mark.parametrize("name", ["sudoku-6x6", "2026-11-26", "ñandú", "a b", "v1.2_x", "x"*150])
 def test_good_names(name): assert plain_name(name, "here") == name

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RESUME_ME', 'Count', 'Natural', 'Positive', 'Amount', 'Probability', 'Share', 'Name', 'InputError', 'RunFailed',
-           'Interrupted', 'closest', 'one_of', 'Range', 'FileName', 'given', 'fitting', 'build', 'check', 'positive']
+           'Interrupted', 'closest', 'one_of', 'Range', 'FileName', 'given', 'fitting', 'build', 'check']
 
 # %% ../nbs/00_errors.ipynb #3dfe80ce
 import difflib, functools, math, operator, os, re, types, typing
@@ -71,15 +71,15 @@ class Range:
 @dataclass(frozen=True)
 class FileName:
     "Text that can be the name of a folder on any system."
-    longest:int = 100 # bytes; file systems allow 255, and endings are added
+    longest:int = 150 # bytes; file systems allow 255, and endings are added
 
     def check(self, value:str):
         "Raise if the text cannot be one."
         if not value.strip() or value != value.strip():
             raise _Unfit("should be a name, without spaces around it")
-        if value.startswith(".") or any(c in '/\\:*?"<>|' or not c.isprintable() for c in value):
-            advice = "leave out slashes, a dot in front, and any of :*?\"<>|"
-            raise _Unfit("should be the name of a folder", advice)
+        odd = any(c in '/\\:*?"<>|' or not c.isprintable() for c in value)
+        if odd or value[0] in ".~-" or value[-1] == ".":
+            raise _Unfit("should be the name of a folder", "write letters, digits, '-', '_' and '.', without a path")
         if len(value.encode(errors="replace")) > self.longest:
             raise _Unfit(f"should be a name of at most {self.longest} bytes")
 
@@ -234,13 +234,3 @@ def check(
     values = {name: getattr(config, name) for name in _kinds(type(config))}
     for name, value in fitting(type(config), values, where).items():
         object.__setattr__(config, name, value) # frozen ones too: nobody has seen it yet
-
-# %% ../nbs/00_errors.ipynb #428c56fb
-def positive(
-    config, # a dataclass
-    names:str, # names of its fields that count something, separated by spaces
-    where:str, # how to call it in the sentence
-):
-    "Refuse zero and negative counts."
-    for name in names.split():
-        if getattr(config, name) <= 0: raise InputError(f"{where}: {name!r} should be greater than 0, found {getattr(config, name)}")

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 import yaml
-from .errors import InputError
+from .errors import InputError, Name, given
 
 # %% ../nbs/02_records.ipynb #a3ba0147
 def _sync(path):
@@ -460,12 +460,7 @@ def plain_name(
     where:str, # for the sentence
 )->str:
     "`name`, if a folder can be called so on every system. Raises `InputError` if it cannot."
-    good = isinstance(name, str) and re.fullmatch(r'[^\x00-\x1f\x7f/\\:*?"<>|]+', name)
-    good = good and name[0] not in ". ~-" and name[-1] not in ". "
-    if good and len(name.encode(errors="replace")) <= 150: return name
-    raise InputError(f"{where}: the name {str(name)[:80]!r} cannot be a folder's; write a short one of "
-        f"letters, digits, '-', '_' and '.', "
-        "without a path")
+    return given(name, Name, f"{where}: the name")
 
 # %% ../nbs/02_records.ipynb #e7e34de9
 def versions()->dict[str, str]: # package to version

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 import torch
-from .errors import RESUME_ME, InputError, Interrupted, RunFailed, build, positive
+from .errors import RESUME_ME, Count, InputError, Interrupted, Natural, Positive, RunFailed, build
 from .records import (LEASE, Run, alive, attempts, attempts_folder, check_manifest, hold, home,
     plain_name, read_json, read_yaml, write_json, write_text, yaml_text)
 from .runs import (check_code, execute, find_config, find_run, find_template, merge, read_parameters,
@@ -26,10 +26,10 @@ from .train import clock, listening
 @dataclass(frozen=True)
 class Needs:
     "What one run needs."
-    gpus:int = 0 # it sees so many; with 0 it sees none and computes on the CPU
-    cores:int = 1 # at least; more where others would idle
-    memory:float|None = None # GB that all its processes may hold together; a run that takes more is ended. None: no limit
-    hours:float|None = None # that one attempt may take; then it is warned, so that it can save, and ended. None: no limit
+    gpus:Natural = 0 # it sees so many; with 0 it sees none and computes on the CPU
+    cores:Count = 1 # at least; more where others would idle
+    memory:Positive|None = None # GB that all its processes may hold together; a run that takes more is ended. None: no limit
+    hours:Positive|None = None # that one attempt may take; then it is warned, so that it can save, and ended. None: no limit
 
 @dataclass(frozen=True)
 class Grid:
@@ -41,7 +41,7 @@ class Grid:
     axes:dict|list = field(default_factory=dict) # name to values: all combinations; or a list of name to value: as it stands. The axis `config` chooses one a run
     seeds:int|list|None = None # values of the parameter `seed`, or how many, from 0; None: the template's alone
     needs:Needs = Needs()
-    retries:int = 1 # further attempts that a run gets each time the sweep is started
+    retries:Natural = 1 # further attempts that a run gets each time the sweep is started
     score:str = "fixed.exact" # what runs are compared by, higher is better: an entry of run.json
 
 def read_grid(
@@ -57,12 +57,6 @@ def read_grid(
         values = {**values, "name": f"{values['name']}-smoke", **small, "parameters": {**(values.get("parameters") or {}), **(small.get("parameters") or {})}}
     grid = build(Grid, {**values, "needs": build(Needs, values.get("needs") or {}, f"{path.name}: needs")}, path.name)
     plain_name(grid.name, path.name)
-    positive(grid.needs, "cores", f"{path.name}: needs")
-    for name in ("memory", "hours"):
-        value = getattr(grid.needs, name)
-        if value is not None and not 0 < value < math.inf:
-            raise InputError(f"{path.name}: needs: {name!r} should be greater than 0, found {value}")
-    if grid.retries < 0 or grid.needs.gpus < 0: raise InputError(f"{path.name}: 'retries' and 'gpus' should not be less than 0")
     return grid
 
 # %% ../nbs/72_sweeps.ipynb #6cea972c
