@@ -595,24 +595,30 @@ def data_build(
         if value is not None and source not in fits.split(): raise InputError(f"{option} has no meaning with {source}; it belongs to {' or '.join(fits.split())}")
     if (source == "--version") != (puzzle.partition("-")[0] == "arc"): raise InputError(f"{puzzle} cannot be built with {source}; --version is how ARC's tasks are named, and only arc has it")
     images = None if source == "--version" else _count("--write-augmented", write_augmented)
-    if source == "--version":
-        augment = 1000 if augment is None else augment
-        dataset = from_tasks(version, concept, augment, seed, allow_overlap, typer.echo)
-    else:
-        kind, options = _data_puzzle(puzzle, size, min_path), {"train": train, "seed": seed}
-        if source == "--generate": dataset = from_generator(kind, generate, difficulty=difficulty, keep=home()/"data"/".generated", **options)
+    notes = [] # printed when the dataset stands: whoever closes the pipe, as `head` does, must not end the work
+    try:
+        if source == "--version":
+            augment = 1000 if augment is None else augment
+            dataset = from_tasks(version, concept, augment, seed, allow_overlap, notes.append)
         else:
-            options |= {"min_rating": min_rating, "skip_bad": skip_bad, "tell": typer.echo}
-            dataset = from_hub(kind, hub or None, **options) if source == "--hub" else from_csv(kind, csv, test_csv, **options)
-    if images is not None: dataset = with_images(dataset, images, seed)
-    if source == "--version" and write_augmented is not None: write_out(dataset, out, seed)
-    else: write_dataset(dataset, out)
+            kind, options = _data_puzzle(puzzle, size, min_path), {"train": train, "seed": seed}
+            keep = home()/"data"/".generated"
+            if source == "--generate": dataset = from_generator(kind, generate, difficulty=difficulty, keep=keep, **options)
+            else:
+                options |= {"min_rating": min_rating, "skip_bad": skip_bad, "tell": notes.append}
+                dataset = from_hub(kind, hub or None, **options) if source == "--hub" else from_csv(kind, csv, test_csv, **options)
+        if images is not None: dataset = with_images(dataset, images, seed)
+        if source == "--version" and write_augmented is not None: write_out(dataset, out, seed)
+        else: write_dataset(dataset, out)
+    except InputError:
+        for note in notes: typer.echo(note, err=True)
+        raise
     said, shape = dataset.metadata, lambda split: f"{split.groups:,} groups, {len(split.puzzle_identifiers):,} puzzles, {len(split):,} examples"
     typer.echo(f"""built      {dataset.puzzle.name}
 train      {shape(dataset.train)}
 test       {shape(dataset.test)}
 from       {said.origin}
-unseen     {said.unseen or 'not promised: test puzzles are among the training puzzles, or this type cannot tell images or has too few different puzzles'}{f'{chr(10)}overlap    {said.overlap}' if said.overlap else ''}
+unseen     {said.unseen or 'not promised: test puzzles are among the training puzzles, or this type cannot tell images or has too few different puzzles'}{f'{chr(10)}overlap    {said.overlap}' if said.overlap else ''}{''.join(f'{chr(10)}{note}' for note in notes)}
 dataset    {out}
 Next: trm-lab data check {out}""")
 
