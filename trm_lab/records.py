@@ -349,7 +349,7 @@ def check_manifest(
             if not (folder/name).exists() or sha256(folder/name) != digest]
 
 # %% ../nbs/02_records.ipynb #9870fb7c
-_KINDS = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16",
+_CODES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16",
     "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2", "int64": "I64", "int32": "I32", "int16": "I16",
     "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL"}
 
@@ -358,11 +358,11 @@ def _header(path:Path, order:list[tuple], metadata:Mapping[str, str])->bytes:
     header, end = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}, 0
     for name, t in order:
         kind = str(t.dtype).removeprefix("torch.")
-        if kind not in _KINDS:
+        if kind not in _CODES:
             raise InputError(f"{path}: the tensor {name} holds {kind} numbers, "
                 "which a safetensors file cannot")
         begin, end = end, end + t.numel()*t.element_size()
-        header[name] = {"dtype": _KINDS[kind], "shape": list(t.shape), "data_offsets": [begin, end]}
+        header[name] = {"dtype": _CODES[kind], "shape": list(t.shape), "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     return text + b" "*(-len(text) % 8) # the numbers begin at a multiple of 8
 
