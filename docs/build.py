@@ -19,7 +19,9 @@ def build(
     site = roles.SITE = Site()
     site.stage(work/"source", groups or GROUPS)
     options = ["-q", "-W", "--keep-going", "-b", "html", "-c", DOCS, "-d", work/"doctrees"]
-    if code := sphinx(list(map(str, [*options, work/"source", out]))): return code
+    if code := sphinx(list(map(str, [*options, work/"source", out]))):
+        shutil.rmtree(work/"doctrees") # else the next build, which reads only what has changed, would be silent
+        return code
     (out/"llms.txt").write_text(site.llms(), encoding="utf-8")
     shutil.copytree(ROOT/"reports"/"gallery", out/"gallery", dirs_exist_ok=True)
     (out/".nojekyll").touch() # GitHub Pages would leave out folders that begin with _
