@@ -633,7 +633,8 @@ def data_check(
 ):
     "Find what is wrong with a dataset: one line a finding, exit code 1 if there is any."
     from trm_lab.data import read_dataset, split_of
-    from trm_lab.datasets import Check, read_rows, seen
+    from trm_lab.datasets import Check, seen
+    from trm_lab.puzzles.text import read_rows
     from trm_lab.puzzles.base import find_puzzle
     check = Check(folder, find_puzzle(puzzle) if puzzle else None, sample, seed)
     if csv: # before the findings, which end the command
