@@ -475,10 +475,12 @@ def test_numbers_are_no_masks():
 
 def test_a_loop_of_ones_own_keeps_nothing():
     "With an optimizer that knows nothing of the table; without any backward pass; with two passes for one loss."
-    def alive(): gc.collect(); return sum(isinstance(o, torch.Tensor) for o in gc.get_objects())
+    def alive():
+        gc.collect()
+        return sum(issubclass(type(o), torch.Tensor) for o in gc.get_objects()) # isinstance would ask each object for its class
     table, index = SparseEmbedding(5, 8).train(), torch.tensor([0, 3, 3])
     counts = []
-    for _ in range(40):
+    for _ in range(12):
         table(index, HALF) # a forward pass alone, as for a look at the loss
         table(index, torch.float32).square().sum().backward()
         counts.append(alive())

@@ -111,7 +111,7 @@ def test_what_nobody_watches_prints_nothing_else(boards, tmp_path):
 
 def test_a_card_in_the_making_shows_how_far_it_is(tmp_path, monkeypatch):
     monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
-    code, out, written = in_terminal("card", "sudoku-4x4", tmp_path/"out", "--count", 3000, "--restarts", 0)
+    code, out, written = in_terminal("card", "sudoku-4x4", tmp_path/"out", "--count", 1200, "--restarts", 0)
     assert code == 0 and "all of them images of training puzzles after 16 steps" in out
     moved = counts(written, "minimal, step by step")
     assert moved == sorted(moved) and len(set(moved)) > 1 and "puzzle-steps/s" in written and "solved" in written

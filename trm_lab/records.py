@@ -684,7 +684,10 @@ class Hold:
             if self.lost or self.run.folder.exists(): return False
             raise
         _sync(self.run.folder.parent)
-        shutil.rmtree(self.place.parent, ignore_errors=True)
+        attempts, gone = self.place.parent, self.place.parent.with_name(f".{self.token}")
+        try: os.rename(attempts, gone) # at once: who is about to claim the run must not do so in a folder that is being removed
+        except OSError: gone = attempts # Windows renames no folder in which a file is open
+        shutil.rmtree(gone, ignore_errors=True)
         return True
 
 @contextlib.contextmanager
