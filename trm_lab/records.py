@@ -604,8 +604,9 @@ def attempts(
     run:Run, # where its result will stand
 )->list[Path]: # folders named 1.over, 2.over, 3 beside it, in this order
     "Who has tried a run so far. The last one is going on unless its name says that it is over."
-    place = attempts_folder(run)
-    return sorted((p for p in place.glob("[0-9]*") if p.stem.isdecimal()), key=lambda p: (int(p.stem), p.suffix)) if place.is_dir() else []
+    try: found = [attempts_folder(run)/name for name in os.listdir(attempts_folder(run))]
+    except (FileNotFoundError, NotADirectoryError): return [] # perhaps since a moment ago: somebody has committed
+    return sorted((p for p in found if p.stem.isdecimal()), key=lambda p: (int(p.stem), p.suffix))
 
 def alive(
     attempt:Path, # one of `attempts`
