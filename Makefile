@@ -16,8 +16,8 @@ test: .venv/.dev ## every test but the soak
 	@export OMP_NUM_THREADS=1; $(BIN)/nbdev_test --path nbs/tutorials --n_workers 1 & tutorials=$$!; \
 	  $(BIN)/nbdev_test --path nbs --skip_folder_re 'tutorials|experiments|_ipynb_checkpoints' --n_workers 1; lessons=$$?; wait $$tutorials && exit $$lessons # both at once; more threads would fight
 	@echo "tests:"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not soak" tests/test_clusters.py tests/test_sweeps.py tests --ignore tests/test_explorer.py # the longest first, so that no worker ends alone
-	@$(BIN)/python -m pytest -q tests/test_explorer.py # alone: it measures how fast a page answers
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not soak" tests/runs tests --ignore tests/views/test_explorer.py # the longest first, so that no worker ends alone
+	@$(BIN)/python -m pytest -q tests/views/test_explorer.py # alone: it measures how fast a page answers
 
 soak: .venv/.dev ## the long counts
 	@$(BIN)/python -m pytest -q -m soak -s tests
@@ -33,7 +33,7 @@ export: .venv/.dev ## notebooks → library and README, and cleaned notebooks
 	@mv README.md.tmp README.md
 
 lessons: .venv/.dev ## run the notebooks again and keep what they print and draw
-	@$(BIN)/jupyter nbconvert --log-level ERROR --to notebook --execute --inplace nbs/[0-9]*.ipynb nbs/tutorials/*.ipynb
+	@$(BIN)/jupyter nbconvert --log-level ERROR --to notebook --execute --inplace $$(find nbs -name '*.ipynb' -not -path '*/experiments/*' -not -path '*/.ipynb_checkpoints/*' -not -name index.ipynb)
 	@$(MAKE) --no-print-directory export
 
 docs: .venv/.docs ## the documentation site, to read from disk: _docs/index.html

@@ -23,7 +23,8 @@ setup(
     packages=[*find_packages(include=["trm_lab", "trm_lab.*"]), "trm_lab.experiments"],
     package_dir={"trm_lab.experiments": "nbs/experiments"},
     package_data={
-        "trm_lab": ["pretrained/*", "static/*"],
+        "trm_lab": ["pretrained/*"],
+        "trm_lab.views": ["static/*"],
         "trm_lab.experiments": ["*.ipynb", "probes/*.ipynb", "configs/*.yaml", "configs/*/*.yaml", "sweeps/*.yaml"],
     },
     install_requires=cfg["requirements"].split(),

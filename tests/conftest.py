@@ -44,7 +44,8 @@ def open_page(chromium):
 _CELLS = ["name = 'way'\nway = 'success'\nseed = 0\nlisted = []\nmapped = {}\nmarker = ''\nrun_folder = None",
 """import os, signal, sys, time
 from pathlib import Path
-from trm_lab.records import Run, write_json
+from trm_lab.core.run import Run
+from trm_lab.core.files import write_json
 run = Run(Path(run_folder)); run.start(name, {"way": way, "listed": listed, "mapped": mapped})
 for step in range(3): run.log("train", step=step, lm_loss=1/(step + 1), exact=step/3)""",
 """print("at work", flush=True); time.sleep(1) # until it is heard

@@ -3,10 +3,12 @@ import csv, json, subprocess, sys
 from pathlib import Path
 import pytest
 from trm_lab import cli
-from trm_lab.data import dataset_of, generate_dataset, write_dataset
+from trm_lab.data.datasets import dataset_of, write_dataset
+from trm_lab.data.generate import generate_dataset
 from trm_lab.puzzles.sudoku import Sudoku
-from trm_lab.records import Run, read_json
-from trm_lab.runs import find_run
+from trm_lab.core.run import Run
+from trm_lab.core.settings import read_json
+from trm_lab.runs.notebooks import find_run
 
 PRETRAINED = Path(cli.__file__).parent/"pretrained"/"sudoku-6x6.safetensors"
 TINY = ["-p", "steps", "40", "-p", "train_puzzles", "100", "-p", "test_puzzles", "30", "-p", "eval_every", "20", "-p", "log_every", "10"]

@@ -3,10 +3,10 @@ import ast, json, re, subprocess, sys
 from dataclasses import MISSING, fields
 from pathlib import Path
 import pytest
-from trm_lab.errors import build
-from trm_lab.variants import build_model
-from trm_lab.runs import PLACES, experiments_folder, read_parameters, template_parameters
-from trm_lab.train import TrainConfig
+from trm_lab.core.errors import build
+from trm_lab.models.variants import build_model
+from trm_lab.runs.templates import PLACES, experiments_folder, read_parameters, template_parameters
+from trm_lab.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((experiments_folder()/"configs").glob("*.yaml"))
@@ -44,7 +44,7 @@ def test_the_first_code_cell_of_a_template_has_its_parameters():
 
 def test_models_import_without_jupyter():
     "Training on a server needs no notebook packages."
-    code = "import sys, trm_lab.solve, trm_lab.train, trm_lab.checkpoints; print([m for m in ('IPython', 'ipywidgets', 'matplotlib', 'papermill', 'nbdev', 'fastcore') if m in sys.modules])"
+    code = "import sys, trm_lab.solving.solve, trm_lab.training.trainer, trm_lab.models.checkpoints; print([m for m in ('IPython', 'ipywidgets', 'matplotlib', 'papermill', 'nbdev', 'fastcore') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 def test_no_notebook_holds_a_widgets_state():

@@ -2,7 +2,8 @@
 import json, subprocess, sys
 import pytest
 from test_checkpoints import large_checkpoint, open_rows
-from trm_lab.runs import find_config, read_parameters, run_notebook
+from trm_lab.runs.templates import find_config, read_parameters
+from trm_lab.runs.notebooks import run_notebook
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -29,7 +30,8 @@ _ARC = """
 import json, sys, time
 from pathlib import Path
 import numpy as np
-from trm_lab.data import Batches, disguised_dataset, read_dataset, write_dataset
+from trm_lab.data.batches import Batches
+from trm_lab.data.datasets import disguised_dataset, read_dataset, write_dataset
 from trm_lab.puzzles.arc import Arc, read_tasks, score_predictions
 what, folder = sys.argv[1], Path(sys.argv[2])
 start, said = time.perf_counter(), {}

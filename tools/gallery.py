@@ -7,8 +7,9 @@ import json, shutil, subprocess, sys
 from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from trm_lab.records import Run, write_text
-from trm_lab.runs import executed_notebook, page, write_report
+from trm_lab.core.run import Run
+from trm_lab.core.files import write_text
+from trm_lab.runs.pages import executed_notebook, page, write_report
 
 ROOT = Path(__file__).parents[1]
 GALLERY = ROOT/"reports"/"gallery"

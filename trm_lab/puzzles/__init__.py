@@ -1,0 +1,1 @@
+"Puzzle types, and puzzles from any file."

@@ -1,0 +1,77 @@
+"Odd names and specifications of puzzles: each is refused with one sentence, whoever reads it."
+import json
+import numpy as np, pytest
+from trm_lab.core.errors import InputError
+from trm_lab.puzzles.base import find_puzzle, puzzle_from, puzzle_types
+from trm_lab.puzzles.lights_out import LightsOut
+from trm_lab.puzzles.maze import Maze
+from trm_lab.puzzles.sudoku import Sudoku
+from test_cli import trm_lab
+
+NAMES = ["sudoku-²x²", "sudoku-٦x٦", "sudoku-06x06", "sudoku-6x9", "sudoku--6x-6", "sudoku-6", "sudoku-6X6",
+    "sudoku-6x6x6", "sudoku-1e1x1e1",
+    "sudoku-0x0", "sudoku-1x1", "sudoku-7x7", "sudoku-40x40", "sudoku-999999999x999999999",
+    "sudoku-" + "9"*5000 + "x" + "9"*5000, "sudoku",
+    "maze", "maze-0x0", "maze-1x1", "maze-030x30", "maze-²x³", "maze-999999x999999", "maze- 3x3",
+    "lights_out-100000x100000", "lights_out-0x5",
+    "lights_out-5", "arc", "arc-10x10", "", "-", "../x", "Sudoku-6x6", "base", None, 6, b"sudoku-6x6",
+    ["sudoku-6x6"]]
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: str(name)[:30])
+def test_odd_names(name):
+    with pytest.raises(InputError) as refused: find_puzzle(name)
+    assert len(str(refused.value)) < 250 and "\n" not in str(refused.value)
+
+SPECS = [({"type": "sudoku", "box": 3}, "sudoku: the argument 'box' is not known.*box_rows, box_cols"),
+    ({"box": 3}, "names its type"), ({}, "names its type"), (None,
+        "names with values.*not None"), ("sudoku-6x6", "not 'sudoku-6x6'"),
+    ([["type", "sudoku"]], "names with values"), ({"type": None},
+        "a name like 'sudoku', not None"), ({"type": ["sudoku"]}, "a name like"),
+    ({"type": "sudokku"}, "did you mean 'sudoku'"), ({"type": "sudoku", "box_rows": 3},
+        "'box_cols' is missing"),
+    ({"type": "sudoku", "box_rows": "3", "box_cols": 3},
+        "'box_rows' should be a whole number, found str '3'"),
+    ({"type": "sudoku", "box_rows": True, "box_cols": 3},
+        "found bool True"), ({"type": "sudoku", "box_rows": 2.5, "box_cols": 3}, "found float 2.5"),
+    ({"type": "sudoku", "box_rows": 3., "box_cols": 3},
+        "found float 3.0"), ({"type": "sudoku", "box_rows": None, "box_cols": 3}, "found NoneType"),
+    ({"type": "sudoku", "box_rows": -3, "box_cols": -3},
+        "not supported"), ({"type": "sudoku", "box_rows": 10**30, "box_cols": 2}, "not supported"),
+    ({"type": "maze", "rows": [3], "cols": 3},
+        "'rows' should be a whole number, found list"), ({"type": "maze", "rows": 3}, "'cols' is missing"),
+    ({"type": "maze", "rows": 3, "cols": 3, "min_path": "4"},
+        "'min_path' should be a whole number"), ({"type": "maze", "rows": 3, "cols": 3, "min_path": 9},
+        "does not fit"),
+    ({"type": "maze", "rows": 0, "cols": 0},
+        "not supported"), ({"type": "maze", "rows": 10**9, "cols": 10**9}, "not supported"),
+    ({"type": "lights_out", "rows": float("nan"), "cols": 5},
+        "found float nan"), ({"type": "lights_out", "row": 5, "cols": 5}, "did you mean 'rows'"),
+    ({"type": "lights_out", "rows": 100_000, "cols": 100_000}, "not supported"), ({"type": "arc", "rows": 30},
+        "it takes none")]
+
+@pytest.mark.parametrize("spec, sentence", SPECS, ids=lambda v: str(v)[:40])
+def test_odd_specifications(spec, sentence):
+    with pytest.raises(InputError, match=sentence): puzzle_from(spec)
+
+def test_what_is_not_odd():
+    for name in ("sudoku-4x4", "sudoku-16x16", "maze-1x9", "maze-100x100", "lights_out-20x20", "arc-30x30"):
+        assert puzzle_from(json.loads(json.dumps(find_puzzle(name).spec()))) == find_puzzle(name)
+        assert find_puzzle(name).name == name
+    assert Sudoku(np.int64(2), np.int32(3)).spec() == {"type": "sudoku", "box_rows": 2,
+        "box_cols": 3} and json.dumps(Sudoku(np.int64(2), 3).spec())
+    assert Maze(np.int64(5), 5) == Maze(5, 5) and LightsOut(np.uint8(5), 5) == LightsOut(5,
+        5) and "arc" in puzzle_types()
+
+@pytest.mark.parametrize("arguments",
+    [["data", "check", "SET", "--puzzle", "sudoku-²x²"],
+    ["data", "build", "maze-²x²", "OUT", "--generate", "5"],
+    ["data", "build", "maze", "OUT", "--size", "٣", "--generate", "5"], ["data", "build", "sudoku", "OUT",
+        "--size", "06", "--generate", "5"],
+    ["data", "build", "maze-8x8", "OUT", "--generate", "5", "--min-path", "64"]], ids=" ".join)
+def test_odd_names_on_the_command_line(arguments, tmp_path, monkeypatch, capsys):
+    from trm_lab.data.generate import generate_dataset
+    from trm_lab.data.datasets import write_dataset
+    write_dataset(generate_dataset(Sudoku(2, 2), 4, 2), tmp_path/"set")
+    places = {"SET": tmp_path/"set", "OUT": tmp_path/"out"}
+    code, _, err = trm_lab(*(places.get(a, a) for a in arguments), monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 2 and len(err.strip().splitlines()) == 1 and not (tmp_path/"out").exists(), err

@@ -1,0 +1,1 @@
+"Notebooks as batches, sweeps, cards."
