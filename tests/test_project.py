@@ -58,10 +58,6 @@ def test_the_readme_leads_to_every_tutorial():
     readme = (ROOT/"README.md").read_text(encoding="utf-8")
     assert [path.name for path in (ROOT/"nbs"/"tutorials").glob("*.ipynb") if f"(nbs/tutorials/{path.name})" not in readme] == []
 
-# lowest first; a module imports only from those before it
-ORDER = ["errors", "progress", "device", "records", "parallel", "puzzles.base", "puzzles.sudoku", "puzzles.maze", "puzzles.arc", "puzzles.lights_out", "puzzles.text", "data", "datasets", "fused", "layers", "model", "variants", "losses", "halting", "checkpoints", "states", "optimizers", "tracking",
-         "train", "solve", "parity", "trace", "branches", "bench", "probes.base", "probes.geometry", "probes.reading", "plots", "explorer", "serve", "runs", "cards", "sweeps", "clusters", "cli"]
-
 def test_the_gallery_stands_alone():
     "Its links lead somewhere, its pages load nothing from the network, and nobody's folders are in them."
     gallery = ROOT/"reports"/"gallery"
@@ -73,14 +69,53 @@ def test_the_gallery_stands_alone():
         assert not re.search(r"/(home|root|Users|tmp|work)/", text), page
     for name in ("geometry", "reading", "training", "ablation"): assert f'href="{name}' in pages[gallery/"index.html"]
 
+PACKAGES = ["core", "puzzles", "data", "models", "training", "solving", "interp", "views", "runs", "checks", "cli"] # lowest first
+PACKAGE = ROOT/"trm_lab"
+
+def modules()->list[str]:
+    "Every module, lowest first: packages in their order, modules in the order of their notebooks' numbers, subpackages last."
+    places = {}
+    for path in (ROOT/"nbs").rglob("*.ipynb"):
+        if ".ipynb_checkpoints" in path.parts: continue
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            if made := re.match(r"#\| *default_exp (\S+)", "".join(cell["source"])):
+                folder = path.parent.relative_to(ROOT/"nbs").parts
+                places[made[1]] = (PACKAGES.index(made[1].split(".")[0]), len(folder), folder, path.name)
+    return sorted(places, key=places.get)
+
+def imported(module:str)->set[str]:
+    "The modules of this library that it imports, wherever in its code."
+    path = PACKAGE/f"{module.replace('.', '/')}.py"
+    parents, known, found = module.split(".")[:-1], modules(), set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ImportFrom): continue
+        base = parents[:len(parents) - node.level + 1] if node.level else []
+        target = [*base, *(node.module or "").split(".")] if node.level else (node.module or "").split(".")[1:]
+        target = [part for part in target if part]
+        if not node.level and not (node.module or "").startswith("trm_lab"): continue
+        found |= {name for name in (".".join(target), *(".".join([*target, a.name]) for a in node.names)) if name in known}
+    return found
+
+def test_every_module_has_a_notebook_and_a_package():
+    files = {".".join(p.relative_to(PACKAGE).with_suffix("").parts) for p in PACKAGE.rglob("*.py") if not p.name.startswith("_")}
+    assert files == set(modules())
+    assert [name for name in files if "." not in name] == ["cli"]
+
 def test_modules_import_only_from_those_below():
-    package = ROOT/"trm_lab"
-    found = {".".join(p.relative_to(package).with_suffix("").parts) for p in package.rglob("*.py") if not p.name.startswith("_")}
-    assert found == set(ORDER)
-    for place, name in enumerate(ORDER):
-        parents = name.split(".")[:-1]
-        for node in ast.walk(ast.parse((package/f"{name.replace('.', '/')}.py").read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.level:
-                base = parents[:len(parents) - node.level + 1]
-                target = ".".join([*base, *(node.module or "").split(".")]).strip(".")
-                if target in ORDER: assert ORDER.index(target) < place, f"{name} imports {target}"
+    order = modules()
+    for place, module in enumerate(order):
+        for target in imported(module): assert order.index(target) < place, f"{module} imports {target}, which stands above it"
+
+def house()->str:
+    "The table of packages as the code has it."
+    rows = ["| package | modules, in order | imports from |", "|---|---|---|"]
+    for package in PACKAGES:
+        mine = [name for name in modules() if name.split(".")[0] == package]
+        below = {target.split(".")[0] for name in mine for target in imported(name)} - {package}
+        names = ", ".join(f"`{name.removeprefix(package + '.')}`" for name in mine)
+        rows.append(f"| `{package}` | {names} | {', '.join(sorted(below, key=PACKAGES.index)) or '–'} |")
+    return "\n".join(rows)
+
+def test_contributing_has_the_table_of_packages():
+    "Drawn from the code: copy what the failing assertion shows."
+    assert house() in (ROOT/"CONTRIBUTING.md").read_text(encoding="utf-8"), f"CONTRIBUTING.md lacks this table:\n{house()}"
