@@ -1,5 +1,5 @@
 "That the parts agree: library and notebooks, templates and configs, README and index."
-import ast, json, re, subprocess, sys
+import ast, functools, json, re, subprocess, sys
 from dataclasses import MISSING, fields
 from pathlib import Path
 import pytest
@@ -72,6 +72,7 @@ def test_the_gallery_stands_alone():
 PACKAGES = ["core", "puzzles", "data", "models", "training", "solving", "interp", "views", "runs", "checks", "cli"] # lowest first
 PACKAGE = ROOT/"trm_lab"
 
+@functools.cache
 def modules()->list[str]:
     "Every module, lowest first: packages in their order, modules in the order of their notebooks' numbers, subpackages last."
     places = {}
@@ -83,6 +84,7 @@ def modules()->list[str]:
                 places[made[1]] = (PACKAGES.index(made[1].split(".")[0]), len(folder), folder, path.name)
     return sorted(places, key=places.get)
 
+@functools.cache
 def imported(module:str)->set[str]:
     "The modules of this library that it imports, wherever in its code."
     path = PACKAGE/f"{module.replace('.', '/')}.py"
