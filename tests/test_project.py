@@ -54,9 +54,15 @@ def test_no_notebook_holds_a_widgets_state():
         text = path.read_text(encoding="utf-8")
         assert "vnd.jupyter.widget-" not in text, f"{path.name} holds a widget's state; run `make export`"
 
-def test_the_readme_leads_to_every_tutorial():
+def test_the_readme_fits_a_screen_or_two_and_its_links_lead_somewhere():
     readme = (ROOT/"README.md").read_text(encoding="utf-8")
-    assert [path.name for path in (ROOT/"nbs"/"tutorials").glob("*.ipynb") if f"(nbs/tutorials/{path.name})" not in readme] == []
+    assert len(readme.splitlines()) < 80, "the README says what it is and where to read on; the rest belongs to docs/pages"
+    links = re.findall(r"\]\(([^)#:]+)\)", readme)
+    assert links and [link for link in links if not (ROOT/link).exists()] == []
+    commands = re.findall(r"`(?:\.venv/bin/)?trm-lab ([a-z-]+)", readme)
+    from trm_lab.cli import app
+    import typer
+    assert commands and set(commands) <= set(typer.main.get_command(app).commands)
 
 def test_the_gallery_stands_alone():
     "Its links lead somewhere, its pages load nothing from the network, and nobody's folders are in them."

@@ -150,16 +150,16 @@ def test_the_commands(cli_run, lab, tmp_path):
 
 # ---- what is said of the models that ship ---------------------------------------------------------------------------------
 
-def test_the_readme_says_what_the_cards_measured():
+def test_the_page_of_models_says_what_the_cards_measured():
     "Each share in its table is one of the card, and no puzzle is called unseen that is an image of a training puzzle."
-    readme = (Path(cards.__file__).parents[1]/"README.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| `([\w-]+)` \| .*? \| (.*?) \|$", readme, re.M))
-    assert sorted(rows) == pretrained_models() and "unseen" not in readme
+    page = (Path(__file__).parents[2]/"docs"/"pages"/"models.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| .*? \| (.*?) \|$", page, re.M))
+    assert sorted(rows) == pretrained_models() and "unseen" not in page
     for row in shipped():
         said, first = rows[row["name"]], row["says"]["sets"][0]
         measured = {"none" if not share["solved"] else f"{100*share['share']:.3g} %" for share in (first["steps"][str(USUAL)], *first["tries"].values())}
         assert said.split(";")[0].split(",")[0].split(". ")[0] in measured, row["name"]
-        assert f"{row['parameters']:,} parameters" in readme or row["name"] in ("sudoku-6x6-hrm", "sudoku-6x6-attention", "sudoku-6x6-single-z")
+        assert f"{row['parameters']:,} parameters" in page or row["name"] in ("sudoku-6x6-hrm", "sudoku-6x6-attention", "sudoku-6x6-single-z")
         assert ("images of training puzzles" in said) == (first["images_of_training_puzzles"] == first["n"])
 
 def test_a_card_says_first_whether_its_puzzles_were_new_to_the_model():
