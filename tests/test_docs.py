@@ -245,6 +245,8 @@ def test_the_first_twenty_minutes_run():
     text = (ROOT/"docs"/"pages"/"start.md").read_text(encoding="utf-8")
     names, printed = {}, io.StringIO()
     with contextlib.redirect_stdout(printed):
-        for cell in re.findall(r"```python\n(.*?)```", text, re.S): exec(compile(cell, "start.md", "exec"), names)
+        for cell in re.findall(r"```python\n(.*?)```", text, re.S):
+            exec(compile(cell, "start.md", "exec"), names)
     shares = [float(share) for share in re.findall(r"([\d.]+)% solved in", printed.getvalue())]
-    assert len(shares) == 3 and shares[0] > 97 and shares[1] < 80 and shares[2] > 97 # its own rule, an eager one, a rule of the reader's
+    # its own rule, an eager one, a rule of the reader's
+    assert len(shares) == 3 and shares[0] > 97 and shares[1] < 80 and shares[2] > 97

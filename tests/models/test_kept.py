@@ -222,7 +222,8 @@ def test_what_cannot_be_saved_is_said(tmp_path):
     class Mine(type(model)): pass
     for what, sentence in (
             (nn.Linear(2, 2), "Linear is not a model of trm-lab"),
-            (Pair(model), "several models (online_model, ema_model); give the one that is meant, as in .online"),
+            (Pair(model),
+                "several models (online_model, ema_model); give the one that is meant, as in .online"),
             (Adapted(model), "weights besides its model (adapter.weight, adapter.bias)"),
             ({"a": 1}, "a model is needed here, found dict"), (None, "found NoneType"),
             (changed, "this model cannot be saved: the tensor lm_head.bias (7,) has no place"),

@@ -83,7 +83,8 @@ def make_batch(
     "Arrays to tensors."
     inputs, labels = torch.from_numpy(inputs.astype(np.int64)), torch.from_numpy(labels.astype(np.int64))
     if ignore is not None: labels = labels.masked_fill(labels == ignore, IGNORE)
-    identifiers = torch.zeros(len(inputs), dtype=torch.long) if identifiers is None else torch.from_numpy(identifiers.astype(np.int64))
+    identifiers = (torch.zeros(len(inputs), dtype=torch.long) if identifiers is None
+        else torch.from_numpy(identifiers.astype(np.int64)))
     return Batch(inputs, labels, identifiers)
 
 def ordered_batches(
@@ -95,13 +96,14 @@ def ordered_batches(
     identifiers, batch_size = split.identifiers, given(batch_size, Count, "ordered_batches: batch_size")
     for start in range(0, len(split), batch_size):
         some = slice(start, start + batch_size)
-        yield make_batch(np.asarray(split.inputs[some]), np.asarray(split.labels[some]), identifiers[some], ignore)
+        yield make_batch(np.asarray(split.inputs[some]), np.asarray(split.labels[some]),
+            identifiers[some], ignore)
 
 # %% ../../nbs/data/02_batches.ipynb #a78d012f
 def kept_back(
     split:Split, # the training split
     share:float, # of its groups, from 0 to below 1; at least one group if above 0
-)->tuple[np.ndarray, Split|None]: # the groups to train on, (G',), and the first puzzle of each of the others, or None
+)->tuple[np.ndarray, Split|None]: # groups to train on (G',), and the first puzzle of each other one, or None
     "Put some groups aside."
     share = given(share, Share, "kept_back: share")
     order = np.random.default_rng(0).permutation(split.groups)
@@ -110,7 +112,9 @@ def kept_back(
     puzzles = split.group_indices[np.sort(order[:count])]
     spans = [np.arange(split.puzzle_indices[p], split.puzzle_indices[p + 1]) for p in puzzles]
     examples, bounds = np.concatenate(spans), np.cumsum([0, *map(len, spans)], dtype=np.int32)
-    return np.sort(order[count:]), Split(np.asarray(split.inputs[examples]), np.asarray(split.labels[examples]), split.puzzle_identifiers[puzzles], bounds, np.arange(count + 1, dtype=np.int32))
+    return (np.sort(order[count:]),
+        Split(np.asarray(split.inputs[examples]), np.asarray(split.labels[examples]),
+            split.puzzle_identifiers[puzzles], bounds, np.arange(count + 1, dtype=np.int32)))
 
 # %% ../../nbs/data/02_batches.ipynb #5248ce7a
 class Batches:
@@ -119,18 +123,21 @@ class Batches:
         split:Split, # usually the training split
         batch_size:int, # B, of every batch
         seed:int=0, # the same seed gives the same batches
-        puzzle:Puzzle|None=None, # put every board into a random disguise by this type's symmetries; None: leave them as they are
+        puzzle:Puzzle|None=None, # augment every board by a random symmetry of this type; None: do not
         ignore:int|None=PAD, # the label that does not count
         groups:np.ndarray|None=None, # draw from these only, (G',); None: from all
     ):
         batch_size = given(batch_size, Count, "batches: batch_size")
         seed = given(seed, Natural, "batches: seed")
-        self.split, self.batch_size, self.seed, self.puzzle, self.ignore = split, batch_size, seed, puzzle, ignore
+        self.split, self.batch_size, self.seed, self.puzzle, self.ignore = (split,
+            batch_size, seed, puzzle, ignore)
         self.groups = np.arange(split.groups) if groups is None else groups
         self.epoch = self.cursor = self.drawn = 0 # pass, place in it, batches so far
         self._order, self._identifiers = None, split.identifiers
         most = np.diff(split.puzzle_indices).max(initial=0)*len(self.groups)
-        if most < batch_size: raise InputError(f"{len(self.groups)} training groups do not fill one batch of {batch_size}; lower the batch size or take more puzzles")
+        if most < batch_size:
+            raise InputError(f"{len(self.groups)} training groups do not fill one batch of {batch_size}; "
+                "lower the batch size or take more puzzles")
 
     def state(self)->dict[str, int]:
         "Where the stream stands."
@@ -138,7 +145,8 @@ class Batches:
 
     def restore(self, state:dict[str, int]):
         "Go on from where another stream with the same split and seed stood."
-        self.epoch, self.cursor, self.drawn, self._order = state["epoch"], state["cursor"], state["drawn"], None
+        self.epoch, self.cursor, self.drawn, self._order = (state["epoch"],
+            state["cursor"], state["drawn"], None)
 
     def _choose(self, rng)->np.ndarray:
         "Examples for one batch, (B,)."
@@ -147,8 +155,12 @@ class Batches:
             if self.cursor >= len(self.groups):
                 self.epoch, self.cursor, self._order, chosen = self.epoch + 1, 0, None, []
                 empty_passes += 1
-                if empty_passes > 100: raise InputError(f"one pass over the training groups never fills a batch of {self.batch_size}; lower the batch size")
-            if self._order is None: self._order = self.groups[np.random.default_rng([self.seed, 0, self.epoch]).permutation(len(self.groups))]
+                if empty_passes > 100:
+                    raise InputError("one pass over the training groups never fills a batch of "
+                        f"{self.batch_size}; lower the batch size")
+            if self._order is None:
+                self._order = self.groups[np.random.default_rng([self.seed, 0, self.epoch]).permutation(
+                    len(self.groups))]
             group = self._order[self.cursor]; self.cursor += 1
             puzzle = rng.integers(split.group_indices[group], split.group_indices[group + 1])
             first, last = split.puzzle_indices[puzzle], split.puzzle_indices[puzzle + 1]

@@ -36,7 +36,8 @@ def _arrays(folder:Path, split:str)->Iterator[Finding]:
         wanted = 1 if name.endswith(("indices", "identifiers")) else 2
         try: array = load_array(folder/split/f"{name}.npy", True, wanted)
         except InputError as e:
-            yield Finding("broken array", f"{split}/{name}.npy", str(e).partition(f"{name}.npy")[2].lstrip(": ") )
+            yield Finding("broken array", f"{split}/{name}.npy",
+                str(e).partition(f"{name}.npy")[2].lstrip(": ") )
             continue
         if not array.size: yield Finding("empty array", f"{split}/{name}.npy", "there is nothing in it")
         else: found[name] = array
@@ -45,7 +46,9 @@ def _arrays(folder:Path, split:str)->Iterator[Finding]:
 def _bounds(split:str, name:str, bounds:np.ndarray, last:int, what:str)->Iterator[Finding]:
     "Do boundaries rise from 0 to the number of what they bound?"
     falls = np.flatnonzero(np.diff(bounds.astype(np.int64)) < 1)
-    if len(falls): yield Finding("indices do not rise", f"{split}, {name}", f"entry {falls[0] + 1} is {bounds[falls[0] + 1]}, after {bounds[falls[0]]}")
+    if len(falls):
+        yield Finding("indices do not rise", f"{split}, {name}",
+            f"entry {falls[0] + 1} is {bounds[falls[0] + 1]}, after {bounds[falls[0]]}")
     elif (bounds[0], bounds[-1]) != (0, last):
         wanted = f"they should run from 0 to the number of {what}, {last:,}"
         what = f"{wanted}, not from {bounds[0]} to {bounds[-1]}"
@@ -57,12 +60,16 @@ def _layout(split:str, arrays:dict[str, np.ndarray], puzzle:Puzzle)->Iterator[Fi
     identifiers, puzzles, groups = (part.get(name) for name in ARRAYS[2:])
     rows = part.get("inputs")
     examples = _examples(arrays)
-    if puzzles is not None and examples is not None: yield from _bounds(split, "puzzle_indices", puzzles, examples, "examples")
-    if groups is not None and identifiers is not None: yield from _bounds(split, "group_indices", groups, len(identifiers), "puzzles")
+    if puzzles is not None and examples is not None:
+        yield from _bounds(split, "puzzle_indices", puzzles, examples, "examples")
+    if groups is not None and identifiers is not None:
+        yield from _bounds(split, "group_indices", groups, len(identifiers), "puzzles")
     if puzzles is not None and identifiers is not None and len(puzzles) != len(identifiers) + 1:
-        yield Finding("indices do not fit", f"{split}, puzzle_indices", f"{len(identifiers):,} puzzles have {len(identifiers) + 1:,} boundaries, not {len(puzzles):,}")
+        yield Finding("indices do not fit", f"{split}, puzzle_indices",
+            f"{len(identifiers):,} puzzles have {len(identifiers) + 1:,} boundaries, not {len(puzzles):,}")
     if rows is not None and "labels" in part and rows.shape != part["labels"].shape:
-        yield Finding("shapes differ", split, f"inputs {rows.shape} and labels {part['labels'].shape} should be of one shape")
+        yield Finding("shapes differ", split,
+            f"inputs {rows.shape} and labels {part['labels'].shape} should be of one shape")
     elif rows is not None and rows.shape[1] != puzzle.seq_len:
         turned = ": rows and columns are exchanged"*(len(rows) == puzzle.seq_len)
         what = f"boards of {rows.shape[1]:,} cells are no {puzzle.name}, which has {puzzle.seq_len:,}"
@@ -155,8 +162,10 @@ def _judged(puzzle:Puzzle, where:str, question:np.ndarray, answer:np.ndarray)->I
         verdict = puzzle.check(question, answer)
         if verdict.solved: problem = puzzle.label_problem(question, answer)
         else:
-            scores = {name: holds for name, holds in puzzle.scores(question, answer).items() if name != "legal"}
-            short = [name for name, holds in scores.items() if not holds] if any(scores.values()) else [] # right in one sense, not in another
+            scores = {name: holds
+                for name, holds in puzzle.scores(question, answer).items() if name != "legal"}
+            # right in one sense, not in another
+            short = [name for name, holds in scores.items() if not holds] if any(scores.values()) else []
             yield Finding(f"not {short[0]}" if short else "wrong answer", where, str(verdict))
             if puzzle.solutions(question, 1) == []:
                 yield Finding("no solution", where, "no answer at all solves this puzzle")
@@ -182,9 +191,11 @@ def _keys(split:Split, several:bool)->tuple[np.ndarray, np.ndarray]: # numbers, 
     disguised = isinstance(split.inputs, Disguised)
     puzzles = split.group_indices[:-1] if disguised else np.arange(len(split.puzzle_identifiers))
     questions, answers = (b.base if disguised else b for b in (split.inputs, split.labels))
-    numbers = _digest(questions, answers) if several else _digest(questions) # a question may mean different things to different tasks
+    # a question may mean different things to different tasks
+    numbers = _digest(questions, answers) if several else _digest(questions)
     sizes = np.diff(split.puzzle_indices)[puzzles]
-    return np.add.reduceat(numbers*(numbers >> np.uint64(32)), np.concatenate([[0], np.cumsum(sizes)[:-1]])), puzzles # mixed, so that sums differ
+    return (np.add.reduceat(numbers*(numbers >> np.uint64(32)), np.concatenate([[0], np.cumsum(sizes)[:-1]])),
+        puzzles) # mixed, so that sums differ
 
 # %% ../../nbs/data/06_check.ipynb #5f4bf660
 def _shared_identities(train:Split, test:Split, said:Metadata|None)->Iterator[Finding]:
@@ -228,7 +239,8 @@ class _Files:
         for split in ("train", "test"):
             try: return puzzle_from(read_metadata(self.folder/split/"dataset.json")[0].puzzle)
             except InputError: pass # as the metadata may say anything
-        raise InputError(f"{self.folder}: dataset.json does not say which puzzle this is; name it: --puzzle sudoku-9x9")
+        raise InputError(
+            f"{self.folder}: dataset.json does not say which puzzle this is; name it: --puzzle sudoku-9x9")
 
     def _split(self, split:str, names:list[str]|None)->Iterator[Finding]:
         "The files of a split; returns its metadata, and whether the arrays can be read as puzzles."
@@ -338,7 +350,8 @@ class Check(_Puzzles):
             if not sound: continue
             recoding = self.puzzle.recoding(said[split].vocab_size) if said[split] else None
             try: whole[split] = read_split(self.folder/split, self.puzzle, recoding)
-            except InputError as e: yield Finding("broken layout", split, str(e).removeprefix(f"{self.folder}/{split}: "))
+            except InputError as e:
+                yield Finding("broken layout", split, str(e).removeprefix(f"{self.folder}/{split}: "))
         if whole: self.looked_at.append(f"layout, metadata and all tokens of {' and '.join(whole)}")
         if self.silent: self._omit(f"{', '.join(sorted(self.silent))}, which dataset.json does not say")
         for split, part in whole.items(): yield from self._puzzles(split, part)
@@ -410,7 +423,9 @@ class Check(_Puzzles):
         "Does each file that a type adds say what the arrays do?"
         for name, value in files.items():
             try: stored = read_json(self.folder/name)
-            except InputError as e: yield Finding("wrong file", name, str(e).rpartition(f"{name}: ")[2]); continue
+            except InputError as e:
+                yield Finding("wrong file", name, str(e).rpartition(f"{name}: ")[2])
+                continue
             if stored == value: continue
             both = isinstance(stored, dict) and isinstance(value, dict)
             missing = sorted(value.keys() - stored.keys()) if both else []
@@ -426,6 +441,8 @@ def spread(
     "Examples from all over a dataset, the first half of them from training."
     for name, split, some in (("train", dataset.train, (count + 1)//2), ("test", dataset.test, count//2)):
         for i in np.unique(np.linspace(0, len(split) - 1, some).astype(int)) if len(split) else ():
-            identity = int(split.puzzle_identifiers[np.searchsorted(split.puzzle_indices, i, side="right") - 1])
-            task = f", {dataset.identifiers[identity].partition('|||')[0]}" if identity else "" # an ARC task's disguise would fill the line
+            identity = int(
+                split.puzzle_identifiers[np.searchsorted(split.puzzle_indices, i, side="right") - 1])
+            # an ARC task's disguise would fill the line
+            task = f", {dataset.identifiers[identity].partition('|||')[0]}" if identity else ""
             yield f"{name} {i}{task}", np.asarray(split.inputs[i]), np.asarray(split.labels[i])

@@ -26,19 +26,23 @@ _CHUNK = 4096 # boards that are computed with together
 
 def _chunks(*arrays)->Iterator[tuple[np.ndarray, ...]]:
     "The same rows of some arrays, a chunk at a time."
-    for start in range(0, len(arrays[0]), _CHUNK): yield tuple(np.asarray(a[start:start + _CHUNK]) for a in arrays)
+    for start in range(0, len(arrays[0]), _CHUNK):
+        yield tuple(np.asarray(a[start:start + _CHUNK]) for a in arrays)
 
 _NUMBERS = np.random.default_rng(0).integers(2**64, size=10_000, dtype=np.uint64) | np.uint64(1)
 
-def _digest(*boards)->np.ndarray: # (N,) numbers that boards (N, L) share only if they are equal, but for one chance in 10^16
+def _digest(*boards)->np.ndarray: # (N,) hashes of boards (N, L): equal for equal boards, else 1 in 10^16
     width = sum(b.shape[1] for b in boards)
-    return np.concatenate([np.concatenate(some, 1).astype(np.uint64) @ np.resize(_NUMBERS, width) for some in _chunks(*boards)] or [np.zeros(0, np.uint64)])
+    return np.concatenate(
+        [np.concatenate(some, 1).astype(np.uint64) @ np.resize(_NUMBERS, width) for some in _chunks(*boards)]
+        or [np.zeros(0, np.uint64)])
 
 def alike(
     puzzle:Puzzle,
     *splits:tuple[np.ndarray, np.ndarray], # one or two: questions and answers, both (N, L)
 )->list[np.ndarray]: # (N,) for each
-    "A number for each puzzle, equal for images of each other: within the split if there is one, between them if there are two."
+    """A number for each puzzle, equal for images of each other: within the split if there is one,
+    between them if there are two."""
     marks = [np.concatenate([puzzle.likeness(*some) for some in _chunks(*boards)]) for boards in splits]
     if len(splits) == 2: doubtful = [np.isin(*marks), np.isin(*marks[::-1])]
     else:

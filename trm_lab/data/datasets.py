@@ -40,12 +40,14 @@ class Disguised:
         flat = np.where(rows < 0, rows + len(self), rows).reshape(-1)
         if ((flat < 0) | (flat >= len(self))).any(): raise IndexError(f"there are {len(self)} boards")
         puzzles = np.searchsorted(self.puzzle_indices, flat, side="right") - 1
-        boards = self.puzzle.disguised(self.base[self.first[puzzles] + flat - self.puzzle_indices[puzzles]], self.codes[puzzles])
+        boards = self.puzzle.disguised(self.base[self.first[puzzles] + flat - self.puzzle_indices[puzzles]],
+            self.codes[puzzles])
         return boards.reshape(*rows.shape, -1)
 
     def until(self, puzzles:int)->"Disguised":
         "The boards of the first `puzzles` puzzles."
-        return replace(self, codes=self.codes[:puzzles], first=self.first[:puzzles], puzzle_indices=self.puzzle_indices[:puzzles + 1])
+        return replace(self, codes=self.codes[:puzzles], first=self.first[:puzzles],
+            puzzle_indices=self.puzzle_indices[:puzzles + 1])
 
 # %% ../../nbs/data/01_datasets.ipynb #87ecba39
 ARRAYS = ("inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_indices")
@@ -74,15 +76,20 @@ class Split:
         count = given(count, Natural, "first: count")
         groups = min(count, self.groups)
         puzzles = self.group_indices[groups]; examples = self.puzzle_indices[puzzles]
-        boards = (b.until(puzzles) if isinstance(b, Disguised) else b[:examples] for b in (self.inputs, self.labels))
-        return Split(*boards, self.puzzle_identifiers[:puzzles], self.puzzle_indices[:puzzles + 1], self.group_indices[:groups + 1])
+        boards = (b.until(puzzles) if isinstance(b, Disguised) else b[:examples]
+            for b in (self.inputs, self.labels))
+        return Split(*boards, self.puzzle_identifiers[:puzzles], self.puzzle_indices[:puzzles + 1],
+            self.group_indices[:groups + 1])
 
     @property
     def stored(self)->dict[str, np.ndarray]:
-        "What is written, by the file's name: the reference's arrays, or originals and codes in place of boards."
+        """What is written, by the file's name: the reference's arrays, or originals and
+        codes in place of boards."""
         compact = isinstance(self.inputs, Disguised)
-        boards = {"base__inputs": self.inputs.base, "base__labels": self.labels.base, "all__codes": self.inputs.codes} if compact else {}
-        return {**boards, **{f"all__{name}": getattr(self, name) for name in (ARRAYS[2:] if compact else ARRAYS)}}
+        boards = {"base__inputs": self.inputs.base, "base__labels": self.labels.base,
+            "all__codes": self.inputs.codes} if compact else {}
+        return {**boards,
+            **{f"all__{name}": getattr(self, name) for name in (ARRAYS[2:] if compact else ARRAYS)}}
 
 # %% ../../nbs/data/01_datasets.ipynb #500c4210
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ class Metadata:
     total_puzzles:int = 0
     sets:list = field(default_factory=lambda: ["all"])
     puzzle:dict|None = None # `Puzzle.spec`; absent in the reference's own datasets
-    unseen:str|None = None # how it was made sure that no test puzzle is a training puzzle in disguise; None: it was not
+    unseen:str|None = None # how test puzzles were kept from being augmented training puzzles; None: not done
     origin:str|None = None # where the puzzles come from
     overlap:str|None = None # which test puzzles are trained on all the same, because somebody asked for it
 
@@ -158,7 +165,8 @@ def dataset_of(
     if not train or not test:
         given = f"{len(train)} and {len(test)}"
         raise InputError(f"a dataset needs at least one training and one test puzzle, not {given}")
-    metadata = Metadata(puzzle.seq_len, puzzle.vocab_size, total_groups=len(train), total_puzzles=len(train), puzzle=puzzle.spec(), **notes)
+    metadata = Metadata(puzzle.seq_len, puzzle.vocab_size, total_groups=len(train), total_puzzles=len(train),
+        puzzle=puzzle.spec(), **notes)
     return Dataset(puzzle, split_of(train), split_of(test), metadata)
 
 # %% ../../nbs/data/01_datasets.ipynb #337a1abc
@@ -173,26 +181,32 @@ def disguised_dataset(
         for name in group.names: numbers.setdefault(name, len(numbers))
     def split(part):
         used = [g for g in groups if getattr(g, part)]
-        if not used: raise InputError(f"a dataset needs at least one training and one test puzzle; no group has examples for the {part} split")
-        boards = [np.stack(b).astype(np.uint8) for b in zip(*(pair for g in used for pair in getattr(g, part)))]
-        counts, disguises = (np.array([len(v) for v in values]) for values in ([getattr(g, part) for g in used], [g.names for g in used]))
+        if not used:
+            raise InputError("a dataset needs at least one training and one test puzzle; "
+                f"no group has examples for the {part} split")
+        boards = [np.stack(b).astype(np.uint8)
+            for b in zip(*(pair for g in used for pair in getattr(g, part)))]
+        counts, disguises = (np.array([len(v) for v in values])
+            for values in ([getattr(g, part) for g in used], [g.names for g in used]))
         bounds = lambda lengths: np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
         indices, first = bounds(np.repeat(counts, disguises)), np.repeat(bounds(counts)[:-1], disguises)
         codes = np.concatenate([g.codes for g in used])
-        return Split(*(Disguised(puzzle, b, codes, first, indices) for b in boards), np.array([numbers[n] for g in used for n in g.names], np.int32), indices, bounds(disguises))
+        return Split(*(Disguised(puzzle, b, codes, first, indices) for b in boards),
+            np.array([numbers[n] for g in used for n in g.names], np.int32), indices, bounds(disguises))
     train, test = split("train"), split("test")
-    metadata = Metadata(puzzle.seq_len, puzzle.vocab_size, num_puzzle_identifiers=len(numbers), total_groups=train.groups,
-        mean_puzzle_examples=len(train)/len(train.puzzle_identifiers), total_puzzles=len(train.puzzle_identifiers), puzzle=puzzle.spec(), **notes)
+    metadata = Metadata(puzzle.seq_len, puzzle.vocab_size, num_puzzle_identifiers=len(numbers),
+        total_groups=train.groups, mean_puzzle_examples=len(train)/len(train.puzzle_identifiers),
+        total_puzzles=len(train.puzzle_identifiers), puzzle=puzzle.spec(), **notes)
     return Dataset(puzzle, train, test, metadata, list(numbers))
 
 # %% ../../nbs/data/01_datasets.ipynb #5b46d281
 def write_dataset(
     dataset:Dataset,
     folder:str|Path, # where; must not hold anything yet
-    save:Callable[[Path, str, Split], None]|None=None, # writes the arrays of a split into a folder; None: as the split holds them
+    save:Callable[[Path, str, Split], None]|None=None, # writes a split's arrays into a folder; None: as held
 ):
-    """Write the reference's layout, with originals and codes where boards are disguised. Raises `InputError` if
-    the folder already holds something, or a split nothing."""
+    """Write the reference's layout, with originals and codes where boards are disguised.
+    Raises `InputError` if the folder already holds something, or a split nothing."""
     for name, split in (("train", dataset.train), ("test", dataset.test)):
         if not len(split): raise InputError(f"{folder}: the {name} split is empty; it needs a puzzle")
     with whole_folder(folder) as temporary:
@@ -201,7 +215,8 @@ def write_dataset(
             if save: save(temporary/name, name, split)
             else:
                 for array, values in split.stored.items(): np.save(temporary/name/f"{array}.npy", values)
-            described = {**asdict(dataset.metadata), "total_groups": split.groups, "total_puzzles": len(split.puzzle_identifiers),
+            described = {**asdict(dataset.metadata), "total_groups": split.groups,
+                "total_puzzles": len(split.puzzle_identifiers),
                 "mean_puzzle_examples": len(split)/len(split.puzzle_identifiers)}
             write_json(temporary/name/"dataset.json", described)
         for name, value in {"identifiers.json": dataset.identifiers, **dataset.puzzle.files(dataset)}.items():
@@ -219,13 +234,18 @@ def write_augmented(
     def save(place, name, split):
         for array in ARRAYS[2:]: np.save(place/f"all__{array}.npy", getattr(split, array))
         with open(place/"all__inputs.npy", "wb") as inputs, open(place/"all__labels.npy", "wb") as labels:
-            for file in (inputs, labels): np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": split.inputs.shape})
+            for file in (inputs, labels):
+                np.lib.format.write_array_header_1_0(file,
+                    {"descr": "|u1", "fortran_order": False, "shape": split.inputs.shape})
             for start in range(0, len(split.puzzle_identifiers), chunk):
                 bounds = split.puzzle_indices[start:start + chunk + 1]
                 some = slice(int(bounds[0]), int(bounds[-1]))
                 boards = np.asarray(split.inputs[some]), np.asarray(split.labels[some])
-                if name == "train": boards = dataset.puzzle.settled(np.random.default_rng([seed, start]), *boards, np.repeat(np.arange(len(bounds) - 1), np.diff(bounds)))
-                for file, values in zip((inputs, labels), boards): file.write(np.ascontiguousarray(values, np.uint8))
+                if name == "train":
+                    boards = dataset.puzzle.settled(np.random.default_rng([seed, start]), *boards,
+                        np.repeat(np.arange(len(bounds) - 1), np.diff(bounds)))
+                for file, values in zip((inputs, labels), boards):
+                    file.write(np.ascontiguousarray(values, np.uint8))
     write_dataset(dataset, folder, save)
 
 # %% ../../nbs/data/01_datasets.ipynb #e1ed2f7d
@@ -242,7 +262,8 @@ def load_array(
         packed = f", but {path.stem}.npz is there: unpack it"*path.with_suffix(".npz").exists()
         names = ", ".join(f"all__{array}.npy" for array in ARRAYS)
         raise InputError(f"{path} is missing{packed}; a dataset has {names} in each split") from None
-    except Exception as e: # besides its own errors, numpy lets through whatever reading a damaged header brings about
+    except Exception as e:
+        # besides its own errors, numpy lets through whatever reading a damaged header brings about
         told = None if isinstance(e, OSError) else stand_in(path)
         if told: raise InputError(f"{path}: {told}") from None
         raise InputError(f"{path}: not a whole array file ({(str(e).splitlines() or [''])[0]})") from None
@@ -264,12 +285,17 @@ def read_split(
         inputs, labels = (load(f"base__{name}", 2) for name in ARRAYS[:2])
         counts = np.diff(puzzles)
         starts = groups[:-1]
-        if groups.max(initial=0) > len(counts) or (np.diff(groups) < 1).any() or (np.repeat(counts[starts], np.diff(groups)) != counts[:groups.max(initial=0)]).any():
-            raise InputError(f"{folder}: all puzzles of a group should have as many examples as its originals; puzzle_indices and group_indices do not fit")
+        if (groups.max(initial=0) > len(counts) or (np.diff(groups) < 1).any()
+                or (np.repeat(counts[starts], np.diff(groups)) != counts[:groups.max(initial=0)]).any()):
+            raise InputError(f"{folder}: all puzzles of a group should have as many examples as its "
+                "originals; puzzle_indices and group_indices do not fit")
         if len(inputs) != counts[starts].sum() or len(codes) != len(counts):
-            raise InputError(f"{folder}: {len(inputs)} originals and {len(codes)} codes should be {counts[starts].sum()} and {len(counts)}")
+            raise InputError(f"{folder}: {len(inputs)} originals and {len(codes)} codes should be "
+                f"{counts[starts].sum()} and {len(counts)}")
         first = np.repeat(np.cumsum(counts[starts]) - counts[starts], np.diff(groups))
-        if inputs.shape != labels.shape: raise InputError(f"{folder}: base__inputs {inputs.shape} and base__labels {labels.shape} should be of one shape")
+        if inputs.shape != labels.shape:
+            raise InputError(f"{folder}: base__inputs {inputs.shape} and base__labels {labels.shape} "
+                "should be of one shape")
         inputs, labels = (Disguised(puzzle, boards, codes, first, puzzles) for boards in (inputs, labels))
     else: inputs, labels = (load(f"all__{name}", 2) for name in ARRAYS[:2])
     if recoding is not None: inputs, labels = (_recoded(b, recoding, folder) for b in (inputs, labels))
@@ -281,7 +307,8 @@ def read_split(
     if len(puzzles) != (count := len(identifiers) + 1):
         found = f"{count - 1} puzzles should have {count} puzzle_indices"
         raise InputError(f"{folder}: {found}, not {len(puzzles)}")
-    for name, last, what in (("puzzle_indices", len(split), "examples"), ("group_indices", len(split.puzzle_identifiers), "puzzles")):
+    for name, last, what in (("puzzle_indices", len(split), "examples"),
+            ("group_indices", len(split.puzzle_identifiers), "puzzles")):
         bounds = getattr(split, name)
         if not len(bounds) or bounds[0] != 0 or bounds[-1] != last or (np.diff(bounds) < 0).any():
             raise InputError(f"{folder}: {name} should rise from 0 to the number of {what}, {last}")
@@ -296,18 +323,22 @@ def _recoded(boards, recoding:np.ndarray, folder:Path)->np.ndarray:
 
 def read_dataset(
     folder:str|Path, # with train/, test/ and identifiers.json
-    puzzle:Puzzle|None=None, # what is expected; needed for a dataset that the reference wrote, which does not say
+    puzzle:Puzzle|None=None, # what is expected; needed for a dataset of the reference, which does not say
 )->Dataset:
     "Read a dataset in the reference's layout. Raises `InputError` naming what is missing or does not fit."
     folder = Path(folder)
     if not folder.is_dir(): raise InputError(f"{folder}: there is no such dataset folder")
     metadata, keys = read_metadata(folder/"train"/"dataset.json")
-    if metadata.puzzle is None and puzzle is None: raise InputError(f"{folder}: dataset.json does not say which puzzle this is; name it, as in sudoku-9x9")
+    if metadata.puzzle is None and puzzle is None:
+        raise InputError(
+            f"{folder}: dataset.json does not say which puzzle this is; name it, as in sudoku-9x9")
     found = puzzle_from(metadata.puzzle) if metadata.puzzle else puzzle
-    if puzzle is not None and puzzle != found: raise InputError(f"{folder}: these are {found.name} puzzles, but {puzzle.name} is needed")
+    if puzzle is not None and puzzle != found:
+        raise InputError(f"{folder}: these are {found.name} puzzles, but {puzzle.name} is needed")
     puzzle, recoding = found, found.recoding(metadata.vocab_size)
     if puzzle.seq_len != metadata.seq_len or puzzle.vocab_size != metadata.vocab_size and recoding is None:
-        raise InputError(f"{folder}: boards of {metadata.seq_len} cells and {metadata.vocab_size} tokens are no {puzzle.name}, which has {puzzle.seq_len} and {puzzle.vocab_size}")
+        raise InputError(f"{folder}: boards of {metadata.seq_len} cells and {metadata.vocab_size} tokens are "
+            f"no {puzzle.name}, which has {puzzle.seq_len} and {puzzle.vocab_size}")
     names = read_json(folder/"identifiers.json") if (folder/"identifiers.json").exists() else ["<blank>"]
     train, test = (read_split(folder/name, puzzle, recoding) for name in ("train", "test"))
     known = 1 + max(int(split.puzzle_identifiers.max(initial=0)) for split in (train, test))

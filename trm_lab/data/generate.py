@@ -23,25 +23,31 @@ def _bunch(puzzle:Puzzle, seed:int, which:tuple[str, int])->np.ndarray: # (n, 2,
     "The puzzles of one stream of a level, for which no other stream has to be begun."
     level, number = which
     stream = puzzle.generate(np.random.default_rng([seed, puzzle.difficulties.index(level), number]), level)
-    return np.stack([np.stack(pair) for pair in itertools.islice(stream, puzzle.bunch(level))]).astype(np.uint8)
+    return np.stack([np.stack(pair) for pair in itertools.islice(stream, puzzle.bunch(level))]).astype(
+        np.uint8)
 
 def _cores()->int:
     "The processor cores that this process may use and can fork onto; where forking is not usual, one."
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
-def _in_turn(puzzle:Puzzle, turns:tuple[str, ...], seed:int, processes:int, kept:Path|None)->Iterator[np.ndarray]:
-    "Puzzles, (2, L) each, whose difficulties take turns: first those that are kept in a file, then new ones, which are added to it wave by wave."
+def _in_turn(puzzle:Puzzle, turns:tuple[str, ...], seed:int, processes:int,
+        kept:Path|None)->Iterator[np.ndarray]:
+    """Puzzles, (2, L) each, whose difficulties take turns: first those that are kept in a file, then new
+    ones, which are added to it wave by wave."""
     boards = list(load_array(kept)) if kept and kept.exists() else []
     yield from boards
     def places(number): # the level of puzzle `number`, its stream, and its place in that
         cycle, turn = divmod(number, len(turns))
-        return turns[turn], *divmod(cycle*turns.count(turns[turn]) + turns[:turn].count(turns[turn]), puzzle.bunch(turns[turn]))
+        return turns[turn], *divmod(cycle*turns.count(turns[turn]) + turns[:turn].count(turns[turn]),
+            puzzle.bunch(turns[turn]))
     wave = max(16*processes, len(turns)*max(map(puzzle.bunch, turns)))
     with contextlib.ExitStack() as stack:
         each = map
         if processes > 1: # forked, like PyTorch's data loaders: nothing has to be imported or sent
-            workers = ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
-            stack.callback(workers.shutdown, cancel_futures=True) # lets each finish what it has begun: one that is killed may hold a lock for ever
+            workers = ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), signal.signal,
+                (signal.SIGINT, signal.SIG_IGN))
+            # lets each finish what it has begun: one that is killed may hold a lock for ever
+            stack.callback(workers.shutdown, cancel_futures=True)
             each = workers.map
         while True:
             wanted, made = [places(len(boards) + i) for i in range(wave)], {}
@@ -60,21 +66,25 @@ def generate_dataset(
     test:int, # test puzzles
     seed:int=0, # the same seed gives the same dataset
     report:Callable[[int, int], None]|None=None, # called with (made, wanted) after each puzzle
-    difficulty:str|None=None, # one of the puzzle's `difficulties`, or several that take turns, easy+2minimal; None: the usual one
-    processes:int|None=None, # that share the work where a difficulty is named; None: one for each core, where there are many puzzles to make
-    keep:Path|None=None, # a folder where puzzles of a named difficulty are kept, so that a stopped build goes on
+    difficulty:str|None=None, # one of the puzzle's `difficulties`, or a mix, easy+2minimal; None: the usual
+    processes:int|None=None, # that make puzzles of a named difficulty; None: one a core, if there are many
+    keep:Path|None=None, # a folder to keep puzzles of a named difficulty in, so that a stopped build goes on
 )->Dataset:
-    "Generate puzzles; no two of them, and so no test and training puzzle, are images of each other where that can be said."
+    """Generate puzzles; no two of them, and so no test and training puzzle, are images of each
+    other where that can be said."""
     train = given(train, Natural, "generate_dataset: train")
     test = given(test, Natural, "generate_dataset: test")
     seed = given(seed, Natural, "generate_dataset: seed")
-    if min(train, test) < 1: raise InputError(f"a dataset needs at least one training and one test puzzle, not {train} and {test}")
+    if min(train, test) < 1:
+        raise InputError(f"a dataset needs at least one training and one test puzzle, not {train} and {test}")
     wanted, made, forms = train + test, [], set()
     plenty = puzzle.classes() is None or puzzle.classes() >= 4*wanted
     if difficulty is None: stream = contextlib.nullcontext(puzzle.generate(np.random.default_rng(seed)))
     else:
-        kept = keep and keep/f"{run_id(puzzle.name, {'puzzle': puzzle.spec(), 'difficulty': difficulty, 'seed': seed})}.npy"
-        stream = contextlib.closing(_in_turn(puzzle, puzzle.turns(difficulty), seed, processes or min(_cores(), -(-wanted//64)), kept))
+        kept = (keep and keep
+            /f"{run_id(puzzle.name, {'puzzle': puzzle.spec(), 'difficulty': difficulty, 'seed': seed})}.npy")
+        stream = contextlib.closing(_in_turn(puzzle, puzzle.turns(difficulty), seed,
+            processes or min(_cores(), -(-wanted//64)), kept))
     with stream as fresh:
         for question, answer in fresh:
             form = puzzle.canonical(question, answer) if plenty else None
@@ -84,4 +94,5 @@ def generate_dataset(
             if report: report(len(made), wanted)
             if len(made) == wanted: break
     unseen = "no two puzzles have the same canonical form" if None not in forms else None
-    return dataset_of(puzzle, made[:train], made[train:], unseen=unseen, origin=f"generated by {puzzle.name}{f', {difficulty}' if difficulty else ''}, seed {seed}")
+    return dataset_of(puzzle, made[:train], made[train:], unseen=unseen,
+        origin=f"generated by {puzzle.name}{f', {difficulty}' if difficulty else ''}, seed {seed}")

@@ -61,7 +61,9 @@ class Drawing:
 # %% ../../nbs/puzzles/01_base.ipynb #8db7af99
 class Tally(Protocol):
     "What answers add up to, where the published score is no share of boards: it is told them batch by batch."
-    def add(self, examples:np.ndarray, tokens:np.ndarray, q_halt:np.ndarray): ... # (N,) numbers of the examples, (N, L) answers, (N,) halting logits
+    def add(self, examples:np.ndarray, tokens:np.ndarray,
+            q_halt:np.ndarray): # (N,) numbers of the examples, (N, L) answers, (N,) halting logits
+        ...
     def scores(self)->dict[str, float]: ... # shares by name
     def __len__(self)->int: ... # of how many things they are shares
 
@@ -73,19 +75,23 @@ class Symmetry(ABC):
         "Question and answer tokens, both (N, L), to another right pair in each row."
 
     def image(self, boards:np.ndarray)->np.ndarray:
-        "Boards (N, L) alone, as for a question whose answer is still to be found. Raises `InputError` where that cannot be said."
-        raise InputError("the symmetries of this type of puzzle depend on the answer, so no question can be put into disguise without it; start from random latents: way 'latents'")
+        """Boards (N, L) alone, as for a question whose answer is still to be found.
+        Raises `InputError` where that cannot be said."""
+        raise InputError("the symmetries of this type of puzzle depend on the answer, "
+            "so no question can be put into disguise without it; start from random latents: way 'latents'")
 
     def undo(self, boards:np.ndarray)->np.ndarray:
-        "What `image` made of boards (N, L), back to them: an answer to the image becomes one to the puzzle. Raises `InputError` as `image` does."
-        raise InputError("the symmetries of this type of puzzle depend on the answer, so an answer alone cannot be turned back; start from random latents: way 'latents'")
+        """What `image` made of boards (N, L), back to them: an answer to the image becomes one to the puzzle.
+        Raises `InputError` as `image` does."""
+        raise InputError("the symmetries of this type of puzzle depend on the answer, "
+            "so an answer alone cannot be turned back; start from random latents: way 'latents'")
 
 @dataclass(frozen=True)
 class Rearranged(Symmetry):
     "Cells change places, tokens change names."
     cells:np.ndarray # (N, L) which old cell comes to each cell
     tokens:np.ndarray|None = None # (N, V) which token each old token becomes; None: they stay
-    label:Callable[[np.ndarray], np.ndarray]|None = None # questions (N, L) to labels, where the image of a label need not be the label; None: it is
+    label:Callable[[np.ndarray], np.ndarray]|None = None # questions to labels; None: a label's image is one
 
     def __call__(self, question, answer):
         question = self.image(question)
@@ -96,11 +102,13 @@ class Rearranged(Symmetry):
         return moved if self.tokens is None else np.take_along_axis(self.tokens, moved, 1)
 
     def undo(self, boards):
-        named = boards if self.tokens is None else np.take_along_axis(self.tokens.argsort(1).astype(boards.dtype), boards, 1)
+        named = (boards if self.tokens is None
+            else np.take_along_axis(self.tokens.argsort(1).astype(boards.dtype), boards, 1))
         return np.take_along_axis(named, self.cells.argsort(1), 1)
 
 class Puzzle(ABC):
-    "A puzzle type, with its size. Tokens are whole numbers below `vocab_size`; a board is a row of `seq_len` of them."
+    """A puzzle type, with its size. Tokens are whole numbers below `vocab_size`; a board is a
+    row of `seq_len` of them."""
     type:ClassVar[str] # the name of the module under `trm_lab.puzzles`
     usual_size:ClassVar[str|None] = None # as in a name, where nobody names one
     hub:ClassVar[str|None] = None # repository on the hub with train.csv and test.csv of that size
@@ -108,8 +116,8 @@ class Puzzle(ABC):
     placeholder:ClassVar[np.ndarray|None] = None # label (L,) of questions whose answers are not given
     characters:str = "" # that `parse` reads as cells; empty: text goes to `parse` as it stands
     spellings:Mapping[str, str] = MappingProxyType({}) # what people also write for them; "" is an empty field
-    asks:tuple[int, ...] = () # the tokens that a question may hold; empty: those that questions hold, and their images under symmetries
-    difficulties:tuple[str, ...] = () # what `generate` can be asked for, the usual one first; empty: there is no choice
+    asks:tuple[int, ...] = () # tokens that a question may hold; empty: those seen, and their symmetric images
+    difficulties:tuple[str, ...] = () # what `generate` can be asked for, the usual one first; empty: nothing
     rows:int; cols:int # of the board
     vocab_size:int # PAD included
 
@@ -155,35 +163,46 @@ class Puzzle(ABC):
         "How to show an answer on top of its question."
 
     @abstractmethod
-    def generate(self, rng:np.random.Generator, difficulty:str|None=None)->Iterator[tuple[np.ndarray, np.ndarray]]:
-        "Endless fresh puzzles: question and answer tokens, each (L,). Raises `InputError` on an unknown difficulty."
+    def generate(self, rng:np.random.Generator,
+            difficulty:str|None=None)->Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Endless fresh puzzles: question and answer tokens, each (L,).
+        Raises `InputError` on an unknown difficulty."""
 
     def _asked(self, difficulty:str|None)->str|None:
         "The difficulty that `generate` was asked for, or the usual one."
         if difficulty is None: return self.difficulties[0] if self.difficulties else None
-        if not self.difficulties: raise InputError(f"{self.name} has no difficulties to choose from, not even {difficulty!r}; leave it out")
+        if not self.difficulties:
+            raise InputError(
+                f"{self.name} has no difficulties to choose from, not even {difficulty!r}; leave it out")
         return one_of(difficulty, self.difficulties, f"{self.name}: difficulty")
 
     def turns(self, mixture:str)->tuple[str, ...]:
-        "Which difficulties take turns: `easy+2minimal` is easy, minimal, minimal. Raises `InputError` if there is none, or one is unknown."
+        """Which difficulties take turns: `easy+2minimal` is easy, minimal, minimal.
+        Raises `InputError` if there is none, or one is unknown."""
         parts = [re.fullmatch(r"(\d*)(.*)", part).groups() for part in mixture.split("+")]
         turns = tuple(self._asked(level) for count, level in parts for _ in range(int(count or 1)))
-        if not turns: raise InputError(f"{self.name}: the difficulty {mixture!r} asks for no puzzles; write a mixture like easy+2minimal")
+        if not turns:
+            raise InputError(f"{self.name}: the difficulty {mixture!r} asks for no puzzles; "
+                "write a mixture like easy+2minimal")
         return turns
 
     def bunch(self, difficulty:str)->int:
-        "How many puzzles of a difficulty are best taken from one stream of `generate`, because the first one is the dear one."
+        """How many puzzles of a difficulty are best taken from one stream of `generate`, because the
+        first one is the dear one."""
         return 1
 
     def scores(self, question:np.ndarray, answer:np.ndarray)->dict[str, bool]:
         "What can be said of an answer without its label, by name; `legal` is among it for every type."
-        return {name: bool(holds[0]) for name, holds in self.score_boards(question[None], answer[None]).items()}
+        return {name: bool(holds[0])
+            for name, holds in self.score_boards(question[None], answer[None]).items()}
 
     def score_boards(self, questions:np.ndarray, answers:np.ndarray)->dict[str, np.ndarray]:
-        "`scores` of many answers, both (N, L): by name (N,) bool. A type that has more to say overrides one of the two."
+        """`scores` of many answers, both (N, L): by name (N,) bool.
+        A type that has more to say overrides one of the two."""
         if type(self).scores is Puzzle.scores: return {"legal": self.legal(questions, answers)}
         each = [self.scores(*pair) for pair in zip(questions, answers)]
-        return {name: np.array([scores[name] for scores in each], bool) for name in (each[0] if each else ("legal",))}
+        return {name: np.array([scores[name] for scores in each], bool)
+            for name in (each[0] if each else ("legal",))}
 
     def measures(self, questions:np.ndarray)->dict[str, np.ndarray]:
         "What may make questions (N, L) hard, by name: a number (N,) for each."
@@ -195,11 +214,13 @@ class Puzzle(ABC):
         return None
 
     def candidates(self, questions:np.ndarray)->np.ndarray|None:
-        "Which tokens the givens of questions (N, L) leave to each cell, (N, L, V) bool; None where the rules exclude none."
+        """Which tokens the givens of questions (N, L) leave to each cell, (N, L, V) bool; None
+        where the rules exclude none."""
         return None
 
     def legal(self, questions:np.ndarray, answers:np.ndarray)->np.ndarray:
-        "Which of many answers `check` calls solved, (N,) bool; both (N, L). A type overrides it where that can be done at once."
+        """Which of many answers `check` calls solved, (N,) bool; both (N, L).
+        A type overrides it where that can be done at once."""
         return np.array([self.check(*pair).solved for pair in zip(questions, answers)], bool)
 
     def solutions(self,
@@ -218,20 +239,26 @@ class Puzzle(ABC):
         return None
 
     def likeness(self, questions:np.ndarray, answers:np.ndarray)->np.ndarray:
-        "A number (N,) for each puzzle; images of a puzzle share it, and only where numbers agree must `canonical` be asked."
+        """A number (N,) for each puzzle; images of a puzzle share it, and only where numbers agree
+        must `canonical` be asked."""
         forms = (self.canonical(*pair) for pair in zip(questions, answers))
-        return np.array([int.from_bytes(hashlib.blake2b(form, digest_size=8).digest()) for form in forms], np.uint64)
+        return np.array(
+            [int.from_bytes(hashlib.blake2b(form, digest_size=8).digest()) for form in forms], np.uint64)
 
     def classes(self)->int|None:
-        "Roughly how many different puzzles `generate` can give up to symmetry; None for more than anyone will use."
+        """Roughly how many different puzzles `generate` can give up to symmetry; None for
+        more than anyone will use."""
         return None
 
     def disguised(self, tokens:np.ndarray, codes:np.ndarray)->np.ndarray:
-        "Boards (N, L) in the disguises that `codes` (N, C) stand for: types that learn each `Group` in a fixed list of them."
+        """Boards (N, L) in the disguises that `codes` (N, C) stand for: types that learn each `Group`
+        in a fixed list of them."""
         raise NotImplementedError(f"{self.name} has no codes for disguises")
 
-    def settled(self, rng:np.random.Generator, questions:np.ndarray, answers:np.ndarray, puzzles:np.ndarray)->tuple[np.ndarray, np.ndarray]:
-        "Training boards (N, L) as a dataset written out in full holds them, once for all; `puzzles` (N,) says which belong together."
+    def settled(self, rng:np.random.Generator, questions:np.ndarray, answers:np.ndarray,
+            puzzles:np.ndarray)->tuple[np.ndarray, np.ndarray]:
+        """Training boards (N, L) as a dataset written out in full holds them, once for all; `puzzles` (N,)
+        says which belong together."""
         return questions, answers
 
     def unplaced(self, boards:np.ndarray)->np.ndarray:
@@ -251,7 +278,8 @@ class Puzzle(ABC):
         return iter(())
 
     def tally(self, dataset)->Tally|None:
-        "Counts the answers to a dataset's test split; None where the scores of single boards are all there is."
+        """Counts the answers to a dataset's test split; None where the scores of single
+        boards are all there is."""
         return None
 
     def given_away(self, dataset)->list[str]:
@@ -259,7 +287,8 @@ class Puzzle(ABC):
         return []
 
     def overlap(self, given_away:Iterable[str], dataset, allow:bool=False)->str|None:
-        "What a dataset's test split asks although it was `given_away`. Raises `InputError` unless that is allowed; None: nothing."
+        """What a dataset's test split asks although it was `given_away`.
+        Raises `InputError` unless that is allowed; None: nothing."""
         return None
 
     def __eq__(self, other): return isinstance(other, Puzzle) and self.spec() == other.spec()

@@ -52,7 +52,8 @@ class LightsOut(Puzzle):
         cols:int, # of the board
     ):
         rows, cols = whole_numbers("lights_out", rows=rows, cols=cols)
-        if not 1 <= min(rows, cols) or rows*cols > 400: raise InputError(f"lights_out: {rows}×{cols} is not supported; boards have 1 to 400 cells")
+        if not 1 <= min(rows, cols) or rows*cols > 400:
+            raise InputError(f"lights_out: {rows}×{cols} is not supported; boards have 1 to 400 cells")
         self.rows, self.cols = rows, cols
 
     # -- its name: what configs, datasets and checkpoints write down
@@ -69,9 +70,13 @@ class LightsOut(Puzzle):
     def parse(self, text):
         "One character a cell: . off, * on, - leave, x press; white space is passed over."
         symbols = "".join(str(text).split())
-        if len(symbols) != self.seq_len: raise InputError(f"a {self.rows}×{self.cols} board has {self.seq_len} cells, but {len(symbols)} were given; write one character a cell")
+        if len(symbols) != self.seq_len:
+            raise InputError(f"a {self.rows}×{self.cols} board has {self.seq_len} cells, "
+                f"but {len(symbols)} were given; write one character a cell")
         for i, c in enumerate(symbols):
-            if c not in _CHARACTERS[1:]: raise InputError(f"{c!r} in {self._at(i)} is not understood; use . off, * on, - leave, x press")
+            if c not in _CHARACTERS[1:]:
+                raise InputError(
+                    f"{c!r} in {self._at(i)} is not understood; use . off, * on, - leave, x press")
         return np.array([_CHARACTERS.index(c) for c in symbols], np.uint8)
 
     def print(self, tokens): return "".join(_CHARACTERS[t] for t in tokens)
@@ -79,12 +84,14 @@ class LightsOut(Puzzle):
 
     # -- rules
     def check(self, question, answer):
-        "A light that stays on, or comes on, is a breach as soon as all cells that switch it have been answered."
+        """A light that stays on, or comes on, is a breach as soon as all cells that
+        switch it have been answered."""
         question, answer, switches = np.asarray(question), np.asarray(answer), _switches(self.rows, self.cols)
         answered = (answer == LEAVE) | (answer == PRESS)
         on = (question == ON) ^ (switches @ (answer == PRESS) % 2 == 1)
         wrong = np.flatnonzero(on & (switches @ ~answered == 0))
-        return Verdict(bool(answered.all()), tuple(map(int, wrong)), tuple(f"the light in {self._at(i)} {'stays' if question[i] == ON else 'comes'} on" for i in wrong))
+        return Verdict(bool(answered.all()), tuple(map(int, wrong)), tuple(
+            f"the light in {self._at(i)} {'stays' if question[i] == ON else 'comes'} on" for i in wrong))
 
     def legal(self, questions, answers):
         "`check` for many at once; without it, it would be asked board by board."
@@ -105,20 +112,25 @@ class LightsOut(Puzzle):
 
     def label_problem(self, question, answer):
         label = self.label(np.asarray(question)[None])[0]
-        return None if (label == answer).all() else f"the presses are right, but not the smallest in reading order, {self.print(label)}"
+        return (None if (label == answer).all()
+            else f"the presses are right, but not the smallest in reading order, {self.print(label)}")
 
     # -- symmetries: the image of a smallest solution need not be the smallest, so images are labelled anew
     def symmetries(self, rng, count):
         images = dihedral(self.rows, self.cols)
         return Rearranged(images[rng.integers(len(images), size=count)], label=self.label)
 
-    def canonical(self, question, answer): return min(image.tobytes() for image in np.asarray(question, np.uint8)[dihedral(self.rows, self.cols)])
-    def classes(self): return 2**int(_solver(self.rows, self.cols).any(1).sum())//8 # solvable boards, in images of eight
+    def canonical(self, question, answer):
+        return min(
+            image.tobytes() for image in np.asarray(question, np.uint8)[dihedral(self.rows, self.cols)])
+    def classes(self): # solvable boards, in images of eight
+        return 2**int(_solver(self.rows, self.cols).any(1).sum())//8
 
     # -- drawing and generating
     def draw(self, question, answer):
         wrong, fills = set(self.check(question, answer).cells), {OFF: "#3d3d3d", ON: "#f0e442"}
-        return Drawing(self.rows, self.cols, tuple({PRESS: "×"}.get(int(t), "") for t in answer), (False,)*self.seq_len,
+        return Drawing(self.rows, self.cols,
+            tuple({PRESS: "×"}.get(int(t), "") for t in answer), (False,)*self.seq_len,
             tuple(i in wrong for i in range(self.seq_len)), tuple(fills.get(int(t)) for t in answer))
 
     def generate(self, rng, difficulty=None):

@@ -26,22 +26,26 @@ def _units(box_rows, box_cols):
     n = box_rows*box_cols
     cell = np.arange(n*n).reshape(n, n)
     boxes = cell.reshape(box_cols, box_rows, box_rows, box_cols).swapaxes(1, 2).reshape(n, n)
-    return [(f"{kind} {i+1}", line) for kind, lines in (("row", cell), ("column", cell.T), ("box", boxes)) for i, line in enumerate(lines)]
+    return [(f"{kind} {i+1}", line) for kind, lines in (("row", cell), ("column", cell.T), ("box", boxes))
+        for i, line in enumerate(lines)]
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #c16c7186
 def _clashes(board, box_rows, box_cols):
     "Which digit stands more than once in which unit: (unit's name, token, its cells)."
     for name, cells in _units(box_rows, box_cols):
         tokens = board[cells]
-        for token in np.flatnonzero(np.bincount(tokens[tokens > BLANK]) > 1): yield name, int(token), cells[tokens == token]
+        for token in np.flatnonzero(np.bincount(tokens[tokens > BLANK]) > 1):
+            yield name, int(token), cells[tokens == token]
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #6a1c8ad3
 class _Solver:
-    "Knows the rules of one board size. Literal n·cell + digit, counted from 1, says that the cell holds the digit."
+    """Knows the rules of one board size. Literal n·cell + digit, counted from 1, says that
+    the cell holds the digit."""
     def __init__(self, box_rows, box_cols):
         n = self.n = box_rows*box_cols
         groups = [[c*n + d + 1 for d in range(n)] for c in range(n*n)] # one digit in each cell
-        groups += [[int(c)*n + d + 1 for c in unit] for _, unit in _units(box_rows, box_cols) for d in range(n)] # each digit once in each unit
+        groups += [[int(c)*n + d + 1 for c in unit]
+            for _, unit in _units(box_rows, box_cols) for d in range(n)] # each digit once in each unit
         self.sat = Solver(name="cadical153", bootstrap_with=groups)
         for group in groups:
             for pair in itertools.combinations(group, 2): self.sat.add_clause([-v for v in pair])
@@ -53,7 +57,8 @@ class _Solver:
 
     def solution(self, literals)->np.ndarray|None: # tokens (L,)
         if not self.possible(literals): return None
-        true = np.array([v for v in self.sat.get_model()[:self.n**3] if v > 0]) - 1 # one a cell, in the order of the cells
+        # one a cell, in the order of the cells
+        true = np.array([v for v in self.sat.get_model()[:self.n**3] if v > 0]) - 1
         return (true % self.n + 2).astype(np.uint8)
 
     def solutions(self, board, limit)->list[np.ndarray]: # of tokens (L,)
@@ -68,7 +73,8 @@ class _Solver:
         return found
 
 @functools.lru_cache(maxsize=None)
-def _solver(box_rows, box_cols): return _Solver(box_rows, box_cols) # learning it anew would cost more than most questions
+def _solver(box_rows, box_cols): # learning it anew would cost more than most questions
+    return _Solver(box_rows, box_cols)
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #636fc725
 def _fill(solver, rng)->np.ndarray:
@@ -76,11 +82,13 @@ def _fill(solver, rng)->np.ndarray:
     board, n = np.full(solver.n**2, BLANK, np.uint8), solver.n
     for cell in rng.permutation(n*n):
         given = list(solver.literals(board).values())
-        board[cell] = next(d for d in rng.permutation(n) if solver.possible([*given, int(cell)*n + int(d) + 1])) + 2
+        board[cell] = (
+            next(d for d in rng.permutation(n) if solver.possible([*given, int(cell)*n + int(d) + 1])) + 2)
     return board
 
 def _thin_out(solver, solution, clues, least=0)->np.ndarray:
-    "Of these clues (cells), remove one after the other while the solution stays the only one, and more than `least` are left."
+    """Of these clues (cells), remove one after the other while the solution stays the only one, and
+    more than `least` are left."""
     literals = solver.literals(solution)
     given = {int(cell): literals[int(cell)] for cell in clues}
     for cell in clues:
@@ -95,8 +103,10 @@ def _thin_out(solver, solution, clues, least=0)->np.ndarray:
 def _legal(questions, answers, box)->np.ndarray:
     "Which answers (N, L) keep every given and hold every digit in every unit? (N,)"
     n, given = box[0]*box[1], questions > BLANK
-    digits = np.where((answers > BLANK) & (answers < n + 2), np.uint64(1) << np.clip(answers.astype(np.int64) - 2, 0, n - 1).astype(np.uint64), np.uint64(0)) # a bit a digit
-    bits, units = digits.T.astype(np.min_scalar_type((1 << n) - 1)), np.array([cells for _, cells in _units(*box)]) # cell by cell, so that numpy runs along the boards
+    digits = np.where((answers > BLANK) & (answers < n + 2), np.uint64(1)
+        << np.clip(answers.astype(np.int64) - 2, 0, n - 1).astype(np.uint64), np.uint64(0)) # a bit a digit
+    bits, units = (digits.T.astype(np.min_scalar_type((1 << n) - 1)),
+        np.array([cells for _, cells in _units(*box)])) # cell by cell, so that numpy runs along the boards
     seen = np.zeros((len(units), len(answers)), bits.dtype)
     for cells in units.T: seen |= bits[cells]
     return (seen == (1 << n) - 1).all(0) & ((questions == answers) | ~given).all(1)
@@ -109,7 +119,8 @@ def _tables(box_rows, box_cols):
     return units, np.stack([np.flatnonzero((units == cell).any(1)) for cell in range(units.max() + 1)])
 
 def _deduce(left, board, box)->tuple[np.ndarray, np.ndarray]:
-    "Fill in what is forced: candidates (L, M) and whose they are (M,), without the boards that contradict themselves."
+    """Fill in what is forced: candidates (L, M) and whose they are (M,), without the boards
+    that contradict themselves."""
     (units, homes), done = _tables(*box), []
     while True:
         single = np.where(np.bitwise_count(left) == 1, left, 0)
@@ -119,17 +130,20 @@ def _deduce(left, board, box)->tuple[np.ndarray, np.ndarray]:
         for cells in fewer[units].swapaxes(0, 1): twice |= once & cells; once |= cells
         lone = np.bitwise_or.reduce((once & ~twice)[homes], 1) & fewer # digits with no other cell
         fewer = np.where(lone, lone, fewer)
-        sound = (once == (1 << len(units)//3) - 1).all(0) & (np.bitwise_count(lone) < 2).all(0) & (fewer > 0).all(0)
+        sound = ((once == (1 << len(units)//3) - 1).all(0) & (np.bitwise_count(lone) < 2).all(0)
+            & (fewer > 0).all(0))
         sound &= (np.bitwise_count(taken) == (single[units] > 0).sum(1)).all(0) # no digit twice in a unit
         moved = (fewer != left).any(0)
         done.append((fewer.compress(sound & ~moved, 1), board[sound & ~moved]))
         left, board = fewer.compress(sound & moved, 1), board[sound & moved]
-        if not len(board): return np.concatenate([l for l, _ in done], 1), np.concatenate([b for _, b in done])
+        if not len(board):
+            return np.concatenate([l for l, _ in done], 1), np.concatenate([b for _, b in done])
 
 def _guesses(questions, box)->np.ndarray:
     "How many digits must be tried for each question (N, L)? Beyond 10,000 the search of a board is given up."
     n, board, tried = box[0]*box[1], np.arange(len(questions)), np.zeros(len(questions), np.int64)
-    left = np.where(questions.T > BLANK, 1 << np.maximum(questions.T.astype(np.int64) - 2, 0), (1 << n) - 1).astype(np.min_scalar_type((1 << n) - 1))
+    left = np.where(questions.T > BLANK, 1 << np.maximum(questions.T.astype(np.int64) - 2, 0),
+        (1 << n) - 1).astype(np.min_scalar_type((1 << n) - 1))
     while True:
         left, board = _deduce(left, board, box)
         count = np.bitwise_count(left)
@@ -142,12 +156,14 @@ def _guesses(questions, box)->np.ndarray:
             some = left.compress(here, 1)
             some[cell[here], np.arange(some.shape[1])] = 1 << digit
             tries.append((some, board[here]))
-        left, board = np.concatenate([some for some, _ in tries], 1), np.concatenate([whose for _, whose in tries])
+        left, board = (np.concatenate([some for some, _ in tries], 1),
+            np.concatenate([whose for _, whose in tries]))
         tried += np.bincount(board, minlength=len(tried))
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #4e836f48
 def _line_orders(rng, count, bands, size):
-    "`count` random orders of bands·size lines: bands are permuted, and lines inside each band. (count, bands·size)"
+    """`count` random orders of bands·size lines: bands are permuted, and lines inside each band.
+    (count, bands·size)"""
     outer = rng.random((count, bands)).argsort(1)
     inner = rng.random((count, bands, size)).argsort(2)
     return (outer[:, :, None]*size + inner).reshape(count, -1)
@@ -156,19 +172,25 @@ def _all_line_orders(bands, size):
     "Every such order, (bands! · size!^bands, bands·size)."
     inner = list(itertools.permutations(range(size)))
     return np.array([[b*size + i for b, lines in zip(order, chosen) for i in lines]
-                     for order in itertools.permutations(range(bands)) for chosen in itertools.product(inner, repeat=bands)])
+        for order in itertools.permutations(range(bands))
+        for chosen in itertools.product(inner, repeat=bands)])
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #78201205
 def _smallest_image(solution, given, box, columns)->bytes:
-    "The smallest image of a solution (n, n), its digits from 0, and of its givens (n, n) bool; `columns` are all orders of the columns."
+    """The smallest image of a solution (n, n), its digits from 0, and of its givens (n, n) bool; `columns`
+    are all orders of the columns."""
     n, powers = len(solution), len(solution)**np.arange(len(solution) - 1, -1, -1)
-    starts = [] # (names of the digits, second row as a number) for each first row and each order of the columns
+    # (names of the digits, second row as a number) for each first row and each order of the columns
+    starts = []
     for top in range(n):
         names = np.argsort(solution[top][columns], 1)
-        others = [r for r in range(top//box*box, top//box*box + box) if r != top] # the second row is from the same band
-        starts.append((names, np.min([np.take_along_axis(names, solution[r][columns], 1) @ powers for r in others], 0)))
+        # the second row is from the same band
+        others = [r for r in range(top//box*box, top//box*box + box) if r != top]
+        starts.append(
+            (names, np.min([np.take_along_axis(names, solution[r][columns], 1) @ powers for r in others], 0)))
     least = min(second.min() for _, second in starts)
-    return min(_image(solution, given, box, columns[k], names[k]) for names, second in starts for k in np.flatnonzero(second == least))
+    return min(_image(solution, given, box, columns[k], names[k]) for names, second in starts
+        for k in np.flatnonzero(second == least))
 
 def _image(solution, given, box, columns, names)->bytes:
     "A board with its columns in order and its digits renamed; its rows sorted as far as bands allow."
@@ -180,22 +202,27 @@ def _image(solution, given, box, columns, names)->bytes:
 # %% ../../nbs/puzzles/02_sudoku.ipynb #d3213df5
 def _mix(h:np.ndarray)->np.ndarray:
     "Numbers (uint64) that have nothing to do with each other any more."
-    for shift, factor in ((30, 0xbf58476d1ce4e5b9), (27, 0x94d049bb133111eb)): h = (h ^ (h >> np.uint64(shift)))*np.uint64(factor) # splitmix64
+    for shift, factor in ((30, 0xbf58476d1ce4e5b9), (27, 0x94d049bb133111eb)):
+        h = (h ^ (h >> np.uint64(shift)))*np.uint64(factor) # splitmix64
     return h ^ (h >> np.uint64(31))
 
 def _likeness(solutions, given, box)->np.ndarray:
     "A number (N,) for each solution (N, L) with its givens (N, L) that its images share."
-    n, by_box = box[0]*box[1], np.concatenate([cells for name, cells in _units(*box) if name.startswith("box")]) # cells, box after box
-    home, by_digit = np.argsort(by_box)//n, np.argsort(solutions, 1, kind="stable") # each cell's box; cells, digit after digit
+    n, by_box = box[0]*box[1], np.concatenate(
+        [cells for name, cells in _units(*box) if name.startswith("box")]) # cells, box after box
+    # each cell's box; cells, digit after digit
+    home, by_digit = np.argsort(by_box)//n, np.argsort(solutions, 1, kind="stable")
     back, cell = np.argsort(by_digit, 1), _mix(given.astype(np.uint64) + np.uint64(1))
     for _ in range(3):
         lines = 0
         for axis, size in ((2, box[0]), (1, box[1])): # rows in bands, columns in stacks
             line = _mix(cell.reshape(-1, n, n).sum(axis))
             band = _mix(line.reshape(len(line), -1, size).sum(2)).repeat(size, 1)
-            lines = lines + np.expand_dims(_mix(line + np.uint64(3)*band), axis) # their sum: transposition exchanges them
+            # their sum: transposition exchanges them
+            lines = lines + np.expand_dims(_mix(line + np.uint64(3)*band), axis)
         boxes = _mix(cell[:, by_box].reshape(-1, n, n).sum(2))[:, home]
-        digits = np.take_along_axis(_mix(np.take_along_axis(cell, by_digit, 1).reshape(-1, n, n).sum(2)).repeat(n, 1), back, 1)
+        digits = np.take_along_axis(
+            _mix(np.take_along_axis(cell, by_digit, 1).reshape(-1, n, n).sum(2)).repeat(n, 1), back, 1)
         cell = _mix(np.uint64(5)*cell + lines.reshape(cell.shape) + np.uint64(7)*boxes + np.uint64(11)*digits)
     return _mix(cell.sum(1))
 
@@ -211,7 +238,8 @@ class Sudoku(Puzzle):
     ):
         box_rows, box_cols = whole_numbers("sudoku", box_rows=box_rows, box_cols=box_cols)
         if min(box_rows, box_cols) < 2 or box_rows*box_cols > len(_GLYPHS):
-            raise InputError(f"sudoku: boxes of {box_rows}×{box_cols} are not supported; both sides at least 2, boards up to {len(_GLYPHS)}×{len(_GLYPHS)}")
+            raise InputError(f"sudoku: boxes of {box_rows}×{box_cols} are not supported; "
+                f"both sides at least 2, boards up to {len(_GLYPHS)}×{len(_GLYPHS)}")
         self.box_rows, self.box_cols = self.box = box_rows, box_cols
         self.rows = self.cols = self.n = box_rows*box_cols
         self.vocab_size = self.n + 2
@@ -229,7 +257,8 @@ class Sudoku(Puzzle):
         if n > (most := len(_GLYPHS)):
             raise InputError(f"a {n}×{n} Sudoku is not supported; boards go up to {most}×{most}")
         heights = [h for h in range(2, math.isqrt(n) + 1) if n % h == 0]
-        if not heights: raise InputError(f"a {n}×{n} Sudoku has no boxes: {n} is not a product of two numbers above 1")
+        if not heights:
+            raise InputError(f"a {n}×{n} Sudoku has no boxes: {n} is not a product of two numbers above 1")
         return cls(heights[-1], n//heights[-1])
 
     @property
@@ -241,14 +270,17 @@ class Sudoku(Puzzle):
         "Text to tokens: '.' or '0' for blank; line breaks and rulings like | - + are passed over."
         symbols = [c for c in str(text) if c not in _RULING]
         if len(symbols) != self.seq_len:
-            raise InputError(f"a {self.n}×{self.n} Sudoku has {self.seq_len} cells, but {len(symbols)} were given; write one character a cell, '.' for blank")
+            raise InputError(f"a {self.n}×{self.n} Sudoku has {self.seq_len} cells, "
+                f"but {len(symbols)} were given; write one character a cell, '.' for blank")
         if self.n > 9 and "0" in symbols and "." in symbols:
             raise InputError("'.' and '0' stand in one board, so 0 can be no blank, and the digits of a "
-                f"{self.n}×{self.n} Sudoku are 1 to {_GLYPHS[self.n-1]}; where they were counted from 0, add 1 to each")
+                f"{self.n}×{self.n} Sudoku are 1 to {_GLYPHS[self.n-1]}; "
+                "where they were counted from 0, add 1 to each")
         known = {".": BLANK, "0": BLANK, **{g: d + 2 for d, g in enumerate(_GLYPHS[:self.n])}}
         for i, c in enumerate(symbols):
             if c.upper() not in known:
-                raise InputError(f"{c!r} in {self._at(i)} is not a digit of a {self.n}×{self.n} Sudoku; use {_GLYPHS[0]} to {_GLYPHS[self.n-1]}, and '.' for blank")
+                raise InputError(f"{c!r} in {self._at(i)} is not a digit of a {self.n}×{self.n} Sudoku; "
+                    f"use {_GLYPHS[0]} to {_GLYPHS[self.n-1]}, and '.' for blank")
         return np.array([known[c.upper()] for c in symbols], np.uint8)
 
     def print(self, tokens): return "".join(_GLYPHS[t-2] if t > BLANK else "." for t in tokens)
@@ -259,7 +291,8 @@ class Sudoku(Puzzle):
         for r, row in enumerate(np.asarray(tokens).reshape(self.n, self.n)):
             if r and r % self.box_rows == 0: out.append(line)
             glyphs = list(self.print(row))
-            out.append("|".join(" " + " ".join(glyphs[c:c+self.box_cols]) + " " for c in range(0, self.n, self.box_cols)))
+            out.append("|".join(" " + " ".join(glyphs[c:c+self.box_cols]) + " "
+                for c in range(0, self.n, self.box_cols)))
         return "\n".join(out)
 
     def _at(self, cell, unit=""):
@@ -278,28 +311,35 @@ class Sudoku(Puzzle):
         wrong, reasons = set(), []
         for cell in np.flatnonzero((question > BLANK) & (question != answer)):
             wrong.add(int(cell))
-            reasons.append(f"the given {self.print(question[[cell]])} in {self._at(cell)} was {f'replaced by {self.print(answer[[cell]])}' if answer[cell] > BLANK else 'removed'}")
+            reasons.append(f"the given {self.print(question[[cell]])} in {self._at(cell)} was "
+                f"{f'replaced by {self.print(answer[[cell]])}' if answer[cell] > BLANK else 'removed'}")
         for unit, token, cells in _clashes(answer, *self.box):
             wrong.update(map(int, cells))
-            reasons.append(f"the digit {self.print([token])} stands {'twice' if len(cells) == 2 else f'{len(cells)} times'} in {unit} ({' and '.join(self._at(c, unit) for c in cells)})")
+            reasons.append(f"the digit {self.print([token])} stands "
+                f"{'twice' if len(cells) == 2 else f'{len(cells)} times'} in {unit} "
+                f"({' and '.join(self._at(c, unit) for c in cells)})")
         return Verdict(bool((answer > BLANK).all()), tuple(sorted(wrong)), tuple(reasons))
 
     def legal(self, questions, answers):
         questions, answers = np.asarray(questions), np.asarray(answers)
-        return np.concatenate([np.zeros(0, bool), *(_legal(questions[i:i+4096], answers[i:i+4096], self.box) for i in range(0, len(questions), 4096))])
+        return np.concatenate([np.zeros(0, bool), *(_legal(questions[i:i+4096], answers[i:i+4096], self.box)
+            for i in range(0, len(questions), 4096))])
 
     def draw(self, question, answer):
         question, answer = np.asarray(question), np.asarray(answer)
         wrong = set(self.check(question, answer).cells)
-        return Drawing(self.n, self.n, tuple(_GLYPHS[t-2] if t > BLANK else "" for t in answer), tuple(map(bool, question > BLANK)),
-            tuple(i in wrong for i in range(self.seq_len)), (None,)*self.seq_len,
-            tuple(range(self.box_rows, self.n, self.box_rows)), tuple(range(self.box_cols, self.n, self.box_cols)))
+        return Drawing(self.n, self.n, tuple(_GLYPHS[t-2] if t > BLANK else "" for t in answer),
+            tuple(map(bool, question > BLANK)), tuple(i in wrong for i in range(self.seq_len)),
+            (None,)*self.seq_len, tuple(range(self.box_rows, self.n, self.box_rows)),
+            tuple(range(self.box_cols, self.n, self.box_cols)))
 
     def symmetries(self, rng, count):
         "Digits, bands, rows in a band, stacks, columns in a stack; transposition where boxes are square."
-        rows, cols = _line_orders(rng, count, self.box_cols, self.box_rows), _line_orders(rng, count, self.box_rows, self.box_cols)
+        rows, cols = (_line_orders(rng, count, self.box_cols, self.box_rows),
+            _line_orders(rng, count, self.box_rows, self.box_cols))
         cells = rows[:, :, None]*self.n + cols[:, None, :]
-        if self.box_rows == self.box_cols: cells = np.where(rng.random((count, 1, 1)) < 0.5, cells, cells.swapaxes(1, 2))
+        if self.box_rows == self.box_cols:
+            cells = np.where(rng.random((count, 1, 1)) < 0.5, cells, cells.swapaxes(1, 2))
         digits = rng.random((count, self.n)).argsort(1) + 2
         fixed = np.broadcast_to([PAD, BLANK], (count, 2))
         return Rearranged(cells.reshape(count, -1), np.concatenate([fixed, digits], 1).astype(np.uint8))
@@ -308,27 +348,33 @@ class Sudoku(Puzzle):
     def _columns(self): return _all_line_orders(self.box_rows, self.box_cols)
 
     def canonical(self, question, answer):
-        "The smallest image of the solution, then of its givens, among all symmetries (boards up to 9×9; None beyond)."
+        """The smallest image of the solution, then of its givens, among all symmetries (boards
+        up to 9×9; None beyond)."""
         if self.n > 9: return None
-        solution, given = np.asarray(answer).reshape(self.n, self.n).astype(np.int64) - 2, (np.asarray(question) > BLANK).reshape(self.n, self.n)
-        turned = [(solution, given), (solution.T, given.T)] if self.box_rows == self.box_cols else [(solution, given)]
+        solution, given = (np.asarray(answer).reshape(self.n, self.n).astype(np.int64) - 2,
+            (np.asarray(question) > BLANK).reshape(self.n, self.n))
+        turned = ([(solution, given), (solution.T, given.T)]
+            if self.box_rows == self.box_cols else [(solution, given)])
         return min(_smallest_image(*board, self.box_rows, self._columns) for board in turned)
 
     def likeness(self, questions, answers):
         questions, answers = np.asarray(questions), np.asarray(answers)
-        return np.concatenate([_likeness(answers[i:i+4096], questions[i:i+4096] > BLANK, self.box) for i in range(0, len(questions), 4096)])
+        return np.concatenate([_likeness(answers[i:i+4096], questions[i:i+4096] > BLANK, self.box)
+            for i in range(0, len(questions), 4096)])
 
     @property
     def units(self): return _tables(*self.box)[0]
 
     def candidates(self, questions):
         "The digits that stand in none of a cell's three units, (N, L, V) bool; a given cell keeps its own."
-        questions, (units, homes), tokens = np.asarray(questions), _tables(*self.box), np.arange(self.vocab_size)
+        questions, (units, homes), tokens = (np.asarray(questions), _tables(*self.box),
+            np.arange(self.vocab_size))
         holds = (questions[..., None] == tokens) & (tokens > BLANK) # (N, L, V)
         taken = holds[:, units].any(2) # (N, 3n, V)
         return np.where(questions[..., None] > BLANK, holds, ~taken[:, homes].any(2) & (tokens > BLANK))
 
-    def classes(self): return 36 if self.n == 4 else None # minimal 4×4 puzzles up to symmetry; of 6×6 there are more than anyone trains on
+    def classes(self): # minimal 4×4 puzzles up to symmetry; of 6×6 there are more than anyone trains on
+        return 36 if self.n == 4 else None
 
     def solve(self, question)->np.ndarray|None:
         "A solution (L,), or None if there is none."
@@ -341,19 +387,24 @@ class Sudoku(Puzzle):
         return len(self.solutions(question)) == 1
 
     @property
-    def difficulties(self): return ("minimal", "easy", "hard", "extreme", *["fiendish"]*(self.n == 9)) if self.n <= 9 else ()
+    def difficulties(self):
+        return ("minimal", "easy", "hard", "extreme", *["fiendish"]*(self.n == 9)) if self.n <= 9 else ()
 
     def bunch(self, difficulty): return 48 if difficulty == "fiendish" else 1
 
     def generate(self, rng, difficulty=None)->Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Endless puzzles with one solution each. `minimal`: no clue can go; `easy`: four clues on ten cells (9×9: 32);
-        `hard`, `extreme`: a search for 40 and for 250 guesses; `fiendish` (9×9): a walk past all that need 100, many from one solution.
-        Beyond 9×9 there is no choice: a shuffled pattern with half of its cells."""
+        """Endless puzzles with one solution each. `minimal`: no clue can go; `easy`: four clues on ten cells
+        (9×9: 32); `hard`, `extreme`: a search for 40 and for 250 guesses; `fiendish` (9×9): a walk past all
+        that need 100, many from one solution. Beyond 9×9 there is no choice: a shuffled
+        pattern with half of its cells."""
         asked = self._asked(difficulty)
-        # The published list of the hardest 9×9 puzzles needs 250 guesses in the median, and 100 in all but its easiest twentieth.
+        # The published list of the hardest 9×9 puzzles needs 250 guesses in the median, and 100 in all
+        # but its easiest twentieth.
         # Twenty-four searches of 24 passed 40, for a twentieth of the work.
         if asked == "fiendish": return self._wandered(rng, 100)
-        return self._searched(rng, {"hard": 40, "extreme": 250}[asked]) if asked in ("hard", "extreme") else self._thinned(rng, {"minimal": 0, "easy": round(0.4*self.seq_len)}.get(asked, self.seq_len//2))
+        return (self._searched(rng, {"hard": 40, "extreme": 250}[asked])
+            if asked in ("hard", "extreme") else self._thinned(rng,
+                {"minimal": 0, "easy": round(0.4*self.seq_len)}.get(asked, self.seq_len//2)))
 
     def _thinned(self, rng, least):
         solver = _solver(*self.box)
@@ -363,7 +414,8 @@ class Sudoku(Puzzle):
             yield _thin_out(solver, solution, rng.permutation(self.seq_len), least), solution
 
     def _searched(self, rng, enough):
-        "Climb from a minimal puzzle: bring in two to four clues, remove what they make needless, go on with the hardest of sixteen such."
+        """Climb from a minimal puzzle: bring in two to four clues, remove what they make needless, go on with
+        the hardest of sixteen such."""
         solver = _solver(*self.box)
         while True:
             solution = _fill(solver, rng)
@@ -375,16 +427,19 @@ class Sudoku(Puzzle):
             yield best, solution
 
     def _wandered(self, rng, enough):
-        "Climb as `_searched` does; then walk on along the ridge and take all that it passes, at most 48 puzzles to a solution."
+        """Climb as `_searched` does; then walk on along the ridge and take all that it passes, at most
+        48 puzzles to a solution."""
         solver = _solver(*self.box)
         while True:
             solution = _fill(solver, rng)
             best, most, seen, idle = _thin_out(solver, solution, rng.permutation(self.seq_len)), 0, set(), 0
-            while len(seen) < 48 and idle < (6 if seen else 50): # most climbs arrive within fifty rounds or never
+            # most climbs arrive within fifty rounds or never
+            while len(seen) < 48 and idle < (6 if seen else 50):
                 near, guesses = self._near(rng, solver, best, solution)
                 fresh = [i for i in guesses.argsort(kind="stable")[::-1] if near[i].tobytes() not in seen]
                 found = [i for i in fresh if guesses[i] >= enough]
-                if fresh and guesses[fresh[0]] >= (enough if seen else most): best, most = near[fresh[0]], guesses[fresh[0]]
+                if fresh and guesses[fresh[0]] >= (enough if seen else most):
+                    best, most = near[fresh[0]], guesses[fresh[0]]
                 idle = 0 if found else idle + 1
                 for i in found[:48 - len(seen)]:
                     if near[i].tobytes() in seen: continue # twice among its neighbours
@@ -394,10 +449,13 @@ class Sudoku(Puzzle):
     def _near(self, rng, solver, board, solution):
         "Sixteen minimal puzzles with a few clues exchanged, and their guesses."
         clues, blanks = np.flatnonzero(board > BLANK), np.flatnonzero(board == BLANK)
-        near = np.stack([_thin_out(solver, solution, [*rng.permutation(clues), *rng.choice(blanks, rng.integers(2, 5), replace=False)]) for _ in range(16)])
+        near = np.stack([_thin_out(solver, solution, [*rng.permutation(clues),
+                *rng.choice(blanks, rng.integers(2, 5), replace=False)]) for _ in range(16)])
         return near, self.guesses(near)
 
-    def measures(self, questions): return {"givens": (np.asarray(questions) > BLANK).sum(1), "guesses that plain logic needs": self.guesses(questions)}
+    def measures(self, questions):
+        return {"givens": (np.asarray(questions) > BLANK).sum(1),
+            "guesses that plain logic needs": self.guesses(questions)}
 
     def guesses(self,
         questions:np.ndarray, # (N, L) tokens
@@ -406,7 +464,9 @@ class Sudoku(Puzzle):
         return _guesses(np.asarray(questions), self.box)
 
     def _shuffled(self, rng)->np.ndarray:
-        "A complete board: each row shifted by a box, and each band by one more, is a solution; then put into disguise."
-        pattern = [[(r % self.box_rows*self.box_cols + r//self.box_rows + c) % self.n + 2 for c in range(self.n)] for r in range(self.n)]
+        """A complete board: each row shifted by a box, and each band by one more, is a
+        solution; then put into disguise."""
+        pattern = [[(r % self.box_rows*self.box_cols + r//self.box_rows + c) % self.n + 2
+                for c in range(self.n)] for r in range(self.n)]
         board = np.array(pattern, np.uint8).reshape(1, -1)
         return self.symmetries(rng, 1)(board, board)[1][0]
