@@ -9,6 +9,13 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 SIZE = {"width": 1280, "height": 800}
 PATIENCE = 300_000 # milliseconds: a busy machine is no failure
 
+LONGEST = ["test_sweeps", "test_clusters", "test_parallel", "test_resume", "test_progress", "test_docs",
+    "test_pretrained", "test_recipes"]
+
+def pytest_collection_modifyitems(items):
+    "The longest files first, so that no worker of several ends alone."
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     "Several test processes share the cores, and one thread adds up in one order only."

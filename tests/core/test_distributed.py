@@ -1,8 +1,9 @@
 """Two processes that share a run take the steps that one would take; the death of one ends both; what
 they leave can be taken up."""
-import json, os, signal, socket, subprocess, sys, time
+import json, os, signal, socket, subprocess, time
 from pathlib import Path
 import numpy as np, pytest, torch
+from processes import COMMAND, Forked
 from trm_lab.core.files import read_jsonl
 from trm_lab.runs.notebooks import find_run
 from trm_lab.training.states import load_state, saved_steps
@@ -44,10 +45,9 @@ def free_port():
 def steps_of(case, out, size, accumulate=1, explores=0.5):
     "Ten training steps by `size` processes."
     port = str(free_port())
-    team = [subprocess.Popen([sys.executable, "-c", WORKER, str(case), str(out), str(accumulate),
-                str(explores)], stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1",
-                **({"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1",
-                        "MASTER_PORT": port} if size > 1 else {})}) for rank in range(size)]
+    team = [Forked(WORKER, case, out, accumulate, explores, env={**os.environ, "OMP_NUM_THREADS": "1",
+            **({"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+                if size > 1 else {})}) for rank in range(size)]
     for process in team: assert process.wait(120) == 0, process.stderr.read()
     return torch.load(out, weights_only=True)
 
@@ -85,12 +85,21 @@ CONFIG = {"name": "shared", "puzzle": "sudoku-4x4", "train_puzzles": 64, "test_p
 def trained(home, nproc, wait=True):
     "`trm-lab train`, as a user starts it."
     (home/"config.yaml").write_text(json.dumps(CONFIG))
-    command = [sys.executable, "-c", "from trm_lab.cli import main; main()", "train", str(home/"config.yaml"),
-        *(["--nproc", str(nproc)] if nproc > 1 else [])]
-    process = subprocess.Popen(command, env={**os.environ, "TRM_LAB_HOME": str(home), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    process = Forked(COMMAND, "train", home/"config.yaml",
+        *(["--nproc", nproc] if nproc > 1 else []), stderr=subprocess.STDOUT, start_new_session=True,
+        env={**os.environ, "TRM_LAB_HOME": str(home), "OMP_NUM_THREADS": "1"})
     if wait: said, _ = process.communicate(timeout=180); return process.returncode, said
     return process
+
+def joined(home, size):
+    "The same as a scheduler starts it, which tells each process its rank: exit codes, and all that was said."
+    (home/"config.yaml").write_text(json.dumps(CONFIG))
+    together = {"TRM_LAB_HOME": str(home), "OMP_NUM_THREADS": "1", "WORLD_SIZE": str(size),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    team = [Forked(COMMAND, "train", home/"config.yaml", stderr=subprocess.STDOUT, env={**os.environ,
+            **together, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(size)]
+    said = [process.communicate(180)[0] for process in team]
+    return [process.returncode for process in team], "".join(said)
 
 def the_run(home): return find_run("train", CONFIG, home/"reports")[0]
 def metrics(run):
@@ -133,8 +142,8 @@ def test_one_of_two_dies_and_both_are_taken_up(alone, tmp_path):
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 1 and "one of 2 processes failed" in said, said
     assert not Path(f"/proc/{leader}").exists() and not run.finished
-    code, said = trained(tmp_path, 2)
-    assert code == 0 and "goes on after step" in said and run.info["processes"] == 2, said
+    codes, said = joined(tmp_path, 2)
+    assert codes == [0, 0] and "goes on after step" in said and run.info["processes"] == 2, said
     alike(run, alone)
 
 def test_a_warned_team_leaves_with_its_code_and_one_goes_on(alone, tmp_path):
@@ -155,8 +164,9 @@ def test_a_warned_team_leaves_with_its_code_and_one_goes_on(alone, tmp_path):
         == load_state(alone.folder/"checkpoints"/"states").values["batches"])
 
 def test_a_batch_that_cannot_be_shared(tmp_path):
-    code, said = trained(tmp_path, 3)
-    assert code == 1 and "a batch of 16 cannot be shared out evenly among 3 processes" in said, said
+    codes, said = joined(tmp_path, 3)
+    assert (codes == [2]*3
+        and said.count("a batch of 16 cannot be shared out evenly among 3 processes") == 3), said
 
 # ---- a number that is not finite, in one process only -------------------------
 
@@ -188,8 +198,7 @@ def spoilt(which, folder):
     "Where two processes end, of which the second meets something at step 6."
     env = {**os.environ, "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(free_port())}
-    both = [subprocess.Popen([sys.executable, "-c", SPOILT, which, str(folder)], stderr=subprocess.PIPE,
-            text=True, env={**env, "RANK": str(rank)}) for rank in range(2)]
+    both = [Forked(SPOILT, which, folder, env={**env, "RANK": str(rank)}) for rank in range(2)]
     for process in both: assert process.wait(120) == 0, process.stderr.read()
     return torch.load(folder/"end", weights_only=True)
 

@@ -2,6 +2,7 @@
 import json, math, os, stat, subprocess, sys, threading
 from pathlib import Path
 import numpy as np, pytest, torch
+from processes import run_forked
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from trm_lab.core.errors import InputError, RunFailed
@@ -52,9 +53,8 @@ with hold(Run(place/"reports"/"held")) as held:
 @pytest.mark.parametrize("mask", ["002", "027", "077"])
 def test_permissions_are_the_users(mask, tmp_path):
     "Datasets, states, models, a run and one that is held: as the umask says, and nobody sets it."
-    done = subprocess.run([sys.executable, "-c", EVERYTHING, mask, str(tmp_path)], capture_output=True,
-        text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr[-2000:]
+    code, _, err = run_forked(EVERYTHING, mask, tmp_path)
+    assert code == 0, err[-2000:]
 
 def mode(path): return stat.S_IMODE(path.stat().st_mode)
 

@@ -1,7 +1,8 @@
 "Who sees a progress bar: a terminal, a notebook, and nobody else."
-import fcntl, json, os, pty, re, signal, struct, subprocess, sys, tempfile, termios
+import fcntl, json, os, pty, re, signal, struct, subprocess, sys, termios
 import nbformat, pytest
 from nbclient import NotebookClient
+from processes import COMMAND, Forked, run_forked
 from trm_lab.data.generate import generate_dataset
 from trm_lab.puzzles.sudoku import Sudoku
 
@@ -17,9 +18,9 @@ with progress(3, "scoring", delay=0.) as bar:
 def test_a_terminal_shows_it_and_is_left_clean():
     mine, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0)) # rows, columns
-    process = subprocess.Popen([sys.executable, "-c", WORK], stderr=theirs)
-    process.wait(60)
+    process = Forked(WORK, stderr=theirs)
     os.close(theirs)
+    process.wait(60)
     written = b""
     try:
         while part := os.read(mine, 4096): written += part
@@ -53,27 +54,29 @@ def test_a_notebook_shows_one_line_that_is_replaced():
 
 # ---- commands that take minutes ---------------------------------------------------
 
-def in_terminal(*arguments, stop_when=None):
+AT_ONCE = """import trm_lab.core.progress
+bar = trm_lab.core.progress.tqdm
+trm_lab.core.progress.tqdm = lambda **options: bar(**{**options, "delay": 0., "mininterval": 0.})
+""" # every bar is drawn at once and with every update, so that little work is enough to see it move
+
+def in_terminal(*arguments, stop_when=None, before=""):
     """Run trm-lab where standard error is a terminal: exit code, output, what the terminal was told.
     Ctrl+C once it is told that."""
     mine, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 140, 0, 0))
-    call = [sys.executable, "-c", "from trm_lab.cli import main; main()", *map(str, arguments)]
-    with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen(call, stdout=out, stderr=theirs)
-        os.close(theirs)
-        written = b""
-        try:
-            while part := os.read(mine, 4096):
-                written += part
-                if stop_when and re.search(stop_when, written.decode(errors="replace")):
-                    process.send_signal(signal.SIGINT)
-                    stop_when = None
-        except OSError: pass # the other end is closed
-        os.close(mine)
-        code = process.wait(60)
-        out.seek(0)
-        return code, out.read().decode(), written.decode()
+    process = Forked(before + COMMAND, *arguments, stderr=theirs)
+    os.close(theirs)
+    written = b""
+    try:
+        while part := os.read(mine, 4096):
+            written += part
+            if stop_when and re.search(stop_when, written.decode(errors="replace")):
+                process.send_signal(signal.SIGINT)
+                stop_when = None
+    except OSError: pass # the other end is closed
+    os.close(mine)
+    out, _ = process.communicate(60)
+    return process.returncode, out, written.decode()
 
 def counts(written, what): return [int(n) for n in re.findall(rf"{what}.*?\| *(\d+)/\d+ ", written)]
 
@@ -112,16 +115,14 @@ def test_a_search_that_is_stopped_says_how_many_tries_its_puzzles_had(boards):
 
 def test_what_nobody_watches_prints_nothing_else(boards, tmp_path):
     few = tmp_path/"few.csv"
-    few.write_text("".join(boards.read_text().splitlines(keepends=True)[:601]))
-    call = [sys.executable, "-c", "from trm_lab.cli import main; main()", "eval", "sudoku-6x6", "--data",
-        few, "--fixed", "--json"]
-    done = subprocess.run(call, capture_output=True, text=True, check=True)
-    assert (done.stderr == "" and len(done.stdout.splitlines()) == 1
-        and json.loads(done.stdout)["stopped"] is False)
+    few.write_text("".join(boards.read_text().splitlines(keepends=True)[:129]))
+    code, out, err = run_forked(AT_ONCE + COMMAND, "eval", "sudoku-6x6", "--data", few, "--fixed", "--json")
+    assert (code, err) == (0, "") and len(out.splitlines()) == 1 and json.loads(out)["stopped"] is False
 
 def test_a_card_in_the_making_shows_how_far_it_is(tmp_path, monkeypatch):
     monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
-    code, out, written = in_terminal("card", "sudoku-4x4", tmp_path/"out", "--count", 1200, "--restarts", 0)
+    code, out, written = in_terminal("card", "sudoku-4x4", tmp_path/"out", "--count", 200,
+        "--restarts", 0, before=AT_ONCE)
     assert code == 0 and "all of them images of training puzzles after 16 steps" in out
     moved = counts(written, "minimal, step by step")
     assert (moved == sorted(moved) and len(set(moved)) > 1
@@ -135,18 +136,17 @@ four = load_pretrained("sudoku-4x4")
 stream(four.model, fresh_puzzles(four, 64).test, steps=2, batch_size=8, progress="looking")
 assert list(counted([1, 2, 3], "removing", "removals")) == [1, 2, 3]
 """
-    done = subprocess.run([sys.executable, "-c", work], capture_output=True, text=True, check=True)
-    assert done.stdout + done.stderr == ""
+    assert run_forked(work) == (0, "", "")
 
 def test_in_a_notebook_scoring_shows_one_line_and_leaves_none(boards):
-    work = f"""from trm_lab.models.checkpoints import load_pretrained
+    work = AT_ONCE + f"""from trm_lab.models.checkpoints import load_pretrained
 from trm_lab.data.datasets import split_of
 from trm_lab.puzzles.base import read_csv
 from trm_lab.solving.evaluate import evaluate
 six = load_pretrained("sudoku-6x6")
-split = split_of((e.question, e.answer) for e in read_csv({str(boards)!r}, six.puzzle, 1500))
+split = split_of((e.question, e.answer) for e in read_csv({str(boards)!r}, six.puzzle, 128))
 from IPython import get_ipython
 done = evaluate(six.model, six.puzzle, split, batch_size=64).scores.n
 """
-    shown = shown_by(work + "assert done == 1500")
+    shown = shown_by(work + "assert done == 128")
     assert shown == [""]

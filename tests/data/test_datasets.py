@@ -1,8 +1,9 @@
 """Datasets from every source, and every fault that `data check` is to find, on copies
 that were broken on purpose."""
-import csv, json, os, shutil, subprocess, sys, zipfile
+import csv, json, os, shutil, zipfile
 from pathlib import Path
 import numpy as np, pytest
+from processes import COMMAND, run_forked
 from trm_lab.data.generate import generate_dataset
 from trm_lab.data.datasets import read_dataset, write_dataset
 from trm_lab.data.check import Check
@@ -172,17 +173,9 @@ def test_from_the_hubs_cache(tmp_path, pairs):
         write_csv(place/"train.csv", six, pairs[:30]); write_csv(place/"test.csv", six, pairs[30:])
         (folder/"refs"/"main").write_text("a"*40)
     publish("sapientinc/sudoku-extreme"); publish("someone/small")
-    script = """
-import sys
-from trm_lab.cli import main
-sys.argv[0] = "trm-lab"
-main()
-"""
-    def run(*arguments):
-        done = subprocess.run([sys.executable, "-c", script, "data", "build", *map(str, arguments)],
-            capture_output=True, text=True, cwd=tmp_path,
-            env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path/"hub")})
-        return done.returncode, done.stdout, done.stderr
+    # which is read as the hub's package is imported
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path/"hub")}
+    def run(*arguments): return run_forked(COMMAND, "data", "build", *arguments, cwd=tmp_path, env=offline)
     code, out, err = run("sudoku", "one", "--size", "6x6", "--hub", "--train", 20)
     assert code == 0 and "sapientinc/sudoku-extreme on the hub, 20 for training by seed 0" in out, err
     dataset = read_dataset(tmp_path/"one")

@@ -3,6 +3,7 @@ import contextlib, itertools, json, os, pickle, random, re, signal, subprocess, 
 from dataclasses import asdict
 from pathlib import Path
 import pytest, torch, yaml
+from processes import run_forked
 from safetensors.torch import save_file
 from trm_lab.models.checkpoints import load, save_model, write_published
 from trm_lab.core.errors import InputError
@@ -481,10 +482,10 @@ for source in ("hf://someone/tiny/deep/step_5", "hf://someone/tiny/deep/step_5@v
     try: loaded = load(source); print(loaded.model.config.H_cycles, loaded.history["file"], loaded.unverified)
     except Exception as e: print(type(e).__name__, e)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+    _, out, err = run_forked(script,
         env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path/"hub")})
-    lines = done.stdout.splitlines()
-    assert lines[:3] == ["2 step_5 None", "4 step_5 None", "2 step_5 None"], done.stdout + done.stderr
+    lines = out.splitlines()
+    assert lines[:3] == ["2 step_5 None", "4 step_5 None", "2 step_5 None"], out + err
     assert len(lines) == 6 and all(re.fullmatch(r"InputError hf://\S+: it is not in the cache, "
             r"and the hub could not be reached; .*", line) for line in lines[3:]), lines
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)

@@ -2,6 +2,7 @@
 import argparse, gzip, io, json, os, subprocess, sys, tarfile, zipfile
 from pathlib import Path
 import numpy as np, pytest, torch
+from processes import run_forked
 from safetensors.torch import save_file
 from torch import nn
 from trm_lab.models.checkpoints import load, load_weights, save_model, write_published
@@ -337,9 +338,9 @@ from trm_lab.models.checkpoints import load
 loaded = load("hf://someone/parts/model.safetensors.index.json")
 print(loaded.history["file"], loaded.model.config.H_cycles, loaded.described.rpartition("/")[2])
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+    _, out, err = run_forked(script,
         env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path/"hub")})
-    assert done.stdout == "model.safetensors.index.json 2 config.json\n", done.stderr
+    assert out == "model.safetensors.index.json 2 config.json\n", err
 
 # ---- what only looks like a checkpoint ---------------------------------------------
 

@@ -16,17 +16,19 @@ def missing(sentence):
 def free_port():
     with socket.socket() as s: s.bind(("127.0.0.1", 0)); return s.getsockname()[1]
 
-def study(folder, notebook, runs=6, **needs):
+def study(folder, notebook, runs=4, **needs):
     "Small runs that wait until they may go on."
-    return plan_sweep(Grid("six", notebook, parameters={"way": "wait", "marker": str(folder/"go")},
+    return plan_sweep(Grid("some", notebook, parameters={"way": "wait", "marker": str(folder/"go")},
             seeds=runs, needs=Needs(**{"cores": 1, "hours": 1, **needs}), retries=2, score="solved"),
         folder/"reports")
 
 def committed_once(sweep, attempts):
     "All are finished; so many attempts they needed in all."
-    assert [status(m.run).state for m in sweep.members] == ["finished"]*6
-    assert sum(m.run.info["attempt"] for m in sweep.members) == attempts and sorted(m.run.info["solved"]
-        for m in sweep.members) == pytest.approx([0.5 + 0.1*seed for seed in range(6)])
+    runs = [m.run for m in sweep.members]
+    assert [status(run).state for run in runs] == ["finished"]*len(runs)
+    assert sum(run.info["attempt"] for run in runs) == attempts
+    assert sorted(run.info["solved"] for run in runs) == pytest.approx(
+        [0.5 + 0.1*seed for seed in range(len(runs))])
 
 def nobody_works(sweep):
     "Has every process of a sweep ended?"
@@ -147,10 +149,11 @@ def test_a_sweep_on_slurm_is_interrupted(slurm, tmp_path, notebook):
     with pytest.raises(InputError, match="Slurm will not take such a job: .*not available"):
         ENGINES["slurm"](study(tmp_path, notebook, cores=99))
 
-def test_slurm(slurm, tmp_path, notebook):
-    """Six runs; one job is killed, and another is warned, as before its time is over, so that it
+@pytest.mark.parametrize("runs", [4, pytest.param(6, marks=pytest.mark.soak)])
+def test_slurm(slurm, tmp_path, notebook, runs):
+    """One job is killed, and another is warned, as before its time is over, so that it
     goes back into the queue."""
-    sweep = study(tmp_path, notebook)
+    sweep = study(tmp_path, notebook, runs)
     engine = ENGINES["slurm"](sweep, 2)
     engine.pause = 0.5
     def disturb(working):
@@ -166,7 +169,7 @@ def test_slurm(slurm, tmp_path, notebook):
         return True
     run_sweep(sweep, engine, disturbed := Disturbed(disturb))
     assert disturbed.done
-    committed_once(sweep, 8)
+    committed_once(sweep, runs + 2)
 
 # ---- Ray ---------------------------------------------------------------------
 
@@ -207,8 +210,7 @@ def test_a_sweep_on_ray_is_interrupted(cluster, tmp_path, notebook):
         ENGINES["ray"](study(tmp_path, notebook, cores=3))
 
 def test_ray(cluster, tmp_path, notebook):
-    """Six runs, and a node killed in the middle: its processes die with it, and its run
-    is taken up on the other."""
+    "A node is killed in the middle: its processes die with it, and its run is taken up on the other."
     sweep = study(tmp_path, notebook)
     def kill(working):
         if len(working) < 3: return False
@@ -221,4 +223,4 @@ def test_ray(cluster, tmp_path, notebook):
         return True
     run_sweep(sweep, ENGINES["ray"](sweep), disturbed := Disturbed(kill))
     assert disturbed.done
-    committed_once(sweep, 7)
+    committed_once(sweep, 5)

@@ -1,7 +1,8 @@
 "A run that is killed, warned or damaged ends exactly as one that was left alone."
-import hashlib, json, os, random, shutil, signal, subprocess, sys, time
+import hashlib, json, os, random, shutil, signal, subprocess, time
 from pathlib import Path
 import numpy as np, pytest, torch
+from processes import COMMAND, Forked, run_forked
 from trm_lab.data.generate import generate_dataset
 from trm_lab.data.datasets import write_dataset
 from trm_lab.core.errors import InputError, RunFailed, build
@@ -14,7 +15,7 @@ from trm_lab.training.trainer import Trainer
 from trm_lab.training.loop import fit
 
 CLOCKS = ("seconds", "puzzle_steps_per_second") # what two runs need not share
-TINY = {"name": "tiny", "puzzle": "sudoku-4x4", "steps": 30, "global_batch_size": 16, "log_every": 4,
+TINY = {"name": "tiny", "puzzle": "sudoku-4x4", "steps": 20, "global_batch_size": 16, "log_every": 4,
     "eval_every": 8, "save_seconds": 0., "lr_warmup_steps": 5, "dtype": "float32", "halting": "q_learning",
     "halt_max_steps": 4, "model": {"hidden_size": 16, "num_heads": 2, "swiglu_multiple": 16, "H_cycles": 2,
         "L_cycles": 1, "mlp_t": True, "pos_encodings": "none", "puzzle_emb_len": 1}}
@@ -67,8 +68,7 @@ except Interrupted as e: print(e, flush=True); sys.exit(75)
 
 def start(folder, data, pace=0.):
     "A process that trains, once it is ready to."
-    process = subprocess.Popen([sys.executable, "-c", WORKER, str(folder), str(data), str(pace)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    process = Forked(WORKER, folder, data, pace)
     assert process.stdout.readline() == "ready\n", process.stderr.read()
     return process
 
@@ -139,7 +139,7 @@ def warned_then_resumed(folder, data, which, rng):
     process.send_signal(which); process.send_signal(which) # a second one does no harm
     code, said = process.wait(60), process.stdout.read()
     if code == 75: # not so if it was at its end already
-        assert f"after step {saved_steps(folder/'checkpoints'/'states')[-1]} of 30" in said, (
+        assert f"after step {saved_steps(folder/'checkpoints'/'states')[-1]} of {TINY['steps']}" in said, (
             "a completed step was lost")
     else: assert code == 0
     process = start(folder, data)
@@ -218,7 +218,7 @@ def test_a_full_disk_keeps_the_last_state(four, tmp_path):
         (small/"filler").unlink()
         fit(Trainer(tiny(model={**TINY["model"], "hidden_size": 8}, global_batch_size=8), four[0]),
             Run(small/"run"))
-        assert kept and saved_steps(small/"run"/"checkpoints"/"states")[-1] == 30
+        assert kept and saved_steps(small/"run"/"checkpoints"/"states")[-1] == TINY["steps"]
     finally: subprocess.run(["umount", "-l", str(small)], check=True)
 
 def test_metrics_that_cannot_be_written_are_named(four, tmp_path):
@@ -244,15 +244,15 @@ def test_a_loss_that_is_no_number_is_kept(four, tmp_path):
         and saved_steps(tmp_path/"run"/"checkpoints"/"states")[-1] == 5)
     assert all(t.isfinite().all() for t in load_state(tmp_path/"run"/"checkpoints"/"states").tensors.values())
     fit(Trainer(tiny(), four[0]), run)
-    assert saved_steps(tmp_path/"run"/"checkpoints"/"states")[-1] == 30
+    assert saved_steps(tmp_path/"run"/"checkpoints"/"states")[-1] == TINY["steps"]
 
 def test_nobody_else_in_the_folder(four, tmp_path):
     with Run(tmp_path/"run").alone("training"):
         code = (f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
             "import test_resume as t; from trm_lab.core.run import Run; from pathlib import Path\n"
             f"with Run(Path({str(tmp_path/'run')!r})).alone('training', patience=0.2): pass")
-        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        assert other.returncode and "another process is already training this run" in other.stderr
+        status, _, err = run_forked(code)
+        assert status and "another process is already training this run" in err
 
 def test_a_read_only_place_is_named(four, tmp_path):
     "As the run begins: the folder, the cause, what to do."
@@ -274,28 +274,31 @@ NOTEBOOK = ["run", "train", "-f", "sudoku-4x4", "-p", "train_puzzles", "60", "-p
     "-p", "eval_every", "0", "-p", "save_seconds", "0", "-p", "model.hidden_size", "16"]
 
 def notebook(home):
-    return subprocess.Popen([sys.executable, "-c", "from trm_lab.cli import main; main()", *NOTEBOOK],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    return Forked(COMMAND, *NOTEBOOK, stderr=subprocess.STDOUT,
         env={**os.environ, "TRM_LAB_HOME": str(home), "OMP_NUM_THREADS": "1"})
 
-@pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGKILL], ids=lambda s: s.name)
-def test_a_notebook_that_was_stopped_goes_on(which, tmp_path):
-    """SIGTERM to the command reaches the kernel that trains: 75 and everything saved.
+def newest(home):
+    "The last step that a training in a notebook has saved; 0 before there is one."
+    return max((step for states in home.glob("reports/*/checkpoints/states") for step in saved_steps(states)),
+        default=0)
+
+def test_a_notebook_that_was_stopped_goes_on(tmp_path):
+    """Stopped twice. SIGTERM to the command reaches the kernel that trains: 75 and everything saved.
     After SIGKILL the next start waits for the old kernel to end."""
+    for which in (signal.SIGTERM, signal.SIGKILL):
+        process, before, until = notebook(tmp_path), newest(tmp_path), time.monotonic() + 300
+        while time.monotonic() < until and newest(tmp_path) < before + 5: time.sleep(0.02)
+        process.send_signal(which)
+        said, _ = process.communicate(timeout=120)
+        folder, = (tmp_path/"reports").iterdir()
+        if which == signal.SIGTERM:
+            assert process.returncode == 75 and "training stopped after step" in said, said
+            assert Run(folder).info["status"] == "interrupted"
+        else: assert process.returncode == -which and Run(folder).info["status"] == "running"
+        assert before < newest(tmp_path) < 150
     process = notebook(tmp_path)
-    until = time.monotonic() + 120
-    while time.monotonic() < until and not any(s >= 5
-            for states in tmp_path.glob("reports/*/checkpoints/states") for s in saved_steps(states)):
-        time.sleep(0.02)
-    process.send_signal(which)
-    said, _ = process.communicate(timeout=60)
-    folder, = (tmp_path/"reports").iterdir()
-    if which == signal.SIGTERM:
-        assert process.returncode == 75 and "training stopped after step" in said, said
-        assert Run(folder).info["status"] == "interrupted"
-    process = notebook(tmp_path)
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=300)
     assert process.returncode == 0 and "goes on after step" in said, said
     run = Run(folder)
-    assert (run.finished and run.info["attempt"] == 2
+    assert (run.finished and run.info["attempt"] == 3
         and [r["step"] for r in run.metrics("train")] == [*range(10, 151, 10)])
