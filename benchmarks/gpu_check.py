@@ -1,17 +1,17 @@
 """What has to be seen on a GPU before it is believed: parity, resume, and the rates of a training step.
 
-PYTHONPATH=. python3 benchmarks/gpu_check.py --seconds 340 --out gpu_check.jsonl
-[--reference PATH] [--only rates,…]
+PYTHONPATH=. python3 benchmarks/gpu_check.py [--seconds 340] [--out FILE] [--reference CHECKOUT] [--only A,B]
 
 Sections print as they end, and every finding is a line of JSON in `--out`. A section that fails prints why,
 and the next one runs. Where the time is short, later rows are left out and named. On a machine without a GPU
-it runs small sizes on the processor, which shows that the script works, and nothing else. """
+it runs small sizes on the processor, which shows that the script works, and nothing else.
+"""
 import argparse, contextlib, gc, json, math, statistics, sys, tempfile, time, traceback, types, warnings
 from dataclasses import fields
 from itertools import cycle, repeat
 from pathlib import Path
 import numpy as np, torch
-import trm_lab.models.variants
+import trm_lab
 from trm_lab.checks.bench import TrainCase, matmul_peak, step_flops
 from trm_lab.training.capture import CapturedStep
 from trm_lab.data.batches import Batch, Batches
@@ -24,7 +24,7 @@ from trm_lab.core.settings import read_yaml
 from trm_lab.training.states import load_state, save_state
 from trm_lab.training.trainer import NotFinite, Trainer
 from trm_lab.training.config import TrainConfig
-from trm_lab.models.variants import build_model
+from trm_lab.models.variants import ARCHITECTURES, build_model
 
 CUDA = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if CUDA else "cpu")
@@ -131,36 +131,46 @@ PARITY = { # what is trained: (changes, ways that are compiled too)
     "attention, AdamW, Q-learning, two parts": ({"halting": "q_learning", "accumulate": 2}, True),
     "HRM": ({"arch": "hrm", "model": {"H_layers": 2, "L_layers": 2}, "halting": "q_learning"}, False)}
 # after twenty steps, which enlarge a rounding error
-ALLOWED = {"float64": 1e-10, "float32": 1e-4, "bfloat16": 1e-2}
+# An untrained recursion enlarges a rounding error two or three times in every step, so that only float64 is
+# compared after twenty. float32 on a processor is 3e-4 away after five.
+ALLOWED = {"float64": (20, 1e-8), "float32": (5, 1e-3),
+    "bfloat16": (5, 1e-2)} # steps, and share of the weights' norm
 
 def parity(r:Report):
     torch.set_num_threads(8)
     for what, (changes, compiles) in PARITY.items():
-        wanted = weights_after(trainer_of("eager", torch.device("cpu"), "float64", **changes), 20)
-        # lone bits of a gradient's sign move a row of the embedding by its whole rate: only
-        # float64 decides them alike
-        for dtype in ("float64", "float32", "bfloat16"):
-            got = {}
+        for dtype, (steps, _) in ALLOWED.items():
+            wanted, got = (
+                weights_after(trainer_of("eager", torch.device("cpu"), "float64", **changes), steps), {})
             for way in WAYS:
-                if "compiled" in way and (not compiles or dtype != "float32" or r.left() < 60): continue
-                free()
-                trainer = trainer_of(way, DEVICE, dtype, **changes)
-                got[way] = weights_after(trainer, 20)
-                loose = {k: v for k, v in got[way].items() if dtype == "float64" or "puzzle_emb" not in k}
-                differs, where = apart(loose, {k: wanted[k] for k in loose})
-                held = "ok" if differs <= ALLOWED[dtype] else "TOO FAR"
-                captured = trainer.captured is not None and trainer.captured.graph is not None
-                same = all(torch.equal(t, got["eager"][k]) for k, t in got[way].items())
-                notes = "" if way == "eager" else f", {'bit-equal to' if same else 'not bit-equal to'} eager"
-                notes += ", one graph" if captured else ", NOT CAPTURED" if "captured" in way and CUDA else ""
-                r.row("parity",
-                    f"{what}: {dtype} {way}: {differs:.1e} of {ALLOWED[dtype]:.0e} {held} ({where}){notes}",
-                    what=what, dtype=dtype, way=way, differs=differs, where=where, ok=held == "ok",
-                    bit_equal=same, captured=captured)
+                if "compiled" in way and (not compiles or dtype == "bfloat16" or r.left() < 60): continue
+                try: one_parity(r, what, changes, dtype, way, wanted, got)
+                except Exception as e:
+                    r.row("parity", f"{what}: {dtype} {way}: FAILED: {type(e).__name__}: {str(e)[:300]}",
+                        what=what, dtype=dtype, way=way, ok=False, failed=str(e)[:1000])
+
+def one_parity(r:Report, what:str, changes:dict, dtype:str, way:str, wanted:dict, got:dict):
+    free()
+    trainer = trainer_of(way, DEVICE, dtype, **changes)
+    steps, allowed = ALLOWED[dtype]
+    if trainer.captured: trainer.captured.left = 1 # of the few steps, most are replays
+    got[way] = weights_after(trainer, steps)
+    # a row of the embedding moves by the sign of its gradient, which only float64 decides alike
+    compared = {k: v for k, v in got[way].items() if dtype == "float64" or "puzzle_emb" not in k}
+    differs, where = apart(compared, {k: wanted[k] for k in compared})
+    ok = differs <= allowed
+    captured = trainer.captured is not None and trainer.captured.graph is not None
+    same = all(torch.equal(t, got["eager"][k]) for k, t in got[way].items())
+    notes = "" if way == "eager" else f", {'bit-equal to' if same else 'not bit-equal to'} eager"
+    notes += ", one graph" if captured else ", NOT CAPTURED" if "captured" in way and CUDA else ""
+    r.row("parity",
+        f"{what}: {dtype} {way}: {differs:.1e} of {allowed:.0e} {'ok' if ok else 'TOO FAR'} ({where}){notes}",
+        what=what, dtype=dtype, way=way, differs=differs, where=where, ok=ok,
+        bit_equal=same, captured=captured)
 
 def every_kind(r:Report):
     "Each architecture and optimizer: captured and eager steps on the device are the same to the last bit."
-    cases = {name: {"arch": name} for name in trm_lab.models.variants.ARCHITECTURES}
+    cases = {name: {"arch": name} for name in ARCHITECTURES}
     cases["fixed_point"] = cases.pop("fixed_point") # the last: its equations may be what cannot be captured
     cases["hrm"] = {"arch": "hrm", "model": {"H_layers": 1, "L_layers": 1}, "halting": "q_learning"}
     others = {"trm, MLP": {"model": {"mlp_t": True, "pos_encodings": "none"}}, "muon": {"optimizer": "muon"},
@@ -250,7 +260,7 @@ def everything_but_carry(trainer:Trainer):
 
 def recipe()->tuple[dict, dict]:
     "The model and the settings of sudoku-9x9."
-    found = read_yaml(Path(trm_lab.models.variants.__file__).parent/"pretrained"/"sudoku-9x9.yaml")
+    found = read_yaml(Path(trm_lab.__file__).parent/"pretrained"/"sudoku-9x9.yaml")
     known = {f.name for f in fields(TrainConfig)} - {"model", "data", "device", "dtype",
         "compile", "capture", "name"}
     return found["model"], {k: v for k, v in found.items() if k in known}
@@ -283,6 +293,7 @@ def rated(r:Report, what:str, model:dict, settings:dict, peak:float, ways=tuple(
             flops = config.global_batch_size*step_flops(network, learning=True)
             for way in ours:
                 begun = time.perf_counter()
+                if CUDA: torch.cuda.reset_peak_memory_stats()
                 if WAYS[way][0]:
                     if not CUDA: continue
                     trainer.captured = CapturedStep(trainer._in_place, network.config)

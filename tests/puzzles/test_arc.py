@@ -324,7 +324,7 @@ def test_right_answers_win_and_broken_ones_do_not_end_the_run(ours):
         and votes.submission()[next(iter(votes.pairs))][0] == {"attempt_1": [[0]], "attempt_2": [[0]]})
     for value in (0, 1, 12, 255): votes.add(everything[:2], np.full((2, 900), value), np.zeros(2))
     assert (set(votes.scores().values()) == {0.}
-        and votes.submission()[next(iter(votes.pairs))][0]["attempt_1"] == [])
+        and votes.submission()[next(iter(votes.pairs))][0]["attempt_1"] == [[0]])
     votes.add(np.repeat(everything, 9), np.repeat(ours.test.labels[:], 9, 0), np.zeros(9*len(everything)))
     assert set(votes.scores().values()) == {1.}
     votes.add([], np.zeros((0, 900), np.int64), [])

@@ -3,7 +3,7 @@ import json, re, time
 from dataclasses import replace
 import numpy as np, pytest, torch
 from trm_lab.models.checkpoints import Loaded, identities_of, load, matched, save_model, with_identities
-from trm_lab.data.datasets import disguised_dataset, read_dataset
+from trm_lab.data.datasets import disguised_dataset, read_dataset, write_dataset
 from trm_lab.data.batches import ordered_batches
 from trm_lab.core.errors import InputError
 from trm_lab.models.trm import TRM, TRMConfig
@@ -141,6 +141,15 @@ def test_a_task_is_solved_by_its_share():
     # level with the wrong one, and less sure
     votes.add(np.array([1]), data.test.labels[:][1:2], np.array([-1.]))
     assert votes.by_task()["mirror"] == {1: 0, 2: 0.5, 5: 1, 10: 1, 100: 1, 1000: 1}
+
+def test_arc_score_on_a_small_canvas(cli_run, model, dataset, tmp_path):
+    write_dataset(dataset, tmp_path/"data")
+    done = evaluate(model, canvas, dataset.test, 1)
+    np.savez(tmp_path/"p.npz", preds=done.tokens, q_halt_logits=done.q_halt, inputs=dataset.test.inputs[:],
+        puzzle_identifiers=dataset.test.identifiers)
+    code, out, err = cli_run("arc-score", tmp_path/"p.npz", "--data", tmp_path/"data", "--json")
+    assert code == 0 and json.loads(out) == {"tasks": 2, "predictions": len(dataset.test),
+        **vote(model, dataset, max_steps=1).scores()}, err
 
 # ---- what ships --------------------------------------------------------------------------------------------
 
