@@ -25,7 +25,7 @@ from .trm import RecursiveModel
 from .variants import architecture, ARCHITECTURES, unwrapped
 from .halting import Halting, HALTINGS
 from .published import (
-    _ADAPTER, _architecture, _brief, _config, _DATA, _ELSEWHERE, _in_range, _inner, _MODULES, _read, _Read,
+    _ADAPTER, _architecture, _brief, _config, _DATA, _ELSEWHERE, _in_range, _inner, _MODULES, _Read, _read,
     _REFERENCE, _shape, _SHARD, _SPREAD, _TABLE, _told, _TRAINING, _weight_map, FORMAT)
 
 # %% ../../nbs/models/07_checkpoints.ipynb #3d5cb714

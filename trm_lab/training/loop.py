@@ -213,4 +213,5 @@ def estimate_seconds(
         start = time.perf_counter()
         trial.step(); trial.look() # which waits for it
         fastest = min(fastest, time.perf_counter() - start)
+    trial.captured = None # a graph holds memory for as long as it is there
     return fastest*config.steps
