@@ -116,7 +116,7 @@ def test_names_that_belong_to_other_disguises(tmp_path):
         (place/"identifiers.json").write_text(json.dumps(names))
         lines = found(place, arc)[0]
         assert {line.partition(" is not ")[0]
-            for line in lines} == {f"wrong disguise: both splits: puzzle {p} of {s}" for s,
+            for line in lines} == {f"wrong augmentation: both splits: puzzle {p} of {s}" for s,
             p in (("train", 6), ("train", 7), ("test", 1), ("test", 2))}
 
 def rewritten(place, name, change):
@@ -250,7 +250,7 @@ def test_a_test_split_that_is_the_training_split(sudokus, tmp_path, cli_run):
         "broken array: train/all__labels.npy: it should hold whole numbers in 2 dimensions, not float64 (36, 36)"),
     ("labels", lambda a: a.reshape(36, 6, 6),
         "broken array: train/all__labels.npy: it should hold whole numbers in 2 dimensions, not uint8 (36, 6, 6)"),
-    ("group_indices", lambda a: a[:0], "empty array: train/all__group_indices.npy: there is nothing in it"),
+    ("group_indices", lambda a: a[:0], "empty array: train/all__group_indices.npy: it has no entries"),
     ("labels", put((3, 5), 200),
         "token outside the vocabulary: train/all__labels.npy, row 3: 200 in cell 5; 8 tokens are counted from 0"),
     ("labels", put(3, PAD), "wrong answer: train, example 3: "), ("puzzle_identifiers",

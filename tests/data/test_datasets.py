@@ -362,7 +362,7 @@ def test_what_only_arc_can_have(broken, cli_run, tmp_path):
     assert found(place) == [f"wrong file: test_puzzles.json: 1 of 5 entries are missing: {gone}"]
     path.unlink()
     assert found(place) == ["wrong file: test_puzzles.json: there is no such file"]
-    assert found(broken("arc", train_all__codes=lambda codes: np.full_like(codes, 9)))[0].startswith("wrong disguise: train/all__codes.npy: ")
+    assert found(broken("arc", train_all__codes=lambda codes: np.full_like(codes, 9)))[0].startswith("wrong augmentation: train/all__codes.npy: ")
     assert found(broken("arc", test_base__labels=put(0, 0)))[0].startswith("wrong answer: test, original 0: there is no grid")
     names = broken("arc"); listed = json.loads((names/"identifiers.json").read_text()); listed[2] += "|||t9"
     (names/"identifiers.json").write_text(json.dumps(listed))

@@ -17,7 +17,7 @@ import numpy as np
 from ..core.errors import InputError, one_of
 from ..core.progress import progress
 from ..core.settings import read_json
-from .base import PAD, Drawing, Group, Puzzle, Symmetry, Verdict, register
+from .base import PAD, Drawing, Group, Symmetry, TaskPuzzle, Verdict, register
 
 # %% ../../nbs/puzzles/04_arc.ipynb #d9a6976a
 SIDE, END, COLOURS = 30, 1, 10 # of the canvas; the end marker's token; colours, whose tokens are colour + 2
@@ -149,7 +149,7 @@ class _Placed(Symmetry):
 
 # %% ../../nbs/puzzles/04_arc.ipynb #b0b31cec
 @register
-class Arc(Puzzle):
+class Arc(TaskPuzzle):
     "A grid of an ARC task on its canvas."
     decides = False # whether a grid is right only its label can say
     type, name, rows, cols, vocab_size = "arc", f"arc-{SIDE}x{SIDE}", SIDE, SIDE, COLOURS + 2
@@ -275,7 +275,7 @@ class Arc(Puzzle):
             for puzzle in _misnamed(part, codes)[:20]:
                 name, wrong = dataset.identifiers[part.puzzle_identifiers[puzzle]], True
                 what = f"puzzle {puzzle} of {split}"
-                yield "wrong disguise", f"{what} is not in the disguise that its name says, {name}"
+                yield "wrong augmentation", f"{what} is not the augmentation that its name says, {name}"
         if wrong: return
         trained, scored = (_originals(dataset, split) for split in (dataset.train, dataset.test))
         # by name; single pairs, which may stand in training under any name, `datasets.Crossings` compares
