@@ -307,13 +307,13 @@ def test_answers_are_written_whole_or_as_far_as_ctrl_c_let_them(six_list, tmp_pa
     code, _, err = cli_run("solve", bad, "--out", tmp_path/"b.csv")
     assert code == 2 and "bad.txt, puzzle 15 (line 16): a 6×6 Sudoku has 36 cells, but 2 were given" in err and not (tmp_path/"b.csv").exists()
     assert cli_run("solve", bad, "--out", tmp_path/"b.csv", "--skip-bad")[0] == 0
-    import trm_lab.solving.solve
-    real, calls = trm_lab.solving.solve.solve, []
+    import trm_lab.solving.evaluate
+    real, calls = trm_lab.solving.evaluate.solve, []
     def interrupted(*arguments, **named):
         calls.append(1)
         if len(calls) > 1: raise KeyboardInterrupt
         return real(*arguments, **named)
-    monkeypatch.setattr(trm_lab.solving.solve, "solve", interrupted)
+    monkeypatch.setattr(trm_lab.solving.evaluate, "solve", interrupted)
     monkeypatch.setattr(trm_lab.solving.evaluate.solve_many, "__defaults__", (*trm_lab.solving.evaluate.solve_many.__defaults__[:-1], 5)) # five at a time
     code, out, _ = cli_run("solve", file, "--out", tmp_path/"c.csv")
     assert code == 130 and f"stopped    after 5 of 14 puzzles; {tmp_path/'c.csv'} has their answers" in out

@@ -79,7 +79,7 @@ def numbers_of(
     thing:str, # what one is called in the sentence: "puzzle"
     where:str, # what they are chosen from: "trace"
 )->torch.Tensor: # (n,) on the processor
-    "The numbers that are chosen. Raises `InputError` for a number that does not exist, and for anything else."
+    "The numbers that are chosen. Raises `InputError` for numbers that do not exist, and for anything else."
     wanted = f"{where}: {thing}s are chosen by whole numbers from 0 to {count - 1} or by a mask of {count}"
     items = list(which) if isinstance(which, (list, tuple, range, set, frozenset)) else None
     truths = sum(isinstance(item, (bool, np.bool_)) for item in items or ())
@@ -102,7 +102,7 @@ def numbers_of(
 def kept_back(
     split:Split, # the training split
     share:float, # of its groups, from 0 to below 1; at least one group if above 0
-)->tuple[np.ndarray, Split|None]: # the groups to train on, (G',), and the first puzzle of each of the others, or None
+)->tuple[np.ndarray, Split|None]: # groups to train on, (G',); the first puzzle of each of the others
     "Take some groups out of the training split, for validation."
     share = given(share, Share, "kept_back: share")
     order = np.random.default_rng(0).permutation(split.groups)
@@ -163,7 +163,7 @@ class Batches(_Examples):
         split:Split, # usually the training split
         batch_size:int, # B, of every batch
         seed:int=0, # the same seed gives the same batches
-        puzzle:Puzzle|None=None, # augment every board by this type's symmetries; None: leave boards as they are
+        puzzle:Puzzle|None=None, # augment boards by the symmetries of this type; None: leave them unchanged
         ignore:int|None=PAD, # the label that does not count
         groups:np.ndarray|None=None, # draw from these only, (G',); None: from all
     ):
@@ -176,7 +176,8 @@ class Batches(_Examples):
 
     def restore(self, state:dict[str, int]):
         "Go on from the place of another stream with the same split and seed."
-        self.epoch, self.cursor, self.drawn, self._order = state["epoch"], state["cursor"], state["drawn"], None
+        self.epoch, self.cursor, self.drawn = state["epoch"], state["cursor"], state["drawn"]
+        self._order = None
 
     def __iter__(self): return self
     def __next__(self)->Batch:

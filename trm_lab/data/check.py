@@ -35,7 +35,8 @@ def _arrays(folder:Path, split:str)->Iterator[Finding]:
         wanted = 1 if name.endswith(("indices", "identifiers")) else 2
         try: array = load_array(folder/split/f"{name}.npy", True, wanted)
         except InputError as e:
-            yield Finding("broken array", f"{split}/{name}.npy", str(e).partition(f"{name}.npy")[2].lstrip(": "))
+            what = str(e).partition(f"{name}.npy")[2].lstrip(": ")
+            yield Finding("broken array", f"{split}/{name}.npy", what)
             continue
         if not array.size: yield Finding("empty array", f"{split}/{name}.npy", "it has no entries")
         else: found[name] = array
@@ -163,7 +164,8 @@ def _judged(puzzle:Puzzle, where:str, question:np.ndarray, answer:np.ndarray)->I
         verdict = puzzle.check(question, answer)
         if verdict.solved: problem = puzzle.label_problem(question, answer)
         else:
-            scores = {name: holds for name, holds in puzzle.scores(question, answer).items() if name != "legal"}
+            scores = puzzle.scores(question, answer)
+            scores.pop("legal", None)
             # right in one sense, not in another
             short = [name for name, holds in scores.items() if not holds] if any(scores.values()) else []
             yield Finding(f"not {short[0]}" if short else "wrong answer", where, str(verdict))
@@ -431,7 +433,7 @@ class _Named(_Distinct):
 
 # %% ../../nbs/data/06_check.ipynb #79d95f7a
 class Check(_Named):
-    "Iterate over what is wrong with a dataset; `looked_at` then says what was checked, `left_out` what was not."
+    "Iterate over what is wrong with a dataset; `looked_at` then has what was checked, `left_out` the rest."
     def __iter__(self)->Iterator[Finding]:
         self._begin()
         for finding in self._look():

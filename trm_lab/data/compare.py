@@ -26,7 +26,8 @@ _CHUNK = 4096 # boards that are computed together
 
 def _chunks(*arrays)->Iterator[tuple[np.ndarray, ...]]:
     "The same rows of some arrays, a chunk at a time."
-    for start in range(0, len(arrays[0]), _CHUNK): yield tuple(np.asarray(a[start:start + _CHUNK]) for a in arrays)
+    for start in range(0, len(arrays[0]), _CHUNK):
+        yield tuple(np.asarray(a[start:start + _CHUNK]) for a in arrays)
 
 _NUMBERS = np.random.default_rng(0).integers(2**64, size=10_000, dtype=np.uint64) | np.uint64(1)
 
@@ -41,7 +42,7 @@ def alike(
     puzzle:Puzzle,
     *splits:tuple[np.ndarray, np.ndarray], # one or two: questions and answers, both (N, L)
 )->list[np.ndarray]: # (N,) for each
-    "A number for each puzzle, equal for copies: within a split if there is one, between them if there are two."
+    "A number for each puzzle, equal for copies: within a split if there is one, else between the two."
     marks = [np.concatenate([puzzle.likeness(*some) for some in _chunks(*boards)]) for boards in splits]
     if len(splits) == 2: doubtful = [np.isin(*marks), np.isin(*marks[::-1])]
     else:
@@ -65,7 +66,7 @@ class Compared:
 
     @classmethod
     def of(cls, split:Split)->"Compared":
-        "All examples; where puzzles have identities, those of the first of each group, which is the original."
+        "All examples; where puzzles have identities, those of the first of each group, the original."
         disguised, several = isinstance(split.inputs, Disguised), bool(split.puzzle_identifiers.any())
         puzzles = np.arange(len(split.puzzle_identifiers))
         if disguised or several: puzzles = split.group_indices[:-1]

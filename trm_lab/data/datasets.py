@@ -85,10 +85,11 @@ class Split:
 
     @property
     def stored(self)->dict[str, np.ndarray]:
-        "What is written, by the file's name: the reference's arrays, or originals and codes in place of boards."
-        if not isinstance(self.inputs, Disguised): return {f"all__{name}": getattr(self, name) for name in ARRAYS}
-        boards = {"base__inputs": self.inputs.base, "base__labels": self.labels.base, "all__codes": self.inputs.codes}
-        return {**boards, **{f"all__{name}": getattr(self, name) for name in ARRAYS[2:]}}
+        "Arrays by file name, as they are written: the reference's, or originals and codes in place of boards."
+        lazy, inputs, labels = isinstance(self.inputs, Disguised), self.inputs, self.labels
+        found = {f"all__{name}": getattr(self, name) for name in (ARRAYS[2:] if lazy else ARRAYS)}
+        if not lazy: return found
+        return {"base__inputs": inputs.base, "base__labels": labels.base, "all__codes": inputs.codes, **found}
 
 # %% ../../nbs/data/01_datasets.ipynb #500c4210
 UNSEEN_ALL = "no two puzzles have the same canonical form" # a reason for `Metadata.unseen`
@@ -165,7 +166,7 @@ class Dataset:
 def split_of(
     examples:Iterable[tuple[np.ndarray, np.ndarray]], # question and answer tokens, each (L,)
 )->Split:
-    "One example in each puzzle, one puzzle in each group, all with identifier 0. Raises `InputError` if there are none."
+    "One example a puzzle, one puzzle a group, all with identifier 0. Raises `InputError` if there are none."
     examples = list(examples)
     if not examples: raise InputError("a split needs at least one puzzle, and there is none")
     questions, answers = (np.stack(boards).astype(np.uint8) for boards in zip(*examples))
@@ -233,8 +234,8 @@ def write_dataset(
     # writes the arrays of a split into a folder; None: as the split holds them
     save:Callable[[Path, str, Split], None]|None=None,
 ):
-    """Write the reference's layout, with originals and codes where boards are augmented lazily. Raises `InputError`
-    if the folder is not empty, or a split is."""
+    """Write the reference's layout, with originals and codes where boards are augmented lazily.
+    Raises `InputError` if the folder is not empty, or a split is."""
     for name, split in (("train", dataset.train), ("test", dataset.test)):
         if not len(split): raise InputError(f"{folder}: the {name} split is empty; it needs a puzzle")
     with whole_folder(folder) as temporary:
@@ -271,9 +272,10 @@ def write_augmented(
                 some = slice(int(bounds[0]), int(bounds[-1]))
                 boards = np.asarray(split.inputs[some]), np.asarray(split.labels[some])
                 if name == "train" and isinstance(dataset.puzzle, TaskPuzzle):
-                    belongs = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds)) # the puzzle of each board
-                    boards = dataset.puzzle.settled(np.random.default_rng([seed, start]), *boards, belongs)
-                for file, values in zip((inputs, labels), boards): file.write(np.ascontiguousarray(values, np.uint8))
+                    puzzles = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds)) # of each board
+                    boards = dataset.puzzle.settled(np.random.default_rng([seed, start]), *boards, puzzles)
+                for file, values in zip((inputs, labels), boards):
+                    file.write(np.ascontiguousarray(values, np.uint8))
     write_dataset(dataset, folder, save)
 
 # %% ../../nbs/data/01_datasets.ipynb #e1ed2f7d
@@ -290,7 +292,7 @@ def load_array(
         packed = f", but {path.stem}.npz is there: unpack it"*path.with_suffix(".npz").exists()
         names = ", ".join(f"all__{array}.npy" for array in ARRAYS)
         raise InputError(f"{path} is missing{packed}; a dataset has {names} in each split") from None
-    except Exception as e: # besides its own errors, numpy lets through whatever reading a damaged header brings about
+    except Exception as e: # a damaged header raises errors of many kinds inside numpy
         told = None if isinstance(e, OSError) else stand_in(path)
         if told: raise InputError(f"{path}: {told}") from None
         raise InputError(f"{path}: not a whole array file ({(str(e).splitlines() or [''])[0]})") from None
@@ -309,7 +311,8 @@ def _read_lazy(
 )->tuple[Disguised, Disguised]: # inputs and labels
     "Boards that are stored as originals and codes."
     if not isinstance(puzzle, TaskPuzzle):
-        raise InputError(f"{folder}: all__codes.npy belongs to tasks in many augmentations, and {puzzle.name} has none")
+        found = "all__codes.npy belongs to tasks in many augmentations"
+        raise InputError(f"{folder}: {found}, and {puzzle.name} has none; remove it, or name the right puzzle")
     codes = np.array(load("all__codes", 2))
     inputs, labels = (load(f"base__{name}", 2) for name in ARRAYS[:2])
     counts, starts, last = np.diff(puzzles), groups[:-1], groups.max(initial=0)
@@ -318,8 +321,8 @@ def _read_lazy(
         wanted = "all puzzles of a group should have as many examples as its originals"
         raise InputError(f"{folder}: {wanted}; puzzle_indices and group_indices do not fit")
     if len(inputs) != counts[starts].sum() or len(codes) != len(counts):
-        found, wanted = f"{len(inputs)} originals and {len(codes)} codes", f"{counts[starts].sum()} and {len(counts)}"
-        raise InputError(f"{folder}: {found} should be {wanted}")
+        found = f"{len(inputs)} originals and {len(codes)} codes"
+        raise InputError(f"{folder}: {found} should be {counts[starts].sum()} and {len(counts)}")
     if inputs.shape != labels.shape:
         found = f"base__inputs {inputs.shape} and base__labels {labels.shape}"
         raise InputError(f"{folder}: {found} should be of one shape")
@@ -368,7 +371,8 @@ def _check_split(split:Split, puzzle:Puzzle, folder:Path):
 def _puzzle_of(folder:Path, metadata:Metadata, expected:Puzzle|None)->Puzzle:
     "What a dataset holds. Raises `InputError` if that is not known, or not what is expected."
     if metadata.puzzle is None and expected is None:
-        raise InputError(f"{folder}: dataset.json does not say which puzzle this is; name it, as in sudoku-9x9")
+        missing = "dataset.json does not say which puzzle this is"
+        raise InputError(f"{folder}: {missing}; name it, as in sudoku-9x9")
     found = puzzle_from(metadata.puzzle) if metadata.puzzle else expected
     if expected is not None and expected != found:
         raise InputError(f"{folder}: these are {found.name} puzzles, but {expected.name} is needed")
@@ -381,7 +385,7 @@ def _puzzle_of(folder:Path, metadata:Metadata, expected:Puzzle|None)->Puzzle:
 
 def read_dataset(
     folder:str|Path, # with train/, test/ and identifiers.json
-    puzzle:Puzzle|None=None, # what is expected; needed for a dataset that the reference wrote, which does not say
+    puzzle:Puzzle|None=None, # what is expected; needed for datasets of the reference, which do not say
 )->Dataset:
     "Read a dataset in the reference's layout. Raises `InputError` naming what is missing or does not fit."
     folder = Path(folder)

@@ -23,7 +23,8 @@ def _bunch(puzzle:Puzzle, seed:int, which:tuple[str, int])->np.ndarray: # (n, 2,
     "The puzzles of one numbered stream of a difficulty."
     level, number = which
     stream = puzzle.generate(np.random.default_rng([seed, puzzle.difficulties.index(level), number]), level)
-    return np.stack([np.stack(pair) for pair in itertools.islice(stream, puzzle.bunch(level))]).astype(np.uint8)
+    pairs = itertools.islice(stream, puzzle.bunch(level))
+    return np.stack([np.stack(pair) for pair in pairs]).astype(np.uint8)
 
 # %% ../../nbs/data/03_generate.ipynb #3e3c3e58
 def _place(puzzle:Puzzle, turns:tuple[str, ...], number:int)->tuple[str, int, int]:
@@ -80,7 +81,7 @@ def _distinct(
     stream:Iterator[tuple[np.ndarray, np.ndarray]], # questions and answers
     wanted:int, # puzzles
     report:Callable[[int, int], None]|None,
-)->tuple[list[tuple[np.ndarray, np.ndarray]], str|None]: # puzzles, and why test puzzles are unseen, if they are
+)->tuple[list[tuple[np.ndarray, np.ndarray]], str|None]: # puzzles, and `Metadata.unseen`
     "The first puzzles of a stream that are no copies of each other, where that can be told."
     made, forms = [], set()
     plenty = puzzle.classes() is None or puzzle.classes() >= 4*wanted
@@ -100,9 +101,9 @@ def generate_dataset(
     test:int, # test puzzles
     seed:int=0, # the same seed gives the same dataset
     report:Callable[[int, int], None]|None=None, # called with (made, wanted) after each puzzle
-    difficulty:str|None=None, # one of the puzzle's `difficulties`, or a mixture, easy+2minimal; None: the usual one
+    difficulty:str|None=None, # one of the type's, or a mixture like easy+2minimal; None: the usual one
     processes:int|None=None, # that share the work where a difficulty is named; None: as many as help
-    keep:Path|None=None, # a folder where puzzles of a named difficulty are kept, so that a stopped build goes on
+    keep:Path|None=None, # a folder for puzzles of a named difficulty, so that a stopped build goes on
 )->Dataset:
     "Generate puzzles; no two of them are transformed copies of each other, where the type can tell."
     train = given(train, Natural, "generate_dataset: train")

@@ -24,7 +24,8 @@ def _box_of(n:int)->tuple[int, int]:
     if n > (most := len(_GLYPHS)):
         raise InputError(f"a {n}×{n} Sudoku is not supported; boards go up to {most}×{most}")
     heights = [h for h in range(2, math.isqrt(n) + 1) if n % h == 0]
-    if not heights: raise InputError(f"a {n}×{n} Sudoku has no boxes: {n} is not a product of two numbers above 1")
+    if not heights:
+        raise InputError(f"a {n}×{n} Sudoku has no boxes: {n} is not a product of two numbers above 1")
     return heights[-1], n//heights[-1]
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #c6f0a78d
@@ -113,9 +114,9 @@ def _legal(questions, answers, box)->np.ndarray:
     "Which answers (N, L) keep every given and hold every digit in every unit? (N,)"
     n, given, one = box[0]*box[1], questions > BLANK, np.uint64(1)
     digit = np.clip(answers.astype(np.int64) - 2, 0, n - 1).astype(np.uint64)
-    digits = np.where((answers > BLANK) & (answers < n + 2), one << digit, np.uint64(0)) # a bit for each digit
+    digits = np.where((answers > BLANK) & (answers < n + 2), one << digit, np.uint64(0)) # one bit each
     units = _tables(*box)[0]
-    bits = digits.T.astype(np.min_scalar_type((1 << n) - 1)) # cell by cell, so that numpy runs along the boards
+    bits = digits.T.astype(np.min_scalar_type((1 << n) - 1)) # cell by cell: numpy runs along the boards
     seen = np.zeros((len(units), len(answers)), bits.dtype)
     for cells in units.T: seen |= bits[cells]
     return (seen == (1 << n) - 1).all(0) & ((questions == answers) | ~given).all(1)
@@ -135,12 +136,13 @@ def _candidates(questions:np.ndarray, vocab_size:int, box)->np.ndarray:
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #6a1c8ad3
 class _Solver:
-    "Knows the rules of one board size. Literal n·cell + digit, counted from 1, means that the cell has the digit."
+    "Knows the rules of one board size. Literal n·cell + digit means that the cell has the digit."
     def __init__(self, box_rows, box_cols):
         n = self.n = box_rows*box_cols
         units = _tables(box_rows, box_cols)[0].tolist()
         groups = [[c*n + d + 1 for d in range(n)] for c in range(n*n)] # one digit in each cell
-        groups += [[c*n + d + 1 for c in unit] for unit in units for d in range(n)] # each digit once in each unit
+        # each digit once in each unit
+        groups += [[c*n + d + 1 for c in unit] for unit in units for d in range(n)]
         self.sat = Solver(name="cadical153", bootstrap_with=groups)
         for group in groups:
             for pair in itertools.combinations(group, 2): self.sat.add_clause([-v for v in pair])
@@ -152,7 +154,8 @@ class _Solver:
 
     def solution(self, literals)->np.ndarray|None: # tokens (L,)
         if not self.possible(literals): return None
-        true = np.array([v for v in self.sat.get_model()[:self.n**3] if v > 0]) - 1 # one a cell, in the order of the cells
+        model = self.sat.get_model()[:self.n**3]
+        true = np.array([v for v in model if v > 0]) - 1 # one a cell, in the order of the cells
         return (true % self.n + 2).astype(np.uint8)
 
     def solutions(self, board, limit)->list[np.ndarray]: # of tokens (L,)
@@ -182,7 +185,7 @@ def _fill(solver, rng)->np.ndarray:
     return board
 
 def _thin_out(solver, solution, clues, least=0)->np.ndarray:
-    "Remove clues (cells) one by one, where the solution stays the only one, until `least` are left or none can go."
+    "Remove clues (cells) one by one, as long as the solution stays the only one and `least` are left."
     literals = solver.literals(solution)
     given = {int(cell): literals[int(cell)] for cell in clues}
     for cell in clues:
@@ -195,7 +198,7 @@ def _thin_out(solver, solution, clues, least=0)->np.ndarray:
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #d1525e2d
 def _deduce(left, board, box)->tuple[np.ndarray, np.ndarray]:
-    "Fill in what is forced: candidates (L, M) and whose they are (M,), without boards that contradict themselves."
+    "Fill in what is forced: candidates (L, M), boards (M,), without those that contradict themselves."
     (units, homes), done = _tables(*box), []
     while True:
         single = np.where(np.bitwise_count(left) == 1, left, 0)
@@ -261,17 +264,20 @@ def _all_line_orders(bands, size):
     "Every order of lines that symmetries allow, (bands! · size!^bands, bands·size)."
     inner = list(itertools.permutations(range(size)))
     orders = itertools.product(itertools.permutations(range(bands)), itertools.product(inner, repeat=bands))
-    return np.array([[b*size + i for b, lines in zip(order, chosen) for i in lines] for order, chosen in orders])
+    return np.array([[band*size + i for band, lines in zip(*order) for i in lines] for order in orders])
 
 def _smallest_image(solution, given, box, columns)->bytes:
-    """The smallest transformed copy of a solution (n, n), its digits from 0, and of its givens (n, n) bool; `box`
-    is the number of rows of a box, `columns` are all orders of the columns."""
+    """The smallest transformed copy of a solution (n, n), its digits from 0, and of its givens (n, n) bool.
+    `box` is the number of rows of a box, `columns` are all orders of the columns."""
     n, powers = len(solution), len(solution)**np.arange(len(solution) - 1, -1, -1)
-    starts = [] # for each first row and each order of the columns: names of the digits, second row as a number
+    # for each first row and each order of the columns: names of the digits, and the second row as a number
+    starts = []
     for top in range(n):
         names = np.argsort(solution[top][columns], 1)
-        others = [r for r in range(top//box*box, top//box*box + box) if r != top] # the second row is from the same band
-        starts.append((names, np.min([np.take_along_axis(names, solution[r][columns], 1) @ powers for r in others], 0)))
+        band = range(top//box*box, top//box*box + box)
+        # rows that may come second
+        others = [np.take_along_axis(names, solution[r][columns], 1) for r in band if r != top]
+        starts.append((names, np.min([row @ powers for row in others], 0)))
     least = min(second.min() for _, second in starts)
     smallest = ((columns[k], names[k]) for names, second in starts for k in np.flatnonzero(second == least))
     return min(_image(solution, given, box, *choice) for choice in smallest)
@@ -303,7 +309,8 @@ def _likeness(solutions, given, box)->np.ndarray:
     "A number (N,) for each solution (N, L) with its givens (N, L) that its transformed copies share."
     n = box[0]*box[1]
     by_box = _tables(*box)[0][2*n:].ravel() # cells, box after box
-    home, by_digit = np.argsort(by_box)//n, np.argsort(solutions, 1, kind="stable") # each cell's box; digit after digit
+    home = np.argsort(by_box)//n # the box of each cell
+    by_digit = np.argsort(solutions, 1, kind="stable") # cells, digit after digit
     back, cell = np.argsort(by_digit, 1), _mix(given.astype(np.uint64) + np.uint64(1))
     for _ in range(3):
         lines = 0
@@ -355,8 +362,8 @@ def _searched(box, rng, enough:int)->Iterator[tuple[np.ndarray, np.ndarray]]:
         yield best, solution
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #f40d8977
-# The published list of the hardest 9×9 puzzles needs 250 guesses in the median, and 100 in all but its easiest
-# twentieth. Twenty-four searches of 24 passed 40, for a twentieth of the work.
+# The published list of the hardest 9×9 puzzles needs 250 guesses in the median, and 100 in all but its
+# easiest twentieth. Twenty-four searches of 24 passed 40, for a twentieth of the work.
 _ENOUGH, _FIENDISH = {"hard": 40, "extreme": 250}, 100
 _WANDERED = 48 # puzzles with one solution at most
 
@@ -367,7 +374,8 @@ def _wandered(box, rng, enough:int)->Iterator[tuple[np.ndarray, np.ndarray]]:
         solution = _fill(solver, rng)
         best, most = _thin_out(solver, solution, rng.permutation(len(solution))), 0
         seen, idle = set(), 0
-        while len(seen) < _WANDERED and idle < (6 if seen else 50): # most climbs arrive within fifty rounds or never
+        # most climbs arrive within fifty rounds or never
+        while len(seen) < _WANDERED and idle < (6 if seen else 50):
             near, guesses = _neighbours(box, rng, best, solution)
             fresh = [i for i in guesses.argsort(kind="stable")[::-1] if near[i].tobytes() not in seen]
             found = [i for i in fresh if guesses[i] >= enough]
@@ -390,8 +398,8 @@ class _Board(Puzzle):
     ):
         box_rows = given(box_rows, int, "sudoku: 'box_rows'")
         box_cols = given(box_cols, int, "sudoku: 'box_cols'")
-        if min(box_rows, box_cols) < 2 or box_rows*box_cols > (most := len(_GLYPHS)):
-            wanted = f"both sides at least 2, boards up to {most}×{most}"
+        if min(box_rows, box_cols) < 2 or box_rows*box_cols > len(_GLYPHS):
+            wanted = f"both sides at least 2, boards up to {len(_GLYPHS)}×{len(_GLYPHS)}"
             raise InputError(f"sudoku: boxes of {box_rows}×{box_cols} are not supported; {wanted}")
         self.box_rows, self.box_cols = self.box = box_rows, box_cols
         self.rows = self.cols = self.n = box_rows*box_cols
@@ -493,7 +501,7 @@ class Sudoku(_Ruled):
 
     def generate(self, rng, difficulty=None)->Iterator[tuple[np.ndarray, np.ndarray]]:
         """Endless puzzles with one solution each. `minimal`: no clue can go; `easy`: four clues on ten cells;
-        `hard`, `extreme`: a search for 40 and for 250 guesses; `fiendish` (9×9): a walk past many that need 100."""
+        `hard`, `extreme`: a search for 40 and for 250 guesses; `fiendish` (9×9): a walk past many of 100."""
         asked = self._asked(difficulty)
         if asked == "fiendish": return _wandered(self.box, rng, _FIENDISH)
         if asked in _ENOUGH: return _searched(self.box, rng, _ENOUGH[asked])
