@@ -12,11 +12,11 @@ demo: .venv/.lab ## train a TRM on Sudoku 6×6 and leave a report to read
 	@$(BIN)/trm-lab demo
 
 test: .venv/.dev ## every test but the soak
-	@echo "lessons: every cell of every notebook"
+	@echo "tutorials and lessons: every cell of every notebook; then the tests, while the tutorials go on"
 	@export OMP_NUM_THREADS=1; $(BIN)/nbdev_test --path nbs/tutorials --n_workers 1 & tutorials=$$!; \
-	  $(BIN)/nbdev_test --path nbs --skip_folder_re 'tutorials|experiments|_ipynb_checkpoints' --n_workers 1; lessons=$$?; wait $$tutorials && exit $$lessons # both at once; more threads would fight
-	@echo "tests:"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not soak" tests/runs tests --ignore tests/views/test_explorer.py # the longest first, so that no worker ends alone
+	  $(BIN)/nbdev_test --path nbs --skip_folder_re 'tutorials|experiments|_ipynb_checkpoints' --n_workers 1 && \
+	  $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not soak" tests --ignore tests/views/test_explorer.py; tests=$$?; \
+	  wait $$tutorials && exit $$tests # one thread each: more would fight; conftest has the longest files first
 	@$(BIN)/python -m pytest -q tests/views/test_explorer.py # alone: it measures how fast a page answers
 
 soak: .venv/.dev ## the long counts

@@ -19,16 +19,19 @@ setup(
     license_files=["LICENSE"],
     keywords=cfg["keywords"].split(),
     python_requires=f">={cfg['min_python']}",
-    # The papermill templates and their configs live beside the lessons; a wheel carries them as trm_lab/experiments.
+    # The papermill templates and their configs live beside the lessons; a wheel carries
+    # them as trm_lab/experiments.
     packages=[*find_packages(include=["trm_lab", "trm_lab.*"]), "trm_lab.experiments"],
     package_dir={"trm_lab.experiments": "nbs/experiments"},
     package_data={
         "trm_lab": ["pretrained/*"],
         "trm_lab.views": ["static/*"],
-        "trm_lab.experiments": ["*.ipynb", "probes/*.ipynb", "configs/*.yaml", "configs/*/*.yaml", "sweeps/*.yaml"],
+        "trm_lab.experiments": ["*.ipynb", "probes/*.ipynb", "configs/*.yaml",
+            "configs/*/*.yaml", "sweeps/*.yaml"],
     },
     install_requires=cfg["requirements"].split(),
-    extras_require={name: cfg[f"{name}_requirements"].split() for name in ("lab", "hub", "sweep", "arc", "docs", "dev")},
+    extras_require={name: cfg[f"{name}_requirements"].split() for name in ("lab", "hub",
+        "sweep", "arc", "docs", "dev")},
     entry_points={"console_scripts": ["trm-lab=trm_lab.cli:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",

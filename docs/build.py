@@ -20,7 +20,8 @@ def build(
     site.stage(work/"source", groups or GROUPS)
     options = ["-q", "-W", "--keep-going", "-b", "html", "-c", DOCS, "-d", work/"doctrees"]
     if code := sphinx(list(map(str, [*options, work/"source", out]))):
-        shutil.rmtree(work/"doctrees") # else the next build, which reads only what has changed, would be silent
+        # else the next build, which reads only what has changed, would be silent
+        shutil.rmtree(work/"doctrees")
         return code
     (out/"llms.txt").write_text(site.llms(), encoding="utf-8")
     shutil.copytree(ROOT/"reports"/"gallery", out/"gallery", dirs_exist_ok=True)

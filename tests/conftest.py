@@ -4,9 +4,17 @@ from pathlib import Path
 import nbformat, pytest, torch
 
 # nothing but this machine can be reached from a page
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"]
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"]
 SIZE = {"width": 1280, "height": 800}
 PATIENCE = 300_000 # milliseconds: a busy machine is no failure
+
+LONGEST = ["test_sweeps", "test_clusters", "test_parallel", "test_resume", "test_progress", "test_docs",
+    "test_pretrained", "test_recipes"]
+
+def pytest_collection_modifyitems(items):
+    "The longest files first, so that no worker of several ends alone."
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
@@ -16,13 +24,17 @@ def one_thread():
 @pytest.fixture(scope="module")
 def chromium():
     "A headless Chromium."
-    missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip # where changes are judged, nothing may be left out
+    # where changes are judged, nothing may be left out
+    missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
     try: from playwright.sync_api import sync_playwright
-    except ImportError: missing("playwright is not installed, so nothing was tried in a browser: pip install -e '.[dev]'")
+    except ImportError:
+        missing("playwright is not installed, so nothing was tried in a browser: pip install -e '.[dev]'")
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with sync_playwright() as p:
         if path is None and Path(p.chromium.executable_path).exists(): path = p.chromium.executable_path
-        if path is None: missing("no Chromium was found, so nothing was tried in a browser; install Debian's `chromium`, or run `playwright install chromium`")
+        if path is None:
+            missing("no Chromium was found, so nothing was tried in a browser; "
+                "install Debian's `chromium`, or run `playwright install chromium`")
         browser = p.chromium.launch(executable_path=path, args=QUIET, timeout=PATIENCE)
         yield browser
         browser.close()
@@ -60,12 +72,14 @@ if way == "hang": time.sleep(300)
 if way == "full" and not Path(marker).exists(): (run.folder.parents[4]/"filler").write_bytes(b"x"*10_000_000)
 while way == "wait" and not Path(marker).exists(): time.sleep(0.1)""",
 """write_json(run.folder/"sum.json", seed)
-run.finish(["sum.json"], solved=0.5 + 0.1*seed, puzzle_steps=100, updates=700, training_seconds=5., parameter_count=10)
+run.finish(["sum.json"], solved=0.5 + 0.1*seed, puzzle_steps=100, updates=700, training_seconds=5.,
+    parameter_count=10)
 print("trm-lab: finished", run.folder.name)"""]
 
 @pytest.fixture(scope="session")
 def notebook(tmp_path_factory):
-    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in _CELLS], metadata={"kernelspec": {"name": "python3", "display_name": "python3", "language": "python"}})
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in _CELLS],
+        metadata={"kernelspec": {"name": "python3", "display_name": "python3", "language": "python"}})
     made.cells[0].metadata["tags"] = ["parameters"]
     path = tmp_path_factory.mktemp("notebook")/"way.ipynb"
     nbformat.write(made, path)

@@ -11,7 +11,8 @@ from trm_lab.core.settings import read_json
 from trm_lab.runs.notebooks import find_run
 
 PRETRAINED = Path(cli.__file__).parent/"pretrained"/"sudoku-6x6.safetensors"
-TINY = ["-p", "steps", "40", "-p", "train_puzzles", "100", "-p", "test_puzzles", "30", "-p", "eval_every", "20", "-p", "log_every", "10"]
+TINY = ["-p", "steps", "40", "-p", "train_puzzles", "100", "-p", "test_puzzles", "30", "-p", "eval_every",
+    "20", "-p", "log_every", "10"]
 
 def trm_lab(*arguments, monkeypatch, capsys):
     "Run the command line in this process: exit code, output, errors."
@@ -21,7 +22,8 @@ def trm_lab(*arguments, monkeypatch, capsys):
     return stop.value.code or 0, printed.out, printed.err
 
 @pytest.fixture
-def cli_run(monkeypatch, capsys): return lambda *arguments: trm_lab(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+def cli_run(monkeypatch, capsys):
+    return lambda *arguments: trm_lab(*arguments, monkeypatch=monkeypatch, capsys=capsys)
 
 @pytest.fixture(scope="module")
 def puzzles():
@@ -55,7 +57,8 @@ def test_eval_reads_csv_and_folder(cli_run, csv_file, tmp_path, puzzles):
     code, out, _ = cli_run("eval", "sudoku-6x6", "--data", csv_file(), "--json")
     scores = json.loads(out)
     assert code == 0 and scores["n"] == 30 and scores["exact"] > 0.8
-    assert {"n", "cell_accuracy", "exact", "legal", "mean_steps", "halting_accuracy", "puzzles_per_second"} <= scores.keys()
+    assert ({"n", "cell_accuracy", "exact", "legal", "mean_steps", "halting_accuracy", "puzzles_per_second"}
+        <= scores.keys())
     six, pairs = puzzles
     tokens = [(six.parse(q), six.parse(a)) for q, a in pairs]
     write_dataset(dataset_of(six, tokens[:5], tokens), tmp_path/"folder")
@@ -75,12 +78,15 @@ CUT = "cut.safetensors"
     (["solve", "123"], "a 4×4 Sudoku has 16 cells, but 3 were given"),
     (["solve", "8" + "."*35], "'8' in row 1, column 1 is not a digit of a 6×6 Sudoku"),
     (["solve", "11" + "."*34], "the digit 1 stands twice in row 1 (column 1 and column 2)"),
-    (["solve", "."*81, "--model", "sudoku-6x6"], "a 6×6 Sudoku has 36 cells, but 81 were given; write one character a cell, '.' for blank (the model sudoku-6x6 was trained on sudoku-6x6)"),
-    (["solve", "."*36, "--model", "sudoku-6x7"], "there is no such file or model (did you mean 'sudoku-6x6'?)"),
+    (["solve", "."*81, "--model", "sudoku-6x6"], "a 6×6 Sudoku has 36 cells, but 81 were given; "
+        "write one character a cell, '.' for blank (the model sudoku-6x6 was trained on sudoku-6x6)"),
+    (["solve", "."*36, "--model", "sudoku-6x7"],
+        "there is no such file or model (did you mean 'sudoku-6x6'?)"),
     (["solve", "."*36, "--device", "tpu"], "device 'tpu' is not known"),
     (["solve", "."*36, "--model", CUT], "not a whole safetensors file"),
     (["eval", "sudoku-6x6", "--data", "none.csv"], "none.csv: cannot be read"),
-    (["run", "train", "-f", "sudoku-6x6", "-p", "stepps", "3"], "unknown key 'stepps' (did you mean 'steps'?)"),
+    (["run", "train", "-f", "sudoku-6x6", "-p", "stepps", "3"],
+        "unknown key 'stepps' (did you mean 'steps'?)"),
     (["run", "train", "-f", "sudoku-6x7"], "config 'sudoku-6x7' is not there (did you mean 'sudoku-6x6'?)"),
     (["run", "trian"], "notebook 'trian' is not there (did you mean 'train'?)"),
     (["run", "train", "-p", "steps"], "the value is missing"),
@@ -93,7 +99,8 @@ def test_bad_input_is_one_sentence_and_exit_code_2(cli_run, tmp_path, monkeypatc
 
 def test_bad_csv_files(cli_run, csv_file, puzzles):
     rows = [("here", q, a, 0) for q, a in puzzles[1]]
-    code, _, err = cli_run("eval", "sudoku-6x6", "--data", csv_file([(s, a, r) for s, q, a, r in rows], header=("source", "answer", "rating")))
+    code, _, err = cli_run("eval", "sudoku-6x6", "--data",
+        csv_file([(s, a, r) for s, q, a, r in rows], header=("source", "answer", "rating")))
     assert code == 2 and "the column 'question' is missing" in err
     wrong = list(rows); wrong[16] = ("here", rows[16][1], rows[17][2], 0)
     code, _, err = cli_run("eval", "sudoku-6x6", "--data", csv_file(wrong))
@@ -103,20 +110,23 @@ def test_bad_csv_files(cli_run, csv_file, puzzles):
 
 def test_a_config_with_an_unknown_or_wrong_key(cli_run, tmp_path):
     config = tmp_path/"mine.yaml"
-    for text, sentence in (("puzzle: sudoku-4x4\nmodel: {hiden_size: 3}\n", "unknown key 'hiden_size' (did you mean 'hidden_size'?)"),
-                           ("steps: [1, 2]\n", "'steps' should be int, found list"), ("lr: fast\n", "'lr' should be float"), ("steps: {\n", "this is not YAML"),
-                           ("puzzle: sudoku-7x7\n", "is not a product of two numbers")):
+    for text, sentence in (("puzzle: sudoku-4x4\nmodel: {hiden_size: 3}\n",
+                "unknown key 'hiden_size' (did you mean 'hidden_size'?)"),
+            ("steps: [1, 2]\n", "'steps' should be int, found list"), ("lr: fast\n", "'lr' should be float"),
+            ("steps: {\n", "this is not YAML"), ("puzzle: sudoku-7x7\n", "is not a product of two numbers")):
         config.write_text(text)
         code, _, err = cli_run("run", "train", "-f", config)
         assert code == 2 and sentence in err, err
 
 def test_a_run_from_config_to_evaluation(cli_run, tmp_path, monkeypatch):
-    "The real thing, small: papermill, the notebook, its folder; found again; another seed is another run; the report; the model."
+    """The real thing, small: papermill, the notebook, its folder; found again; another seed is another
+    run; the report; the model."""
     monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
     code, out, err = cli_run("run", "train", "-f", "sudoku-4x4", *TINY)
     assert code == 0, err
     folder = Path(out.strip().splitlines()[-1].removeprefix("finished: "))
-    assert {"run.json", "metrics.jsonl", "manifest.json", "train.ipynb", "explorer.html", "checkpoints"} <= {p.name for p in folder.iterdir()}
+    assert {"run.json", "metrics.jsonl", "manifest.json", "train.ipynb", "explorer.html", "checkpoints"} <= {
+        p.name for p in folder.iterdir()}
     run = Run(folder)
     assert run.finished and run.info["unseen"] is None and run.info["parameters"]["steps"] == 40
     assert [r["step"] for r in run.metrics("eval")] == [20, 40] and run.metrics("train")[-1]["step"] == 40
@@ -136,29 +146,39 @@ def test_a_run_from_config_to_evaluation(cli_run, tmp_path, monkeypatch):
 
 def test_a_run_whose_loss_explodes_says_where(cli_run, tmp_path, monkeypatch):
     monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
-    code, _, err = cli_run("run", "train", "-f", "sudoku-4x4", *TINY, "-p", "lr", "1e30", "-p", "lr_warmup_steps", "0")
+    code, _, err = cli_run("run", "train", "-f", "sudoku-4x4", *TINY, "-p", "lr", "1e30",
+        "-p", "lr_warmup_steps", "0")
     assert code == 1 and "training stopped at step" in err and "lower lr" in err
     failed = next((tmp_path/"reports").rglob("train.failed.ipynb"))
     assert read_json(failed.parent/"run.json")["status"] == "failed"
 
 def test_the_installed_command_answers():
     "Once through the real entry point."
-    done = subprocess.run([Path(sys.executable).parent/"trm-lab", "solve", "8" + "."*35], capture_output=True, text=True)
-    assert done.returncode == 2 and done.stderr.startswith("trm-lab: '8' in row 1") and "Traceback" not in done.stderr
+    done = subprocess.run([Path(sys.executable).parent/"trm-lab", "solve", "8" + "."*35],
+        capture_output=True, text=True)
+    assert (done.returncode == 2 and done.stderr.startswith("trm-lab: '8' in row 1")
+        and "Traceback" not in done.stderr)
 
 def test_eval_and_solve_search(cli_run, csv_file, puzzles):
     "Tries are counted, the rules end a search, and the numbers after 1, 2, 4 tries belong together."
-    code, out, _ = cli_run("eval", "sudoku-6x6", "--data", csv_file(), "--steps", "2", "--restarts", "3", "--until", "legal", "--json")
+    code, out, _ = cli_run("eval", "sudoku-6x6", "--data", csv_file(), "--steps", "2", "--restarts", "3",
+        "--until", "legal", "--json")
     scores = json.loads(out)
-    assert code == 0 and scores["search"]["until"] == "legal" and scores["search"]["way"] == "symmetries" and [a["tries"] for a in scores["after"]] == [1, 2, 4]
+    assert (code == 0 and scores["search"]["until"] == "legal" and scores["search"]["way"] == "symmetries"
+        and [a["tries"] for a in scores["after"]] == [1, 2, 4])
     exact = [a["exact"] for a in scores["after"]]
-    assert exact == sorted(exact) and exact[-1] == scores["exact"] and scores["puzzle_steps"] <= 30*2*4 and 1 <= scores["mean_tries"] <= 4
+    assert (exact == sorted(exact) and exact[-1] == scores["exact"] and scores["puzzle_steps"] <= 30*2*4
+        and 1 <= scores["mean_tries"] <= 4)
     assert abs(scores["after"][-1]["spent"]*30 - scores["puzzle_steps"]) < 1e-6
-    code, out, _ = cli_run("eval", "sudoku-6x6", "--data", csv_file(), "--steps", "1", "--restarts", "2", "--way", "latents", "--choose", "vote", "--noise", "0.1", "--seed", "4")
-    assert code == 0 and "after   2 tries" in out and "mean_tries           3" in out and "puzzle_steps         90" in out
+    code, out, _ = cli_run("eval", "sudoku-6x6", "--data", csv_file(), "--steps", "1", "--restarts", "2",
+        "--way", "latents", "--choose", "vote", "--noise", "0.1", "--seed", "4")
+    assert (code == 0 and "after   2 tries" in out and "mean_tries           3" in out
+        and "puzzle_steps         90" in out)
     code, out, _ = cli_run("solve", puzzles[1][0][0], "--restarts", "3", "--until", "legal")
     assert code == 0 and "legal: yes" in out and "of at most 4" in out
-    for wrong, sentence in ((["--way", "symetries"], "did you mean 'symmetries'?"), (["--until", "right"], "search: until 'right' is not known"), (["--way", "plain", "--restarts", "2"], "would repeat the first try")):
+    for wrong, sentence in ((["--way", "symetries"], "did you mean 'symmetries'?"),
+            (["--until", "right"], "search: until 'right' is not known"),
+            (["--way", "plain", "--restarts", "2"], "would repeat the first try")):
         for command in (["eval", "sudoku-6x6", "--data", csv_file()], ["solve", puzzles[1][0][0]]):
             code, _, err = cli_run(*command, *wrong)
             assert code == 2 and sentence in err and len(err.strip().splitlines()) == 1, err
@@ -171,7 +191,8 @@ def test_settings_on_the_command_line_are_refused_before_there_is_a_folder(cli_r
         for arguments, sentence in ((["sudoku-4x4", "-p", "lr", "12e456"],
             "-p lr: 12e456 is no number, or too large for one"),
             (["sudoku-4x4", "-p", "lr", "1", "-p", "lr=2"], "-p lr: it is given twice"),
-            (["sudoku-4x4", "-p", "name", "../up"], "'name' should be the name of a folder, found str '../up'"),
+            (["sudoku-4x4", "-p", "name", "../up"],
+                "'name' should be the name of a folder, found str '../up'"),
                 (["sudoku-4x4", "-p", "steps", "0x10"], "'steps' should be int, found str '0x10'"),
                 (["sudoku-4x4", "-p", "seed", "true"], "'seed' should be int, found bool True"),
                 (["sudoku-4x4", "-p", "model", "[1, 2"], "-p model: this is not YAML"),

@@ -1,5 +1,5 @@
 "The documentation site: what is read from source and notebooks, and a build of all but the notebooks."
-import ast, html, importlib.util, os, re, sys
+import ast, contextlib, html, importlib.util, io, os, re, sys
 from pathlib import Path
 import pytest
 
@@ -239,3 +239,14 @@ def test_the_whole_site(tmp_path):
     built = {p.relative_to(made) for p in made.rglob("*.html")}
     built = {p.as_posix() for p in built if p.parts[0] not in ("gallery", "_static")}
     assert listed <= built and {page for page in built if "/" in page} <= listed
+
+def test_the_first_twenty_minutes_run():
+    "Every Python cell of the page, one after the other, as a reader would paste them."
+    text = (ROOT/"docs"/"pages"/"start.md").read_text(encoding="utf-8")
+    names, printed = {}, io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        for cell in re.findall(r"```python\n(.*?)```", text, re.S):
+            exec(compile(cell, "start.md", "exec"), names)
+    shares = [float(share) for share in re.findall(r"([\d.]+)% solved in", printed.getvalue())]
+    # its own rule, an eager one, a rule of the reader's
+    assert len(shares) == 3 and shares[0] > 97 and shares[1] < 80 and shares[2] > 97

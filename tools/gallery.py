@@ -1,8 +1,8 @@
 """Make reports/gallery again: what the templates find, as pages that open from disk, and an index of them.
 
-`python tools/gallery.py` takes about an hour on two cores, `python tools/gallery.py NAME …` makes single pieces. Runs that are finished are
-not run again: remove their folders in reports/ where the code has changed. The index shows what cells tagged `headline` put out: pictures,
-and of a text the first paragraph."""
+`python tools/gallery.py` takes about an hour on two cores, `python tools/gallery.py NAME …` makes single
+pieces. Runs that are finished are not run again: remove their folders in reports/ where the code has changed.
+The index shows what cells tagged `headline` put out: pictures, and of a text the first paragraph."""
 import json, shutil, subprocess, sys
 from pathlib import Path
 import nbformat
@@ -14,24 +14,28 @@ from trm_lab.runs.pages import executed_notebook, page, write_report
 ROOT = Path(__file__).parents[1]
 GALLERY = ROOT/"reports"/"gallery"
 PIECES = { # folder in the gallery: what a reader of the index sees first, and the lines that make it
-    "training-sudoku-6x6": ("a model of 188,162 parameters learns Sudoku 6×6", ["trm-lab run train -f sudoku-6x6"]),
+    "training-sudoku-6x6": ("a model of 188,162 parameters learns Sudoku 6×6",
+        ["trm-lab run train -f sudoku-6x6"]),
     "geometry-sudoku-6x6": ("Sudoku 6×6", ["trm-lab run probes/geometry -p model sudoku-6x6"]),
     "geometry-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/geometry -p model sudoku-9x9"]),
     "reading-sudoku-6x6": ("Sudoku 6×6", ["trm-lab run probes/reading -p model sudoku-6x6"]),
     "reading-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/reading -p model sudoku-9x9"]),
-    "ablation-smoke": ("eleven rows of the paper's ablations, too small and too brief to rank as the paper's do", ["trm-lab sweep ablation --smoke --slots 2", "trm-lab report reports/ablation-smoke"]),
+    "ablation-smoke": ("eleven rows of the paper's ablations, too small and too brief to rank as the "
+        "paper's do", ["trm-lab sweep ablation --smoke --slots 2", "trm-lab report reports/ablation-smoke"]),
 }
-KEPT = ("report.html", "explorer.html", "geometry.parquet", "reading.parquet") # of a run's folder: its page, and what that leads to
+# of a run's folder: its page, and what that leads to
+KEPT = ("report.html", "explorer.html", "geometry.parquet", "reading.parquet")
 INTRO = """# What the notebooks find
 
-Each page is a notebook as it was executed, without its code; the line below its title makes it again. Pages with a table (`.parquet`) draw every
-figure from it. Nothing here is loaded from the network."""
+Each page is a notebook as it was executed, without its code; the line below its title makes it again. Pages with a table
+(`.parquet`) draw every figure from it. Nothing here is loaded from the network."""
 
 def made(lines:list[str])->Path:
     "Run the lines; the folder that the last one names."
     for line in lines:
         print(f"$ {line}", flush=True)
-        shell = subprocess.Popen([Path(sys.executable).parent/"trm-lab", *line.split()[1:]], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        shell = subprocess.Popen([Path(sys.executable).parent/"trm-lab", *line.split()[1:]], cwd=ROOT,
+            stdout=subprocess.PIPE, text=True)
         for said in shell.stdout: print(said, end="", flush=True)
         if shell.wait(): sys.exit(f"gallery: {line} ended with exit code {shell.returncode}")
     named = ROOT/said.strip().partition(": ")[2]
@@ -48,12 +52,17 @@ def keep(name:str, folder:Path):
     text, script = (GALLERY/name/"report.html").read_text(encoding="utf-8"), get_plotlyjs()
     if script in text: # once for all pages
         write_text(GALLERY/"plotly.min.js", script)
-        write_text(GALLERY/name/"report.html", text.replace(f"<script>{script}</script>", '<script src="../plotly.min.js"></script>'))
+        write_text(GALLERY/name/"report.html",
+            text.replace(f"<script>{script}</script>", '<script src="../plotly.min.js"></script>'))
     executed = executed_notebook(Run(folder))
-    shown = [output for cell in executed.cells if "headline" in cell.metadata.get("tags", []) for output in cell.get("outputs", []) if {"image/png", "text/markdown"} & output.get("data", {}).keys()]
+    shown = [output for cell in executed.cells if "headline" in cell.metadata.get("tags", [])
+        for output in cell.get("outputs", [])
+        if {"image/png", "text/markdown"} & output.get("data", {}).keys()]
     for output in shown:
-        if "text/markdown" in output.data: output.data = {"text/markdown": output.data["text/markdown"].split("\n\n")[0]}
-    write_text(GALLERY/name/"headline.json", json.dumps({"title": executed.cells[0].source.splitlines()[0].removeprefix("# "), "outputs": shown}))
+        if "text/markdown" in output.data:
+            output.data = {"text/markdown": output.data["text/markdown"].split("\n\n")[0]}
+    write_text(GALLERY/name/"headline.json",
+        json.dumps({"title": executed.cells[0].source.splitlines()[0].removeprefix("# "), "outputs": shown}))
 
 def index():
     "The page that leads to all others."
@@ -62,11 +71,13 @@ def index():
         if not (GALLERY/name).exists(): continue
         headline = json.loads((GALLERY/name/"headline.json").read_text(encoding="utf-8"))
         more = [f"[{file}]({name}/{file})" for file in KEPT[1:] if (GALLERY/name/file).exists()]
-        cells += [new_markdown_cell(f"## [{headline['title']}: {about}]({name}/report.html)\n\n" + "; ".join(f"`{line}`" for line in lines) + (f" · {', '.join(more)}" if more else "")),
+        cells += [new_markdown_cell(f"## [{headline['title']}: {about}]({name}/report.html)\n\n"
+                + "; ".join(f"`{line}`" for line in lines) + (f" · {', '.join(more)}" if more else "")),
             new_code_cell(outputs=[nbformat.from_dict(output) for output in headline["outputs"]])]
     write_text(GALLERY/"index.html", page(new_notebook(cells=cells), "trm-lab: what the notebooks find"))
 
-if wrong := [name for name in sys.argv[1:] if name not in PIECES]: sys.exit(f"gallery: {wrong[0]!r} is none of {', '.join(PIECES)}")
+if wrong := [name for name in sys.argv[1:] if name not in PIECES]:
+    sys.exit(f"gallery: {wrong[0]!r} is none of {', '.join(PIECES)}")
 for name in sys.argv[1:] or PIECES:
     keep(name, made(PIECES[name][1]))
     index()

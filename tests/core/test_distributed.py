@@ -1,7 +1,9 @@
-"Two processes that share a run take the steps that one would take; the death of one ends both; what they leave can be taken up."
-import json, os, signal, socket, subprocess, sys, time
+"""Two processes that share a run take the steps that one would take; the death of one ends both; what
+they leave can be taken up."""
+import json, os, signal, socket, subprocess, time
 from pathlib import Path
 import numpy as np, pytest, torch
+from processes import COMMAND, Forked
 from trm_lab.core.files import read_jsonl
 from trm_lab.runs.notebooks import find_run
 from trm_lab.training.states import load_state, saved_steps
@@ -20,10 +22,12 @@ from trm_lab.training.config import TrainConfig
 from trm_lab.training.trainer import Trainer
 case, out, accumulate, explores = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 found = np.load(case/"trajectory.npz")
-batches = (Batch(*(torch.from_numpy(found[f"batches.{{n}}"][t]).long() for n in ("inputs", "labels", "puzzle_identifiers"))) for t in range(10))
+names = ("inputs", "labels", "puzzle_identifiers")
+batches = (Batch(*(torch.from_numpy(found[f"batches.{{n}}"][t]).long() for n in names)) for t in range(10))
 loaded = load(case/"step_0", dtype=torch.float64)
 team = join_team(torch.device("cpu"))
-config = TrainConfig(steps=10, global_batch_size=8, lr_warmup_steps=3, loss="stablemax", dtype="float64", device="cpu", accumulate=accumulate)
+config = TrainConfig(steps=10, global_batch_size=8, lr_warmup_steps=3, loss="stablemax", dtype="float64",
+    device="cpu", accumulate=accumulate)
 trainer = Trainer(config, None, batches, loaded.model.double(), HALTINGS[loaded.halting](4, explores), team)
 told = []
 for _ in range(10):
@@ -41,42 +45,67 @@ def free_port():
 def steps_of(case, out, size, accumulate=1, explores=0.5):
     "Ten training steps by `size` processes."
     port = str(free_port())
-    team = [subprocess.Popen([sys.executable, "-c", WORKER, str(case), str(out), str(accumulate), str(explores)], stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1",
-        **({"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port} if size > 1 else {})}) for rank in range(size)]
+    team = [Forked(WORKER, case, out, accumulate, explores, env={**os.environ, "OMP_NUM_THREADS": "1",
+            **({"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+                if size > 1 else {})}) for rank in range(size)]
     for process in team: assert process.wait(120) == 0, process.stderr.read()
     return torch.load(out, weights_only=True)
 
 @pytest.mark.parametrize("name", ["trm_att", "hrm"])
 def test_two_processes_and_parts_of_a_batch_are_one(name, tmp_path):
-    "In float64: losses, decisions, weights, and embedding rows that both processes touch. The batch in two parts as well."
+    """In float64: losses, decisions, weights, and embedding rows that both processes touch.
+    The batch in two parts as well."""
     case = HERE/"reference"/"trajectories"/name
     one = steps_of(case, tmp_path/"one", 1)
     shared = np.load(case/"trajectory.npz")["batches.puzzle_identifiers"]
-    assert any(set(row[:4]) & set(row[4:]) for row in shared), "no embedding row is touched by both: the case shows nothing"
-    for what, other in (("two processes", steps_of(case, tmp_path/"two", 2)), ("two parts", steps_of(case, tmp_path/"parts", 1, accumulate=2))):
+    assert any(set(row[:4]) & set(row[4:]) for row in shared), ("no embedding row is touched by both: "
+        "the case shows nothing")
+    for what, other in (("two processes", steps_of(case, tmp_path/"two", 2)),
+            ("two parts", steps_of(case, tmp_path/"parts", 1, accumulate=2))):
         for step, (a, b) in enumerate(zip(one["told"], other["told"])):
             for key in a:
                 if key in ("steps", "halted"): assert a[key] == b[key], f"{what}: {key} at step {step + 1}"
-                else: assert abs(a[key] - b[key]) <= 1e-5, f"{what}: {key} at step {step + 1}: {a[key]} and {b[key]}"
+                else:
+                    assert abs(a[key] - b[key]) <= 1e-5, (f"{what}: {key} at step {step + 1}: "
+                        f"{a[key]} and {b[key]}")
         for of in ("weights", "ema"):
-            for key, t in one[of].items(): assert (t - other[of][key]).abs().max() <= 1e-9, f"{what}: {of} {key}"
+            for key, t in one[of].items():
+                assert (t - other[of][key]).abs().max() <= 1e-9, f"{what}: {of} {key}"
 
 # ---- the command -------------------------------------------------------------
 
-# Float64, short carries and a low rate: an untrained recursion doubles or triples each rounding error at every step.
-CONFIG = {"name": "shared", "puzzle": "sudoku-4x4", "train_puzzles": 64, "test_puzzles": 16, "steps": 60, "global_batch_size": 16, "log_every": 5, "eval_every": 20, "save_seconds": 0.,
-    "lr_warmup_steps": 5, "dtype": "float64", "device": "cpu", "lr": 1e-4, "halt_max_steps": 2, "model": {"hidden_size": 16, "num_heads": 2, "swiglu_multiple": 16, "H_cycles": 2, "L_cycles": 2, "mlp_t": True, "pos_encodings": "none", "puzzle_emb_ndim": 0}} # no embedding: a sign of almost nothing is decided by rounding
+# Float64, short carries and a low rate: an untrained recursion doubles or triples each
+# rounding error at every step.
+CONFIG = {"name": "shared", "puzzle": "sudoku-4x4", "train_puzzles": 64, "test_puzzles": 16, "steps": 60,
+    "global_batch_size": 16, "log_every": 5, "eval_every": 20, "save_seconds": 0., "lr_warmup_steps": 5,
+    "dtype": "float64", "device": "cpu", "lr": 1e-4, "halt_max_steps": 2, "model": {"hidden_size": 16,
+        "num_heads": 2, "swiglu_multiple": 16, "H_cycles": 2, "L_cycles": 2, "mlp_t": True, "pos_encodings":
+        "none", "puzzle_emb_ndim": 0}} # no embedding: a sign of almost nothing is decided by rounding
 
 def trained(home, nproc, wait=True):
     "`trm-lab train`, as a user starts it."
     (home/"config.yaml").write_text(json.dumps(CONFIG))
-    command = [sys.executable, "-c", "from trm_lab.cli import main; main()", "train", str(home/"config.yaml"), *(["--nproc", str(nproc)] if nproc > 1 else [])]
-    process = subprocess.Popen(command, env={**os.environ, "TRM_LAB_HOME": str(home), "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    process = Forked(COMMAND, "train", home/"config.yaml",
+        *(["--nproc", nproc] if nproc > 1 else []), stderr=subprocess.STDOUT, start_new_session=True,
+        env={**os.environ, "TRM_LAB_HOME": str(home), "OMP_NUM_THREADS": "1"})
     if wait: said, _ = process.communicate(timeout=180); return process.returncode, said
     return process
 
+def joined(home, size):
+    "The same as a scheduler starts it, which tells each process its rank: exit codes, and all that was said."
+    (home/"config.yaml").write_text(json.dumps(CONFIG))
+    together = {"TRM_LAB_HOME": str(home), "OMP_NUM_THREADS": "1", "WORLD_SIZE": str(size),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    team = [Forked(COMMAND, "train", home/"config.yaml", stderr=subprocess.STDOUT, env={**os.environ,
+            **together, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(size)]
+    said = [process.communicate(180)[0] for process in team]
+    return [process.returncode for process in team], "".join(said)
+
 def the_run(home): return find_run("train", CONFIG, home/"reports")[0]
-def metrics(run): return [{k: v for k, v in row.items() if k not in ("seconds", "puzzle_steps_per_second", "puzzles_per_second", "intervals", "further")} for row in read_jsonl(run.folder/"metrics.jsonl")]
+def metrics(run):
+    return [{k: v for k, v in row.items()
+            if k not in ("seconds", "puzzle_steps_per_second", "puzzles_per_second", "intervals", "further")}
+        for row in read_jsonl(run.folder/"metrics.jsonl")]
 
 def until(condition, seconds=60):
     begun = time.monotonic()
@@ -98,25 +127,31 @@ def alike(run, other):
         for key in a: assert a[key] == pytest.approx(b[key], abs=1e-7), f"{key} at step {a['step']}"
 
 def test_one_of_two_dies_and_both_are_taken_up(alone, tmp_path):
-    "Killed rank 1: the other ends too, and the exit code says that it failed. Two go on; the end is that of one undisturbed process."
+    """Killed rank 1: the other ends too, and the exit code says that it failed.
+    Two go on; the end is that of one undisturbed process."""
     process, run = trained(tmp_path, 2, wait=False), the_run(tmp_path)
-    until(lambda: (run.folder/"checkpoints"/"states").is_dir() and any(s >= 10 for s in saved_steps(run.folder/"checkpoints"/"states")))
-    family = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True).stdout.splitlines()
+    until(lambda: (run.folder/"checkpoints"/"states").is_dir()
+        and any(s >= 10 for s in saved_steps(run.folder/"checkpoints"/"states")))
+    family = (
+        subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True).stdout.splitlines())
     leader = str(run.info["process"])
     parent = next(line.split()[1] for line in family if line.split()[0] == leader)
-    other = next(line.split()[0] for line in family if line.split()[1] == parent and line.split()[0] != leader)
+    other = next(line.split()[0]
+        for line in family if line.split()[1] == parent and line.split()[0] != leader)
     os.kill(int(other), signal.SIGKILL)
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 1 and "one of 2 processes failed" in said, said
     assert not Path(f"/proc/{leader}").exists() and not run.finished
-    code, said = trained(tmp_path, 2)
-    assert code == 0 and "goes on after step" in said and run.info["processes"] == 2, said
+    codes, said = joined(tmp_path, 2)
+    assert codes == [0, 0] and "goes on after step" in said and run.info["processes"] == 2, said
     alike(run, alone)
 
 def test_a_warned_team_leaves_with_its_code_and_one_goes_on(alone, tmp_path):
-    "SIGTERM to the command: 75. Resuming with another number of processes draws the same puzzles in the same order."
+    """SIGTERM to the command: 75. Resuming with another number of processes draws the same
+    puzzles in the same order."""
     process, run = trained(tmp_path, 2, wait=False), the_run(tmp_path)
-    until(lambda: (run.folder/"checkpoints"/"states").is_dir() and saved_steps(run.folder/"checkpoints"/"states"))
+    until(lambda: (run.folder/"checkpoints"/"states").is_dir()
+        and saved_steps(run.folder/"checkpoints"/"states"))
     process.terminate()
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 75 and run.info["status"] == "interrupted", said
@@ -125,11 +160,13 @@ def test_a_warned_team_leaves_with_its_code_and_one_goes_on(alone, tmp_path):
     code, said = trained(tmp_path, 1)
     assert code == 0, said
     alike(run, alone)
-    assert load_state(run.folder/"checkpoints"/"states").values["batches"] == load_state(alone.folder/"checkpoints"/"states").values["batches"]
+    assert (load_state(run.folder/"checkpoints"/"states").values["batches"]
+        == load_state(alone.folder/"checkpoints"/"states").values["batches"])
 
 def test_a_batch_that_cannot_be_shared(tmp_path):
-    code, said = trained(tmp_path, 3)
-    assert code == 1 and "a batch of 16 cannot be shared out evenly among 3 processes" in said, said
+    codes, said = joined(tmp_path, 3)
+    assert (codes == [2]*3
+        and said.count("a batch of 16 cannot be shared out evenly among 3 processes") == 3), said
 
 # ---- a number that is not finite, in one process only -------------------------
 
@@ -159,9 +196,9 @@ import os; os._exit(0)
 
 def spoilt(which, folder):
     "Where two processes end, of which the second meets something at step 6."
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    both = [subprocess.Popen([sys.executable, "-c", SPOILT, which, str(folder)], stderr=subprocess.PIPE, text=True,
-        env={**env, "RANK": str(rank)}) for rank in range(2)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port())}
+    both = [Forked(SPOILT, which, folder, env={**env, "RANK": str(rank)}) for rank in range(2)]
     for process in both: assert process.wait(120) == 0, process.stderr.read()
     return torch.load(folder/"end", weights_only=True)
 
@@ -170,7 +207,8 @@ def unspoilt(tmp_path_factory): return spoilt("none", tmp_path_factory.mktemp("u
 
 @pytest.mark.parametrize("which", ["weight", "rows", "latent"])
 def test_one_process_meets_a_number_that_is_not_finite(which, unspoilt, tmp_path):
-    "All stop at that step and say so, the state is that before it, and when both go on they end as if it had never come."
+    """All stop at that step and say so, the state is that before it, and when both go on they end
+    as if it had never come."""
     end = spoilt(which, tmp_path)
     for rank in range(2): assert "stopped at step 6" in (tmp_path/f"said{rank}").read_text()
     for name, t in unspoilt.items(): assert torch.equal(t, end[name]), name

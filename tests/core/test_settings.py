@@ -121,8 +121,11 @@ def test_one_value_has_one_identity(tmp_path, monkeypatch):
     # not the one in another folder
     assert identity("model.pt") == "elsewhere/model.pt" # not the one in another folder
     (tmp_path/"elsewhere"/"sudoku-6x6").mkdir()
-    for text in ("sudoku-6x6", "hf://owner/model/file.pt", "easy+2minimal", "v1.5", "0.5", "", "a\nb/c", "..26.4.."): assert identity(text) == text
-    before = identity("../data/later"); (tmp_path/"data"/"later").mkdir() # a plan that was made before its data
+    for text in ("sudoku-6x6", "hf://owner/model/file.pt", "easy+2minimal", "v1.5", "0.5",
+            "", "a\nb/c", "..26.4.."):
+        assert identity(text) == text
+    before = identity("../data/later")
+    (tmp_path/"data"/"later").mkdir() # a plan that was made before its data
     assert identity("../data/later") == before == "data/later"
     for value, sentence in ((math.nan, "'x' is not a number"), (tmp_path, "'x' should be a number, text"),
         ({1: 2}, "with texts as names"), ([1, {2}], "found set")):

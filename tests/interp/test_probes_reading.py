@@ -1,4 +1,5 @@
-"Probes against planted truths: what is written is found, what is read is missed when it goes, and what nobody reads is not."
+"""Probes against planted truths: what is written is found, what is read is missed when it goes, and
+what nobody reads is not."""
 from dataclasses import replace
 from types import SimpleNamespace
 import numpy as np, pytest, torch
@@ -25,12 +26,14 @@ from trm_lab.models.variants import ARCHITECTURES, build_model
 CELLS, CLASSES, WIDTH = 6, 4, 24
 
 class Planted(RecursiveModel):
-    "Writes two digits of each cell's neighbour into a thought, and answers with one of them. Its latents have names of their own."
+    """Writes two digits of each cell's neighbour into a thought, and answers with one of them.
+    Its latents have names of their own."""
     dtype, puzzle_positions = torch.float32, 0
     def __init__(self):
         super().__init__()
         axes = torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=torch.Generator().manual_seed(0)))[0]
-        self.label, self.decoy, self.answer = (torch.nn.Parameter(axes[:, 4*i:4*i + 4], requires_grad=False) for i in range(3)) # (D, 4) each, at right angles
+        self.label, self.decoy, self.answer = (torch.nn.Parameter(axes[:, 4*i:4*i + 4], requires_grad=False)
+            for i in range(3)) # (D, 4) each, at right angles
     def embed(self, batch): return batch.inputs[..., None].float().expand(-1, -1, WIDTH)
     def start(self, x, generator=None): return State(thought=torch.zeros_like(x), said=torch.zeros_like(x))
     def schedule(self): return (Update(0, 0, "thought", False), Update(0, 1, "said", True))
@@ -38,16 +41,20 @@ class Planted(RecursiveModel):
         if u.name == "said": return state.replace(said=(state["thought"] @ self.label) @ self.answer.T)
         asked = x[..., 0].long().roll(-1, 1) # of the neighbour: a cell's own token says nothing
         noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(int(asked.sum())))
-        return state.replace(thought=torch.eye(4)[asked//4] @ self.label.T + torch.eye(4)[asked % 4] @ self.decoy.T + 0.05*noise)
+        return state.replace(thought=torch.eye(4)[asked//4] @ self.label.T
+            + torch.eye(4)[asked % 4] @ self.decoy.T + 0.05*noise)
     def decode(self, z): return 9*(z @ self.answer)
-    def read(self, state): return Output(self.decode(state["said"]), torch.zeros(len(state["said"])), torch.zeros(len(state["said"])))
+    def read(self, state):
+        return Output(self.decode(state["said"]), torch.zeros(len(state["said"])),
+            torch.zeros(len(state["said"])))
 
 def planted(N, seed):
     "Split, and the tasks label and decoy, of the planted model."
     questions = np.random.default_rng(seed).integers(0, 16, (N, CELLS)).astype(np.uint8)
     asked = np.roll(questions, -1, 1)
     place, shuffled = Place("cells", np.ones((N, CELLS), bool)), np.random.default_rng(seed).permutation(N)
-    tasks = [Task(name, place, np.eye(4, dtype=bool)[digit][None], RIGHT, shuffled) for name, digit in (("label", asked//4), ("decoy", asked % 4))]
+    tasks = [Task(name, place, np.eye(4, dtype=bool)[digit][None], RIGHT, shuffled)
+        for name, digit in (("label", asked//4), ("decoy", asked % 4))]
     return split_of(zip(questions, asked//4)), tasks
 
 @pytest.fixture(scope="module")
@@ -59,7 +66,8 @@ def study():
     scoring, table = Scoring(show_tasks, fitting.probes()), Table("reading")
     answers = stream(model, show, scoring, steps=2, batch_size=32)
     scoring.tell(table)
-    return SimpleNamespace(model=model, tasks=show_tasks, table=table, answers=answers, reading=Reading(table, scoring.probes, fitting.centres(), show, answers))
+    return SimpleNamespace(model=model, tasks=show_tasks, table=table, answers=answers,
+        reading=Reading(table, scoring.probes, fitting.centres(), show, answers))
 
 def level(table, **wanted):
     rows = table.frame if isinstance(table, Table) else table
@@ -80,24 +88,31 @@ def removed(study):
     reading = replace(study.reading, table=Table("reading"))
     reading.table.rows = list(study.table.rows)
     with pytest.MonkeyPatch.context() as patch: # every cell of this model is open; its tokens cannot tell
-        patch.setattr("trm_lab.interp.probes.tasks.open_cells", lambda questions, labels: np.ones(questions.shape, bool))
-        remove_probes(SimpleNamespace(model=study.model), reading, ("label", "decoy"), puzzles=60, draws=8, steps=2, batch_size=32, progress=False)
+        patch.setattr("trm_lab.interp.probes.tasks.open_cells",
+            lambda questions, labels: np.ones(questions.shape, bool))
+        remove_probes(SimpleNamespace(model=study.model), reading, ("label", "decoy"), puzzles=60, draws=8,
+            steps=2, batch_size=32, progress=False)
     return reading.table.frame
 
 @pytest.mark.parametrize("to", [MEAN, ZERO])
 def test_removing_the_label_changes_the_answer_and_removing_a_decoy_does_not(removed, to):
     found = {(probe, latent): verdict for probe, latent, verdict, _ in listened_to(removed, EVERY, to)}
-    assert found["label", "thought"] == found["label", "said"] == "holds" and found["decoy", "thought"] == "does not hold"
+    assert (found["label", "thought"] == found["label", "said"] == "holds"
+        and found["decoy", "thought"] == "does not hold")
     wanted = {"measure": "cells changed", "latent": "thought", "where": EVERY, "removed": to}
-    assert level(removed, probe="label", control="", **wanted).low > 0.5 > level(removed, probe="label", control=RANDOM, **wanted).high
+    assert (level(removed, probe="label", control="", **wanted).low > 0.5
+        > level(removed, probe="label", control=RANDOM, **wanted).high)
     assert level(removed, probe="decoy", control="", **wanted).high < 0.02
-    for measure in ("cells changed", "KL divergence"): assert level(removed, **{**wanted, "measure": measure}, probe="label", control="difference").low > 0
+    for measure in ("cells changed", "KL divergence"):
+        assert level(removed, **{**wanted, "measure": measure}, probe="label", control="difference").low > 0
     assert level(removed, **{**wanted, "measure": "solved puzzles lost"}, probe="label", control="").low > 0.9
 
 def test_a_removal_stays_where_it_was_made(removed):
     "This model thinks anew in each step: what was taken out before the last one does not matter."
-    wanted = {"measure": "cells changed", "latent": "thought", "probe": "label", "removed": MEAN, "control": ""}
-    assert level(removed, where=BEFORE, **wanted).value == level(removed, where=FIRST, **wanted).value == 0 < level(removed, where=EVERY, **wanted).value
+    wanted = {"measure": "cells changed", "latent": "thought", "probe": "label",
+        "removed": MEAN, "control": ""}
+    assert (level(removed, where=BEFORE, **wanted).value == level(removed, where=FIRST, **wanted).value == 0
+        < level(removed, where=EVERY, **wanted).value)
 
 def test_random_directions_take_out_as_much(removed):
     rows = removed[removed.mean_square.notna() & (removed["where"] == FIRST)] # before anything differs
@@ -111,7 +126,9 @@ def test_after_a_removal_no_linear_probe_finds_it(study):
     site = Site(1, 0, 0, "thought")
     along, = directions([study.reading.probes[site, "label", ""]], study.reading.centres[site])
     removal, kept = Removal({site: along}), []
-    stream(model, split, lambda where, z, here: kept.append(z + removal.change(z, along)) if where == site else None, steps=1, batch_size=200)
+    stream(model, split,
+        lambda where, z, here: kept.append(z + removal.change(z, along)) if where == site else None, steps=1,
+        batch_size=200)
     fitting = Fitting(tasks)
     fitting(site, kept[0], np.arange(120))
     again = fitting.probes()[site, "label", ""]
@@ -130,10 +147,13 @@ def test_directions_of_a_later_probe_leave_out_those_of_an_earlier_one(study):
 
 def test_effects_by_hand():
     sure = lambda tokens: torch.eye(3)[torch.tensor(tokens)]*np.log(8.) # p = 0.8, 0.1, 0.1
-    labels, rows = np.array([[1, 2, 2], [1, 1, 0], [2, 2, 2]]), np.array([[True, True, False], [True, True, False], [True, False, False]])
-    found = effects(sure([[1, 2, 2], [1, 1, 2], [1, 2, 2]]), sure([[1, 1, 0], [1, 1, 1], [1, 2, 2]]), labels, rows)
+    labels, rows = (np.array([[1, 2, 2], [1, 1, 0], [2, 2, 2]]),
+        np.array([[True, True, False], [True, True, False], [True, False, False]]))
+    found = effects(sure([[1, 2, 2], [1, 1, 2], [1, 2, 2]]),
+        sure([[1, 1, 0], [1, 1, 1], [1, 2, 2]]), labels, rows)
     assert found["cells changed"].tolist() == [0.5, 0, 0] # the third cell is not open
-    assert found["solved puzzles lost"][:2].tolist() == [1, 0] and np.isnan(found["solved puzzles lost"][2]) # PAD does not count; the third was not solved
+    # PAD does not count; the third was not solved
+    assert found["solved puzzles lost"][:2].tolist() == [1, 0] and np.isnan(found["solved puzzles lost"][2])
     assert np.allclose(found["KL divergence"], [0.5*0.7*np.log(8), 0, 0])
 
 # ---- ridge regression
@@ -144,15 +164,18 @@ def test_ridge_is_scikit_learns():
     x, y = rng.normal(size=(200, 7))*rng.uniform(0.1, 3, 7) + 5, rng.normal(size=(200, 3)) + 2
     y[:, 0] += x[:, 2]
     sums = Sums(7, 3)
-    for chunk in np.array_split(np.arange(200), [7, 50, 51]): sums.add(torch.from_numpy(x[chunk]).float(), torch.from_numpy(y[chunk]))
+    for chunk in np.array_split(np.arange(200), [7, 50, 51]):
+        sums.add(torch.from_numpy(x[chunk]).float(), torch.from_numpy(y[chunk]))
     x = x.astype(np.float32).astype(float)
     for probe in sums.ridge([1e-6, 0.1, 10.]):
         theirs = Ridge(alpha=probe.penalty*x.var(0).mean()*len(x)).fit(x, y)
-        assert np.allclose(probe.weights, theirs.coef_.T, atol=1e-7) and np.allclose(probe.bias, theirs.intercept_, atol=1e-6)
+        assert (np.allclose(probe.weights, theirs.coef_.T, atol=1e-7)
+            and np.allclose(probe.bias, theirs.intercept_, atol=1e-6))
         assert np.allclose(sums.error(probe), ((theirs.predict(x) - y)**2).mean(0))
     assert np.allclose(probe.pattern, np.cov(x.T, y.T, bias=True)[:7, 7:])
     halves = [Sums(7, 3) for _ in range(2)]
-    for half, rows in zip(halves, (slice(80), slice(80, None))): half.add(torch.from_numpy(x[rows]), torch.from_numpy(y[rows]))
+    for half, rows in zip(halves, (slice(80), slice(80, None))):
+        half.add(torch.from_numpy(x[rows]), torch.from_numpy(y[rows]))
     assert np.allclose((halves[0] + halves[1]).ridge([0.1])[0].weights, sums.ridge([0.1])[0].weights)
 
 def test_a_constant_latent_says_nothing():
@@ -175,14 +198,17 @@ def test_the_penalty_is_chosen_on_puzzles_that_the_fit_left_out():
 def test_streaming_is_as_good_as_memory(study, batch_size):
     "Chunks of any size, against all states at once."
     (split, tasks), site, kept = planted(120, 1), Site(2, 0, 0, "thought"), []
-    stream(study.model, split, lambda where, z, here: kept.append(z) if where == site else None, steps=2, batch_size=32)
+    stream(study.model, split,
+        lambda where, z, here: kept.append(z) if where == site else None, steps=2, batch_size=32)
     whole, parts = Fitting(tasks), Fitting(tasks)
     z = torch.cat(kept)
     whole(site, z, np.arange(120))
     for here in np.array_split(np.arange(120), range(batch_size, 120, batch_size)): parts(site, z[here], here)
     a, b = whole.probes(), parts.probes()
-    for key in a: assert np.allclose(a[key].weights, b[key].weights, atol=1e-9) and a[key].penalty == b[key].penalty
-    assert torch.allclose(whole.centres()[site], z.mean(0), atol=1e-5) and torch.allclose(parts.centres()[site], z.mean(0), atol=1e-5)
+    for key in a:
+        assert np.allclose(a[key].weights, b[key].weights, atol=1e-9) and a[key].penalty == b[key].penalty
+    assert (torch.allclose(whole.centres()[site], z.mean(0), atol=1e-5)
+        and torch.allclose(parts.centres()[site], z.mean(0), atol=1e-5))
 
 # ---- scores
 
@@ -190,12 +216,14 @@ def test_auc_counts_pairs():
     rng = np.random.default_rng(0)
     scores, truth = rng.integers(0, 9, 60), rng.random(60) < 0.4
     pairs = np.sign(scores[truth][:, None].astype(int) - scores[~truth][None])
-    assert np.isclose(auc(scores, truth)[0], (pairs + 1).mean()/2) and np.isnan(auc(scores, np.ones(60, bool))[0])
+    assert (np.isclose(auc(scores, truth)[0], (pairs + 1).mean()/2)
+        and np.isnan(auc(scores, np.ones(60, bool))[0]))
 
 def test_candidates_are_scored_on_wrong_digits():
     "Who knows the answers and nothing else is at chance."
     puzzle, split = Sudoku(2, 2), fresh_puzzles(load_pretrained("sudoku-4x4"), 30).test
-    answers = SimpleNamespace(questions=split.inputs, labels=split.labels, tokens=split.labels[None], solved=np.ones((1, 30), bool))
+    answers = SimpleNamespace(questions=split.inputs, labels=split.labels, tokens=split.labels[None],
+        solved=np.ones((1, 30), bool))
     task = next(t for t in tasks_for(puzzle, answers, 16) if t.name == "candidates")
     knows = (split.labels[..., None] == np.arange(6)).astype(float)
     assert np.nanmean(ORDER.keep(knows, task.targets[0], task.counts)) == 0.5
@@ -208,11 +236,14 @@ def test_candidates_by_the_rules():
         assert fits[np.arange(36), answer].all() and not fits[:, :2].any()
         for cell, digit in np.ndindex(36, 6):
             tried = question.copy(); tried[cell] = digit + 2
-            assert fits[cell, digit + 2] == (question[cell] == digit + 2 if question[cell] > 1 else puzzle.check(tried, tried).legal)
+            assert fits[cell, digit + 2] == (
+                question[cell] == digit + 2 if question[cell] > 1 else puzzle.check(tried, tried).legal)
     assert puzzle.units.shape == (18, 6) and consistent(answer, puzzle.units).all()
     answer[0] = answer[1]
-    assert sorted(np.flatnonzero(~consistent(answer, puzzle.units))) == [0, 6, 12] # its row, its column, its box
-    assert find_puzzle("maze-8x8").candidates(question[None]) is None and find_puzzle("maze-8x8").units is None
+    # its row, its column, its box
+    assert sorted(np.flatnonzero(~consistent(answer, puzzle.units))) == [0, 6, 12]
+    assert (find_puzzle("maze-8x8").candidates(question[None]) is None
+        and find_puzzle("maze-8x8").units is None)
 
 def test_only_open_cells_count():
     questions, labels = np.array([[1, 5, 1, 0], [1, 4, 4, 1]]), np.array([[3, 5, 1, 0], [1, 4, 4, 2]])
@@ -221,10 +252,12 @@ def test_only_open_cells_count():
 # ---- whole studies
 
 def tiny(arch, puzzle, **settings):
-    few = {"H_cycles": 1, "L_cycles": 6 if arch == "trm_hier6" else 2, "H_layers": 1, "L_layers": 1, "rounds": 1, "evaluations": 2}
+    few = {"H_cycles": 1, "L_cycles": 6 if arch == "trm_hier6" else 2, "H_layers": 1, "L_layers": 1,
+        "rounds": 1, "evaluations": 2}
     few = {name: n for name, n in few.items() if hasattr(ARCHITECTURES[arch].Config, name)}
     torch.manual_seed(0)
-    model = build_model(arch, {"seq_len": puzzle.seq_len, "vocab_size": puzzle.vocab_size, "hidden_size": 16, "num_heads": 2, "swiglu_multiple": 16, "puzzle_emb_len": 2, **few, **settings})
+    model = build_model(arch, {"seq_len": puzzle.seq_len, "vocab_size": puzzle.vocab_size, "hidden_size": 16,
+        "num_heads": 2, "swiglu_multiple": 16, "puzzle_emb_len": 2, **few, **settings})
     return Loaded(model.eval(), puzzle, {}, source="tiny")
 
 def check(loaded, split, units):
@@ -233,11 +266,18 @@ def check(loaded, split, units):
     remove_probes(loaded, reading, puzzles=4, draws=2, steps=2, ways=((EVERY, MEAN),), progress=False)
     frame = reading.table.frame
     names = {u.name for u in loaded.model.schedule()}
-    assert set(frame.latent) == names | {"", "x"} and {"", SHUFFLED, SELECTIVITY, UNTRAINED, EMBEDDING} <= set(frame.control)
-    assert ("candidates" in set(frame.measure)) == ("whether a unit is consistent" in set(frame.measure)) == units
-    assert set(frame[frame.measure == "cell's value"].step) == {1, 2} and frame[frame.measure == "cell's value"].value.between(-1, 1).all()
-    for text in (findings(frame), *(said for *_, said in can_be_read(frame)), answer_latents(frame)[1], first_step(frame)[1]): assert "nan" not in text
-    for figure in (read_by_site(frame, ["cell's value", "candidates", "whether it will be solved"]), decided_by_step(frame), removals(frame)): figure.canvas.draw()
+    assert (set(frame.latent) == names | {"", "x"}
+        and {"", SHUFFLED, SELECTIVITY, UNTRAINED, EMBEDDING} <= set(frame.control))
+    assert ("candidates" in set(frame.measure)) == (
+        "whether a unit is consistent" in set(frame.measure)) == units
+    assert (set(frame[frame.measure == "cell's value"].step) == {1, 2}
+        and frame[frame.measure == "cell's value"].value.between(-1, 1).all())
+    for text in (findings(frame), *(said for *_, said in can_be_read(frame)),
+            answer_latents(frame)[1], first_step(frame)[1]):
+        assert "nan" not in text
+    for figure in (read_by_site(frame, ["cell's value", "candidates", "whether it will be solved"]),
+            decided_by_step(frame), removals(frame)):
+        figure.canvas.draw()
     return frame
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -255,7 +295,8 @@ def test_arc():
     from trm_lab.puzzles.arc import Arc, Task as ArcTask, Tasks
     arc = Arc()
     pair = lambda question, answer: (arc.parse(question), arc.parse(answer))
-    data = disguised_dataset(arc, Tasks([ArcTask(f"t{i}", [pair("12", "21")], [pair("34", "43"), pair("56", "65")], scored=True) for i in range(3)], "a test").groups(augment=2))
+    data = disguised_dataset(arc, Tasks([ArcTask(f"t{i}", [pair("12", "21")], [pair("34", "43"),
+                    pair("56", "65")], scored=True) for i in range(3)], "a test").groups(augment=2))
     loaded = tiny("trm", arc, num_puzzle_identifiers=len(data.identifiers))
     check(loaded, data.test, False)
 
@@ -269,30 +310,38 @@ def test_a_trained_model_is_read_and_its_controls_are_not():
     found = {(task, latent): verdict for task, latent, verdict, _ in can_be_read(frame)}
     assert found["cell's value", "z_H"] == found["candidates", "z_L"] == "holds"
     assert found["whether it will be solved", "z_H"] == "cannot be told" # it solves them all
-    assert level(frame, measure="whether it will be solved", latent="z_H", control="")[["value", "low", "high"]].isna().all()
+    assert level(frame, measure="whether it will be solved", latent="z_H", control="")[["value",
+        "low", "high"]].isna().all()
     assert first_step(frame)[0] == "holds"
     # the answer latent through the head is the model's answer
     last = level(frame, measure="logit lens, cells as at the end", latent="z_H", step=2, control="")
     assert last.value == 1
-    assert torch.equal(last_logits(four.model, reading.shown, 2).argmax(-1), torch.from_numpy(reading.answers.tokens[-1].astype(np.int64)))
+    assert torch.equal(last_logits(four.model, reading.shown, 2).argmax(-1),
+        torch.from_numpy(reading.answers.tokens[-1].astype(np.int64)))
 
 def test_verdicts_follow_the_figures():
     "Moved by hand, the rows turn the sentences."
     table = Table("reading")
-    def lens(name, substep, value, control=""): table.add("logit lens, cells right", Site(4, 0, substep, name), control, value=value, low=value - 0.02, high=value + 0.02, n=50)
+    def lens(name, substep, value, control=""):
+        table.add("logit lens, cells right", Site(4, 0, substep, name), control, value=value,
+            low=value - 0.02, high=value + 0.02, n=50)
     for name, substep, value in (("z_L", 0, 0.2), ("z_H", 1, 0.95)):
         lens(name, substep, value); lens(name, substep, 0.15, SHUFFLED); lens(name, substep, 0.12, UNTRAINED)
     assert answer_latents(table.frame)[0] == "holds"
     for value, told in ((0.9, "does not hold"), (0.55, "cannot be told")):
         frame = table.frame
-        frame.loc[(frame.latent == "z_L") & (frame.control == ""), ["value", "low", "high"]] = value, value - 0.02, value + 0.02
+        frame.loc[(frame.latent == "z_L") & (frame.control == ""), ["value", "low", "high"]] = (value,
+            value - 0.02, value + 0.02)
         assert answer_latents(frame)[0] == told
     assert answer_latents(table.frame[table.frame.latent == "z_H"])[0] == "cannot be told" # one latent only
     table = Table("reading")
-    for control, value in (("", 0.8), (SELECTIVITY, 0.6), (SHUFFLED, 0.2), (UNTRAINED, 0.9), (f"{UNTRAINED}, {SELECTIVITY}", 0.1)):
-        table.add("decided", "", control, value=value, low=value - 0.02, high=value + 0.02, n=50, step=1, cycle=0, substep=0)
+    for control, value in (("", 0.8), (SELECTIVITY, 0.6), (SHUFFLED, 0.2), (UNTRAINED, 0.9),
+            (f"{UNTRAINED}, {SELECTIVITY}", 0.1)):
+        table.add("decided", "", control, value=value, low=value - 0.02, high=value + 0.02, n=50,
+            step=1, cycle=0, substep=0)
     assert first_step(table.frame)[0] == "holds"
-    for control, value, told in (("", 0.4, "does not hold"), ("", 0.51, "cannot be told"), (SELECTIVITY, 0.11, "cannot be told")):
+    for control, value, told in (("", 0.4, "does not hold"), ("", 0.51, "cannot be told"),
+            (SELECTIVITY, 0.11, "cannot be told")):
         frame = table.frame
         frame.loc[frame.control == control, ["value", "low", "high"]] = value, value - 0.02, value + 0.02
         assert first_step(frame)[0] == told
@@ -300,7 +349,9 @@ def test_verdicts_follow_the_figures():
 def test_a_look_at_steps_that_are_not_taken_is_refused():
     four = load_pretrained("sudoku-4x4")
     for looks in ([], [3], [0, 1]):
-        with pytest.raises(InputError, match="supervision steps 1 to 2 to look at"): read_latents(four, fresh_puzzles(four, 8).test, 2, looks)
+        with pytest.raises(InputError, match="supervision steps 1 to 2 to look at"):
+            read_latents(four, fresh_puzzles(four, 8).test, 2, looks)
 
 def test_a_removal_needs_something_to_be_compared_with(study):
-    with pytest.raises(InputError, match="draws should be at least 1"): remove_probes(SimpleNamespace(model=study.model), study.reading, draws=0)
+    with pytest.raises(InputError, match="draws should be at least 1"):
+        remove_probes(SimpleNamespace(model=study.model), study.reading, draws=0)

@@ -2,6 +2,7 @@
 import argparse, gzip, io, json, os, subprocess, sys, tarfile, zipfile
 from pathlib import Path
 import numpy as np, pytest, torch
+from processes import run_forked
 from safetensors.torch import save_file
 from torch import nn
 from trm_lab.models.checkpoints import load, load_weights, save_model, write_published
@@ -222,7 +223,8 @@ def test_what_cannot_be_saved_is_said(tmp_path):
     class Mine(type(model)): pass
     for what, sentence in (
             (nn.Linear(2, 2), "Linear is not a model of trm-lab"),
-            (Pair(model), "several models (online_model, ema_model); give the one that is meant, as in .online"),
+            (Pair(model),
+                "several models (online_model, ema_model); give the one that is meant, as in .online"),
             (Adapted(model), "weights besides its model (adapter.weight, adapter.bias)"),
             ({"a": 1}, "a model is needed here, found dict"), (None, "found NoneType"),
             (changed, "this model cannot be saved: the tensor lm_head.bias (7,) has no place"),
@@ -336,9 +338,9 @@ from trm_lab.models.checkpoints import load
 loaded = load("hf://someone/parts/model.safetensors.index.json")
 print(loaded.history["file"], loaded.model.config.H_cycles, loaded.described.rpartition("/")[2])
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+    _, out, err = run_forked(script,
         env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path/"hub")})
-    assert done.stdout == "model.safetensors.index.json 2 config.json\n", done.stderr
+    assert out == "model.safetensors.index.json 2 config.json\n", err
 
 # ---- what only looks like a checkpoint ---------------------------------------------
 

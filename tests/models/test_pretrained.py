@@ -19,8 +19,10 @@ ROOT, MODELS = Path(__file__).parents[2], pretrained_models()
 @pytest.fixture(scope="module")
 def six():
     loaded = load_pretrained("sudoku-6x6", dtype=pick_dtype(pick_device("cpu")))
-    recipe = loaded.history["recipe"] # its own test puzzles are made again from the seed, so that they are unseen
-    dataset = generate_dataset(loaded.puzzle, recipe["train_puzzles"], recipe["test_puzzles"], recipe["data_seed"])
+    # its own test puzzles are made again from the seed, so that they are unseen
+    recipe = loaded.history["recipe"]
+    dataset = generate_dataset(loaded.puzzle, recipe["train_puzzles"],
+        recipe["test_puzzles"], recipe["data_seed"])
     assert dataset.metadata.unseen and dataset.fingerprint == loaded.history["scores"]["data_fingerprint"]
     return loaded, dataset
 
@@ -29,20 +31,25 @@ def test_a_model_has_its_card_and_its_recipe(name):
     "Both say what the file's history says."
     file, loaded = pretrained_file(name), load_pretrained(name)
     card, page = loaded.history["card"], file.with_suffix(".md").read_text(encoding="utf-8")
-    assert file.stat().st_size <= 2_000_000 and loaded.unverified is None and page == card_text(card, file.stat().st_size)
-    assert read_yaml(file.with_suffix(".yaml")) == card["recipe"] and build(TrainConfig, card["recipe"], name).puzzle == card["puzzle"] == loaded.puzzle.name
+    assert (file.stat().st_size <= 2_000_000 and loaded.unverified is None
+        and page == card_text(card, file.stat().st_size))
+    assert (read_yaml(file.with_suffix(".yaml")) == card["recipe"]
+        and build(TrainConfig, card["recipe"], name).puzzle == card["puzzle"] == loaded.puzzle.name)
     assert card["name"] == name and card["parameters"] == sum(p.numel() for p in loaded.model.parameters())
     headline = card["headline"]
-    assert headline["share"] == headline["solved"]/headline["n"] and "{:.1%} ({:.1%}–{:.1%}) of {:,}".format(headline["share"], *headline["interval"], headline["n"]) in page
+    assert headline["share"] == headline["solved"]/headline["n"] and "{:.1%} ({:.1%}–{:.1%}) of {:,}".format(
+        headline["share"], *headline["interval"], headline["n"]) in page
     if loaded.puzzle.seq_len == 81: assert card["parameters"] < 1_000_000
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_solves_a_fresh_puzzle(name):
-    "By the rules alone, on puzzles that nobody has seen before, with a few more tries; unless its card says that it solves none."
+    """By the rules alone, on puzzles that nobody has seen before, with a few more tries; unless its card
+    says that it solves none."""
     loaded = load_pretrained(name, dtype=pick_dtype(pick_device("cpu")))
     batch = next(ordered_batches(generate_dataset(loaded.puzzle, 1, 3, seed=20_261_122).test, 3))
     found = solve_by_search(loaded.model, loaded.puzzle, batch, Search(15, until="legal"))
-    assert found.legal.any() == (loaded.history["card"]["headline"]["solved"] > 0) and loaded.puzzle.legal(batch.inputs.numpy(), found.tokens.numpy()).tolist() == found.legal.tolist()
+    assert (found.legal.any() == (loaded.history["card"]["headline"]["solved"] > 0)
+        and loaded.puzzle.legal(batch.inputs.numpy(), found.tokens.numpy()).tolist() == found.legal.tolist())
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
@@ -64,21 +71,29 @@ def wheel(tmp_path_factory):
 def test_what_is_packed(wheel):
     "Every model with card and recipe and every template, in less than 12 MB."
     with zipfile.ZipFile(wheel) as z: names = z.namelist()
-    inside, templates = ({name.removeprefix(start) for name in names if name.startswith(start) and name.endswith(ends)} for start, ends in (("trm_lab/pretrained/", ""), ("trm_lab/experiments/", ".ipynb")))
-    assert templates == {path.relative_to(ROOT/"nbs/experiments").as_posix() for path in (ROOT/"nbs/experiments").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts} >= {"train.ipynb", "probes/geometry.ipynb"}
-    assert inside == {f"{name}{ending}" for name in MODELS for ending in (".safetensors", ".md", ".yaml")} and wheel.stat().st_size < 12_000_000
+    inside, templates = (
+        {name.removeprefix(start) for name in names if name.startswith(start) and name.endswith(ends)}
+        for start, ends in (("trm_lab/pretrained/", ""), ("trm_lab/experiments/", ".ipynb")))
+    assert (templates == {path.relative_to(ROOT/"nbs/experiments").as_posix()
+            for path in (ROOT/"nbs/experiments").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts}
+        >= {"train.ipynb", "probes/geometry.ipynb"})
+    assert (inside == {f"{name}{ending}" for name in MODELS for ending in (".safetensors", ".md", ".yaml")}
+        and wheel.stat().st_size < 12_000_000)
 
 def test_the_wheel_alone_is_enough(wheel, tmp_path):
-    "In an environment of its own, far from the repository: the commands, the models, the templates with their settings."
+    """In an environment of its own, far from the repository: the commands, the models, the
+    templates with their settings."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path/"venv"], check=True)
     python = tmp_path/"venv"/"bin"/"python"
     quiet = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     quiet |= {"TRM_LAB_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
     def told(command, *words):
         line = [tmp_path/"venv"/"bin"/command, *words]
-        return subprocess.run(line, cwd=tmp_path, env=quiet, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(line, cwd=tmp_path, env=quiet, capture_output=True, text=True,
+            check=True).stdout.strip()
     site = Path(told("python", "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"))
-    (site/"others.pth").write_text(sysconfig.get_paths()["purelib"]) # torch and the like: nothing is downloaded
+    # torch and the like: nothing is downloaded
+    (site/"others.pth").write_text(sysconfig.get_paths()["purelib"])
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python, "install", "-q"]
     subprocess.run([*pip, "--no-deps", "--no-index", wheel], check=True, capture_output=True)
     assert Path(told("python", "-c", "import trm_lab; print(trm_lab.__file__)")).is_relative_to(site)

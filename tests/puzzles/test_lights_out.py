@@ -1,4 +1,5 @@
-"Lights Out: labels against trying all presses, the rules on wrong and unfinished answers, and that one module is all it takes."
+"""Lights Out: labels against trying all presses, the rules on wrong and unfinished answers, and that
+one module is all it takes."""
 import itertools
 import numpy as np, pytest
 from hypothesis import given, settings, strategies as st
@@ -16,9 +17,11 @@ sizes, seeds = st.tuples(st.integers(1, 6), st.integers(1, 6)), st.integers(0, 2
 
 @pytest.mark.parametrize("rows, cols", [(1, 1), (1, 5), (2, 2), (2, 3), (3, 3), (4, 3)])
 def test_the_label_is_the_smallest_of_all_solutions(rows, cols):
-    "All presses of small boards, in reading order: the first that reaches a board is its label, and none reaches the others."
+    """All presses of small boards, in reading order: the first that reaches a board is its label, and
+    none reaches the others."""
     board, first = LightsOut(rows, cols), {}
-    near = [[j for j in range(rows*cols) if abs(i//cols - j//cols) + abs(i % cols - j % cols) <= 1] for i in range(rows*cols)]
+    near = [[j for j in range(rows*cols) if abs(i//cols - j//cols) + abs(i % cols - j % cols) <= 1]
+        for i in range(rows*cols)]
     for presses in itertools.product((0, 1), repeat=rows*cols):
         lights = tuple(sum(presses[j] for j in cells) % 2 for cells in near)
         first.setdefault(lights, presses)
@@ -26,7 +29,9 @@ def test_the_label_is_the_smallest_of_all_solutions(rows, cols):
     for question, label in zip(questions, board.label(questions)):
         smallest = first.get(tuple((question == ON).astype(int)))
         assert board.check(question, label).solved == (smallest is not None)
-        if smallest: assert (label == LEAVE + np.array(smallest)).all() and board.label_problem(question, label) is None
+        if smallest:
+            assert ((label == LEAVE + np.array(smallest)).all()
+                and board.label_problem(question, label) is None)
 
 @given(sizes, seeds)
 @settings(deadline=None, max_examples=60)
@@ -36,7 +41,9 @@ def test_images_are_labelled_anew_and_boards_parse_back(size, seed):
     for image, answer in zip(*board.symmetries(rng, 4)(np.stack([question]*4), np.stack([label]*4))):
         assert board.check(image, answer).solved and board.label_problem(image, answer) is None
         assert board.canonical(image, answer) == board.canonical(question, label)
-    for tokens in (question, label): assert (board.parse(board.text(tokens)) == tokens).all() and (board.parse(board.print(tokens)) == tokens).all()
+    for tokens in (question, label):
+        assert ((board.parse(board.text(tokens)) == tokens).all()
+            and (board.parse(board.print(tokens)) == tokens).all())
     assert find_puzzle(board.name) == board == puzzle_from(board.spec())
 
 @given(sizes, seeds)
@@ -52,16 +59,21 @@ def test_one_press_more_or_less_is_noticed(size, seed):
     assert board.check(question, unfinished).legal and not board.check(question, unfinished).complete
 
 @pytest.mark.parametrize("question, answer, verdict", [
-    ("***", "-x-", "solved"), ("***", "...", "legal so far, not complete"), ("***", "?x-", "legal so far, not complete"),
+    ("***", "-x-", "solved"), ("***", "...", "legal so far, not complete"),
+    ("***", "?x-", "legal so far, not complete"),
     ("**.", "x--", "solved"), ("..*", "xx-", "solved"),
     ("***", "--.", "the light in row 1, column 1 stays on"), # the third cell has no say in it
-    ("**.", "xx-", "the light in row 1, column 1 stays on; the light in row 1, column 2 stays on; the light in row 1, column 3 comes on")])
+    ("**.", "xx-", "the light in row 1, column 1 stays on; the light in row 1, column 2 stays on; "
+        "the light in row 1, column 3 comes on")])
 def test_the_rules_on_answers(question, answer, verdict):
     board = LightsOut(1, 3)
     assert str(board.check(board.parse(question), np.array(["?.*-x".index(c) for c in answer]))) == verdict
 
-@pytest.mark.parametrize("act, what", [(lambda: LightsOut(2, 2).parse("..*"), "has 4 cells, but 3 were given"), (lambda: LightsOut(2, 2).parse("..*o"), "'o' in row 2, column 2"),
-    (lambda: LightsOut(0, 2), "not supported"), (lambda: find_puzzle("lights_out-5"), "write it like 5x5"), (lambda: next(LightsOut(2, 2).generate(None, "hard")), "has no difficulties")])
+@pytest.mark.parametrize("act, what", [
+    (lambda: LightsOut(2, 2).parse("..*"), "has 4 cells, but 3 were given"),
+    (lambda: LightsOut(2, 2).parse("..*o"), "'o' in row 2, column 2"),
+    (lambda: LightsOut(0, 2), "not supported"), (lambda: find_puzzle("lights_out-5"), "write it like 5x5"),
+    (lambda: next(LightsOut(2, 2).generate(None, "hard")), "has no difficulties")])
 def test_bad_input_is_refused(act, what):
     with pytest.raises(InputError, match=what): act()
 
@@ -70,6 +82,8 @@ def test_one_module_is_all_it_takes(puzzle):
     "Names, datasets, models and the Explorer know the type without a word about it."
     assert puzzle.type in puzzle_types()
     data = generate_dataset(puzzle, 6, 2)
-    model = build_model("trm", {"seq_len": puzzle.seq_len, "vocab_size": puzzle.vocab_size, "hidden_size": 32, "num_heads": 4, "swiglu_multiple": 16, "puzzle_emb_len": 1, "H_cycles": 1, "L_cycles": 1})
-    header = Explorer(run_with_trace(model.eval(), make_batch(data.test.inputs, data.test.labels), max_steps=2), puzzle=puzzle).header
+    model = build_model("trm", {"seq_len": puzzle.seq_len, "vocab_size": puzzle.vocab_size, "hidden_size": 32,
+        "num_heads": 4, "swiglu_multiple": 16, "puzzle_emb_len": 1, "H_cycles": 1, "L_cycles": 1})
+    header = Explorer(run_with_trace(model.eval(), make_batch(data.test.inputs, data.test.labels),
+            max_steps=2), puzzle=puzzle).header
     assert header["title"] == puzzle.name and len(header["symbols"]) == puzzle.vocab_size

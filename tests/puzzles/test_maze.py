@@ -1,4 +1,5 @@
-"Mazes: the rules on wrong answers, labels against the search as one would write it, and the distribution of what is generated."
+"""Mazes: the rules on wrong answers, labels against the search as one would write it, and the
+distribution of what is generated."""
 import itertools
 from collections import deque
 from pathlib import Path
@@ -13,7 +14,8 @@ from trm_lab.puzzles.maze import FREE, GOAL, PATH, START, WALL, Maze, _draw
 sizes, seeds = st.tuples(st.integers(1, 9), st.integers(2, 9)), st.integers(0, 2**32)
 
 def plain(question, rows, cols):
-    "Breadth-first from S, first in first out; down, left, right, up; the first parent wins. The label and its steps, or None."
+    """Breadth-first from S, first in first out; down, left, right, up; the first parent wins.
+    The label and its steps, or None."""
     goal, start = int((question == GOAL).argmax()), int((question == START).argmax())
     parents, queue = {start: None}, deque([start])
     while queue:
@@ -37,7 +39,8 @@ def solvable(rng, rows, cols, count, walls=0.35):
     boards = (random_maze(rng, rows, cols, walls) for _ in itertools.count())
     return np.stack(list(itertools.islice((b for b in boards if plain(b, rows, cols)), count)))
 
-@pytest.mark.parametrize("rows, cols, count", [(1, 6, 50), (7, 1, 50), (3, 3, 1000), (6, 9, 1500), (15, 15, 400), (30, 30, 60)])
+@pytest.mark.parametrize("rows, cols, count",
+    [(1, 6, 50), (7, 1, 50), (3, 3, 1000), (6, 9, 1500), (15, 15, 400), (30, 30, 60)])
 def test_labels_equal_the_plain_search(rows, cols, count):
     "Many at once, more than fit into one block of boards, walls of every density."
     rng = np.random.default_rng(rows*cols)
@@ -49,7 +52,8 @@ def test_the_published_labels():
     "Three rows of Maze-Hard's training set; of all thousand the labels were compared once, and are equal."
     maze = find_puzzle("maze-30x30")
     for example in examples(Path(__file__).parents[1]/"reference"/"maze_hard.csv", maze):
-        assert maze.check(example.question, example.answer).solved and maze.label_problem(example.question, example.answer) is None
+        assert (maze.check(example.question, example.answer).solved
+            and maze.label_problem(example.question, example.answer) is None)
         assert (example.answer == PATH).sum() + 1 == example.rating >= maze.min_path
 
 @given(sizes, seeds)
@@ -57,7 +61,8 @@ def test_the_published_labels():
 def test_printed_boards_parse_back(size, seed):
     maze, rng = Maze(*size), np.random.default_rng(seed)
     board = rng.integers(WALL, maze.vocab_size, maze.seq_len).astype(np.uint8)
-    for text in (maze.print(board), maze.text(board), maze.text(board).replace("\n", "\r\n") + "\n"): assert (maze.parse(text) == board).all()
+    for text in (maze.print(board), maze.text(board), maze.text(board).replace("\n", "\r\n") + "\n"):
+        assert (maze.parse(text) == board).all()
     assert find_puzzle(maze.name) == maze == puzzle_from(maze.spec())
 
 @given(sizes, seeds)
@@ -78,12 +83,14 @@ def test_a_mirrored_label_is_right_and_not_the_label():
     over = dihedral(9, 9)[1]
     problems = [maze.label_problem(q[over], a[over]) for q, a in zip(questions, maze.label(questions))]
     assert all(maze.check(q[over], a[over]).solved for q, a in zip(questions, maze.label(questions)))
-    assert any(problems) and all(p is None or p.startswith("the path is not the canonical one") for p in problems)
+    assert (any(problems)
+        and all(p is None or p.startswith("the path is not the canonical one") for p in problems))
 
 @given(sizes, seeds)
 @settings(deadline=None, max_examples=100)
 def test_any_answer_gets_a_verdict(size, seed):
-    "Solved exactly where the answer is the question with one shortest path marked; whatever a network may say is judged."
+    """Solved exactly where the answer is the question with one shortest path marked; whatever a
+    network may say is judged."""
     maze, rng = Maze(*size), np.random.default_rng(seed)
     question = solvable(rng, *size, 1, walls=0.2)[0]
     label, steps = plain(question, *size)
@@ -117,19 +124,24 @@ S
     ("So   /o### /o    /o### /ooooG", ["the path branches or closes a loop at row 1, column 1"], False),
     ("S    /o### /ooooo/o###o/ooooG", ["the path branches or closes a loop at row 3, column 1"], False),
     ("S    /o### /o    /o###o/ooooG", ["the path branches or closes a loop at row 5, column 5"], False),
-    ("S  oo/o### /o    /o### /ooooG", ["2 marked cells are not on the path, the first at row 1, column 4"], False),
-    ("S    /o### /o  o /o### /ooooG", ["1 marked cell is not on the path, the first at row 3, column 4"], False),
-    ("S    /o##o /o    /o### /ooooG", ["the wall in row 2, column 4 was replaced by 'o'", "1 marked cell is not on the path, the first at row 2, column 4"], False),
+    ("S  oo/o### /o    /o### /ooooG",
+        ["2 marked cells are not on the path, the first at row 1, column 4"], False),
+    ("S    /o### /o  o /o### /ooooG",
+        ["1 marked cell is not on the path, the first at row 3, column 4"], False),
+    ("S    /o##o /o    /o### /ooooG", ["the wall in row 2, column 4 was replaced by 'o'",
+            "1 marked cell is not on the path, the first at row 2, column 4"], False),
     ("S    /o    /o    /o### /ooooG", ["3 walls were replaced, the first in row 2, column 2 by ' '"], False),
     ("S   #/o### /o    /o### /ooooG", ["the free cell in row 1, column 5 was replaced by '#'"], False),
     ("     /o### /o    /o### /ooooG", ["the S in row 1, column 1 was replaced by ' '"], False),
     ("S    /o### /o    /o### /oooo?", ["the G in row 5, column 5 was replaced by '?'"], False)])
 def test_the_rules_on_answers(answer, reasons, valid):
     maze = Maze(5, 5)
-    question, tokens = maze.parse(BOARD), np.array(["?# SGo".index(c) for c in answer.replace("/", "")], np.uint8)
+    question, tokens = (maze.parse(BOARD),
+        np.array(["?# SGo".index(c) for c in answer.replace("/", "")], np.uint8))
     verdict = maze.check(question, tokens)
     assert list(verdict.reasons) == reasons
-    assert maze.scores(question, tokens) == {"legal": verdict.solved, "valid": valid, "optimal": verdict.solved}
+    assert maze.scores(question, tokens) == {"legal": verdict.solved, "valid": valid,
+        "optimal": verdict.solved}
     assert bool(verdict.cells) == bool(reasons and "the shortest" not in reasons[0])
 
 def test_S_beside_G_needs_no_mark():
@@ -141,10 +153,13 @@ def test_S_beside_G_needs_no_mark():
     (lambda: Maze(3, 3).parse("S G"), "a 3×3 maze has 9 cells, but 3 were given"),
     (lambda: Maze(1, 3).check(*[Maze(1, 3).parse("S#G")]*2), "no way from S to G"),
     (lambda: Maze(1, 3).check(*[Maze(1, 3).parse("SSG")]*2), "one S and one G, this one has 2 and 1"),
-    (lambda: Maze(1, 3).check(*[Maze(1, 3).parse("SoG")]*2), "no 'o' in it, this one has one in row 1, column 2"),
+    (lambda: Maze(1, 3).check(*[Maze(1, 3).parse("SoG")]*2),
+        "no 'o' in it, this one has one in row 1, column 2"),
     (lambda: Maze(1, 3).label(Maze(1, 3).parse("S#G")[None]), "no label"),
-    (lambda: Maze(0, 3), "a board has 2 to 10,000 cells"), (lambda: Maze(3, 3, 9), "does not fit on 3×3"), (lambda: Maze(3, 3, 0), "does not fit"),
-    (lambda: find_puzzle("maze-9"), "write it like 30x30"), (lambda: Maze(3, 3).generate(None, "hard"), "maze-3x3 has no difficulties")])
+    (lambda: Maze(0, 3), "a board has 2 to 10,000 cells"), (lambda: Maze(3, 3, 9), "does not fit on 3×3"),
+    (lambda: Maze(3, 3, 0), "does not fit"),
+    (lambda: find_puzzle("maze-9"), "write it like 30x30"),
+    (lambda: Maze(3, 3).generate(None, "hard"), "maze-3x3 has no difficulties")])
 def test_bad_input_is_refused(act, what):
     with pytest.raises(InputError, match=what): act()
 
@@ -152,15 +167,20 @@ def test_a_file_of_mazes(tmp_path):
     "A right label of another kind is read; a wrong one is named, or left out and listed."
     maze, file = Maze(5, 5), tmp_path/"maze.csv"
     question = BOARD.replace("\n", "")
-    rows = [question + ",S    o### o    o### ooooG", question + ",Soooo ###o    o ###o    G", question + ",S    o### o    o### oo oG"]
+    rows = [question + ",S    o### o    o### ooooG", question + ",Soooo ###o    o ###o    G",
+        question + ",S    o### o    o### oo oG"]
     file.write_text("question,answer\n" + "\n".join(rows) + "\n")
-    with pytest.raises(InputError, match="maze.csv, row 3 .line 4.: the answer does not solve the puzzle: the path stops at row 5, column 2"): read_rows(file, maze)
+    with pytest.raises(InputError, match="maze.csv, row 3 .line 4.: the answer does not solve the puzzle: "
+            "the path stops at row 5, column 2"):
+        read_rows(file, maze)
     found = read_rows(file, maze, skip_bad=True)
-    assert [where for where, _ in found.skipped] == ["row 3 (line 4)"] and "stops at row 5, column 2" in found.skipped[0][1]
+    assert ([where for where, _ in found.skipped] == ["row 3 (line 4)"]
+        and "stops at row 5, column 2" in found.skipped[0][1])
     assert [maze.label_problem(*pair) is None for pair in found.pairs(slice(None))] == [True, False]
 
 def test_generated_mazes_have_the_distribution_of_plain_rejection():
-    "Draw everything, keep what is long enough: the same walls, lengths and places of S and G as the faster way gives."
+    """Draw everything, keep what is long enough: the same walls, lengths and places of S and G
+    as the faster way gives."""
     rows, cols, least, rng, plainly = 6, 5, 9, np.random.default_rng(0), []
     cells = rng.random((60_000, rows*cols)) >= rng.uniform(0.3, 0.5, (60_000, 1))
     ends = np.where(cells, rng.random(cells.shape), 2).argsort(1)[:, :2] # two different free cells
@@ -171,14 +191,19 @@ def test_generated_mazes_have_the_distribution_of_plain_rejection():
     faster = []
     while len(faster) < 3*len(plainly):
         mazes = _draw(rng, 4096, rows, cols, least)
-        if len(mazes): faster += [(maze, 1 + (label == PATH).sum()) for maze, label in zip(mazes, Maze(rows, cols).label(mazes))]
+        if len(mazes):
+            faster += [(maze, 1 + (label == PATH).sum())
+                for maze, label in zip(mazes, Maze(rows, cols).label(mazes))]
     assert len(plainly) > 300 and min(steps for _, steps in faster) == least
-    measures = {"walls": lambda m, steps: (m == WALL).sum(), "steps": lambda m, steps: steps, "S": lambda m, steps: (m == START).argmax()//cols, "G": lambda m, steps: (m == GOAL).argmax() % cols}
+    measures = {"walls": lambda m, steps: (m == WALL).sum(), "steps": lambda m, steps: steps,
+        "S": lambda m, steps: (m == START).argmax()//cols, "G": lambda m, steps: (m == GOAL).argmax() % cols}
     for name, measure in measures.items():
         a, b = (np.array([measure(*pair) for pair in pairs], float) for pairs in (plainly, faster))
         edge = np.sort(np.concatenate([a, b]))
-        distance = abs(np.searchsorted(np.sort(a), edge, "right")/len(a) - np.searchsorted(np.sort(b), edge, "right")/len(b)).max()
-        assert distance < 1.95*(1/len(a) + 1/len(b))**0.5, f"{name}: {distance:.3f}" # Kolmogorov–Smirnov at one in a thousand
+        distance = abs(np.searchsorted(np.sort(a), edge, "right")/len(a)
+            - np.searchsorted(np.sort(b), edge, "right")/len(b)).max()
+        # Kolmogorov–Smirnov at one in a thousand
+        assert distance < 1.95*(1/len(a) + 1/len(b))**0.5, f"{name}: {distance:.3f}"
 
 def test_a_stream_of_mazes():
     "Long enough, labelled, the same for the same seed; a length that no board has ends in a sentence."
@@ -188,10 +213,13 @@ def test_a_stream_of_mazes():
     for question, answer in made:
         found, steps = plain(question, 8, 8)
         assert steps >= maze.min_path == 24 and (answer == found).all()
-    with pytest.raises(InputError, match="none of two million random 2×2 boards has a shortest path of 3 steps"): next(Maze(2, 2, 3).generate(np.random.default_rng(0)))
+    with pytest.raises(InputError,
+            match="none of two million random 2×2 boards has a shortest path of 3 steps"):
+        next(Maze(2, 2, 3).generate(np.random.default_rng(0)))
 
 def test_no_test_maze_is_a_training_maze_turned():
     dataset = generate_dataset(Maze(6, 6, 12), 60, 30, seed=5)
-    forms = [{dataset.puzzle.canonical(q, a) for q, a in zip(s.inputs, s.labels)} for s in (dataset.train, dataset.test)]
+    forms = [{dataset.puzzle.canonical(q, a) for q, a in zip(s.inputs, s.labels)}
+        for s in (dataset.train, dataset.test)]
     assert dataset.metadata.unseen and not forms[0] & forms[1]
     assert generate_dataset(Maze(3, 3), 4, 2).metadata.unseen is None # too few to promise anything

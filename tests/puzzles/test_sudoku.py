@@ -64,7 +64,8 @@ def test_solutions_are_right_different_and_as_many_as_there_are():
         board = next(sudoku.generate(rng))[0]
         board[rng.choice(16, 2)] = rng.integers(BLANK, 6, 2) # may leave many solutions, or none
         found = sudoku.solutions(board, 300)
-        assert all(sudoku.check(board, answer).solved for answer in found) and len({a.tobytes() for a in found}) == len(found)
+        assert (all(sudoku.check(board, answer).solved for answer in found)
+            and len({a.tobytes() for a in found}) == len(found))
         assert len(sudoku.solutions(board)) == min(len(found), 2) == min(brute_force(sudoku, board), 2)
         seen.add(min(len(found), 3))
     assert seen == {0, 1, 2, 3}
@@ -75,19 +76,23 @@ def test_canonical_form_is_the_smallest_of_all_images():
     pairs = [next(sudoku.generate(rng)) for _ in range(12)]
     images = []
     for question, answer in pairs: # 4000 random symmetries reach nearly all of the 3072 images
-        q, a = sudoku.symmetries(rng, 40_000)(np.repeat(question[None], 40_000, 0), np.repeat(answer[None], 40_000, 0))
+        q, a = sudoku.symmetries(rng, 40_000)(np.repeat(question[None], 40_000, 0),
+            np.repeat(answer[None], 40_000, 0))
         images.append({row.tobytes() for row in np.concatenate([q, a], 1)})
     for i, (q, a) in enumerate(pairs):
         for j in range(len(pairs)):
-            assert (np.concatenate([q, a]).tobytes() in images[j]) == (sudoku.canonical(q, a) == sudoku.canonical(*pairs[j]))
+            assert (np.concatenate([q, a]).tobytes() in images[j]) == (
+                sudoku.canonical(q, a) == sudoku.canonical(*pairs[j]))
 
 def test_no_test_puzzle_is_a_training_puzzle_in_disguise():
     for size in ((2, 3), (3, 3)):
         dataset = generate_dataset(Sudoku(*size), 60, 30, seed=5)
-        forms = [[dataset.puzzle.canonical(q, a) for q, a in zip(s.inputs, s.labels)] for s in (dataset.train, dataset.test)]
+        forms = [[dataset.puzzle.canonical(q, a) for q, a in zip(s.inputs, s.labels)]
+            for s in (dataset.train, dataset.test)]
         assert dataset.metadata.unseen and not set(forms[0]) & set(forms[1])
 
-@pytest.mark.parametrize("text, what", [("1" * 37, "37 were given"), ("x" + "." * 35, "'x' in row 1, column 1"), ("", "0 were given")])
+@pytest.mark.parametrize("text, what",
+    [("1" * 37, "37 were given"), ("x" + "." * 35, "'x' in row 1, column 1"), ("", "0 were given")])
 def test_bad_boards_are_refused(text, what):
     with pytest.raises(InputError, match=what): Sudoku(2, 3).parse(text)
 
@@ -113,7 +118,8 @@ def search(sudoku, question):
         open_cells = [cell for cell in range(len(left)) if len(left[cell]) > 1]
         if not open_cells: return 0
         cell = min(open_cells, key=lambda c: len(left[c]))
-        return sum(1 + tries([{digit} if c == cell else set(digits) for c, digits in enumerate(left)]) for digit in left[cell])
+        return sum(1 + tries([{digit} if c == cell else set(digits) for c, digits in enumerate(left)])
+            for digit in left[cell])
     return tries([{int(t) - 2} if t > BLANK else set(range(n)) for t in question])
 
 @pytest.mark.parametrize("size, count", [((2, 2), 20), ((2, 3), 40), ((2, 4), 10), ((3, 3), 8)])
@@ -129,12 +135,16 @@ def test_an_empty_board_ends_the_count(): assert Sudoku(3, 3).guesses(np.full((1
 def test_difficulties():
     "Easy boards have clues to spare; the search finds harder ones than it began with; all have one solution."
     nine, six = Sudoku(3, 3), Sudoku(2, 3)
-    made = {level: np.stack([q for q, _ in itertools.islice(nine.generate(np.random.default_rng(0), level), count)]) for level, count in (("easy", 20), ("minimal", 20), ("hard", 2), ("extreme", 1), ("fiendish", 8))}
-    assert ((made["easy"] > BLANK).sum(1) == 32).all() and nine.guesses(made["easy"]).mean() < nine.guesses(made["minimal"]).mean()
+    made = {level:
+        np.stack([q for q, _ in itertools.islice(nine.generate(np.random.default_rng(0), level), count)])
+        for level, count in (("easy", 20), ("minimal", 20), ("hard", 2), ("extreme", 1), ("fiendish", 8))}
+    assert (((made["easy"] > BLANK).sum(1) == 32).all()
+        and nine.guesses(made["easy"]).mean() < nine.guesses(made["minimal"]).mean())
     assert nine.guesses(made["extreme"])[0] > nine.guesses(made["minimal"]).max()
     assert (nine.guesses(made["hard"]) >= 40).all() and (nine.guesses(made["fiendish"]) >= 100).all()
     assert len({question.tobytes() for question in made["fiendish"]}) == 8
-    assert "fiendish" not in six.difficulties # no 6×6 board needs a hundred guesses, and the walk would never begin
+    # no 6×6 board needs a hundred guesses, and the walk would never begin
+    assert "fiendish" not in six.difficulties
     assert all(nine.unique(question) for questions in made.values() for question in questions)
     question, answer = next(six.generate(np.random.default_rng(0), "extreme"))
     assert six.check(question, answer).solved and six.unique(question)
@@ -143,9 +153,12 @@ def test_what_a_seed_gives_has_not_changed():
     "Shipped models name the data that they were trained on by its seed."
     digest = hashlib.sha256()
     for size in ((2, 2), (2, 3), (3, 3), (3, 4)):
-        for question, answer in itertools.islice(Sudoku(*size).generate(np.random.default_rng(3)), 5): digest.update(question.tobytes() + answer.tobytes())
+        for question, answer in itertools.islice(Sudoku(*size).generate(np.random.default_rng(3)), 5):
+            digest.update(question.tobytes() + answer.tobytes())
     assert digest.hexdigest()[:16] == "99c26e6184aec3b1"
 
-@pytest.mark.parametrize("sudoku, level, what", [(Sudoku(3, 3), "extrem", "sudoku-9x9: difficulty 'extrem' is not known .did you mean 'extreme'"), (Sudoku(4, 4), "easy", "sudoku-16x16 has no difficulties to choose from")])
+@pytest.mark.parametrize("sudoku, level, what",
+    [(Sudoku(3, 3), "extrem", "sudoku-9x9: difficulty 'extrem' is not known .did you mean 'extreme'"),
+        (Sudoku(4, 4), "easy", "sudoku-16x16 has no difficulties to choose from")])
 def test_an_unknown_difficulty_is_refused(sudoku, level, what):
     with pytest.raises(InputError, match=what): sudoku.generate(np.random.default_rng(0), level)

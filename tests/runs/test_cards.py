@@ -1,4 +1,5 @@
-"Cards say what was measured: counts that can be counted again, on test puzzles whose likeness to training puzzles is counted too."
+"""Cards say what was measured: counts that can be counted again, on test puzzles whose likeness to
+training puzzles is counted too."""
 import csv, json, re
 from pathlib import Path
 import numpy as np, pytest, torch
@@ -18,8 +19,10 @@ from trm_lab.solving.evaluate import wilson
 
 six = Sudoku(2, 3)
 cli_run = test_cli.cli_run # the command line in this process, as a fixture
-TINY = {"name": "tiny", "puzzle": "sudoku-6x6", "train_puzzles": 24, "test_puzzles": 2, "difficulty": "easy+minimal", "steps": 6, "global_batch_size": 8, "log_every": 2, "eval_every": 3,
-    "model": {"hidden_size": 16, "num_heads": 1, "swiglu_multiple": 16, "H_cycles": 1, "L_cycles": 1, "mlp_t": True, "pos_encodings": "none", "puzzle_emb_ndim": 0}}
+TINY = {"name": "tiny", "puzzle": "sudoku-6x6", "train_puzzles": 24, "test_puzzles": 2,
+    "difficulty": "easy+minimal", "steps": 6, "global_batch_size": 8, "log_every": 2, "eval_every": 3,
+    "model": {"hidden_size": 16, "num_heads": 1, "swiglu_multiple": 16, "H_cycles": 1, "L_cycles": 1,
+        "mlp_t": True, "pos_encodings": "none", "puzzle_emb_ndim": 0}}
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
@@ -32,14 +35,16 @@ def lab(tmp_path_factory):
 def trained_on(lab): return read_dataset(home()/"data"/"sudoku-6x6-easy+minimal-24+2-seed0")
 
 def write_csv(path, pairs):
-    with open(path, "w", newline="") as f: csv.writer(f).writerows([["source", "question", "answer", "rating"], *(["here", six.print(q), six.print(a), 0] for q, a in pairs)])
+    with open(path, "w", newline="") as f:
+        csv.writer(f).writerows([["source", "question", "answer", "rating"],
+            *(["here", six.print(q), six.print(a), 0] for q, a in pairs)])
     return path
 
 def disguised(split, count, seed=0):
     questions, answers = (np.asarray(boards[:count]) for boards in (split.inputs, split.labels))
     return list(zip(*six.symmetries(np.random.default_rng(seed), count)(questions, answers)))
 
-# ---- the test puzzles ---------------------------------------------------------------------------------------------------
+# ---- the test puzzles --------------------------------------------------------------------------------------
 
 def test_images_of_training_puzzles_are_counted_or_left_out(trained_on, tmp_path):
     fresh = generate_dataset(six, 1, 7, seed=77).test
@@ -47,11 +52,14 @@ def test_images_of_training_puzzles_are_counted_or_left_out(trained_on, tmp_path
     assert seen(six, trained_on.train, split_of(mixed)).tolist() == [True]*4 + [False]*7
     found = asked(trained_on, str(write_csv(tmp_path/"p.csv", mixed)), 100, 1) # a file stays as it is
     assert (len(found.split), found.images, found.left_out, found.name) == (11, 4, 0, "p")
-    made = asked(trained_on, "easy+minimal", 40, 0) # the training puzzles' own mixture and seed, of which it had 26
-    assert (len(made.split), made.images, made.left_out) == (17, 0, 23) # the first is no test puzzle, and two were the run's own
+    # the training puzzles' own mixture and seed, of which it had 26
+    made = asked(trained_on, "easy+minimal", 40, 0)
+    # the first is no test puzzle, and two were the run's own
+    assert (len(made.split), made.images, made.left_out) == (17, 0, 23)
 
 def test_a_seed_that_gives_the_training_puzzles_is_refused(trained_on):
-    with pytest.raises(InputError, match="all puzzles of seed 0 are training puzzles; choose another seed"): asked(trained_on, "easy+minimal", 10, 0)
+    with pytest.raises(InputError, match="all puzzles of seed 0 are training puzzles; choose another seed"):
+        asked(trained_on, "easy+minimal", 10, 0)
 
 def test_where_there_are_too_few_puzzles_they_are_asked_and_counted():
     four = generate_dataset(Sudoku(2, 2), 200, 1)
@@ -63,11 +71,13 @@ def test_larger_boards_cannot_be_compared():
     assert asked(twelve, "usual", 1, 1).images is None
 
 def test_data_check_counts_images_in_a_file(trained_on, lab, tmp_path, cli_run):
-    file = write_csv(tmp_path/"p.csv", disguised(trained_on.train, 3) + disguised(generate_dataset(six, 1, 5, seed=77).test, 5))
-    code, out, err = cli_run("data", "check", home()/"data"/"sudoku-6x6-easy+minimal-24+2-seed0", "--csv", file)
+    file = write_csv(tmp_path/"p.csv",
+        disguised(trained_on.train, 3) + disguised(generate_dataset(six, 1, 5, seed=77).test, 5))
+    code, out, err = cli_run("data", "check",
+        home()/"data"/"sudoku-6x6-easy+minimal-24+2-seed0", "--csv", file)
     assert code == 0 and f"{file}: 3 of 8 puzzles are training puzzles or images of them" in out, out + err
 
-# ---- the card -----------------------------------------------------------------------------------------------------------
+# ---- the card ----------------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
 def card(lab, trained_on, tmp_path_factory):
@@ -77,13 +87,18 @@ def card(lab, trained_on, tmp_path_factory):
 
 def test_what_a_card_is_made_of(card, lab):
     made, out = card
-    assert sorted(p.name for p in out.iterdir()) == ["seen.csv", "small.md", "small.safetensors", "small.yaml"]
+    assert sorted(p.name for p in out.iterdir()) == ["seen.csv", "small.md",
+        "small.safetensors", "small.yaml"]
     loaded = load(out/"small.safetensors")
-    assert loaded.history["card"] == json.loads(json.dumps(made)) and loaded.history["run"] == lab.folder.name and loaded.policy(4)
-    assert read_yaml(out/"small.yaml") == made["recipe"] == lab.info["parameters"] and made["seconds"] > 0 and made["machine"] == lab.info["device"]
-    assert [row["step"] for row in made["curve"]] == [2, 4, 6] and made["curve"][0]["held_out"] is None and made["curve"][1]["held_out"] is not None
+    assert (loaded.history["card"] == json.loads(json.dumps(made))
+        and loaded.history["run"] == lab.folder.name and loaded.policy(4))
+    assert (read_yaml(out/"small.yaml") == made["recipe"] == lab.info["parameters"] and made["seconds"] > 0
+        and made["machine"] == lab.info["device"])
+    assert ([row["step"] for row in made["curve"]] == [2, 4, 6] and made["curve"][0]["held_out"] is None
+        and made["curve"][1]["held_out"] is not None)
     easy, file = made["sets"]
-    assert easy["n"] <= 20 and (file["n"], file["images_of_training_puzzles"]) == (6, 6) and made["headline"] == {"set": "easy", "steps": USUAL, **{k: v for k, v in easy["steps"]["16"].items() if k != "legal"}}
+    assert (easy["n"] <= 20 and (file["n"], file["images_of_training_puzzles"]) == (6, 6) and made["headline"]
+        == {"set": "easy", "steps": USUAL, **{k: v for k, v in easy["steps"]["16"].items() if k != "legal"}})
 
 def test_the_scores_are_those_of_the_file(card, trained_on):
     "Solved again with what was saved, one budget at a time."
@@ -94,13 +109,16 @@ def test_the_scores_are_those_of_the_file(card, trained_on):
     split = asked(trained_on, "easy", 20, 1000).split
     for steps in STEPS:
         exact = int(evaluate(loaded.model, six, split, steps).exact.sum())
-        assert made["sets"][0]["steps"][str(steps)] | {"legal": None} == {"solved": exact, "n": len(split), "share": exact/len(split), "interval": wilson(exact, len(split)), "legal": None}
+        assert made["sets"][0]["steps"][str(steps)] | {"legal": None} == {"solved": exact, "n": len(split),
+            "share": exact/len(split), "interval": wilson(exact, len(split)), "legal": None}
     assert list(made["sets"][0]["tries"]) == ["1", "2", "3"]
 
 def test_the_page_says_what_the_numbers_say(card):
     made, out = card
     page = (out/"small.md").read_text(encoding="utf-8")
-    assert "6 of 6 are images of training puzzles" in page and f"| parameters | {made['parameters']:,} |" in page and f"{(out/'small.safetensors').stat().st_size:,} bytes" in page
+    assert ("6 of 6 are images of training puzzles" in page
+        and f"| parameters | {made['parameters']:,} |" in page
+        and f"{(out/'small.safetensors').stat().st_size:,} bytes" in page)
     for s in made["sets"]:
         for failure in s["failures"]: assert failure["question"] in page and failure["answer"] in page
     failure = made["sets"][0]["failures"][0]
@@ -110,14 +128,16 @@ def test_the_page_says_what_the_numbers_say(card):
 
 def test_a_card_of_a_file_has_no_curve(card, lab, tmp_path):
     again = make_card(card[1]/"small.safetensors", tmp_path, count=4, restarts=0)
-    assert again["name"] == "tiny" and again["curve"] == [] and again["sets"][0]["name"] == "minimal" and again["sets"][0]["tries"] == {}
+    assert (again["name"] == "tiny" and again["curve"] == [] and again["sets"][0]["name"] == "minimal"
+        and again["sets"][0]["tries"] == {})
     assert "It was not kept with this model." in (tmp_path/"tiny.md").read_text(encoding="utf-8")
 
 def test_other_puzzles_than_those_it_was_trained_on_are_noticed(card, lab, tmp_path):
     loaded = load(card[1]/"small.safetensors")
     history = {**loaded.history, "recipe": {**loaded.history["recipe"], "data_seed": 1}}
     save_model(tmp_path/"other.safetensors", loaded.model, six, history)
-    with pytest.raises(InputError, match="are not those that it was trained on"): make_card(tmp_path/"other.safetensors", tmp_path, count=2)
+    with pytest.raises(InputError, match="are not those that it was trained on"):
+        make_card(tmp_path/"other.safetensors", tmp_path, count=2)
 
 def test_rounding_is_refused_where_it_costs(monkeypatch):
     "Models that solve what they are told to, before and after."
@@ -125,10 +145,12 @@ def test_rounding_is_refused_where_it_costs(monkeypatch):
     split = split_of([(np.full(36, 2), np.full(36, 2))]*40)
     def told(before, after):
         answers = iter([before, after])
-        monkeypatch.setattr(cards, "answers_by_step", lambda model, split, steps: np.where(np.arange(40)[:, None] < next(answers), 2, 3)[None].repeat(36, 2))
+        monkeypatch.setattr(cards, "answers_by_step", lambda model, split, steps:
+            np.where(np.arange(40)[:, None] < next(answers), 2, 3)[None].repeat(36, 2))
         return rounding(torch.nn.Linear(1, 1), [split])
     assert told(30, 30)["costs_nothing"] and told(30, 28)["costs_nothing"] and told(20, 30)["costs_nothing"]
-    assert told(30, 20) == {"n": 40, "both": 20, "only_float32": 10, "only_bfloat16": 0, "costs_nothing": False}
+    assert told(30, 20) == {"n": 40, "both": 20, "only_float32": 10,
+        "only_bfloat16": 0, "costs_nothing": False}
 
 def test_only_finished_runs(lab, tmp_path):
     lab.update(status="interrupted")
@@ -136,44 +158,55 @@ def test_only_finished_runs(lab, tmp_path):
         with pytest.raises(InputError, match="this run is not finished"): make_card(lab.folder, tmp_path)
     finally: lab.update(status="finished")
 
-# ---- the command line ---------------------------------------------------------------------------------------------------
+# ---- the command line --------------------------------------------------------------------------------------
 
 def test_the_commands(cli_run, lab, tmp_path):
-    code, out, err = cli_run("card", lab.folder, tmp_path/"here", "--test", "minimal", "--count", 3, "--restarts", 0)
+    code, out, err = cli_run("card", lab.folder, tmp_path/"here", "--test", "minimal",
+        "--count", 3, "--restarts", 0)
     assert code == 0 and f"card: {tmp_path/'here'/'tiny.md'}" in out, err
     code, out, _ = cli_run("models")
-    assert code == 0 and len(out.splitlines()) == 1 + len(pretrained_models()) and all(name in out for name in pretrained_models())
+    assert (code == 0 and len(out.splitlines()) == 1 + len(pretrained_models())
+        and all(name in out for name in pretrained_models()))
     code, out, _ = cli_run("models", "--json")
     assert code == 0 and [row["name"] for row in json.loads(out)] == pretrained_models()
     code, _, err = cli_run("models", "sudoku-7x7")
     assert code == 2 and "no model 'sudoku-7x7' ships with trm-lab" in err
 
-# ---- what is said of the models that ship ---------------------------------------------------------------------------------
+# ---- what is said of the models that ship ------------------------------------------------------------------
 
-def test_the_readme_says_what_the_cards_measured():
-    "Each share in its table is one of the card, and no puzzle is called unseen that is an image of a training puzzle."
-    readme = (Path(cards.__file__).parents[1]/"README.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| `([\w-]+)` \| .*? \| (.*?) \|$", readme, re.M))
-    assert sorted(rows) == pretrained_models() and "unseen" not in readme
+def test_the_page_of_models_says_what_the_cards_measured():
+    """Each share in its table is one of the card, and no puzzle is called unseen that is an
+    image of a training puzzle."""
+    page = (Path(__file__).parents[2]/"docs"/"pages"/"models.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| .*? \| (.*?) \|$", page, re.M))
+    assert sorted(rows) == pretrained_models() and "unseen" not in page
     for row in shipped():
         said, first = rows[row["name"]], row["says"]["sets"][0]
-        measured = {"none" if not share["solved"] else f"{100*share['share']:.3g} %" for share in (first["steps"][str(USUAL)], *first["tries"].values())}
+        measured = {"none" if not share["solved"] else f"{100*share['share']:.3g} %"
+            for share in (first["steps"][str(USUAL)], *first["tries"].values())}
         assert said.split(";")[0].split(",")[0].split(". ")[0] in measured, row["name"]
-        assert f"{row['parameters']:,} parameters" in readme or row["name"] in ("sudoku-6x6-hrm", "sudoku-6x6-attention", "sudoku-6x6-single-z")
+        assert (f"{row['parameters']:,} parameters" in page
+            or row["name"] in ("sudoku-6x6-hrm", "sudoku-6x6-attention", "sudoku-6x6-single-z"))
         assert ("images of training puzzles" in said) == (first["images_of_training_puzzles"] == first["n"])
 
 def test_a_card_says_first_whether_its_puzzles_were_new_to_the_model():
     four, six = (load_pretrained(name).history["card"] for name in ("sudoku-4x4", "sudoku-6x6"))
-    assert "puzzles, all of them images of training puzzles.\n" in card_text(four, 1) and "only 36 different puzzles of this kind" in card_text(four, 1)
-    assert "puzzles, none of them an image of a training puzzle.\n" in card_text(six, 1) and "different puzzles of this kind" not in card_text(six, 1)
-    unknown, some = ({**six, "sets": [{**six["sets"][0], "images_of_training_puzzles": images}]} for images in (None, 3))
-    assert "this type cannot tell.\n" in card_text(unknown, 1) and ", 3 of them images of training puzzles.\n" in card_text(some, 1)
-    for text in (card_text(four, 1), card_text(six, 1)): assert "none of which was trained on" not in text and "one training with one seed" in text
+    assert ("puzzles, all of them images of training puzzles.\n" in card_text(four, 1)
+        and "only 36 different puzzles of this kind" in card_text(four, 1))
+    assert ("puzzles, none of them an image of a training puzzle.\n" in card_text(six, 1)
+        and "different puzzles of this kind" not in card_text(six, 1))
+    unknown, some = ({**six, "sets": [{**six["sets"][0], "images_of_training_puzzles": images}]}
+        for images in (None, 3))
+    assert ("this type cannot tell.\n" in card_text(unknown, 1)
+        and ", 3 of them images of training puzzles.\n" in card_text(some, 1))
+    for text in (card_text(four, 1), card_text(six, 1)):
+        assert "none of which was trained on" not in text and "one training with one seed" in text
     assert "100.0% (99.2%–100.0%) of 500 minimal, all images of training puzzles" in shipped_table()
 
 def test_there_are_36_minimal_puzzles_on_4x4_and_training_saw_all():
     four = Sudoku(2, 2)
     split = generate_dataset(four, 500, 1, seed=0).train # what the shipped model was trained on
     fresh = generate_dataset(four, 1, 2000, seed=7).test
-    forms = [{four.canonical(*pair) for pair in zip(boards.inputs, boards.labels)} for boards in (split, fresh)]
+    forms = [{four.canonical(*pair) for pair in zip(boards.inputs, boards.labels)}
+        for boards in (split, fresh)]
     assert four.classes() == 36 == len(forms[0] | forms[1]) and forms[0] >= forms[1]

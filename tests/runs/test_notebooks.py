@@ -15,13 +15,15 @@ from trm_lab.runs.training import train_run
 from trm_lab.training.config import WATCHING, TrainConfig
 
 HEAD = "name = 'tried'\nrun_folder = None"
-START = "from pathlib import Path\nfrom trm_lab.core.run import Run; from trm_lab.core.files import write_json\nrun = Run(Path(run_folder)); run.start(name, {})\nwrite_json(run.folder/'sum.json', 3)"
+START = ("from pathlib import Path\nfrom trm_lab.core.run import Run; from trm_lab.core.files import "
+    "write_json\nrun = Run(Path(run_folder)); run.start(name, {})\nwrite_json(run.folder/'sum.json', 3)")
 END = f"run.finish(['sum.json'])\nprint('{FINISHED}', run.folder.name)"
 
 @pytest.fixture
 def template(tmp_path):
     def write(*sources):
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in (HEAD, START, *sources)],
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(s) for s in (HEAD, START, *sources)],
             metadata={"kernelspec": {"name": "python3", "display_name": "python3", "language": "python"}})
         notebook.cells[0].metadata["tags"] = ["parameters"]
         nbformat.write(notebook, tmp_path/"tried.ipynb")
@@ -51,7 +53,8 @@ def test_a_failed_run_is_tried_again_and_a_finished_one_found(template, tmp_path
 def test_a_page_loads_nothing_from_the_network(template, tmp_path):
     run, _ = run_notebook(template("print('<b>said</b>')", END), {}, tmp_path/"reports")
     text = write_report(run).read_text(encoding="utf-8")
-    assert "&lt;b&gt;said&lt;/b&gt;" in text and not re.search(r"(src|href)=.?(https?:)?//|import\(.?http|url\(.?http", text)
+    assert ("&lt;b&gt;said&lt;/b&gt;" in text
+        and not re.search(r"(src|href)=.?(https?:)?//|import\(.?http|url\(.?http", text))
 
 # ---- what a run is known by --------------------------------------------------
 
@@ -118,7 +121,8 @@ def test_a_notebook_says_which_of_its_parameters_only_watch(template, tmp_path):
     ({"n": 1.5}, "'n' should be int"), ({"flag": "yes"}, "'flag' should be bool"),
     ({"text": 3}, "'text' should be str"),
     ({"listed": 3}, "'listed' should be list"), ({"any": float("nan")}, "'any' is not a number"),
-    ({"any": Path("x")}, "'any' should be a number, text"), ({"name": "a/b"}, "should be the name of a folder"),
+    ({"any": Path("x")}, "'any' should be a number, text"),
+    ({"name": "a/b"}, "should be the name of a folder"),
     ({"run_folder": "x"}, "unknown key 'run_folder'"), ({"m": 1}, "unknown key 'm'")])
 def test_parameters_of_any_notebook_have_their_defaults_kinds(template, tmp_path, parameters, sentence):
     path = template(END)

@@ -40,7 +40,8 @@ def step_flops(
 )->int: # floating-point operations; a multiply-add is two
     "What one supervision step of one puzzle multiplies and adds."
     with torch.device("meta"): twin = type(model)(model.config, model.dtype).to("meta").eval()
-    x = torch.zeros(1, model.puzzle_positions + model.config.seq_len, model.config.hidden_size, dtype=model.dtype, device="meta")
+    x = torch.zeros(1, model.puzzle_positions + model.config.seq_len, model.config.hidden_size,
+        dtype=model.dtype, device="meta")
     state, total = twin.start(x), 0
     for u in twin.schedule():
         with torch.no_grad(), FlopCounterMode(display=False) as counter: state = twin.update(x, state, u)
@@ -58,7 +59,7 @@ def _seconds(work:Callable[[], object], device:torch.device)->tuple[float, objec
 def matmul_peak(
     dtype:torch.dtype,
     device:torch.device=torch.device("cpu"),
-    sizes:tuple[int, ...]|None=None, # sides of the matrices; None: 1024 and 2048, on a GPU 4096 and 8192, since smaller ones end before it is busy
+    sizes:tuple[int, ...]|None=None, # sides of the matrices; None: 1024, 2048; on a GPU 4096, 8192 (fill it)
 )->float: # FLOP/s
     "The best rate of square matrix products."
     best = 0.
@@ -89,12 +90,14 @@ class Case(ABC):
 
     @abstractmethod
     def prepare(self)->Callable[[], dict[str, float]]:
-        "Make all ready. Each call does the work once and gives its amounts: puzzles, puzzle_steps, flops, bytes, …"
+        """Make all ready. Each call does the work once and gives its amounts: puzzles,
+        puzzle_steps, flops, bytes, …"""
 
 # %% ../../nbs/checks/02_bench.ipynb #ef336a74
 @dataclass(frozen=True, kw_only=True)
 class TrainCase(Case):
-    "A training step of a model with 16 puzzle positions (where its architecture has no other habit) and SwiGLU widths in multiples of 256."
+    """A training step of a model with 16 puzzle positions (where its architecture has no other habit) and
+    SwiGLU widths in multiples of 256."""
     table = "train"
     hidden:int # D
     batch:int # B
@@ -110,13 +113,17 @@ class TrainCase(Case):
 
     def model(self)->RecursiveModel:
         "The model that is trained."
-        settings = {"seq_len": self.tokens, "vocab_size": 11, "hidden_size": self.hidden, "mlp_t": not self.attention, "pos_encodings": "rope" if self.attention else "none"}
+        settings = {"seq_len": self.tokens, "vocab_size": 11, "hidden_size": self.hidden,
+            "mlp_t": not self.attention, "pos_encodings": "rope" if self.attention else "none"}
         return build_model(self.arch, settings, f"bench {self.arch} {self.what}", DTYPES[self.dtype])
 
     def prepare(self):
-        config = TrainConfig("bench", arch=self.arch, global_batch_size=self.batch, loss="stablemax", optimizer="adam_atan2", lr=1e-4, device=self.device, dtype=self.dtype, compile=self.compile)
-        inputs, labels = torch.randint(1, 11, (2, self.batch, self.tokens), generator=torch.Generator().manual_seed(0))
-        trainer = Trainer(config, None, repeat(Batch(inputs, labels, torch.zeros(self.batch, dtype=torch.long))), self.model())
+        config = TrainConfig("bench", arch=self.arch, global_batch_size=self.batch, loss="stablemax",
+            optimizer="adam_atan2", lr=1e-4, device=self.device, dtype=self.dtype, compile=self.compile)
+        inputs, labels = torch.randint(1, 11, (2, self.batch, self.tokens),
+            generator=torch.Generator().manual_seed(0))
+        trainer = Trainer(config, None,
+            repeat(Batch(inputs, labels, torch.zeros(self.batch, dtype=torch.long))), self.model())
         amounts = {"puzzle_steps": self.batch, "flops": self.batch*step_flops(trainer.model, learning=True)}
         def run():
             trainer.step()
@@ -143,8 +150,11 @@ class ModelCase(Case):
     def ready(self):
         "The model, and an endless stream of batches for it."
         loaded = load(self.model, pick_device(self.device), DTYPES[self.dtype])
-        if loaded.puzzle is None: raise InputError(f"bench: {self.model} does not say what it was trained on; convert it with --puzzle first")
-        pool = _questions(loaded.puzzle, max(32, self.puzzles)) # one at a time, they should not all be as hard
+        if loaded.puzzle is None:
+            raise InputError(
+                f"bench: {self.model} does not say what it was trained on; convert it with --puzzle first")
+        # one at a time, they should not all be as hard
+        pool = _questions(loaded.puzzle, max(32, self.puzzles))
         def batches():
             start = 0
             while True:
@@ -201,7 +211,8 @@ def _dataset(name:str, boards:int)->Dataset:
         return dataset_of(puzzle, [few[i % len(few)] for i in range(boards)], few)
     rng = np.random.default_rng(0)
     grid = lambda: to_tokens(rng.integers(10, size=rng.integers(3, 31, 2)).tolist())
-    tasks = [Task(f"random{i}", [(grid(), grid()) for _ in range(3)], [(grid(), grid())], True) for i in range(-(-boards//3))]
+    tasks = [Task(f"random{i}", [(grid(), grid()) for _ in range(3)], [(grid(), grid())], True)
+        for i in range(-(-boards//3))]
     return disguised_dataset(puzzle, Tasks(tasks, "random grids").groups(7))
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +242,8 @@ class LoadCase(DataCase):
     def prepare(self):
         place = tempfile.TemporaryDirectory() # lives as long as what is measured
         write_dataset(_dataset(self.puzzle, self.batch), Path(place.name)/"set")
-        return lambda: {"boards": sum(map(len, ordered_batches(read_dataset(Path(place.name)/"set").train, self.batch)))}
+        return lambda: {
+            "boards": sum(map(len, ordered_batches(read_dataset(Path(place.name)/"set").train, self.batch)))}
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateCase(DataCase):
@@ -269,11 +281,13 @@ class Result:
     def row(self)->dict:
         "Everything, for JSON."
         some, each = self.samples, lambda value: spread(map(value, self.samples))
-        row = {"table": self.case.table, "what": self.case.what, "how": self.case.how, **asdict(self.case), "calls": len(some),
-            "first_seconds": self.first_seconds, "seconds": each(lambda s: s.seconds),
+        row = {"table": self.case.table, "what": self.case.what, "how": self.case.how, **asdict(self.case),
+            "calls": len(some), "first_seconds": self.first_seconds, "seconds": each(lambda s: s.seconds),
             "per_call": {name: float(np.mean([s.amounts[name] for s in some])) for name in some[0].amounts},
             "per_second": {name: each(lambda s: s.amounts[name]/s.seconds) for name in some[0].amounts}}
-        if self.case.dtype: row |= {"peak_flops_per_second": spread({s.peak for s in some}), "share_of_peak": each(lambda s: s.amounts["flops"]/s.seconds/s.peak)}
+        if self.case.dtype:
+            row |= {"peak_flops_per_second": spread({s.peak for s in some}),
+                "share_of_peak": each(lambda s: s.amounts["flops"]/s.seconds/s.peak)}
         return row | {"memory": self.memory}
 
 # %% ../../nbs/checks/02_bench.ipynb #ab41886d
@@ -291,11 +305,14 @@ def _alone():
 
 def peak_memory(
     case:Case,
-)->dict[str, int]|None: # idle_bytes after the imports, peak_bytes, with CUDA also gpu_peak_bytes; None where the system does not tell
+)->dict[str, int]|None: # idle_bytes after imports, peak_bytes, with CUDA gpu_peak_bytes; None: unknown
     "The most that a process holds which does only this. Raises `RunFailed` if it does not survive."
     if not Path("/proc/self/status").exists(): return None
-    done = subprocess.run([sys.executable, "-c", "from trm_lab.checks.bench import _alone; _alone()"], input=json.dumps([type(case).__name__, asdict(case)]), capture_output=True, text=True)
-    if done.returncode: raise RunFailed(f"bench {case.what}: the process that measures its memory failed ({(done.stderr.strip().splitlines() or [f'exit code {done.returncode}'])[-1]})")
+    done = subprocess.run([sys.executable, "-c", "from trm_lab.checks.bench import _alone; _alone()"],
+        input=json.dumps([type(case).__name__, asdict(case)]), capture_output=True, text=True)
+    if done.returncode:
+        raise RunFailed(f"bench {case.what}: the process that measures its memory failed "
+            f"({(done.stderr.strip().splitlines() or [f'exit code {done.returncode}'])[-1]})")
     return json.loads(done.stdout)
 
 # %% ../../nbs/checks/02_bench.ipynb #1bd9514d
@@ -321,7 +338,8 @@ def measure(
                 mine.append(Sample(*_seconds(work, device), peak))
                 if time.perf_counter() - begun >= seconds: break
     if memory and any(case.dtype for case in cases): say("memory, each case in a process of its own")
-    return [Result(case, *of, peak_memory(case) if memory and case.dtype else None) for case, *of in zip(cases, first, samples)]
+    return [Result(case, *of, peak_memory(case) if memory and case.dtype else None)
+        for case, *of in zip(cases, first, samples)]
 
 # %% ../../nbs/checks/02_bench.ipynb #3ab42761
 def _numbers(
@@ -330,21 +348,24 @@ def _numbers(
     how:str, # how to write it, for the sentence
 )->list[int]:
     numbers = text.split("x")
-    if len(numbers) not in counts or not all(n.isdecimal() and int(n) for n in numbers): raise InputError(f"bench: size {text!r} is not understood; {how}")
+    if len(numbers) not in counts or not all(n.isdecimal() and int(n) for n in numbers):
+        raise InputError(f"bench: size {text!r} is not understood; {how}")
     return [int(n) for n in numbers]
 
 TABLES = {"train": "hidden x batch x tokens, a whole step",
     "solve": f"a trained model on generated puzzles, at most {STEPS} supervision steps",
     "trace": f"{STEPS} supervision steps, with and without keeping every latent",
     "data": "boards made, read and drawn"}
-REFERENCE_SIZES = ((128, 32, 81), (512, 16, 81)) # hidden, batch, tokens for which the reference's rates are known
-GROWING_SIZES = (*((hidden, 32, 81) for hidden in (64, 128, 256, 512)), *((128, batch, 81) for batch in (8, 128)), *((128, 8, tokens) for tokens in (36, 900)))
+REFERENCE_SIZES = (
+    (128, 32, 81), (512, 16, 81)) # hidden, batch, tokens for which the reference's rates are known
+GROWING_SIZES = (*((hidden, 32, 81) for hidden in (64, 128, 256, 512)),
+    *((128, batch, 81) for batch in (8, 128)), *((128, 8, tokens) for tokens in (36, 900)))
 
 @dataclass(frozen=True)
 class Plan:
     "What to measure, and how often."
     tables:tuple[str, ...] = tuple(TABLES)
-    sizes:tuple[str, ...] = () # of a single table: HIDDENxBATCH or HIDDENxBATCHxTOKENS to train, otherwise puzzles at once; empty: the usual ones
+    sizes:tuple[str, ...] = () # of one table: HIDDENxBATCH[xTOKENS] to train, else puzzles; empty: usual
     grow:bool = False # train `GROWING_SIZES`
     device:str = "auto"
     dtype:str = "auto" # float32, bfloat16 or float64 for that one alone
@@ -361,10 +382,16 @@ class Plan:
         for name in self.tables: one_of(name, TABLES, "bench: table")
         one_of(self.arch, ARCHITECTURES, "bench: arch")
         self.dtypes() # raises where device or dtype are not known
-        if self.sizes and len(self.tables) > 1: raise InputError("bench: a size means something else in each table; name one: trm-lab bench train --size 128x32")
-        if self.grow and (self.sizes or "train" not in self.tables): raise InputError("bench: --grow is the list of sizes for training; leave --size away, and name no other table than train")
-        if self.compile and not any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++", "cl"))):
-            raise InputError("bench: to compile, torch needs a C++ compiler, and there is none; install g++ or leave --compile away")
+        if self.sizes and len(self.tables) > 1:
+            raise InputError("bench: a size means something else in each table; "
+                "name one: trm-lab bench train --size 128x32")
+        if self.grow and (self.sizes or "train" not in self.tables):
+            raise InputError("bench: --grow is the list of sizes for training; "
+                "leave --size away, and name no other table than train")
+        if (self.compile
+                and not any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++", "cl")))):
+            raise InputError("bench: to compile, torch needs a C++ compiler, and there is none; "
+                "install g++ or leave --compile away")
 
     def dtypes(self)->list[str]:
         "The chosen precision, and float32 beside what `auto` chooses."
@@ -379,26 +406,33 @@ class Plan:
 
     def _counts(self, usual:tuple[int, ...])->list[int]:
         "Sizes of the tables that have one number."
-        return [_numbers(text, (1,), "write how many puzzles at once, like 32")[0] for text in self.sizes] or list(usual)
+        return ([_numbers(text, (1,), "write how many puzzles at once, like 32")[0] for text in self.sizes]
+            or list(usual))
 
     def _models(self)->list[str]: return [self.model] if self.model else pretrained_models()
 
     def _train(self):
-        asked = [tuple(_numbers(text, (2, 3), "write HIDDENxBATCH or HIDDENxBATCHxTOKENS, like 128x32 or 128x32x81")) for text in self.sizes]
-        return [TrainCase(hidden=hidden, batch=batch, tokens=tokens[0] if tokens else 81, arch=self.arch, attention=self.attention, compile=compiled, dtype=dtype, device=self.device)
-            for hidden, batch, *tokens in asked or (GROWING_SIZES if self.grow else REFERENCE_SIZES) for dtype in self.dtypes() for compiled in ([False, True] if self.compile else [False])]
+        asked = [tuple(_numbers(text, (2, 3), "write HIDDENxBATCH or HIDDENxBATCHxTOKENS, "
+                "like 128x32 or 128x32x81")) for text in self.sizes]
+        return [TrainCase(hidden=hidden, batch=batch, tokens=tokens[0] if tokens else 81, arch=self.arch,
+                attention=self.attention, compile=compiled, dtype=dtype, device=self.device)
+            for hidden, batch, *tokens in asked or (GROWING_SIZES if self.grow else REFERENCE_SIZES)
+            for dtype in self.dtypes() for compiled in ([False, True] if self.compile else [False])]
 
     def _solve(self):
         return [SolveCase(model=model, puzzles=count, adaptive=adaptive, dtype=dtype, device=self.device)
-            for model in self._models() for count in self._counts((32, 1)) for dtype in self.dtypes() for adaptive in (False, True)]
+            for model in self._models() for count in self._counts((32, 1))
+            for dtype in self.dtypes() for adaptive in (False, True)]
 
     def _trace(self):
         return [TraceCase(model=model, puzzles=count, record=record, dtype=dtype, device=self.device)
-            for model in self._models() for count in self._counts((8,)) for dtype in self.dtypes() for record in (False, True)]
+            for model in self._models() for count in self._counts((8,))
+            for dtype in self.dtypes() for record in (False, True)]
 
     def _data(self):
         counts = self._counts((768,)) # the published recipes' batch
-        return [*(kind(puzzle=puzzle, batch=count) for count in counts for kind in (DrawCase, LoadCase) for puzzle in PUZZLES),
+        return [*(kind(puzzle=puzzle, batch=count) for count in counts
+                for kind in (DrawCase, LoadCase) for puzzle in PUZZLES),
             *(GenerateCase(puzzle=puzzle, batch=8) for puzzle in PUZZLES if find_puzzle(puzzle) != Arc())]
 
 # %% ../../nbs/checks/02_bench.ipynb #501d1bdf
@@ -407,36 +441,46 @@ def _number(value:float)->str: # three digits that count
 
 def _duration(seconds:dict[str, float])->str: # as `spread` gives it
     median, half = seconds["median"], (seconds["high"] - seconds["low"])/2
-    return f"{_number(median) if median >= 1 else _number(median*1e3)} {'s' if median >= 1 else 'ms'} ±{half/median:.0%}"
+    return (f"{_number(median) if median >= 1 else _number(median*1e3)} "
+        f"{'s' if median >= 1 else 'ms'} ±{half/median:.0%}")
 
 def show(
     rows:list[dict], # of one table, as `Result.row` gives them
 )->str: # at most 110 columns
     "A table to read."
     table, compared, firsts = rows[0]["table"], any(row["how"] for row in rows), {}
-    kind = f" {rows[0]['arch']} with {'attention' if rows[0]['attention'] else 'an MLP over positions'}" if table == "train" else ""
+    kind = (f" {rows[0]['arch']} with {'attention' if rows[0]['attention'] else 'an MLP over positions'}"
+        if table == "train" else "")
     def columns(row):
         calls, rates, memory = row["per_call"], row["per_second"], row["memory"]
         first = firsts.setdefault(row["what"], row)
         yield "", f"{row['what']}{', '*bool(row['how'])}{row['how']}"
-        for name in ("boards", "puzzles", "puzzle_steps"): yield f"{name.replace('_', '-')}/s", _number(rates[name]["median"]) if name in rates else ""
+        for name in ("boards", "puzzles", "puzzle_steps"):
+            yield f"{name.replace('_', '-')}/s", _number(rates[name]["median"]) if name in rates else ""
         yield "a call", _duration(row["seconds"])
         yield "times", f"{row['seconds']['median']/first['seconds']['median']:.2f}" if compared else ""
         yield "steps", f"{calls['puzzle_steps']/calls['puzzles']:.1f}" if table == "solve" else ""
         yield "MiB kept", f"{calls.get('bytes', 0)/2**20:,.1f}" if table == "trace" else ""
         yield "GFLOP/s", _number(rates["flops"]["median"]/1e9) if row["dtype"] else ""
-        yield "% of peak", "{:.0f} ({:.0f}–{:.0f})".format(*(100*row["share_of_peak"][name] for name in ("median", "low", "high"))) if row["dtype"] else ""
+        yield "% of peak", "{:.0f} ({:.0f}–{:.0f})".format(
+            *(100*row["share_of_peak"][name] for name in ("median", "low", "high"))) if row["dtype"] else ""
         yield "start-up s", f"{row['first_seconds']:.0f}" if row.get("compile") else ""
         yield "MiB", f"{memory.get('gpu_peak_bytes', memory['peak_bytes'])/2**20:,.0f}" if memory else ""
     cells = [dict(columns(row)) for row in rows]
     titles = [title for title in cells[0] if any(row[title] for row in cells)] # no empty columns
     widths = {title: max(len(title), *(len(row[title]) for row in cells)) for title in titles}
-    line = lambda row: "  ".join(row[t].rjust(widths[t]) if t else row[t].ljust(widths[t]) for t in titles).rstrip()
+    line = (lambda row:
+        "  ".join(row[t].rjust(widths[t]) if t else row[t].ljust(widths[t]) for t in titles).rstrip())
     lines = [f"{table}{kind}: {TABLES[table]}", line({t: t for t in titles}), *map(line, cells)]
-    peaks = {dtype: spread(row["peak_flops_per_second"]["median"] for row in rows if row["dtype"] == dtype) for dtype in dict.fromkeys(row["dtype"] for row in rows) if dtype}
-    if peaks: lines.append("peak of matrix products: " + ", ".join("{} {} ({}–{}) GFLOP/s".format(dtype, *(_number(peak[name]/1e9) for name in ("median", "low", "high"))) for dtype, peak in peaks.items()))
+    peaks = {dtype: spread(row["peak_flops_per_second"]["median"] for row in rows if row["dtype"] == dtype)
+        for dtype in dict.fromkeys(row["dtype"] for row in rows) if dtype}
+    if peaks:
+        lines.append("peak of matrix products: " + ", ".join("{} {} ({}–{}) GFLOP/s".format(dtype, *(_number(
+                    peak[name]/1e9) for name in ("median", "low", "high"))) for dtype, peak in peaks.items()))
     idle = [row["memory"]["idle_bytes"] for row in rows if row["memory"]]
-    if idle: lines.append(f"memory: the most that a process held which did only this; {np.median(idle)/2**20:,.0f} MiB of it are the imports")
+    if idle:
+        lines.append("memory: the most that a process held which did only this; "
+            f"{np.median(idle)/2**20:,.0f} MiB of it are the imports")
     return "\n".join(lines)
 
 # %% ../../nbs/checks/02_bench.ipynb #0f70694f
@@ -447,10 +491,12 @@ def bench(
 )->dict: # plain values for JSON: `machine`, and `rows` as `Result.row` gives them
     "Measure what the plan asks for. Raises `InputError` on sizes and models that cannot be."
     todo, device = {table: plan.cases(table) for table in plan.tables}, pick_device(plan.device)
-    machine = {"date": time.strftime("%Y-%m-%d %H:%M"), "device": describe_device(device, pick_dtype(device, plan.dtype)), "threads": torch.get_num_threads(),
+    machine = {"date": time.strftime("%Y-%m-%d %H:%M"),
+        "device": describe_device(device, pick_dtype(device, plan.dtype)), "threads": torch.get_num_threads(),
         "repeats": plan.repeats, "versions": versions()}
     rows = []
-    say(f"{machine['device']}\n{machine['date']}, torch {machine['versions']['torch']}, {plan.repeats} round{'s'*(plan.repeats > 1)}")
+    say(f"{machine['device']}\n{machine['date']}, torch {machine['versions']['torch']}, "
+        f"{plan.repeats} round{'s'*(plan.repeats > 1)}")
     for table, cases in todo.items():
         found = [result.row() for result in measure(cases, plan.repeats, plan.seconds, plan.memory, progress)]
         say(f"\n{show(found)}")

@@ -31,7 +31,9 @@ def find_cases(
     folder = Path(folder)
     if not folder.is_dir(): raise InputError(f"{folder}: there is no such folder")
     found = sorted(path for name in CASES for path in folder.rglob(name))
-    if not found: raise InputError(f"{folder}: no parity case here; a case is a folder with config.json, step_0 and {' or '.join(CASES)}")
+    if not found:
+        raise InputError(f"{folder}: no parity case here; "
+            f"a case is a folder with config.json, step_0 and {' or '.join(CASES)}")
     return found
 
 class _Arrays(dict):
@@ -39,16 +41,21 @@ class _Arrays(dict):
     def __init__(self, path:Path):
         self.path = path
         try:
-            with np.load(path, allow_pickle=False) as found: super().__init__({name: torch.from_numpy(found[name]) for name in found.files})
-        except Exception as e: raise InputError(f"{path}: cannot be read as a file of arrays ({type(e).__name__}: {e})") from None # numpy and zipfile raise what they meet
+            with np.load(path, allow_pickle=False) as found:
+                super().__init__({name: torch.from_numpy(found[name]) for name in found.files})
+        except Exception as e: # numpy and zipfile raise what they meet
+            raise InputError(
+                f"{path}: cannot be read as a file of arrays ({type(e).__name__}: {e})") from None
     def __missing__(self, name): raise InputError(f"{self.path}: the array {name} is missing")
 
     def batch(self, prefix:str, index=slice(None))->Batch:
-        return Batch(*(self[f"{prefix}.{name}"][index].long() for name in ("inputs", "labels", "puzzle_identifiers")))
+        return Batch(
+            *(self[f"{prefix}.{name}"][index].long() for name in ("inputs", "labels", "puzzle_identifiers")))
 
     def under(self, prefix:str)->dict[str, Tensor]:
         "What begins with a prefix, by our names."
-        return {name.removeprefix(prefix).removeprefix("model.inner."): t for name, t in self.items() if name.startswith(prefix)}
+        return {name.removeprefix(prefix).removeprefix("model.inner."): t
+            for name, t in self.items() if name.startswith(prefix)}
 
 # %% ../../nbs/checks/01_parity.ipynb #a318b62b
 CLOSE = 1e-4 # allowed in float32 for logits, latents, losses and weights
@@ -76,34 +83,44 @@ def _worst(
     "The pair that comes closest to its limit, or is farthest beyond it."
     checks = []
     for where, ours, theirs in pairs:
-        if ours.shape != theirs.shape: raise InputError(f"parity: {what} at {where} has shape {tuple(ours.shape)} here and {tuple(theirs.shape)} in the reference")
+        if ours.shape != theirs.shape:
+            raise InputError(f"parity: {what} at {where} has shape {tuple(ours.shape)} here and "
+                f"{tuple(theirs.shape)} in the reference")
         limit = allowed*theirs.double().abs().max().item() if relative else allowed
-        checks.append(Check(what, (ours.detach().double() - theirs.double()).abs().max().item(), limit, where))
-    return max(checks, key=lambda c: float("inf") if c.difference != c.difference else c.difference/max(c.allowed, 1e-30))
+        checks.append(
+            Check(what, (ours.detach().double() - theirs.double()).abs().max().item(), limit, where))
+    return max(checks,
+        key=lambda c: float("inf") if c.difference != c.difference else c.difference/max(c.allowed, 1e-30))
 
 def _decisions(what:str, pairs:Iterable[tuple[str, Tensor, Tensor]])->Check:
     "How many decisions differ, and where first."
     differing = [(where, int((ours.long() != theirs.long()).sum())) for where, ours, theirs in pairs]
-    return Check(what, float(sum(n for _, n in differing)), 0., next((where for where, n in differing if n), "none differs"))
+    return Check(what, float(sum(n for _, n in differing)), 0.,
+        next((where for where, n in differing if n), "none differs"))
 
 # %% ../../nbs/checks/01_parity.ipynb #f1a249ff
 def _halting(name:str, max_steps:int, continue_loss:bool)->Halting:
     "How the reference lets this system halt, without exploration."
-    if name == "q_learning" or continue_loss: return QLearningHalting(max_steps, 0., continue_loss=continue_loss)
+    if name == "q_learning" or continue_loss:
+        return QLearningHalting(max_steps, 0., continue_loss=continue_loss)
     return HALTINGS[name](max_steps, 0.)
 
 def _described(folder:Path, *wanted:str)->dict:
     "What config.json says."
     described = read_json(folder/"config.json")
     for name in wanted:
-        if not isinstance(described.get(name), dict): raise InputError(f"{folder/'config.json'}: {name!r} should be a mapping")
-    if not isinstance(described["arch"].get("halt_max_steps"), int): raise InputError(f"{folder/'config.json'}: the whole number 'halt_max_steps' is missing in 'arch'")
+        if not isinstance(described.get(name), dict):
+            raise InputError(f"{folder/'config.json'}: {name!r} should be a mapping")
+    if not isinstance(described["arch"].get("halt_max_steps"), int):
+        raise InputError(f"{folder/'config.json'}: the whole number 'halt_max_steps' is missing in 'arch'")
     return described
 
 def _token_loss(arch:dict, where:Path)->str:
     "Our name of the reference's loss."
     name = arch.get("loss", {}).get("loss_type", "stablemax_cross_entropy").removesuffix("_cross_entropy")
-    if name not in TOKEN_LOSSES: raise InputError(f"{where}: the loss {name}_cross_entropy is not known; there are {', '.join(f'{known}_cross_entropy' for known in TOKEN_LOSSES)}")
+    if name not in TOKEN_LOSSES:
+        raise InputError(f"{where}: the loss {name}_cross_entropy is not known; "
+            f"there are {', '.join(f'{known}_cross_entropy' for known in TOKEN_LOSSES)}")
     return name
 
 def check_batch(
@@ -111,7 +128,8 @@ def check_batch(
     dtype:torch.dtype=torch.float32, # of activations
 )->list[Check]:
     "Evaluation over all supervision steps, and the first training step."
-    found, arch, loaded = _Arrays(folder/"reference.npz"), _described(folder, "arch")["arch"], load(folder/"step_0", dtype=dtype)
+    found, arch, loaded = (_Arrays(folder/"reference.npz"), _described(folder, "arch")["arch"],
+        load(folder/"step_0", dtype=dtype))
     model, batch = loaded.model, found.batch("batch")
     halting = _halting(loaded.halting, arch["halt_max_steps"], "train.q_continue_loss" in found)
     with torch.no_grad():
@@ -121,12 +139,15 @@ def check_batch(
             state = model.step(x, state)
             states.append(state); outputs.append(model.read(state))
     latents = {name.removeprefix("eval.") for name in found if name.startswith("eval.z_")}
-    if latents != set(state): raise InputError(f"{folder}: the reference has the latents {', '.join(sorted(latents))}, this model {', '.join(sorted(state))}")
+    if latents != set(state):
+        raise InputError(f"{folder}: the reference has the latents {', '.join(sorted(latents))}, "
+            f"this model {', '.join(sorted(state))}")
     steps = [f"supervision step {t + 1}" for t in range(len(outputs))]
     said = lambda name: zip(steps, (getattr(o, name) for o in outputs), found[f"eval.{name}"])
     checks = [_worst(name, said(name)) for name in ("logits", "q_halt", "q_continue")]
     checks += [_worst(name, zip(steps, (s[name] for s in states), found[f"eval.{name}"])) for name in state]
-    theirs = [halting.done(type(o)(o.logits, *pair)) for o, *pair in zip(outputs, found["eval.q_halt"], found["eval.q_continue"])]
+    theirs = [halting.done(type(o)(o.logits, *pair))
+        for o, *pair in zip(outputs, found["eval.q_halt"], found["eval.q_continue"])]
     checks.append(_decisions("halting decisions", zip(steps, map(halting.done, outputs), theirs)))
 
     model.train()
@@ -138,21 +159,29 @@ def check_batch(
     output = model.read(state)
     def ahead():
         with torch.no_grad(): return model.read(model.step(x, state))
-    losses = {"lm_loss": board_loss(TOKEN_LOSSES[_token_loss(arch, folder)](output.logits, batch.labels), batch.labels).sum()}
-    for name, each in halting.losses(output, correct(output.logits, batch.labels)[1], torch.ones(len(batch), dtype=torch.long), ahead).items(): losses[name] = each.sum()
+    losses = {"lm_loss":
+        board_loss(TOKEN_LOSSES[_token_loss(arch, folder)](output.logits, batch.labels), batch.labels).sum()}
+    for name, each in halting.losses(output, correct(output.logits, batch.labels)[1],
+            torch.ones(len(batch), dtype=torch.long), ahead).items():
+        losses[name] = each.sum()
     losses["loss"] = losses["lm_loss"] + 0.5*sum(value for name, value in losses.items() if name != "lm_loss")
-    checks += [_worst(name, [("training step 1", value, found[f"train.{name}"])]) for name, value in losses.items()]
+    checks += [_worst(name, [("training step 1", value, found[f"train.{name}"])])
+        for name, value in losses.items()]
     (losses["loss"]/len(batch)).backward()
     gradients, parameters = found.under("train.grad."), dict(model.named_parameters())
-    for name in gradients.keys() ^ parameters.keys(): raise InputError(f"{folder}: the gradient of {name} is {'not in the reference' if name in parameters else 'one of a weight that this model has not'}")
-    checks.append(_worst("gradients", ((name, p.grad, gradients[name]) for name, p in parameters.items()), GRADIENT, relative=True))
+    for name in gradients.keys() ^ parameters.keys():
+        raise InputError(f"{folder}: the gradient of {name} is "
+            f"{'not in the reference' if name in parameters else 'one of a weight that this model has not'}")
+    checks.append(_worst("gradients",
+        ((name, p.grad, gradients[name]) for name, p in parameters.items()), GRADIENT, relative=True))
     if "train.puzzle_emb_local_grad" in found:
         pair = ("puzzle_emb", taken[0].grad, found["train.puzzle_emb_local_grad"])
         checks.append(_worst("embedding gradient", [pair], GRADIENT, relative=True))
         for name in found:
             if settings := re.fullmatch(r"train\.puzzle_emb_after_signsgd_lr(.+)_wd(.+)", name):
                 model.puzzle_emb.sign_step(*map(float, settings.groups()))
-                checks.append(_worst("embedding update", [("puzzle_emb", model.puzzle_emb.weights, found[name])]))
+                checks.append(
+                    _worst("embedding update", [("puzzle_emb", model.puzzle_emb.weights, found[name])]))
     return checks
 
 # %% ../../nbs/checks/01_parity.ipynb #4b766115
@@ -161,20 +190,27 @@ def check_training(
     dtype:torch.dtype=torch.float32, # of activations
 )->list[Check]:
     "A stretch of training with its carry."
-    found, described, loaded = _Arrays(folder/"trajectory.npz"), _described(folder, "arch", "train"), load(folder/"step_0", dtype=dtype)
+    found, described, loaded = (_Arrays(folder/"trajectory.npz"), _described(folder, "arch", "train"),
+        load(folder/"step_0", dtype=dtype))
     arch = described["arch"]
     count = len(found["batches.inputs"])
-    recipe = {**described["train"], "steps": count, "global_batch_size": found["batches.inputs"].shape[1], "loss": _token_loss(arch, folder), "ema_ramp": False, "device": "cpu", "name": folder.name}
+    recipe = {**described["train"], "steps": count, "global_batch_size": found["batches.inputs"].shape[1],
+        "loss": _token_loss(arch, folder), "ema_ramp": False, "device": "cpu", "name": folder.name}
     config = build(TrainConfig, recipe, str(folder/"config.json"))
     halting = _halting(loaded.halting, arch["halt_max_steps"], "traj.q_continue_loss" in found)
-    trainer = Trainer(config, None, (found.batch("batches", step) for step in range(count)), loaded.model, halting)
+    trainer = Trainer(config, None,
+        (found.batch("batches", step) for step in range(count)), loaded.model, halting)
     measured, steps = [trainer.step() for _ in range(count)], [f"training step {t + 1}" for t in range(count)]
     told = lambda name: zip(steps, (m[name] for m in measured), found[f"traj.{name}"])
-    checks = [_worst(name, told(name)) for name in ("loss", "lm_loss", "q_halt_loss", "q_continue_loss") if name in measured[0]]
-    checks += [_decisions(what, told(name)) for what, name in (("halting decisions", "halted"), ("supervision steps", "steps"))]
-    for what, prefix, model in (("final weights", "final.", trainer.model), ("averaged weights", "ema.", trainer.averaged())):
+    checks = [_worst(name, told(name))
+        for name in ("loss", "lm_loss", "q_halt_loss", "q_continue_loss") if name in measured[0]]
+    checks += [_decisions(what, told(name))
+        for what, name in (("halting decisions", "halted"), ("supervision steps", "steps"))]
+    for what, prefix, model in (("final weights", "final.", trainer.model),
+            ("averaged weights", "ema.", trainer.averaged())):
         ours, theirs = model.state_dict(), found.under(prefix)
-        for name in theirs.keys() - ours.keys() | dict(model.named_parameters()).keys() - theirs.keys(): raise InputError(f"{folder}: {prefix}{name} is not in both the reference and this model")
+        for name in theirs.keys() - ours.keys() | dict(model.named_parameters()).keys() - theirs.keys():
+            raise InputError(f"{folder}: {prefix}{name} is not in both the reference and this model")
         checks.append(_worst(what, ((name, ours[name], t) for name, t in theirs.items())))
     return checks
 

@@ -40,7 +40,8 @@ def pick_device(
     if name == "auto": name = "cuda" if torch.cuda.is_available() else "cpu"
     known_device(name)
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"device {name!r}: this torch sees no CUDA device; use device auto or cpu, or install a CUDA build of torch")
+        raise InputError(f"device {name!r}: this torch sees no CUDA device; "
+            "use device auto or cpu, or install a CUDA build of torch")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
@@ -74,7 +75,8 @@ def describe_device(
     dtype:torch.dtype, # as `pick_dtype` gave it
 )->str:
     "One line on what a run computes with."
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else \
-        f"{torch.cpu.get_capabilities().get('cpu_name') or platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    where = (torch.cuda.get_device_name(device) if device.type == "cuda"
+        else f"{torch.cpu.get_capabilities().get('cpu_name') or platform.processor() or platform.machine()}, "
+        f"{torch.get_num_threads()} threads")
     fast = "in hardware" if has_fast_bfloat16(device) else "not in hardware"
     return f"{device.type} ({where}), {str(dtype).removeprefix('torch.')}; bfloat16 is {fast}"

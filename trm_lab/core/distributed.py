@@ -30,7 +30,9 @@ class Team:
         count:int, # slots of the whole batch
     )->slice:
         "This process's slots. Raises `InputError` if they cannot be shared out evenly."
-        if count % self.size: raise InputError(f"a batch of {count} cannot be shared out evenly among {self.size} processes; choose a multiple of {self.size}")
+        if count % self.size:
+            raise InputError(f"a batch of {count} cannot be shared out evenly among {self.size} processes; "
+                f"choose a multiple of {self.size}")
         each = count//self.size
         return slice(self.rank*each, (self.rank + 1)*each)
 
@@ -74,7 +76,8 @@ class Team:
         return done
 
     def part(self):
-        "The last word: wait for all and close the connections. A process that ends with open ones may be aborted."
+        """The last word: wait for all and close the connections.
+        A process that ends with open ones may be aborted."""
         if self.size > 1: dist.barrier(); dist.destroy_process_group()
 
     def any(self,
@@ -95,7 +98,8 @@ def join_team(
     size = int(os.environ.get("WORLD_SIZE", 1))
     if size == 1: return Team()
     if not dist.is_initialized():
-        # one may have to wait long for another, while that scores or saves; a dead one is noticed by who started them
+        # one may have to wait long for another, while that scores or saves; a dead one is
+        # noticed by who started them
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(days=1))
     return Team(dist.get_rank(), size)
 
@@ -104,4 +108,5 @@ def local_device(
 )->str:
     "Each process of a machine takes the GPU of its own number."
     ours = os.environ.get("LOCAL_RANK")
-    return f"cuda:{ours}" if ours is not None and name in ("auto", "cuda") and torch.cuda.is_available() else name
+    return (f"cuda:{ours}"
+        if ours is not None and name in ("auto", "cuda") and torch.cuda.is_available() else name)

@@ -21,7 +21,7 @@ class RunFailed(RuntimeError):
 class Interrupted(RunFailed):
     "Work was stopped from outside and is saved: start it again and it goes on."
 
-RESUME_ME = 75 # exit code of a run that was stopped and saved (EX_TEMPFAIL: try again): schedulers can be told to requeue on it
+RESUME_ME = 75 # exit code of a run that was stopped and saved (EX_TEMPFAIL): schedulers can requeue on it
 
 # %% ../../nbs/core/01_errors.ipynb #52746577
 def closest(
@@ -40,7 +40,8 @@ def one_of(
 ):
     "`value`, if it is one of `choices`."
     if value in choices: return value
-    raise InputError(f"{what} {value!r} is not known{closest(value, choices)}; choose from {', '.join(map(str, choices))}")
+    raise InputError(
+        f"{what} {value!r} is not known{closest(value, choices)}; choose from {', '.join(map(str, choices))}")
 
 # %% ../../nbs/core/01_errors.ipynb #b3bff2b2
 class _Unfit(Exception):
@@ -79,7 +80,8 @@ class FileName:
             raise _Unfit("should be a name, without spaces around it")
         odd = any(c in '/\\:*?"<>|' or not c.isprintable() for c in value)
         if odd or value[0] in ".~-" or value[-1] == ".":
-            raise _Unfit("should be the name of a folder", "write letters, digits, '-', '_' and '.', without a path")
+            raise _Unfit("should be the name of a folder",
+                "write letters, digits, '-', '_' and '.', without a path")
         if len(value.encode(errors="replace")) > self.longest:
             raise _Unfit(f"should be a name of at most {self.longest} bytes")
 

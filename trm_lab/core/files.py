@@ -241,15 +241,21 @@ def hub_file(
     where = f"hf://{'datasets/'*(kind == 'dataset')}{repository}/{inside}{f'@{revision}' if revision else ''}"
     try:
         from huggingface_hub import errors, hf_hub_download
-    except ImportError: raise InputError(f"{where}: this needs huggingface_hub; bring it with  pip install 'trm-lab[hub]'") from None
+    except ImportError:
+        raise InputError(f"{where}: this needs huggingface_hub; "
+            "bring it with  pip install 'trm-lab[hub]'") from None
     try: return Path(hf_hub_download(repository, inside, revision=revision, repo_type=kind))
     except Exception as e: # from the network, the hub, the cache or the disk
-        reasons = {errors.LocalEntryNotFoundError: "it is not in the cache, and the hub could not be reached; connect once, or give a file",
-            errors.EntryNotFoundError: f"the repository has no file {inside}", errors.RevisionNotFoundError: f"the repository has no revision {revision}",
-            errors.GatedRepoError: "its owner wants to be asked first; do so on the hub and log in with  hf auth login",
+        reasons = {errors.LocalEntryNotFoundError:
+            "it is not in the cache, and the hub could not be reached; connect once, or give a file",
+            errors.EntryNotFoundError: f"the repository has no file {inside}",
+            errors.RevisionNotFoundError: f"the repository has no revision {revision}", errors.GatedRepoError:
+            "its owner wants to be asked first; do so on the hub and log in with  hf auth login",
             errors.RepositoryNotFoundError: "there is no such repository, or it is private"}
-        said = "".join(c if c.isprintable() else "?" for c in (str(e).splitlines() or [""])[0]) # nothing that would steer a terminal
-        reason = next((text for kind, text in reasons.items() if isinstance(e, kind)), f"it could not be fetched ({type(e).__name__}: {said})")
+        # nothing that would steer a terminal
+        said = "".join(c if c.isprintable() else "?" for c in (str(e).splitlines() or [""])[0])
+        reason = next((text for kind, text in reasons.items() if isinstance(e, kind)),
+            f"it could not be fetched ({type(e).__name__}: {said})")
         raise InputError(f"{where}: {reason}") from None
 
 # %% ../../nbs/core/05_files.ipynb #38734268

@@ -14,14 +14,18 @@ from torch import Tensor
 # %% ../../nbs/core/08_fused.ipynb #768bd9d0
 def _onednn(dtype:torch.dtype)->bool:
     "Can this torch multiply and go on in one pass?"
-    return dtype == torch.bfloat16 and torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise") and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+    return (dtype == torch.bfloat16 and torch.backends.mkldnn.is_available()
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+        and hasattr(torch.ops.mkldnn, "_reorder_linear_weight"))
 
 class _Times:
     "Rows times a weight, wherever the rows' features lie."
     def __init__(self, weight:Tensor): self.weight = weight # (M, K)
 
     @cached_property
-    def packed(self)->Tensor|None: return torch.ops.mkldnn._reorder_linear_weight(self.weight.contiguous()) if _onednn(self.weight.dtype) else None
+    def packed(self)->Tensor|None:
+        return (torch.ops.mkldnn._reorder_linear_weight(self.weight.contiguous())
+            if _onednn(self.weight.dtype) else None)
 
     def __call__(self,
         x:Tensor, # (N, K), or (K, N) with features along axis 0
@@ -31,7 +35,8 @@ class _Times:
     )->Tensor: # (N, M) or (M, N)
         if axis and self.packed is not None:
             linear, other = torch.ops.mkldnn._linear_pointwise, plus if times is None else times
-            return linear(x, self.packed, None, "none", [], "") if other is None else linear.binary(x, other, self.packed, None, "add" if times is None else "mul")
+            return (linear(x, self.packed, None, "none", [], "") if other is None
+                else linear.binary(x, other, self.packed, None, "add" if times is None else "mul"))
         left, right = (x, self.weight.t()) if axis else (self.weight, x)
         if plus is not None: return torch.addmm(plus, left, right)
         return left @ right if times is None else (left @ right).mul_(times)
@@ -86,7 +91,8 @@ class _GluNorm(torch.autograd.Function):
         dup = opened.mul_(dinner)
         dgate = torch.ops.aten.silu_backward(dinner.mul_(up), gate)
         dgate_up = torch.cat([over(dgate, x), over(dup, x)]) if of_gate_up else None
-        return by_up(dup, axis, plus=by_gate(dgate, axis, plus=dv)) if of_x else None, dgate_up, ddown, None, None, None
+        return (by_up(dup, axis, plus=by_gate(dgate, axis, plus=dv)) if of_x else None,
+            dgate_up, ddown, None, None, None)
 
 def glu_norm(
     x:Tensor, # (N, K), or (K, N) with features along axis 0
@@ -97,6 +103,8 @@ def glu_norm(
     axis:int, # of the features: 0 or 1
 )->Tensor: # of the shape of x
     "rms_norm(x + down(silu(gate(x)) · up(x)))."
-    if torch.is_grad_enabled() and (x.requires_grad or gate_up.requires_grad or down.requires_grad): return _GluNorm.apply(x, gate_up, down, weights, eps, axis)
+    if torch.is_grad_enabled() and (x.requires_grad or gate_up.requires_grad or down.requires_grad):
+        return _GluNorm.apply(x, gate_up, down, weights, eps, axis)
     by_gate, by_up, by_down = weights.forward
-    return _norm(by_down(by_up(x, axis, times=F.silu(by_gate(x, axis), inplace=True)), axis, plus=x), eps, axis)[0]
+    return _norm(by_down(by_up(x, axis, times=F.silu(by_gate(x, axis), inplace=True)),
+            axis, plus=x), eps, axis)[0]

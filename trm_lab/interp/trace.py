@@ -57,7 +57,8 @@ class _InFile:
 
     def load(self)->Tensor:
         stop = self.start + int(np.prod(self.shape))*self.dtype.itemsize
-        return torch.from_numpy(self.numbers[self.start:stop].copy()).view(self.dtype).view(self.shape).permute(*np.argsort(self.order))
+        return torch.from_numpy(self.numbers[self.start:stop].copy()).view(self.dtype).view(
+            self.shape).permute(*np.argsort(self.order))
 
 # %% ../../nbs/interp/01_trace.ipynb #bfde4196
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,7 @@ class Trace:
     steps:Tensor # (N,) supervision steps that each puzzle took
     present:tuple[Tensor, ...] # T times (n,): the puzzles that took this step
     start:State # the latents before the first update, N puzzles
-    kept:Mapping[tuple[int, str], Tensor|_InFile] = field(repr=False) # latents (n, P+L, D) by update, counted from 0, and name
+    kept:Mapping[tuple[int, str], Tensor|_InFile] = field(repr=False) # (n, P+L, D) by update and name
     weights:str|None = None # `fingerprint` of the model when it was traced; None: not known, never compared
     _seen:list = field(default_factory=list, init=False, repr=False) # the model when they were last compared
 
@@ -100,7 +101,8 @@ class Trace:
     )->list[Site]: # in order
         "The recorded sites that match."
         wanted = (step, cycle, substep, name)
-        return [s for s in self.sites if all(w is None or w == v for w, v in zip(wanted, (s.step, s.cycle, s.substep, s.name)))]
+        return [s for s in self.sites
+            if all(w is None or w == v for w, v in zip(wanted, (s.step, s.cycle, s.substep, s.name)))]
 
     def site(self,
         site:Site|int, # or its place in `sites`
@@ -110,12 +112,14 @@ class Trace:
             if whole(site) and -len(self.sites) <= site < len(self.sites): return self.sites[site]
             raise InputError(f"trace: there is no site {site!r}; {len(self.sites)} were recorded, from 0")
         if not 1 <= site.step <= len(self.logits) or (site.cycle, site.substep, site.name) not in self._place:
-            raise InputError(f"trace: the recursion never was at {site}; it took {len(self.logits)} supervision steps, and `.sites` lists what was recorded")
+            raise InputError(f"trace: the recursion never was at {site}; "
+                f"it took {len(self.logits)} supervision steps, and `.sites` lists what was recorded")
         return site
 
     def here(self, site:Site|int)->Tensor: # (N,) bool
         "Which puzzles were still in the batch?"
-        return torch.zeros(len(self.batch), dtype=torch.bool).index_fill_(0, self.present[self.site(site).step - 1], True)
+        return torch.zeros(len(self.batch), dtype=torch.bool).index_fill_(0,
+            self.present[self.site(site).step - 1], True)
 
     def _time(self, site:Site)->int:
         "How many updates had been done before this one?"
@@ -123,7 +127,8 @@ class Trace:
 
     def _latent(self, time:int, name:str, step:int, rows=None)->Tensor:
         "A latent as it stood after update `time`, for the puzzles that took `step`, or for `rows` of them."
-        if name not in self.names: raise InputError(f"trace: there is no latent {name!r}; this model has {', '.join(self.names)}")
+        if name not in self.names:
+            raise InputError(f"trace: there is no latent {name!r}; this model has {', '.join(self.names)}")
         updates, wanted = len(self.schedule), self.present[step - 1]
         if rows is not None:
             rows = numbers_of(rows, len(self.batch), "puzzle", "trace")
@@ -133,7 +138,9 @@ class Trace:
             wanted = rows
         while time >= 0 and (time, name) not in self.kept:
             if (u := self.schedule[time % updates]).name == name:
-                raise InputError(f"trace: {name} was renewed at {Site(time//updates + 1, u.cycle, u.substep, name)}, which was not recorded; ask `run_with_trace` for that site too")
+                raise InputError(
+                    f"trace: {name} was renewed at {Site(time//updates + 1, u.cycle, u.substep, name)}, "
+                    "which was not recorded; ask `run_with_trace` for that site too")
             time -= 1
         if time < 0: found, owners = self.start[name], torch.arange(len(self.batch))
         else: found, owners = self.kept[time, name], self.present[time//updates]
@@ -145,7 +152,8 @@ class Trace:
         name:str|None=None, # which latent; None: the one renewed there
         rows:Sequence[int]|Tensor|None=None, # puzzles from 0, or a mask (N,); None: all still in the batch
     )->Tensor: # (n, P+L, D)
-        "A latent as it stands after that update. Raises `InputError` if a puzzle had left or the latent was not recorded."
+        """A latent as it stands after that update. Raises `InputError` if a puzzle had left or the
+        latent was not recorded."""
         site = self.site(site)
         return self._latent(self._time(site), name or site.name, site.step, rows)
 
@@ -159,10 +167,12 @@ class Trace:
         return (after.float() - before.float()).square().mean((1, 2)).sqrt()
 
     def state(self, site:Site|int|None)->State: # every latent (n, P+L, D), on the model's device
-        "Where the recursion stood after that update (None: before the first), in the batch shape in which it ran."
+        """Where the recursion stood after that update (None: before the first), in the
+        batch shape in which it ran."""
         if site is None: state = self.start.map(torch.clone)
         else: state = State({name: self.latent(site, name) for name in self.names})
-        return state.map(lambda z: z.to(next(self.model.parameters()).device, self.model.dtype)) if self.model else state
+        return (state.map(lambda z: z.to(next(self.model.parameters()).device, self.model.dtype))
+            if self.model else state)
 
     def check_weights(self,
         thoroughly:bool=True, # byte for byte; else by what torch notices: not changes through `.data`
@@ -172,9 +182,10 @@ class Trace:
         now = [(id(t), t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors]
         if self.weights is None or not thoroughly and now == self._seen: return
         if fingerprint(self.model, self.batch.puzzle_identifiers) != self.weights:
-            raise InputError("trace: the weights of this model are not those that were traced; they were "
-                "changed since, or it is another model. Record the trace again, or give `read_trace` the model "
-                "it is from (to go on with these weights all the same: `dataclasses.replace(trace, weights=None)`)")
+            raise InputError(
+                "trace: the weights of this model are not those that were traced; they were changed since, "
+                "or it is another model. Record the trace again, or give `read_trace` the model it is from "
+                "(to go on with these weights all the same: `dataclasses.replace(trace, weights=None)`)")
         self._seen[:] = now
 
     @torch.no_grad()
@@ -185,11 +196,13 @@ class Trace:
     )->Tensor: # (n, L, V) logits, float32
         "Read a latent as if it were the final answer (logit lens)."
         site = self.site(site)
-        if self.model is None: raise InputError("trace: decoding needs the model; give it to `read_trace(path, model)`")
+        if self.model is None:
+            raise InputError("trace: decoding needs the model; give it to `read_trace(path, model)`")
         self.check_weights(thoroughly=False)
         if rows is not None: self.latent(site, name, rows) # refuses what is not there
         z = self.latent(site, name).to(next(self.model.parameters()).device, self.model.dtype)
-        logits = self.model.decode(z).float().cpu() # in the recorded batch shape: the last answer's are `read`'s to the bit
+        # in the recorded batch shape: the last answer's are `read`'s to the bit
+        logits = self.model.decode(z).float().cpu()
         if rows is None: return logits
         chosen = numbers_of(rows, len(self.batch), "puzzle", "trace")
         return logits[torch.searchsorted(self.present[site.step - 1], chosen)]
@@ -209,7 +222,8 @@ def trace_bytes(
 )->int: # bytes at most
     "What a trace takes: latents, start, and the answers after each step."
     c, dtype = model.config, dtype or model.dtype
-    x = torch.zeros(1, model.puzzle_positions + c.seq_len, c.hidden_size, dtype=model.dtype, device=next(model.parameters()).device)
+    x = torch.zeros(1, model.puzzle_positions + c.seq_len, c.hidden_size, dtype=model.dtype,
+        device=next(model.parameters()).device)
     latents = len(_itinerary(model.schedule(), range(1, max_steps + 1), sites)) + len(model.start(x))
     answers = max_steps*(c.seq_len*c.vocab_size*model.dtype.itemsize + 2*4) # logits and the two q
     return batch_size*(latents*x.numel()*dtype.itemsize + answers)
@@ -217,7 +231,8 @@ def trace_bytes(
 # %% ../../nbs/interp/01_trace.ipynb #aa40a5ae
 class _Recorder:
     "Keeps what passes by; at most `room` bytes of it."
-    def __init__(self, wanted:set[Site], room:int, schedule:tuple[Update, ...], watch:Watch|None, dtype:torch.dtype, file=None):
+    def __init__(self, wanted:set[Site], room:int, schedule:tuple[Update, ...], watch:Watch|None,
+            dtype:torch.dtype, file=None):
         self.wanted, self.room, self.watch, self.dtype, self.file = wanted, room, watch, dtype, file
         self.updates = {(u.cycle, u.substep, u.name): k for k, u in enumerate(schedule)}
         self.sites, self.kept, self.present, self.written = [], {}, [], 0
@@ -232,7 +247,8 @@ class _Recorder:
             time = (step - 1)*len(self.updates) + self.updates[u.cycle, u.substep, u.name]
             if site in self.wanted: self.sites.append(site)
             for name, z in now.items():
-                if site in self.wanted if name == u.name else z is not state.get(name): self.keep(time, name, z)
+                if site in self.wanted if name == u.name else z is not state.get(name):
+                    self.keep(time, name, z)
             return now
         look.trusted = True
         return look
@@ -240,7 +256,9 @@ class _Recorder:
     def keep(self, time:int, name:str, z:Tensor):
         z = z.detach().to("cpu", self.dtype, copy=True)
         self.room -= z.nbytes
-        if self.room < 0: raise InputError("trace: the watch changes more latents than there is room for; raise limit_bytes, or record fewer sites")
+        if self.room < 0:
+            raise InputError("trace: the watch changes more latents than there is room for; "
+                "raise limit_bytes, or record fewer sites")
         if self.file is None: self.kept[time, name] = z; return
         order = sorted(range(z.ndim), key=z.stride, reverse=True)
         dense = z.permute(order).contiguous()
@@ -249,7 +267,8 @@ class _Recorder:
 
 class _Answers:
     "The answers after each step; a puzzle that has left keeps its last."
-    def __init__(self, logits:Tensor, q_halt:Tensor, q_continue:Tensor, steps:Tensor): # so far: (t, N, …), …, (N,)
+    def __init__(self, logits:Tensor, q_halt:Tensor,
+            q_continue:Tensor, steps:Tensor): # so far: (t, N, …), …, (N,)
         self.course, self.steps = [list(t) for t in (logits, q_halt, q_continue)], steps.clone()
 
     def add(self, now:Moment):
@@ -267,15 +286,22 @@ class _Answers:
 # %% ../../nbs/interp/01_trace.ipynb #14d468c1
 _DTYPES = {**DTYPES, "float16": torch.float16}
 
-def _budget(model:RecursiveModel, puzzles:int, steps:range, sites, dtype:torch.dtype, limit:int, where:str, report)->tuple[set[Site], int]:
+def _budget(model:RecursiveModel, puzzles:int, steps:range, sites, dtype:torch.dtype, limit:int, where:str,
+        report)->tuple[set[Site], int]:
     "What will be recorded, and the bytes that its latents may take. Raises `InputError` if it is too much."
-    if dtype not in _DTYPES.values(): raise InputError(f"trace: latents cannot be kept as {dtype}; choose from {', '.join(map(str, _DTYPES.values()))}")
-    if not len(steps): raise InputError(f"trace: max_steps should be at least {steps.start}, found {steps.stop - 1}")
+    if dtype not in _DTYPES.values():
+        raise InputError(
+            f"trace: latents cannot be kept as {dtype}; choose from {', '.join(map(str, _DTYPES.values()))}")
+    if not len(steps):
+        raise InputError(f"trace: max_steps should be at least {steps.start}, found {steps.stop - 1}")
     wanted = set(_itinerary(model.schedule(), steps, sites))
     needed = trace_bytes(model, puzzles, steps.stop - 1, wanted.__contains__, dtype)
-    said = f"{len(wanted)} sites of {puzzles} puzzles take {needed:,} bytes ({needed/2**20:.1f} MiB) as {str(dtype).removeprefix('torch.')} {where}"
-    if needed > limit: raise InputError(f"trace: {said}, but limit_bytes is {limit:,}; record fewer sites or puzzles, choose a smaller dtype"
-        f"{', record to a file,' if where == 'in memory' else ''} or raise limit_bytes")
+    said = (f"{len(wanted)} sites of {puzzles} puzzles take {needed:,} bytes ({needed/2**20:.1f} MiB) as "
+        f"{str(dtype).removeprefix('torch.')} {where}")
+    if needed > limit:
+        raise InputError(
+            f"trace: {said}, but limit_bytes is {limit:,}; record fewer sites or puzzles, choose a smaller "
+            f"dtype{', record to a file,' if where == 'in memory' else ''} or raise limit_bytes")
     if report: report(f"{said} at most")
     return wanted, limit - trace_bytes(model, puzzles, steps.stop - 1, lambda site: False, dtype)
 
@@ -296,7 +322,8 @@ def run_with_trace(
     "Solve, and keep what happened. Raises `InputError` before the start if it would take too much."
     model = unwrapped(model)
     dtype, schedule = dtype or model.dtype, model.schedule()
-    wanted, room = _budget(model, len(batch), range(1, max_steps + 1), sites, dtype, limit_bytes, "in memory" if to is None else "on disk", report)
+    wanted, room = _budget(model, len(batch), range(1, max_steps + 1), sites, dtype, limit_bytes,
+        "in memory" if to is None else "on disk", report)
     check_identities(model, batch.puzzle_identifiers)
     weights, batch = fingerprint(model, batch.puzzle_identifiers), batch.copy() # theirs may change later
     x = model.embed(batch.to(next(model.parameters()).device))
@@ -309,9 +336,9 @@ def run_with_trace(
         answers = _Answers(none, none, none, torch.zeros(len(batch), dtype=torch.long))
         walk = recursion(model, x, start, max_steps, when_done(halting), recorder.bind, alone=True)
         for now in walk: answers.add(now)
-        trace = Trace(model, batch.to("cpu"), schedule, tuple(recorder.sites), tuple(start), dtype, present=tuple(recorder.present),
-            start=start.map(lambda z: z.to("cpu", dtype, copy=True)), kept=recorder.kept, weights=weights,
-            **answers.fields())
+        trace = Trace(model, batch.to("cpu"), schedule, tuple(recorder.sites), tuple(start), dtype,
+            present=tuple(recorder.present), start=start.map(lambda z: z.to("cpu", dtype, copy=True)),
+            kept=recorder.kept, weights=weights, **answers.fields())
         if folder is None: return trace
         file.flush()
         _write(folder, trace, recorder.written)
@@ -324,11 +351,14 @@ def _write(folder:Path, trace:Trace, size:int):
     "What belongs beside `latents.bin`."
     tensors = {f"batch.{f.name}": getattr(trace.batch, f.name) for f in fields(Batch)}
     tensors |= {name: getattr(trace, name) for name in ("logits", "q_halt", "q_continue", "steps")}
-    tensors |= {f"start.{name}": z for name, z in trace.start.items()} | {f"present.{t}": here.clone() for t, here in enumerate(trace.present)} # clones: steps that nobody left share one tensor, and safetensors refuses that
+    tensors |= ({f"start.{name}": z for name, z in trace.start.items()}
+        | {f"present.{t}": here.clone() for t, here in enumerate(
+            trace.present)}) # clones: steps that nobody left share one tensor, and safetensors refuses that
     save_file({name: t.contiguous() for name, t in tensors.items()}, folder/"answers.safetensors")
-    write_json(folder/"trace.json", {"format": FORMAT, "dtype": str(trace.dtype).removeprefix("torch."), "bytes": size,
-        "weights": trace.weights, "schedule": list(map(asdict, trace.schedule)),
-        "sites": list(map(asdict, trace.sites)), "latents": [{"time": time, "name": name, **lies} for (time, name), lies in trace.kept.items()]})
+    write_json(folder/"trace.json", {"format": FORMAT, "dtype": str(trace.dtype).removeprefix("torch."),
+        "bytes": size, "weights": trace.weights, "schedule": list(map(asdict, trace.schedule)),
+        "sites": list(map(asdict, trace.sites)),
+        "latents": [{"time": time, "name": name, **lies} for (time, name), lies in trace.kept.items()]})
 
 def read_trace(
     path:str|Path, # as `run_with_trace(…, to=path)` wrote it
@@ -336,25 +366,37 @@ def read_trace(
 )->Trace:
     "A trace from its folder. Raises `InputError` if it is not whole or not from such a model."
     folder = Path(path)
-    if not folder.is_dir(): raise InputError(f"{folder}: there is no such trace; `run_with_trace(…, to=…)` writes one")
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such trace; `run_with_trace(…, to=…)` writes one")
     told = read_json(folder/"trace.json")
-    if told.get("format") != FORMAT: raise InputError(f"{folder}: the format of trace.json should be {FORMAT!r}, found {told.get('format')!r}")
+    if told.get("format") != FORMAT:
+        raise InputError(
+            f"{folder}: the format of trace.json should be {FORMAT!r}, found {told.get('format')!r}")
     try:
         tensors = load_file(folder/"answers.safetensors")
         size = (folder/"latents.bin").stat().st_size
-    except (OSError, SafetensorError) as e: raise InputError(f"{folder}: answers.safetensors or latents.bin cannot be read ({e}); record the trace again") from None
-    if size != told["bytes"]: raise InputError(f"{folder}: latents.bin should have {told['bytes']:,} bytes, found {size:,}; record the trace again")
+    except (OSError, SafetensorError) as e:
+        raise InputError(f"{folder}: answers.safetensors or latents.bin cannot be read ({e}); "
+            "record the trace again") from None
+    if size != told["bytes"]:
+        raise InputError(f"{folder}: latents.bin should have {told['bytes']:,} bytes, found {size:,}; "
+            "record the trace again")
     schedule = tuple(Update(**u) for u in told["schedule"])
-    if model and model.schedule() != schedule: raise InputError(f"{folder}: this was recorded from a model with another schedule of updates; give the one that was traced")
+    if model and model.schedule() != schedule:
+        raise InputError(f"{folder}: this was recorded from a model with another schedule of updates; "
+            "give the one that was traced")
     numbers = np.memmap(folder/"latents.bin", np.uint8, "r") if size else np.empty(0, np.uint8)
     part = lambda of: {name.removeprefix(of): t for name, t in tensors.items() if name.startswith(of)}
     start, present, dtype = State(part("start.")), part("present."), _DTYPES[told["dtype"]]
-    if model and any(z.shape[1:] != (model.puzzle_positions + model.config.seq_len, model.config.hidden_size) for z in start.values()):
-        raise InputError(f"{folder}: this was recorded from a model of another size; give the one that was traced")
-    trace = Trace(model, Batch(**part("batch.")), schedule, tuple(Site(**s) for s in told["sites"]), tuple(start), dtype,
-        *(tensors[name] for name in ("logits", "q_halt", "q_continue", "steps")), tuple(present[str(t)] for t in range(len(present))), start,
-        {(k["time"], k["name"]): _InFile(numbers, k["start"], tuple(k["shape"]), tuple(k["order"]), dtype) for k in told["latents"]},
-        told.get("weights"))
+    if model and any(z.shape[1:] != (model.puzzle_positions + model.config.seq_len, model.config.hidden_size)
+            for z in start.values()):
+        raise InputError(
+            f"{folder}: this was recorded from a model of another size; give the one that was traced")
+    trace = Trace(model, Batch(**part("batch.")), schedule, tuple(Site(**s) for s in told["sites"]),
+        tuple(start), dtype, *(tensors[name] for name in ("logits", "q_halt", "q_continue", "steps")),
+        tuple(present[str(t)] for t in range(len(present))), start,
+        {(k["time"], k["name"]): _InFile(numbers, k["start"], tuple(k["shape"]), tuple(k["order"]), dtype)
+            for k in told["latents"]}, told.get("weights"))
     try:
         if model: trace.check_weights()
     except InputError:
@@ -369,8 +411,8 @@ def _same_board(trace:Trace, batch:Batch)->Batch:
         raise InputError(f"trace: batch should be a Batch, found {type(batch).__name__}")
     puzzles, cells = trace.batch.inputs.shape
     if batch.inputs.shape != (puzzles, cells):
-        raise InputError(f"trace: {puzzles} puzzles of {cells} cells were traced, and batch should have as many"
-            f", found {tuple(batch.inputs.shape)}")
+        raise InputError(f"trace: {puzzles} puzzles of {cells} cells were traced, "
+            f"and batch should have as many, found {tuple(batch.inputs.shape)}")
     if not len(batch) == len(batch.puzzle_identifiers) == len(batch.labels):
         raise InputError("trace: batch should have as many labels and identities as questions")
     check_identities(trace.model, batch.puzzle_identifiers)
@@ -388,35 +430,44 @@ def resume(
     edit:Callable[[State], State]|None=None, # of the n puzzles at the site: what to go on from instead
     batch:Batch|None=None, # N puzzles: the questions from here on; None: as they were
 )->Trace:
-    "Run the rest of a recursion again. Raises `InputError` if a latent that it starts from was not recorded exactly."
+    """Run the rest of a recursion again. Raises `InputError` if a latent that it starts from
+    was not recorded exactly."""
     model = trace.model
-    if model is None: raise InputError("trace: resuming needs the model; give it to `read_trace(path, model)`")
+    if model is None:
+        raise InputError("trace: resuming needs the model; give it to `read_trace(path, model)`")
     trace.check_weights()
     weights, batch = trace.weights, trace.batch if batch is None else _same_board(trace, batch)
     if weights: weights = fingerprint(model, batch.puzzle_identifiers)
     if torch.promote_types(trace.dtype, model.dtype) != trace.dtype:
-        raise InputError(f"trace: latents kept as {trace.dtype} do not say exactly where a model in {model.dtype} stood; record with dtype=None to resume")
+        raise InputError(f"trace: latents kept as {trace.dtype} do not say exactly where a model in "
+            f"{model.dtype} stood; record with dtype=None to resume")
     device, updates = next(model.parameters()).device, len(trace.schedule)
     if site is None: time, step, here = -1, 1, torch.arange(len(batch))
     else:
         site = trace.site(site)
         time, step, here = trace._time(site), site.step, trace.present[site.step - 1]
     state = trace.state(site)
-    wanted, room = _budget(model, len(here), range(step, max_steps + 1), lambda s: trace._time(s) > time and (sites is None or sites(s)), trace.dtype, limit_bytes, "in memory", None)
+    wanted, room = _budget(model, len(here), range(step, max_steps + 1),
+        lambda s: trace._time(s) > time and (sites is None or sites(s)), trace.dtype,
+        limit_bytes, "in memory", None)
     recorder = _Recorder(wanted, room, trace.schedule, watch, trace.dtype)
     where = f"edit after {site}" if site else "edit before the first update"
     edited = intervene(edit, state, where) if edit else state
     for name, z in edited.items():
         if z is not state[name]: recorder.keep(time, name, z)
-    start = trace.start.replace(**{name: recorder.kept.pop((-1, name)) for name in state if (-1, name) in recorder.kept})
+    start = trace.start.replace(
+        **{name: recorder.kept.pop((-1, name)) for name in state if (-1, name) in recorder.kept})
     here, before = here.to(device), slice(step - 1)
-    settled_on = trace.tokens[step - 2].to(device)[here] if step > 1 else None # what halting compares the next answer with
+    # what halting compares the next answer with
+    settled_on = trace.tokens[step - 2].to(device)[here] if step > 1 else None
     x = model.embed(batch.to(device)) # all puzzles first: a smaller batch might round differently
     if len(here) < len(x): x = x[here]
     answers = _Answers(trace.logits[before], trace.q_halt[before], trace.q_continue[before], trace.steps)
     walk = recursion(model, x, edited, max_steps, when_done(halting), recorder.bind, here, step,
         time % updates + 1 if site else 0, settled_on, alone=True)
     for now in walk: answers.add(now)
-    return replace(trace, batch=batch.to("cpu"), sites=(*(s for s in trace.sites if trace._time(s) <= time), *recorder.sites), present=(*trace.present[before], *recorder.present),
+    return replace(trace, batch=batch.to("cpu"),
+        sites=(*(s for s in trace.sites if trace._time(s) <= time), *recorder.sites),
+        present=(*trace.present[before], *recorder.present),
         start=start, kept={k: z for k, z in trace.kept.items() if k[0] <= time} | recorder.kept,
         weights=weights, **answers.fields())

@@ -60,7 +60,7 @@ def save_model(
     puzzle:Puzzle|None, # what it was trained on; None: a type that trm-lab does not know
     history:dict|None=None, # how it came to be: recipe, scores; anything that JSON can hold
     halting:str="binary", # how it learned to stop, one of `halting.HALTINGS`
-    dtype:torch.dtype|None=None, # of the weights in the file: bfloat16 rounds them, and halves it; None: as they are
+    dtype:torch.dtype|None=None, # of the file's weights: bfloat16 rounds, and halves it; None: as they are
     identities:Sequence[str]|None=None, # of its puzzle embedding's rows, as `identities_of` a dataset
 ):
     "Save weights with all that is needed to use them. Raises `InputError` if some are not finite."
@@ -73,7 +73,8 @@ def save_model(
             raise InputError(f"{path}: its puzzle embedding has {len(tensors[_TABLE])} rows, so as many "
                 f"different names of identities are needed, not {len(identities)}")
         tensors[_IDENTITIES] = _packed(identities)
-    strings = {"format": FORMAT, "arch": arch, "config": json.dumps(asdict(model.config)), "puzzle": json.dumps(puzzle and puzzle.spec()),
+    strings = {"format": FORMAT, "arch": arch, "config": json.dumps(asdict(model.config)),
+        "puzzle": json.dumps(puzzle and puzzle.spec()),
         "history": json.dumps(history or {}), "halting": halting, "versions": json.dumps(versions())}
     try: write_safetensors(path, tensors, {**strings, "sha256": _digest(tensors, strings)})
     except OSError as e:
@@ -115,11 +116,11 @@ class Loaded:
     "A model from a file."
     model:RecursiveModel # in evaluation mode
     puzzle:Puzzle|None # what it was trained on, if the file or the caller says so
-    history:dict # how it came to be; for a published file its name, which of its weights these are, and its loss
+    history:dict # how it came to be; of a published file its name, which of its weights, and its loss
     halting:str = "binary" # how it learned to stop, one of `halting.HALTINGS`
     unverified:str|None = None # why the bytes could not be checked; None: a checksum agreed
-    rows:tuple[int, ...]|None = None # row i of the puzzle embedding is the file's row rows[i]; None: all of them
-    source:str|None = None # what was asked for: a file, an address, the name of a model that ships; None: it was not loaded
+    rows:tuple[int, ...]|None = None # row i of the puzzle embedding is the file's row rows[i]; None: all
+    source:str|None = None # as asked for: a file, an address, a shipped model's name; None: it was not loaded
     again:str|None = None # the Python that loads it once more
     weights:str|None = None # which of several in the file: "ema (state_dict_ema)"; None: there is one set
     described:str|None = None # the file beside it that its settings were read from; None: there was none
@@ -129,7 +130,8 @@ class Loaded:
         max_steps:int=16, # supervision steps at most
     )->Halting:
         "How it stops when it solves."
-        return HALTINGS[self.halting](max_steps, loss=self.history.get("recipe", self.history).get("loss", "softmax"))
+        return HALTINGS[self.halting](max_steps,
+            loss=self.history.get("recipe", self.history).get("loss", "softmax"))
 
 # %% ../../nbs/models/07_checkpoints.ipynb #0421b659
 def _agree(tensors:Mapping[str, Tensor], wanted:Mapping[str, Tensor], where:str):
@@ -137,10 +139,15 @@ def _agree(tensors:Mapping[str, Tensor], wanted:Mapping[str, Tensor], where:str)
     wrong = []
     for name in sorted(wanted.keys() | tensors.keys()):
         if name not in tensors: wrong.append(f"the tensor {name} {tuple(wanted[name].shape)} is missing")
-        elif name not in wanted: wrong.append(f"the tensor {name} {tuple(tensors[name].shape)} has no place in this model{closest(name, wanted)}")
+        elif name not in wanted:
+            wrong.append(f"the tensor {name} {tuple(tensors[name].shape)} has no place in this "
+                f"model{closest(name, wanted)}")
         elif tensors[name].shape != wanted[name].shape:
-            wrong.append(f"the tensor {name} has shape {tuple(tensors[name].shape)}, but this model needs {tuple(wanted[name].shape)}")
-    if wrong: raise InputError(f"{where}: {'; '.join(wrong[:3])}{f'; and {len(wrong) - 3} more' if len(wrong) > 3 else ''}")
+            wrong.append(f"the tensor {name} has shape {tuple(tensors[name].shape)}, "
+                f"but this model needs {tuple(wanted[name].shape)}")
+    if wrong:
+        raise InputError(
+            f"{where}: {'; '.join(wrong[:3])}{f'; and {len(wrong) - 3} more' if len(wrong) > 3 else ''}")
 
 def _finite(tensors:Mapping[str, Tensor], where:str, advice:str):
     "Refuse weights that are not numbers any more."
@@ -166,7 +173,9 @@ def load_weights(
 def _from_hub(source:str)->Path: # in the cache
     "A file on the hub, its other parts, and what stands beside it."
     named = re.fullmatch(r"hf://([^/@]+/[^/@]+)/([^@]+?)(?:@(.+))?", source)
-    if not named: raise InputError(f"{source}: this is not a file on the hub; write hf://owner/repository/path/of/file, and @revision behind it if it should be a certain one")
+    if not named:
+        raise InputError(f"{source}: this is not a file on the hub; "
+            "write hf://owner/repository/path/of/file, and @revision behind it if it should be a certain one")
     repository, inside, revision = named.groups()
     beside = lambda name: hub_file(repository, str(PurePosixPath(inside).parent/name), revision)
     path = hub_file(repository, inside, revision)
@@ -226,22 +235,29 @@ def _find(source:str|Path)->Path:
     if not path.exists() and str(source) in pretrained_models(): path = pretrained_file(str(source))
     if path.is_dir(): path = _in_folder(path)
     if not path.is_file():
-        raise InputError(f"{source}: there is no such file or model{closest(str(source), pretrained_models())}; models that ship with trm-lab: {', '.join(pretrained_models())}")
+        raise InputError(
+            f"{source}: there is no such file or model{closest(str(source), pretrained_models())}; "
+            f"models that ship with trm-lab: {', '.join(pretrained_models())}")
     if path.name == "tensors.safetensors" and path.with_name("values.json").is_file():
         raise InputError(f"{path}: {_STATE}")
     return path
 
-def _built(arch:str, settings:dict, tensors:Mapping[str, Tensor], where:str, dtype:torch.dtype)->RecursiveModel:
+def _built(arch:str, settings:dict, tensors:Mapping[str, Tensor], where:str,
+        dtype:torch.dtype)->RecursiveModel:
     "A model with these weights."
     for name, value in settings.items():
-        if name.endswith("_layers") and isinstance(value, int) and value > len(tensors): raise InputError(f"{where}: {name} is {value}, but the file holds {len(tensors)} tensors in all")
+        if name.endswith("_layers") and isinstance(value, int) and value > len(tensors):
+            raise InputError(f"{where}: {name} is {value}, but the file holds {len(tensors)} tensors in all")
     cls = ARCHITECTURES[one_of(arch, ARCHITECTURES, f"{where}: architecture")]
     c = _config(cls.Config, settings, where)
-    if (positions := c.seq_len + c.puzzle_positions) > 1 << 20: # tensors do not bound the length that rotary positions are computed for
-        raise InputError(f"{where}: {positions} positions are more than any board has; mend seq_len or puzzle_emb_len")
+    # tensors do not bound the length that rotary positions are computed for
+    if (positions := c.seq_len + c.puzzle_positions) > 1 << 20:
+        raise InputError(
+            f"{where}: {positions} positions are more than any board has; mend seq_len or puzzle_emb_len")
     try:
         with torch.device("meta"): model = cls(c, dtype)
-    except Exception as e: raise InputError(f"{where}: no model can have these settings ({_brief(e)})") from None # numbers that overflow
+    except Exception as e: # numbers that overflow
+        raise InputError(f"{where}: no model can have these settings ({_brief(e)})") from None
     wanted = model.state_dict()
     _agree(tensors, wanted, where)
     tensors = {name: t.to(wanted[name].dtype) for name, t in tensors.items()} # double precision may overflow
@@ -339,7 +355,8 @@ def _named(
 # %% ../../nbs/models/07_checkpoints.ipynb #612ce437
 def _call(function:str, source:str|Path, device:torch.device|str, dtype:torch.dtype, options:Mapping={})->str:
     "What was asked for, as Python; what is as usual is left out."
-    unusual = {"device": str(device) if str(device) != "cpu" else None, "dtype": dtype if dtype != torch.float32 else None, **options}
+    unusual = {"device": str(device) if str(device) != "cpu" else None,
+        "dtype": dtype if dtype != torch.float32 else None, **options}
     return f"{function}({', '.join([repr(str(source)), *(f'{name}={value!r}' for name, value in unusual.items() if value is not None)])})"
 
 def load(
@@ -394,7 +411,9 @@ def pretrained_file(
     name:str, # "sudoku-6x6"
 )->Path:
     "Where a model that ships with trm-lab is; its card NAME.md and its recipe NAME.yaml are beside it."
-    if name not in pretrained_models(): raise InputError(f"no model {name!r} ships with trm-lab{closest(name, pretrained_models())}; there are {', '.join(pretrained_models())}")
+    if name not in pretrained_models():
+        raise InputError(f"no model {name!r} ships with trm-lab{closest(name, pretrained_models())}; "
+            f"there are {', '.join(pretrained_models())}")
     return _pretrained_folder()/f"{name}.safetensors"
 
 def load_pretrained(
@@ -403,7 +422,8 @@ def load_pretrained(
     dtype:torch.dtype=torch.float32, # of activations
 )->Loaded:
     "A trained model that ships with trm-lab."
-    return replace(load(pretrained_file(name), device, dtype), source=name, again=_call("load_pretrained", name, device, dtype))
+    return replace(load(pretrained_file(name), device, dtype), source=name,
+        again=_call("load_pretrained", name, device, dtype))
 
 # %% ../../nbs/models/07_checkpoints.ipynb #e42d297f
 def matched(
@@ -458,16 +478,22 @@ def write_published(
     model:RecursiveModel, # or what wraps one, as in `save_model`
     identities:Sequence[str]|None=None, # as in `save_model`; written as identifiers.json beside it
 ):
-    "Write a checkpoint that the reference can read. Raises `InputError` if its classes cannot be what this model is."
+    """Write a checkpoint that the reference can read.
+    Raises `InputError` if its classes cannot be what this model is."""
     path = Path(path)
     model, arch, weights = _to_save(path, model)
     c = model.config
-    if arch not in _REFERENCE: raise InputError(f"{path}: the reference has no class for {arch}; save it as .safetensors")
-    # Its SwiGLU rounds up to multiples of 256; its HRM and direct Transformer have attention, and as many positions as the embedding fills.
-    if any(t.shape[1] != _inner(t.shape[0], c.expansion, 256) for name, t in weights.items() if name.endswith((".mlp.down_proj.weight", ".mlp_t.down_proj.weight"))):
-        raise InputError(f"{path}: the reference rounds SwiGLU's inner width up to a multiple of 256, which this model's is not; save it as .safetensors")
+    if arch not in _REFERENCE:
+        raise InputError(f"{path}: the reference has no class for {arch}; save it as .safetensors")
+    # Its SwiGLU rounds up to multiples of 256; its HRM and direct Transformer have attention, and as many
+    # positions as the embedding fills.
+    if any(t.shape[1] != _inner(t.shape[0], c.expansion, 256) for name, t in weights.items()
+            if name.endswith((".mlp.down_proj.weight", ".mlp_t.down_proj.weight"))):
+        raise InputError(f"{path}: the reference rounds SwiGLU's inner width up to a multiple of 256, "
+            "which this model's is not; save it as .safetensors")
     if arch in _PLAIN_CLASSES and (c.mlp_t or c.puzzle_positions != -(-c.puzzle_width//c.hidden_size)):
-        raise InputError(f"{path}: the reference's {arch} knows neither mlp_t nor puzzle_emb_len; save it as .safetensors")
+        raise InputError(
+            f"{path}: the reference's {arch} knows neither mlp_t nor puzzle_emb_len; save it as .safetensors")
     beside = {"all_config.yaml": _published_config(model, arch)}
     if identities is not None: beside["identifiers.json"] = json.dumps(list(identities))
     for name, text in beside.items():
@@ -482,4 +508,5 @@ def write_published(
     published = OrderedDict((f"_orig_mod.model.inner.{name}", weights[name].clone())
         for name in sorted(weights, key=place))
     for name, text in beside.items(): write_text(path.with_name(name), text)
-    with whole_file(path) as temporary, temporary.open("wb") as f: torch.save(published, f) # by its handle: else torch writes the temporary name into the file
+    with whole_file(path) as temporary, temporary.open("wb") as f:
+        torch.save(published, f) # by its handle: else torch writes the temporary name into the file

@@ -41,7 +41,8 @@ class StopRule:
         return (seen.halt > self.threshold) & Look.stands(seen, self.certain)
 
     def __str__(self):
-        stands = f", and every cell is above {100*self.certain:.4g} % or the answer stayed as it was one step before"
+        stands = (f", and every cell is above {100*self.certain:.4g} % or the answer stayed as "
+            "it was one step before")
         return f"the halting probability is above {100*self.threshold:.4g} %{stands*bool(self.certain)}"
 
 # %% ../../nbs/models/05_halting.ipynb #b00be044
@@ -49,9 +50,9 @@ class StopRule:
 class Halting(ABC):
     "What every way to halt can do."
     max_steps:Count = 16 # N_sup: a sequence is let go after so many supervision steps
-    exploration:Probability = 0.1 # in training: probability that a sequence must first reach a random number of steps
-    certain:Probability = 0.8 # in solving: probability of an answer's least certain cell above which it need not settle; 0: it never need, 1: it always must
-    loss:str = "softmax" # what turns the model's logits into those probabilities, one of `losses.TOKEN_LOSSES`
+    exploration:Probability = 0.1 # in training: probability that a sequence must reach a random step first
+    certain:Probability = 0.8 # in solving: least certain cell above which it need not settle; 1: always must
+    loss:str = "softmax" # what turns logits into those probabilities, one of `losses.TOKEN_LOSSES`
 
     def __post_init__(self):
         check(self, "halting")
@@ -62,7 +63,7 @@ class Halting(ABC):
         output:Output, # after a supervision step
         solved:Tensor, # (B,) is every counted cell right?
         steps:Tensor, # (B,) supervision steps so far, this one included
-        ahead:Callable[[], Output], # takes one more supervision step, without gradient; call it only if you need it
+        ahead:Callable[[], Output], # takes one more supervision step, without gradient; called only if needed
     )->dict[str, Tensor]: # by name, each (B,)
         "What the halting head is trained on."
 
@@ -99,7 +100,8 @@ class Halting(ABC):
         count:int, # B
         generator:torch.Generator|None=None,
     )->Tensor: # (B,) on the CPU
-        "Draw how many steps each sequence must have had before it may leave; 0 for those that do not explore."
+        """Draw how many steps each sequence must have had before it may leave; 0 for
+        those that do not explore."""
         if not self.exploration or self.max_steps == 1: return torch.zeros(count, dtype=torch.long)
         explores = torch.rand(count, generator=generator) < self.exploration
         return torch.randint(2, self.max_steps + 1, (count,), generator=generator)*explores
@@ -138,13 +140,16 @@ class QLearningHalting(Halting):
         losses = {"q_halt_loss": _halt_loss(output, solved)}
         if self.continue_loss:
             following = ahead()
-            worth = torch.where(steps >= self.max_steps, following.q_halt, torch.maximum(following.q_halt, following.q_continue)).sigmoid()
-            losses["q_continue_loss"] = F.binary_cross_entropy_with_logits(output.q_continue, worth, reduction="none")
+            worth = torch.where(steps >= self.max_steps, following.q_halt,
+                torch.maximum(following.q_halt, following.q_continue)).sigmoid()
+            losses["q_continue_loss"] = F.binary_cross_entropy_with_logits(
+                output.q_continue, worth, reduction="none")
         return losses
 
     def done(self, output): return output.q_halt > output.q_continue
     def sure(self, output): return self.belief(output) > self.threshold
-    def belief(self, output): return (output.q_halt - output.q_continue).float().sigmoid() # of preferring to stop
+    def belief(self, output): # of preferring to stop
+        return (output.q_halt - output.q_continue).float().sigmoid()
 
 # %% ../../nbs/models/05_halting.ipynb #de700740
 HALTINGS:dict[str, type[Halting]] = {"binary": BinaryHalting, "q_learning": QLearningHalting}

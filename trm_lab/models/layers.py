@@ -160,7 +160,8 @@ def rotary(
     theta:float=10_000., # wavelength of the slowest pair, in positions
 )->tuple[Tensor, Tensor]: # cosines and sines, each (S, width)
     "The angles for `rotate`."
-    whole = partial(torch.arange, dtype=torch.float32, device="cpu") # also in a model built on the device meta, without memory: these are in no file
+    # also in a model built on the device meta, without memory: these are in no file
+    whole = partial(torch.arange, dtype=torch.float32, device="cpu")
     speed = 1/theta**(whole(0, width, 2)/width)
     angle = torch.outer(whole(positions), speed).repeat(1, 2)
     return angle.cos(), angle.sin()
@@ -226,7 +227,8 @@ class Block(nn.Module):
         "The same for processors."
         B, S, D = x.shape
         if self.mlp_over_positions:
-            x = x.transpose(0, 1).contiguous() # (S, B, D), where both mixings are products without a copy; the next layer finds it so
+            # (S, B, D), where both mixings are products without a copy; the next layer finds it so
+            x = x.transpose(0, 1).contiguous()
             x = self.mlp_t.add_norm(x.view(S, B*D), self.eps, axis=0)
             return self.mlp.add_norm(x.view(S*B, D), self.eps, axis=1).view(S, B, D).transpose(0, 1)
         x = rms_norm(x + self.self_attn(x, turn), self.eps)

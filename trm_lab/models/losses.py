@@ -17,7 +17,8 @@ def softmax_cross_entropy(
     labels:Tensor, # (B, L), -100 where a cell does not count
 )->Tensor: # (B, L), 0 where a cell does not count
     "−log softmax(logits)[label], cell by cell."
-    return F.cross_entropy(widened(logits).flatten(0, 1), labels.flatten(), ignore_index=IGNORE, reduction="none").view(labels.shape)
+    return F.cross_entropy(widened(logits).flatten(0, 1), labels.flatten(), ignore_index=IGNORE,
+        reduction="none").view(labels.shape)
 
 # %% ../../nbs/models/04_losses.ipynb #ebbfc3e3
 def stablemax_cross_entropy(

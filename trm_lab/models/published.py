@@ -238,7 +238,8 @@ def _zip_kind(path:Path, where:str)->str: # zip, npz
 
 # %% ../../nbs/models/06_published.ipynb #289fa953
 def _asked_for(path:Path)->list[str]:
-    "The functions and classes that a pickle names, other than those of every checkpoint. Nothing is run: its operations are only listed."
+    """The functions and classes that a pickle names, other than those of every checkpoint.
+    Nothing is run: its operations are only listed."""
     names, texts = [], []
     with suppress(Exception): # a damaged one breaks off anywhere
         with path.open("rb") as f:
@@ -254,7 +255,8 @@ _HARMLESS = [argparse.Namespace, np.dtype, *(type(np.dtype(kind)) for kind in "?
     *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core"))]
 
 def _unpickle(path:Path, device:str, where:str):
-    "What `torch.load` makes of a file that it may not trust; on the device meta, shapes without their numbers."
+    """What `torch.load` makes of a file that it may not trust; on the device meta,
+    shapes without their numbers."""
     try:
         # By its handle: else torch goes by the name of the file.
         with warnings.catch_warnings(), path.open("rb") as f, torch.serialization.safe_globals(_HARMLESS):
@@ -264,10 +266,12 @@ def _unpickle(path:Path, device:str, where:str):
         text = str(e)
         refused = re.findall(r"GLOBAL ([\w.]+)", text)[:1] or _asked_for(path)[:1]
         if refused:
-            raise InputError(f"{where}: refused, because reading it would run code: it asks for {_shown(refused[0])}; nothing of it was run. "
+            raise InputError(f"{where}: refused, because reading it would run code: "
+                f"it asks for {_shown(refused[0])}; nothing of it was run. "
                 "Ask its author for the weights alone, as safetensors or a dictionary of tensors") from None
         reason = re.search(r"WeightsUnpickler error:\s*(.+)", text)
-        raise InputError(f"{where}: this is not a whole checkpoint ({_shown(reason[1]) if reason else _brief(e)}); copy or download it again") from None
+        raise InputError(f"{where}: this is not a whole checkpoint "
+            f"({_shown(reason[1]) if reason else _brief(e)}); copy or download it again") from None
 
 # %% ../../nbs/models/06_published.ipynb #67c510e8
 def _members(path:Path, where:str)->dict[int, zipfile.ZipInfo]: # by where their bytes begin
@@ -278,20 +282,29 @@ def _members(path:Path, where:str)->dict[int, zipfile.ZipInfo]: # by where their
             for member in sorted(z.infolist(), key=lambda m: m.header_offset):
                 name = _shown(member.filename)
                 f.seek(member.header_offset + 26)
-                start = member.header_offset + 30 + sum(struct.unpack("<HH", f.read(4))) # behind the name and the padding
-                if z.getinfo(name) is not member or member.header_offset < end or start + member.file_size > z.start_dir:
-                    raise InputError(f"{where}: its member {name} is there twice or lies on top of another one; this is not what torch.save writes, get the file again")
-                if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1: # a few bytes could stand for gigabytes
-                    raise InputError(f"{where}: its member {name} is compressed or encrypted; this is not what torch.save writes, get the file again")
+                # behind the name and the padding
+                start = member.header_offset + 30 + sum(struct.unpack("<HH", f.read(4)))
+                if (z.getinfo(name) is not member or member.header_offset < end
+                        or start + member.file_size > z.start_dir):
+                    raise InputError(f"{where}: its member {name} is there twice or lies on top of another "
+                        "one; this is not what torch.save writes, get the file again")
+                # a few bytes could stand for gigabytes
+                if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+                    raise InputError(f"{where}: its member {name} is compressed or encrypted; "
+                        "this is not what torch.save writes, get the file again")
                 members[start], end = member, start + member.file_size
             for member in members.values():
-                if member.filename.endswith("/byteorder") and z.read(member) != sys.byteorder.encode(): raise InputError(f"{where}: it was written on a machine with another order of bytes; save it as safetensors there")
+                if member.filename.endswith("/byteorder") and z.read(member) != sys.byteorder.encode():
+                    raise InputError(f"{where}: it was written on a machine with another order of bytes; "
+                        "save it as safetensors there")
     except InputError: raise
     except Exception as e: raise _damaged(e, name, where) from None
     return members
 
-def _damaged(e:Exception, name:str, where:str)->InputError: # besides BadZipFile, zipfile lets through whatever it meets in damaged fields
-    return InputError(f"{where}: it was damaged on the way, at {name} ({_brief(e)}); copy or download it again")
+def _damaged(e:Exception, name:str,
+        where:str)->InputError: # besides BadZipFile, zipfile lets through whatever it meets in damaged fields
+    return InputError(
+        f"{where}: it was damaged on the way, at {name} ({_brief(e)}); copy or download it again")
 
 def _check(path:Path, members:Iterable[zipfile.ZipInfo], where:str):
     "Compare members with their checksums."
@@ -305,7 +318,8 @@ def _check(path:Path, members:Iterable[zipfile.ZipInfo], where:str):
 # %% ../../nbs/models/06_published.ipynb #13ed51e3
 def _in_range(rows:tuple[int, ...], count:int, where:str):
     for row in rows:
-        if not 0 <= row < count: raise InputError(f"{where}: there is no puzzle row {row}; they go from 0 to {count - 1}")
+        if not 0 <= row < count:
+            raise InputError(f"{where}: there is no puzzle row {row}; they go from 0 to {count - 1}")
 
 def _rows(table:Tensor, rows:tuple[int, ...], where:str)->Tensor: # (len(rows), width)
     _in_range(rows, len(table), where)
@@ -318,14 +332,18 @@ def _numbers(f, begin:int, count:int, dtype:torch.dtype)->Tensor: # (count,)
     if f.readinto(buffer) != len(buffer): raise EOFError("the file ends before its tensors do")
     return torch.frombuffer(buffer, dtype=dtype) if count else torch.empty(0, dtype=dtype)
 
-def _stored(f, name:str, t:Tensor, members:dict[int, zipfile.ZipInfo], rows:tuple[int, ...]|None, where:str)->Tensor:
+def _stored(f, name:str, t:Tensor, members:dict[int, zipfile.ZipInfo],
+        rows:tuple[int, ...]|None, where:str)->Tensor:
     "The tensor, or the rows of it, that an open zip holds for one without numbers."
     storage = t.untyped_storage()
-    begin, count = storage._checkpoint_offset, storage.nbytes()//t.element_size() # torch notes where a storage lies when it leaves the numbers out
-    if members[begin].file_size != storage.nbytes(): raise InputError(f"{where}: the tensor {name} is not as large as its pickle says; get the file again")
+    # torch notes where a storage lies when it leaves the numbers out
+    begin, count = storage._checkpoint_offset, storage.nbytes()//t.element_size()
+    if members[begin].file_size != storage.nbytes():
+        raise InputError(f"{where}: the tensor {name} is not as large as its pickle says; get the file again")
     if rows and t.is_contiguous():
         _in_range(rows, len(t), where)
-        return torch.stack([_numbers(f, begin + (t.storage_offset() + row*t.shape[1])*t.element_size(), t.shape[1], t.dtype) for row in rows])
+        return torch.stack([_numbers(f, begin + (t.storage_offset() + row*t.shape[1])*t.element_size(),
+                t.shape[1], t.dtype) for row in rows])
     whole = _numbers(f, begin, count, t.dtype).as_strided(t.shape, t.stride(), t.storage_offset())
     return _rows(whole, rows, where) if rows else whole.contiguous()
 
@@ -341,7 +359,8 @@ def _read_pickle(
         tensors, *said = choose(_unpickle(path, "cpu", where))
         return _some_rows(tensors, rows, where), "a pickle of the old kind, which has no checksum", said
     members = _members(path, where)
-    later = {begin for begin, member in members.items() if "/data/" in member.filename} if rows else set() # until we know which one the table is
+    # until we know which one the table is
+    later = {begin for begin, member in members.items() if "/data/" in member.filename} if rows else set()
     _check(path, (member for begin, member in members.items() if begin not in later), where)
     tensors, *said = choose(_unpickle(path, "meta", where))
     if all(t.untyped_storage()._checkpoint_offset in members for t in tensors.values()):
@@ -355,7 +374,9 @@ def _read_pickle(
         except (RuntimeError, EOFError, MemoryError) as e:
             raise InputError(f"{where}: its tensors do not fit into what it holds ({_brief(e)}); get the "
                 "file again") from None
-    else: # some other program packed the zip again, and torch only reckons where it would have put things itself
+    else:
+        # some other program packed the zip again, and torch only reckons where it
+        # would have put things itself
         _check(path, (members[begin] for begin in later), where)
         tensors, *said = choose(_unpickle(path, "cpu", where))
         tensors = _some_rows(tensors, rows, where)
@@ -366,7 +387,8 @@ def _some_rows(tensors:dict[str, Tensor], rows:tuple[int, ...]|None, where:str)-
     return {name: _rows(t, rows, where) if rows and name.endswith(_TABLE) else t
         for name, t in tensors.items()}
 
-def _read_safetensors(path:Path, rows:tuple[int, ...]|None, where:str)->tuple[dict[str, Tensor], dict[str, str]]:
+def _read_safetensors(path:Path, rows:tuple[int, ...]|None,
+        where:str)->tuple[dict[str, Tensor], dict[str, str]]:
     "Tensors and strings of any safetensors file."
     try:
         with safe_open(path, "pt") as f:
@@ -379,7 +401,8 @@ def _read_safetensors(path:Path, rows:tuple[int, ...]|None, where:str)->tuple[di
                 else: tensors[name] = f.get_tensor(name).clone() # else it stays tied to the file
             return tensors, f.metadata() or {}
     except (SafetensorError, OSError, IndexError) as e:
-        raise InputError(f"{where}: this is not a whole safetensors file ({_brief(e)}); copy, download or train it again") from None
+        raise InputError(f"{where}: this is not a whole safetensors file ({_brief(e)}); "
+            "copy, download or train it again") from None
 
 def _read_npz(path:Path, rows:tuple[int, ...]|None, where:str)->dict[str, Tensor]:
     "The arrays of an .npz, which has a checksum for each; one that holds Python objects is refused."
@@ -477,14 +500,21 @@ def _read(path:Path, rows:tuple[int, ...]|None, weights:str|None, where:str)->_R
     return _Read(name, joined, unverified, {}, *said)
 
 # %% ../../nbs/models/06_published.ipynb #12af4bbf
-# The reference's module and class for each of our architectures; the first author's HRM has a module of its own.
-_REFERENCE = {"trm": "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1", "hrm": "recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1",
-    "trm_singlez": "recursive_reasoning.trm_singlez@TinyRecursiveReasoningModel_ACTV1", "trm_hier6": "recursive_reasoning.trm_hier6@TinyRecursiveReasoningModel_ACTV1",
+# The reference's module and class for each of our architectures; the first author's HRM
+# has a module of its own.
+_REFERENCE = {"trm": "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",
+    "hrm": "recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1",
+    "trm_singlez": "recursive_reasoning.trm_singlez@TinyRecursiveReasoningModel_ACTV1",
+    "trm_hier6": "recursive_reasoning.trm_hier6@TinyRecursiveReasoningModel_ACTV1",
     "direct_transformer": "recursive_reasoning.transformers_baseline@Model_ACTV2"}
-_MODULES = {**{name.partition("@")[0].rpartition(".")[2]: arch for arch, name in _REFERENCE.items()}, "hrm_act_v1": "hrm"}
-# Keys of a published `arch` that are no part of the network: they describe its training or the class that ran it.
-_TRAINING = {"name", "loss", "batch_size", "halt_max_steps", "halt_exploration_prob", "forward_dtype", "no_ACT_continue", "causal"}
-_ELSEWHERE = {"H_layers", "L_layers", "H_cycles", "L_cycles"} # required by the reference's classes also where they do nothing
+_MODULES = {**{name.partition("@")[0].rpartition(".")[2]: arch for arch, name in _REFERENCE.items()},
+    "hrm_act_v1": "hrm"}
+# Keys of a published `arch` that are no part of the network: they describe its training
+# or the class that ran it.
+_TRAINING = {"name", "loss", "batch_size", "halt_max_steps", "halt_exploration_prob", "forward_dtype",
+    "no_ACT_continue", "causal"}
+_ELSEWHERE = {"H_layers",
+    "L_layers", "H_cycles", "L_cycles"} # required by the reference's classes also where they do nothing
 _DATA = ("seq_len", "vocab_size", "num_puzzle_identifiers") # the reference takes them from the dataset
 
 def _told(path:Path)->tuple[dict, str]:
@@ -510,42 +540,52 @@ def _told(path:Path)->tuple[dict, str]:
 def _architecture(tensors:Mapping[str, Tensor], where:str)->str:
     "Which architecture has these tensors."
     has = {name.split(".")[0] for name in tensors}
-    marks = {"trm_hier6": {"L6_init", "L_level"}, "hrm": {"H_level", "L_level"}, "direct_transformer": {"H_level"}, "trm": {"H_init", "L_init", "L_level"},
+    marks = {"trm_hier6": {"L6_init", "L_level"}, "hrm": {"H_level", "L_level"},
+        "direct_transformer": {"H_level"}, "trm": {"H_init", "L_init", "L_level"},
         "trm_singlez": {"L_init", "L_level"}, "fixed_point": {"H_init", "L_level"}} # the first that fits
     for arch, needed in marks.items():
         if needed <= has: return arch
-    raise InputError(f"{where}: which architecture this is cannot be told from its tensors ({', '.join(sorted(has)[:8])}); it lacks H_init or L_init, L_level or H_level")
+    raise InputError(f"{where}: which architecture this is cannot be told from its tensors "
+        f"({', '.join(sorted(has)[:8])}); it lacks H_init or L_init, L_level or H_level")
 
 # %% ../../nbs/models/06_published.ipynb #b745629b
 def _inner(width:int, expansion:float, multiple:int)->int:
     "SwiGLU's inner width; 0 if there cannot be one."
-    with suppress(RuntimeError, TypeError, ValueError, OverflowError), torch.device("meta"): return SwiGLU(width, expansion, multiple).down_proj.weight.shape[1]
+    with suppress(RuntimeError, TypeError, ValueError, OverflowError), torch.device("meta"):
+        return SwiGLU(width, expansion, multiple).down_proj.weight.shape[1]
     return 0
 
 def _config(Config:type[ModelConfig], settings:Mapping, where:str)->ModelConfig:
     try: return build(Config, settings, where)
-    except InputError as e: raise InputError(str(e) if str(e).startswith(where) else f"{where}: {e}") from None
+    except InputError as e:
+        raise InputError(str(e) if str(e).startswith(where) else f"{where}: {e}") from None
 
 def _shape(
     tensors:Mapping[str, Tensor], # by our names
     Config:type[ModelConfig], # of the architecture
     told:dict, # settings that are known already: they win
-    described:bool, # was there a config beside the file? Then what it leaves out has the architecture's default
+    described:bool, # was a config beside the file? Then what it leaves out is the architecture's default
     seq_len:int|None, # cells of the puzzle, if that is known
     where:str, # for the sentence
 )->dict: # every setting
     "Settings from the shapes of tensors. Raises `InputError` naming the ones that have to be given."
     def size(name:str)->torch.Size|None: # of a matrix
         return tensors[name].shape if name in tensors and tensors[name].ndim == 2 else None
-    if not (tokens := size("embed_tokens.embedding_weight")): raise InputError(f"{where}: the tensor embed_tokens.embedding_weight is missing; these are not the weights of a model that trm-lab knows")
+    if not (tokens := size("embed_tokens.embedding_weight")):
+        raise InputError(f"{where}: the tensor embed_tokens.embedding_weight is missing; "
+            "these are not the weights of a model that trm-lab knows")
     known, table = {f.name for f in fields(Config)}, size(_TABLE)
-    first = [f"{level}.layers.0" for level in ("H_level", "L_level") if size(f"{level}.layers.0.mlp.down_proj.weight")]
-    if not first: raise InputError(f"{where}: the tensor L_level.layers.0.mlp.down_proj.weight is missing; these are not the weights of a model that trm-lab knows")
-    over_positions = next((shape for layer in first if (shape := size(f"{layer}.mlp_t.down_proj.weight"))), None)
+    first = [f"{level}.layers.0" for level in ("H_level", "L_level")
+        if size(f"{level}.layers.0.mlp.down_proj.weight")]
+    if not first:
+        raise InputError(f"{where}: the tensor L_level.layers.0.mlp.down_proj.weight is missing; "
+            "these are not the weights of a model that trm-lab knows")
+    over_positions = next(
+        (shape for layer in first if (shape := size(f"{layer}.mlp_t.down_proj.weight"))), None)
     S = over_positions or size("embed_pos.embedding_weight")
 
-    found = {"vocab_size": tokens[0], "hidden_size": tokens[1], "mlp_t": over_positions is not None, "puzzle_emb_ndim": table[1] if table else 0,
-        "num_puzzle_identifiers": table[0] if table else 1}
+    found = {"vocab_size": tokens[0], "hidden_size": tokens[1], "mlp_t": over_positions is not None,
+        "puzzle_emb_ndim": table[1] if table else 0, "num_puzzle_identifiers": table[0] if table else 1}
     for level in ("H_level", "L_level"):
         layers = {m[1] for name in tensors if (m := re.match(rf"{level}\.layers\.(\d+)\.", name))}
         if layers and f"{level[0]}_layers" in known: found[f"{level[0]}_layers"] = len(layers)
@@ -554,25 +594,31 @@ def _shape(
     if over_positions: found["num_heads"] = 1 # there is no attention
     if seq_len: found["seq_len"] = seq_len
     given = {**found, **told}
-    missing = [name for name in ("num_heads", "H_cycles", "L_cycles", "rounds", "evaluations") if name in known and name not in given]
-    trial = _config(Config, {"seq_len": 1, "num_heads": 1, **given}, where) # checks what was told before anything is computed from it
+    missing = [name for name in ("num_heads", "H_cycles", "L_cycles", "rounds", "evaluations")
+        if name in known and name not in given]
+    # checks what was told before anything is computed from it
+    trial = _config(Config, {"seq_len": 1, "num_heads": 1, **given}, where)
 
-    widths = {(shape[0], shape[1]) for layer in first for part in ("mlp", "mlp_t") if (shape := size(f"{layer}.{part}.down_proj.weight"))}
+    widths = {(shape[0], shape[1]) for layer in first
+        for part in ("mlp", "mlp_t") if (shape := size(f"{layer}.{part}.down_proj.weight"))}
     for expansion in [trial.expansion] if "expansion" in told else [4., 1., 2., 3., 5., 6., 8.]:
-        for multiple in [trial.swiglu_multiple] if "swiglu_multiple" in told else [256, 128, 64, 32, 16, 8, 4, 2, 1]: # the reference's first
+        for multiple in ([trial.swiglu_multiple] if "swiglu_multiple" in told
+                else [256, 128, 64, 32, 16, 8, 4, 2, 1]): # the reference's first
             if all(_inner(width, expansion, multiple) == inner for width, inner in widths): break
         else: continue
         found.update(expansion=expansion, swiglu_multiple=multiple)
         break
 
     L, P = given.get("seq_len"), None
-    if not trial.puzzle_width or described or "puzzle_emb_len" in told or Config.puzzle_emb_len == 0: P = trial.puzzle_positions
+    if not trial.puzzle_width or described or "puzzle_emb_len" in told or Config.puzzle_emb_len == 0:
+        P = trial.puzzle_positions
     if S and L is None and P is not None: found["seq_len"] = S[0] - P
     elif S and P is None and L is not None: found["puzzle_emb_len"] = S[0] - L
     elif S and L is None: missing.append(f"seq_len or puzzle_emb_len (which make {S[0]} together)")
     else: missing += [name for name, value in (("seq_len", L), ("puzzle_emb_len", P)) if value is None]
     if missing:
         example = missing[0].split()[0]
-        raise InputError(f"{where}: {', '.join(missing)} can be neither read beside the file nor worked out from its tensors; "
-            f"give {'it' if len(missing) == 1 else 'them'}: settings={{'{example}': …}}, or on the command line --arch {example}=…")
+        raise InputError(f"{where}: {', '.join(missing)} can be neither read beside the file nor worked out "
+            f"from its tensors; give {'it' if len(missing) == 1 else 'them'}: settings={{'{example}': …}}, "
+            f"or on the command line --arch {example}=…")
     return {**found, **told}

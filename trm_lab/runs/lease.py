@@ -16,7 +16,7 @@ from ..core.files import _lock, _sync, fcntl, locked, write_json
 from ..core.run import Run
 
 # %% ../../nbs/runs/01_lease.ipynb #75437ecc
-LEASE = 60. # seconds without a sign of life after which a holder counts as gone: longer than a file server stalls
+LEASE = 60. # seconds without a sign of life until a holder counts as gone: longer than a file server stalls
 
 def _machine()->str:
     "What two processes have in common if they can see each other's locks."
@@ -34,45 +34,56 @@ def attempts(
 )->list[Path]: # folders named 1.over, 2.over, 3 beside it, in this order
     "Who has tried a run so far. The last one is going on unless its name says that it is over."
     try: found = [attempts_folder(run)/name for name in os.listdir(attempts_folder(run))]
-    except (FileNotFoundError, NotADirectoryError): return [] # perhaps since a moment ago: somebody has committed
+    except (FileNotFoundError, NotADirectoryError):
+        return [] # perhaps since a moment ago: somebody has committed
     return sorted((p for p in found if p.stem.isdecimal()), key=lambda p: (int(p.stem), p.suffix))
 
 def alive(
     attempt:Path, # one of `attempts`
 )->bool:
-    "Does a process hold this attempt? It says so every few seconds, and on its own machine its lock says whether it lives."
+    """Does a process hold this attempt? It says so every few seconds, and on its own machine its
+    lock says whether it lives."""
     try: holder, beat = read_json(attempt/"holder.json"), open(attempt/"beat")
     except (OSError, InputError): return False
     with beat:
-        if attempt.suffix or holder["locked"] and holder["machine"] == _machine() and _lock(beat, shared=True): return False
+        if (attempt.suffix
+                or holder["locked"] and holder["machine"] == _machine() and _lock(beat, shared=True)):
+            return False
         try:
-            with tempfile.TemporaryFile(dir=attempt.parent) as now: # the file server's clock, which need not be ours
+            # the file server's clock, which need not be ours
+            with tempfile.TemporaryFile(dir=attempt.parent) as now:
                 return os.fstat(now.fileno()).st_mtime - os.fstat(beat.fileno()).st_mtime < holder["lease"]
         except OSError: return True # nobody is ended because a disk is full
 
 # %% ../../nbs/runs/01_lease.ipynb #80043599
-def _claim(run:Run, token:str, lease:float, patience:float)->tuple[Path, object]: # the attempt's folder, and its open beat
+def _claim(run:Run, token:str, lease:float,
+        patience:float)->tuple[Path, object]: # the attempt's folder, and its open beat
     "Take the next number."
     place, deadline = attempts_folder(run), time.monotonic() + patience
     while True:
         last = next(reversed(attempts(run)), None)
         if last and alive(last):
-            if time.monotonic() > deadline: raise InputError(f"{run.folder}: another process is already running this run; wait for it, or stop it")
+            if time.monotonic() > deadline:
+                raise InputError(
+                    f"{run.folder}: another process is already running this run; wait for it, or stop it")
             time.sleep(min(1., lease/10))
             continue
         made, number, beat = place/f".claim-{token}", place/str(int(last.stem) + 1 if last else 1), None
         try:
-            if last and not last.suffix: os.rename(last, last.with_suffix(".over")) # from here on it cannot commit
+            if last and not last.suffix:
+                os.rename(last, last.with_suffix(".over")) # from here on it cannot commit
             made.mkdir(parents=True)
             beat, locked = open(made/"beat", "a"), fcntl is not None
             try: _lock(beat)
             except OSError: locked = False # not every file server has locks; then the lease alone decides
-            write_json(made/"holder.json", {"machine": _machine(), "process": os.getpid(), "locked": locked, "lease": lease, "token": token, "since": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+            write_json(made/"holder.json", {"machine": _machine(), "process": os.getpid(), "locked": locked,
+                "lease": lease, "token": token, "since": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
             os.rename(made, number)
             if not number.with_suffix(".over").exists(): return number, beat
             os.rename(number, made) # somebody had that number, and was done, before we took it
         except OSError as e:
-            if e.errno not in (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY): raise # another was quicker: look again
+            if e.errno not in (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY):
+                raise # another was quicker: look again
         finally: shutil.rmtree(made, ignore_errors=True)
         if beat: beat.close()
 
@@ -82,10 +93,13 @@ def _link(source, target):
     except OSError: shutil.copy2(source, target)
 
 def _inherit(before:Path, after:Path):
-    "Take over what an earlier attempt left. Its checkpoints come first: metrics that go on after a state are cut, but those that end before it could not be mended."
+    """Take over what an earlier attempt left. Its checkpoints come first: metrics that go on after a state
+    are cut, but those that end before it could not be mended."""
     if (before/"checkpoints").is_dir():
-        with contextlib.suppress(shutil.Error): # it may still be at work, and removes old states; what is here is checked before it is used
-            shutil.copytree(before/"checkpoints", after/"checkpoints", copy_function=_link, ignore=shutil.ignore_patterns(".*")) # they are never changed in place
+        # it may still be at work, and removes old states; what is here is checked before it is used
+        with contextlib.suppress(shutil.Error):
+            shutil.copytree(before/"checkpoints", after/"checkpoints", copy_function=_link,
+                ignore=shutil.ignore_patterns(".*")) # they are never changed in place
     shutil.copytree(before, after, ignore=shutil.ignore_patterns("checkpoints", ".*"), dirs_exist_ok=True)
 
 @dataclass(frozen=True)
@@ -115,7 +129,8 @@ class Hold:
             raise
         _sync(self.run.folder.parent)
         attempts, gone = self.place.parent, self.place.parent.with_name(f".{self.token}")
-        try: os.rename(attempts, gone) # at once: who is about to claim the run must not do so in a folder that is being removed
+        try: # at once: who is about to claim the run must not do so in a folder that is being removed
+            os.rename(attempts, gone)
         except OSError: gone = attempts # Windows renames no folder in which a file is open
         shutil.rmtree(gone, ignore_errors=True)
         return True
@@ -126,7 +141,8 @@ def hold(
     lease:float=LEASE, # seconds without a sign of life after which others may end this attempt
     patience:float=0., # seconds to wait for one who holds it
 )->Iterator[Hold]:
-    "Hold a run while the block runs, and go on with what an earlier attempt left. Raises `InputError` if another holds it."
+    """Hold a run while the block runs, and go on with what an earlier attempt left.
+    Raises `InputError` if another holds it."""
     token, done = secrets.token_hex(8), threading.Event()
     try: place, beat = _claim(run, token, lease, patience)
     except OSError as e: raise run._unwritable(e) from None
@@ -136,12 +152,16 @@ def hold(
     held = Hold(run, place, token)
     threading.Thread(target=live, daemon=True).start()
     try:
-        before = next((old/run.folder.name for old in reversed(attempts(run)) if old != place and (old/run.folder.name).is_dir()), None)
+        before = next((old/run.folder.name
+                for old in reversed(attempts(run)) if old != place and (old/run.folder.name).is_dir()), None)
         if before: _inherit(before, held.work.folder)
         yield held
     finally:
         done.set()
-        if held.lost or run.folder.exists(): shutil.rmtree(place, ignore_errors=True) # what was written here since is nobody's
+        if held.lost or run.folder.exists():
+            shutil.rmtree(place, ignore_errors=True) # what was written here since is nobody's
         else:
-            with contextlib.suppress(OSError): os.rename(place, place.with_suffix(".over")) # where even that is impossible, our lock tells that we are gone
+            with contextlib.suppress(OSError):
+                # where even that is impossible, our lock tells that we are gone
+                os.rename(place, place.with_suffix(".over"))
         beat.close()

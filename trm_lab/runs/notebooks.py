@@ -123,7 +123,8 @@ def find_run(
     reports:Path|None=None, # where run folders stand; default: `home()/"reports"`
     where:str="parameters", # where the parameters come from, for error messages
 )->tuple[Run, dict]: # the run, and all its parameters
-    "The run that a template and parameters stand for. Raises `InputError` on a parameter that the template has not."
+    """The run that a template and parameters stand for.
+    Raises `InputError` on a parameter that the template has not."""
     known, reports = read_template(find_template(template)), Path(reports or home()/"reports").resolve()
     values, counts = settle_parameters(known, parameters, where)
     name = values.get("name") or known.path.stem
@@ -156,21 +157,26 @@ def remarks(
 # %% ../../nbs/runs/03_notebooks.ipynb #a48e0ec4
 @contextlib.contextmanager
 def _passing_on(run:Run)->Iterator[list[str]]: # fills with the names of signals that came
-    "While the block runs, signals go to the process that trains; one that comes before there is such a process ends the block."
+    """While the block runs, signals go to the process that trains; one that comes before there is such
+    a process ends the block."""
     if run.info: run.update(process=None) # of an earlier attempt: its number may belong to somebody else now
     def pass_on(number):
         process = run.info.get("process")
-        if not process: raise Interrupted(f"{signal.Signals(number).name}: stopped before training began; start the same run again")
+        if not process:
+            raise Interrupted(
+                f"{signal.Signals(number).name}: stopped before training began; start the same run again")
         with contextlib.suppress(ProcessLookupError, PermissionError): os.kill(process, number)
     with listening(pass_on) as heard: yield heard
 
 # %% ../../nbs/runs/03_notebooks.ipynb #fdd79ffe
-_DIE_WITH_PARENT = ["--IPKernelApp.exec_lines=__import__('ctypes').CDLL(None).prctl(1, 9);"] if sys.platform == "linux" else [] # PR_SET_PDEATHSIG, SIGKILL
+_DIE_WITH_PARENT = (["--IPKernelApp.exec_lines=__import__('ctypes').CDLL(None).prctl(1, 9);"]
+    if sys.platform == "linux" else []) # PR_SET_PDEATHSIG, SIGKILL
 
 def _began(notebook:Path)->bool:
     "Has any cell of a notebook that papermill keeps been executed?"
     import nbformat
-    with contextlib.suppress(OSError, ValueError): return any(c.get("execution_count") for c in nbformat.read(notebook, as_version=4).cells)
+    with contextlib.suppress(OSError, ValueError):
+        return any(c.get("execution_count") for c in nbformat.read(notebook, as_version=4).cells)
     return True
 
 def execute(
@@ -178,7 +184,8 @@ def execute(
     working:Path, # where it is kept as it goes on
     values:Mapping, # of its parameters
 ): # what papermill returns: the executed notebook
-    "Execute a notebook. A kernel that did not even begin is started again: two that start at the same moment may want the same port."
+    """Execute a notebook. A kernel that did not even begin is started again: two that start at the same
+    moment may want the same port."""
     import papermill
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
@@ -186,10 +193,14 @@ def execute(
         kernel = Config()
         if os.name == "posix": # sockets of its own in place of ports; their names have to be short
             kernel.KernelManager.transport = "ipc"
-            kernel.KernelManager.ip = f"{stack.enter_context(tempfile.TemporaryDirectory(prefix='trm-lab-', dir='/tmp'))}/kernel"
+            kernel.KernelManager.ip = (
+                f"{stack.enter_context(tempfile.TemporaryDirectory(prefix='trm-lab-', dir='/tmp'))}/kernel")
         for tries in range(3):
-            try: return papermill.execute_notebook(str(template), str(working), dict(values), progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
-                kernel_name="python3", language="python", cwd=str(Path.cwd()), config=kernel, extra_arguments=list(_DIE_WITH_PARENT))
+            try:
+                return papermill.execute_notebook(str(template), str(working), dict(values),
+                    progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
+                    kernel_name="python3", language="python", cwd=str(Path.cwd()), config=kernel,
+                    extra_arguments=list(_DIE_WITH_PARENT))
             except PapermillExecutionError: raise
             except RuntimeError:
                 if tries == 2 or _began(working): raise
@@ -198,7 +209,8 @@ def _says(e:BaseException)->str:
     "What ended a notebook, besides an error in one of its cells."
     from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import DeadKernelError
-    if isinstance(e, DeadKernelError): return "its kernel died without a word, as it does when it is killed because memory is short"
+    if isinstance(e, DeadKernelError):
+        return "its kernel died without a word, as it does when it is killed because memory is short"
     if isinstance(e, NoSuchKernel | FileNotFoundError): return f"its kernel could not be started: {e}"
     if isinstance(e, OSError): return f"the notebook could not be kept: {e.strerror}"
     return f"{type(e).__name__}: {e}"
@@ -212,7 +224,8 @@ def run_notebook(
     fresh:bool=False, # run again from the beginning, although the run is finished or could go on
     place:Path|None=None, # the run's folder, where another than `find_run` would say
 )->tuple[Run, bool]: # the run, and whether it was executed just now
-    "Run a notebook in its own folder, go on with an interrupted run, or find the finished one of the same parameters."
+    """Run a notebook in its own folder, go on with an interrupted run, or find the finished
+    one of the same parameters."""
     from papermill.exceptions import PapermillExecutionError
     path = find_template(template)
     run, values = find_run(template, parameters, reports, where)
@@ -236,7 +249,8 @@ def run_notebook(
                 shutil.rmtree(run.folder)
                 raise InputError(e.evalue) from None
             problem = f"cell {e.exec_count}: {e.ename}: {e.evalue}"
-        except (Interrupted, KeyboardInterrupt): # before there was a process to pass it on to, or at the terminal
+        except (Interrupted, KeyboardInterrupt):
+            # before there was a process to pass it on to, or at the terminal
             if run.info: run.update(status="interrupted", problem=f"stopped by {(heard or ['SIGINT'])[0]}")
             raise
         except Exception as e: # nothing of the kernel's is left, or it never was
@@ -248,7 +262,8 @@ def run_notebook(
             with contextlib.suppress(OSError): os.replace(working, failed)
             with contextlib.suppress(OSError): # of a full disk
                 if run.info: run.update(status="failed", problem=problem)
-            raise RunFailed(f"{path.name} did not run to its end ({problem}); the notebook as far as it came is {failed}")
+            raise RunFailed(
+                f"{path.name} did not run to its end ({problem}); the notebook as far as it came is {failed}")
         failed.unlink(missing_ok=True)
         os.replace(working, done)
     return run, True

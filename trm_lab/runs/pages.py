@@ -109,8 +109,11 @@ def executed_notebook(
     "The notebook that a finished run has kept. Raises `InputError` if there is none."
     import nbformat
     ours = any((run.folder/name).exists() for name in ("run.json", "sweep.json"))
-    executed = next((path for path in sorted(run.folder.glob("*.ipynb")) if not Path(path.stem).suffix), None) # those of attempts have a second suffix
-    if not (ours and executed): raise InputError(f"{run.folder}: there is no executed notebook to render; name the folder of a finished run or of a sweep")
+    # those of attempts have a second suffix
+    executed = next((path for path in sorted(run.folder.glob("*.ipynb")) if not Path(path.stem).suffix), None)
+    if not (ours and executed):
+        raise InputError(f"{run.folder}: there is no executed notebook to render; "
+            "name the folder of a finished run or of a sweep")
     return nbformat.read(executed, 4)
 
 def write_report(

@@ -31,8 +31,8 @@ class Needs:
     "What one run needs."
     gpus:Natural = 0 # it sees so many; with 0 it sees none and computes on the CPU
     cores:Count = 1 # at least; more where others would idle
-    memory:Positive|None = None # GB that all its processes may hold together; a run that takes more is ended. None: no limit
-    hours:Positive|None = None # that one attempt may take; then it is warned, so that it can save, and ended. None: no limit
+    memory:Positive|None = None # GB that all its processes may hold; a run with more is ended. None: no limit
+    hours:Positive|None = None # that one attempt may take; then it is warned, saves, and is ended. None: any
 
 @dataclass(frozen=True)
 class Grid:
@@ -41,14 +41,14 @@ class Grid:
     notebook:str = "train" # name of a template, or a path
     config:str|None = None # that all runs begin with
     parameters:dict = field(default_factory=dict) # over the config; model.hidden_size sets an entry
-    axes:dict|list = field(default_factory=dict) # name to values: all combinations; or a list of name to value: as it stands. The axis `config` chooses one a run
-    seeds:int|list|None = None # values of the parameter `seed`, or how many, from 0; None: the template's alone
+    axes:dict|list = field(default_factory=dict) # name to values: all combinations; or a list, as given
+    seeds:int|list|None = None # values of the parameter `seed`, or how many, from 0; None: the template's
     needs:Needs = Needs()
     retries:Natural = 1 # further attempts that a run gets each time the sweep is started
     score:str = "fixed.exact" # what runs are compared by, higher is better: an entry of run.json
 
 def read_grid(
-    path:str|Path, # a YAML file with the fields of `Grid`, and perhaps a section `smoke`, which has such fields too
+    path:str|Path, # a YAML file with the fields of `Grid`, perhaps a section `smoke` with such fields
     smoke:bool=False, # lay what that section says over the rest, which makes every run small
 )->Grid:
     "Read a grid. Raises `InputError` with what is wrong in it."
@@ -56,9 +56,13 @@ def read_grid(
     small = values.pop("smoke", None)
     values = {"name": path.stem, **values}
     if smoke:
-        if not isinstance(small, Mapping): raise InputError(f"{path.name}: there is no section 'smoke' that makes the runs small; leave --smoke away")
-        values = {**values, "name": f"{values['name']}-smoke", **small, "parameters": {**(values.get("parameters") or {}), **(small.get("parameters") or {})}}
-    grid = build(Grid, {**values, "needs": build(Needs, values.get("needs") or {}, f"{path.name}: needs")}, path.name)
+        if not isinstance(small, Mapping):
+            raise InputError(
+                f"{path.name}: there is no section 'smoke' that makes the runs small; leave --smoke away")
+        values = {**values, "name": f"{values['name']}-smoke", **small,
+            "parameters": {**(values.get("parameters") or {}), **(small.get("parameters") or {})}}
+    grid = build(Grid,
+        {**values, "needs": build(Needs, values.get("needs") or {}, f"{path.name}: needs")}, path.name)
     plain_name(grid.name, path.name)
     return grid
 
@@ -79,7 +83,8 @@ def _points(axes:Mapping|Sequence, where:str)->list[dict]:
             if not values:
                 raise InputError(f"{where}: the axis {name!r} has no values; give it some, or leave it out")
         return [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
-    if wrong := [point for point in axes if not isinstance(point, Mapping)]: raise InputError(f"{where}: every entry of 'axes' should be names with values, found {wrong[0]!r}")
+    if wrong := [point for point in axes if not isinstance(point, Mapping)]:
+        raise InputError(f"{where}: every entry of 'axes' should be names with values, found {wrong[0]!r}")
     return [dict(point) for point in axes] or [{}]
 
 def _seeds(grid:Grid, where:str)->Sequence:
@@ -99,7 +104,8 @@ def _laid_over(values:dict, more:Mapping, where:str)->dict:
         head, _, entry = str(name).partition(".")
         if entry and isinstance(more.get(head), Mapping) and entry.partition(".")[0] in more[head]:
             raise InputError(f"{where}: {name!r} is given twice, by itself and in {head!r}; leave one out")
-        values = merge(values, name, {**values[name], **value} if isinstance(value, Mapping) and isinstance(values.get(name), Mapping) else value)
+        values = merge(values, name, {**values[name], **value}
+            if isinstance(value, Mapping) and isinstance(values.get(name), Mapping) else value)
     return values
 
 def _entry(values:Mapping, name:str, given):
@@ -148,12 +154,14 @@ class Sweep:
     def command(self, member:Member)->list[str]: # what follows `trm-lab`
         "How any engine executes a run."
         notebook = self.grid.notebook
-        return ["run", str(Path(notebook).resolve()) if Path(notebook).is_file() else notebook, "-f", str(self.parameters(member)), "--sweep", str(self.folder)]
+        return ["run", str(Path(notebook).resolve()) if Path(notebook).is_file() else notebook, "-f",
+            str(self.parameters(member)), "--sweep", str(self.folder)]
 
     def write(self):
         "Write the plan down."
         for member in self.members: write_text(self.parameters(member), yaml_text(member.parameters))
-        write_json(self.folder/"sweep.json", {**asdict(self.grid), "runs": {member.run.folder.name: {"at": member.at, "parameters": member.parameters} for member in self.members}})
+        write_json(self.folder/"sweep.json", {**asdict(self.grid), "runs": {member.run.folder.name:
+            {"at": member.at, "parameters": member.parameters} for member in self.members}})
 
 def plan_sweep(
     grid:Grid,
@@ -170,7 +178,8 @@ def read_sweep(
     folder = Path(folder).resolve()
     values = read_json(folder/"sweep.json")
     runs = values.pop("runs")
-    return Sweep(folder, build(Grid, {**values, "needs": Needs(**values["needs"])}, "sweep.json"), [Member(Run(folder/name), run["parameters"], run["at"]) for name, run in runs.items()])
+    return Sweep(folder, build(Grid, {**values, "needs": Needs(**values["needs"])}, "sweep.json"),
+        [Member(Run(folder/name), run["parameters"], run["at"]) for name, run in runs.items()])
 
 # %% ../../nbs/runs/07_sweeps.ipynb #7fb3c85c
 def run_member(
@@ -187,14 +196,18 @@ def run_member(
             raise InputError(f"{template}: it was changed since the sweep in {folder} was planned, so that "
             f"{ours[0]} would be another run, {run.folder.name}; start the sweep again")
     if run.finished: return run, False
-    if run.folder.exists(): raise RunFailed(f"{run.folder}: it was changed since it was finished ({'; '.join(check_manifest(run.folder))}); remove the folder to run it again")
+    if run.folder.exists():
+        raise RunFailed(f"{run.folder}: it was changed since it was finished "
+            f"({'; '.join(check_manifest(run.folder))}); remove the folder to run it again")
     with hold(run, patience=1.2*LEASE) as held:
         if run.finished: return run, False
         try: run_notebook(template, parameters, where=where, place=held.work.folder)
-        except RunFailed as e: raise type(e)(str(e).replace(f"{held.place}{os.sep}", f"{held.place}.over{os.sep}")) from None # where its files are from now on
+        except RunFailed as e: # where its files are from now on
+            raise type(e)(str(e).replace(f"{held.place}{os.sep}", f"{held.place}.over{os.sep}")) from None
         if held.commit(): return run, True
     if run.finished: return run, False
-    raise Interrupted(f"{run.folder}: another process took this run over while this one stood still; what it made is discarded")
+    raise Interrupted(f"{run.folder}: another process took this run over while this one stood still; "
+        "what it made is discarded")
 
 # %% ../../nbs/runs/07_sweeps.ipynb #28374c72
 @dataclass(frozen=True)
@@ -209,7 +222,7 @@ class Ending:
 class Status:
     "How far a run is."
     run:Run
-    state:str # finished, running, interrupted (goes on when it is started again), failed, waiting (for its first attempt)
+    state:str # finished, running, interrupted (resumes when started again), failed, waiting (to be started)
     problem:str = "" # in a sentence
     says:str = "" # its last line
     attempts:int = 0 # begun so far
@@ -219,15 +232,18 @@ class Status:
         "The numbers that the notebook gave to `Run.finish`; those of a section by section.name."
         if self.state != "finished": return {}
         known, info = ("attempt", "process", "parameters", "versions"), self.run.info
-        inner = {f"{name}.{key}": value for name, section in info.items() if isinstance(section, dict) and name not in known for key, value in section.items()}
-        return {name: value for name, value in {**info, **inner}.items() if name not in known and isinstance(value, int | float) and not isinstance(value, bool)}
+        inner = {f"{name}.{key}": value for name, section in info.items()
+            if isinstance(section, dict) and name not in known for key, value in section.items()}
+        return {name: value for name, value in {**info, **inner}.items()
+            if name not in known and isinstance(value, int | float) and not isinstance(value, bool)}
 
 def _last_line(path:Path)->str:
     "The last line of a file that somebody writes, without what would steer a terminal."
     with contextlib.suppress(OSError), open(path, "rb") as file:
         file.seek(max(0, path.stat().st_size - 4000))
         lines = file.read().decode(errors="replace").replace("\r", "\n").split("\n")
-        return "".join(c for c in next((line for line in reversed(lines) if line.strip()), "") if c.isprintable())
+        return "".join(
+            c for c in next((line for line in reversed(lines) if line.strip()), "") if c.isprintable())
     return ""
 
 def output_of(
@@ -244,15 +260,22 @@ def status(
     last, says = next(reversed(tried), None), _last_line(output_of(run))
     if run.folder.exists():
         info, wrong = run.info, check_manifest(run.folder)
-        if info.get("status") == "finished": return Status(run, "failed" if wrong else "finished", f"it was changed since it was finished: {'; '.join(wrong)}" if wrong else "", attempts=info.get("attempt", 1))
-        if info.get("status") == "running" and not _at_work(run): return Status(run, "interrupted", "its process ended without a word", says, info.get("attempt", 1))
-        return Status(run, info.get("status", "waiting"), info.get("problem", ""), says, info.get("attempt", 0))
+        if info.get("status") == "finished":
+            return Status(run, "failed" if wrong else "finished",
+                f"it was changed since it was finished: {'; '.join(wrong)}" if wrong else "",
+                attempts=info.get("attempt", 1))
+        if info.get("status") == "running" and not _at_work(run):
+            return Status(run, "interrupted", "its process ended without a word",
+                says, info.get("attempt", 1))
+        return Status(run, info.get("status", "waiting"), info.get("problem", ""),
+            says, info.get("attempt", 0))
     if not last: return Status(run, "waiting")
     if alive(last): return Status(run, "running", "", says, len(tried))
     outcome = read_json(last/"outcome.json") if (last/"outcome.json").exists() else {}
     info = Run(last/run.folder.name).info
     state = outcome.get("state") or ("failed" if info.get("status") == "failed" else "interrupted")
-    return Status(run, state, outcome.get("problem") or info.get("problem") or "its process ended without a word", says, len(tried))
+    return Status(run, state,
+        outcome.get("problem") or info.get("problem") or "its process ended without a word", says, len(tried))
 
 def _at_work(run:Run)->bool:
     "Does a process run in this folder, which is no attempt of a sweep?"
@@ -297,8 +320,9 @@ class Watched:
         self.needs, self.begun, self.over, self.warned = needs, time.monotonic(), "", math.inf
         self.said:deque[str] = deque(maxlen=20)
         with contextlib.suppress(OSError): log.parent.mkdir(parents=True, exist_ok=True)
-        self.process = subprocess.Popen([sys.executable, "-c", _START, str(os.getpid()), *arguments], env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True) # Ctrl+C is for us: we warn it and wait
+        self.process = subprocess.Popen([sys.executable, "-c", _START, str(os.getpid()), *arguments],
+            env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True) # Ctrl+C is for us: we warn it and wait
         self.reader = threading.Thread(target=self._keep, args=(log,), daemon=True)
         self.reader.start()
 
@@ -337,7 +361,8 @@ class Watched:
             with contextlib.suppress(Exception): process.kill() # it may be gone already
 
     def ending(self)->Ending|None:
-        "How it ended, or None while it goes on. To be asked every second or so: this is where limits are looked at."
+        """How it ended, or None while it goes on. To be asked every second or so: this is
+        where limits are looked at."""
         code = self.process.poll()
         if code is None:
             now = time.monotonic()
@@ -351,17 +376,21 @@ class Watched:
             return None
         self.reader.join(5)
         said = [*self.said]
-        problem = self.over or next((line.removeprefix("trm-lab: ") for line in reversed(said) if line.startswith("trm-lab: ")), "") \
-            or (f"its process was ended by {signal.Signals(-code).name}" if code < 0 else f"its process ended with exit code {code}")
+        problem = (self.over or next((line.removeprefix("trm-lab: ")
+                    for line in reversed(said) if line.startswith("trm-lab: ")), "")
+            or (f"its process was ended by {signal.Signals(-code).name}" if code < 0
+                else f"its process ended with exit code {code}"))
         if code == 0: return Ending("finished", "", code, said)
-        return Ending("interrupted" if code in (RESUME_ME, -signal.SIGTERM) and not self.over else "failed", problem, code, said)
+        return Ending("interrupted" if code in (RESUME_ME, -signal.SIGTERM) and not self.over else "failed",
+            problem, code, said)
 
 # %% ../../nbs/runs/07_sweeps.ipynb #50017b2f
 class Engine(Protocol):
     "Where runs are executed."
     slots:int # runs at a time
     def submit(self, members:Sequence[Member]): "Execute these as soon as there is room."
-    def ended(self)->list[tuple[Member, Ending]]: "Those that ended since it was last asked, with or without success."
+    def ended(self)->list[tuple[Member, Ending]]:
+        "Those that ended since it was last asked, with or without success."
     def stop(self): "Warn all that are running, wait until they have saved, and end them."
 
 def threads(
@@ -377,14 +406,20 @@ def shares(
     "Share this machine out. Raises `InputError` if not one run has room."
     import psutil
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    gpus = [gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(torch.cuda.device_count())))).split(",") if gpu]
-    room = {"cores": (needs.cores, cores), "GPUs": (needs.gpus, len(gpus)), "GB of memory": (needs.memory, psutil.virtual_memory().total/1e9)}
+    gpus = [gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES",
+            ",".join(map(str, range(torch.cuda.device_count())))).split(",") if gpu]
+    room = {"cores": (needs.cores, cores), "GPUs": (needs.gpus, len(gpus)),
+        "GB of memory": (needs.memory, psutil.virtual_memory().total/1e9)}
     for what, (each, there) in room.items():
-        if each and each > there: raise InputError(f"a run needs {each:g} {what}, and this machine has {there:.3g}")
+        if each and each > there:
+            raise InputError(f"a run needs {each:g} {what}, and this machine has {there:.3g}")
     most = min(int(there//each) for each, there in room.values() if each)
-    if slots and needs.gpus and slots*needs.gpus > len(gpus): raise InputError(f"{slots} slots with {needs.gpus} GPUs each need {slots*needs.gpus}, and this machine has {len(gpus)}; leave --slots away, or choose at most {len(gpus)//needs.gpus}")
+    if slots and needs.gpus and slots*needs.gpus > len(gpus):
+        raise InputError(f"{slots} slots with {needs.gpus} GPUs each need {slots*needs.gpus}, and this "
+            f"machine has {len(gpus)}; leave --slots away, or choose at most {len(gpus)//needs.gpus}")
     count = slots or most
-    return [{**threads(max(1, cores//count)), "CUDA_VISIBLE_DEVICES": ",".join(gpus[i*needs.gpus:(i + 1)*needs.gpus])} for i in range(count)]
+    return [{**threads(max(1, cores//count)),
+            "CUDA_VISIBLE_DEVICES": ",".join(gpus[i*needs.gpus:(i + 1)*needs.gpus])} for i in range(count)]
 
 # %% ../../nbs/runs/07_sweeps.ipynb #d4348ae7
 class Local:
@@ -401,12 +436,14 @@ class Local:
     def submit(self, members:Sequence[Member]): self.queue.extend(members)
 
     def ended(self)->list[tuple[Member, Ending]]:
-        over = [(name, member, ending) for name, (member, process, _) in self.busy.items() if (ending := process.ending())]
+        over = [(name, member, ending)
+            for name, (member, process, _) in self.busy.items() if (ending := process.ending())]
         for name, _, _ in over: self.free.append(self.busy.pop(name)[2])
         while self.queue and self.free:
             member, share = self.queue.popleft(), self.free.pop(0)
             name = member.run.folder.name
-            self.busy[name] = member, Watched(self.sweep.command(member), output_of(member.run), self.sweep.grid.needs, share), share
+            self.busy[name] = member, Watched(self.sweep.command(member), output_of(member.run),
+                self.sweep.grid.needs, share), share
         return [(member, ending) for _, member, ending in over]
 
     def stop(self):
@@ -426,23 +463,31 @@ class Course:
 
     def lines(self)->list[str]:
         "For a terminal: one in all, and one for each run that is going on."
-        count = {state: sum(s.state == state for s in self.states.values()) for state in ("finished", "running", "failed", "interrupted", "waiting")}
+        count = {state: sum(s.state == state for s in self.states.values())
+            for state in ("finished", "running", "failed", "interrupted", "waiting")}
         left = f", about {clock(self.seconds_left)} left" if self.seconds_left else ""
-        head = f"{self.name}: {count['finished']} of {len(self.states)} runs done, " + ", ".join(f"{n} {state}" for state, n in count.items() if n and state != "finished") + left
-        return [head.removesuffix(", "), *(f"  {name}  {s.says}" for name, s in self.states.items() if s.state == "running")]
+        head = (f"{self.name}: {count['finished']} of {len(self.states)} runs done, "
+            + ", ".join(f"{n} {state}" for state, n in count.items() if n and state != "finished") + left)
+        return [head.removesuffix(", "),
+            *(f"  {name}  {s.says}" for name, s in self.states.items() if s.state == "running")]
 
 def run_sweep(
     sweep:Sweep,
     engine:Engine,
     show:Callable[[Course], None]=lambda course: None, # is told about twice a second
 )->dict[str, Status]: # by run
-    "Execute all runs. Raises `Interrupted` when it is stopped, after the runs have saved, and `RunFailed` if some failed in the end."
+    """Execute all runs. Raises `Interrupted` when it is stopped, after the runs have saved, and `RunFailed`
+    if some failed in the end."""
     try: sweep.write()
-    except OSError as e: raise InputError(f"{sweep.folder}: the sweep's folder cannot be written ({e.strerror}); allow writing there, or free some space") from None
+    except OSError as e:
+        raise InputError(f"{sweep.folder}: the sweep's folder cannot be written ({e.strerror}); "
+            "allow writing there, or free some space") from None
     states = {m.run.folder.name: status(m.run) for m in sweep.members}
     tries = dict.fromkeys(states, 1 + sweep.grid.retries)
     ours, begun, done = set(), time.monotonic(), 0 # runs that the engine has; when we began; finished since
-    def open_members(): return [m for m in sweep.members if states[m.run.folder.name].state != "finished" and tries[m.run.folder.name]]
+    def open_members():
+        return [m for m in sweep.members
+            if states[m.run.folder.name].state != "finished" and tries[m.run.folder.name]]
     def course():
         running = sum(s.state == "running" for s in states.values())
         each = (time.monotonic() - begun)*engine.slots/done if done else None # seconds of a slot
@@ -451,7 +496,8 @@ def run_sweep(
         try:
             while still := open_members():
                 for member in still: states[member.run.folder.name] = status(member.run)
-                ready = [m for m in still if m.run.folder.name not in ours and states[m.run.folder.name].state not in ("running", "finished")]
+                ready = [m for m in still if m.run.folder.name not in ours
+                    and states[m.run.folder.name].state not in ("running", "finished")]
                 ours |= {m.run.folder.name for m in ready}
                 engine.submit(ready)
                 for member, ending in engine.ended():
@@ -465,11 +511,14 @@ def run_sweep(
                 if heard: raise KeyboardInterrupt
                 time.sleep(0.5)
         except KeyboardInterrupt:
-            raise Interrupted(f"{sweep.folder}: stopped by {heard[0] if heard else 'Ctrl+C'}; what was running has saved what it could; start the same sweep again to go on") from None
+            raise Interrupted(f"{sweep.folder}: stopped by {heard[0] if heard else 'Ctrl+C'}; "
+                "what was running has saved what it could; start the same sweep again to go on") from None
         finally: engine.stop()
     show(course())
     if failed := [s for s in states.values() if s.state != "finished"]:
-        raise RunFailed(f"{sweep.folder}: {len(failed)} of {len(states)} runs did not come to their end, the first because {failed[0].problem}; trm-lab runs {sweep.folder} lists them; start the same sweep again to try again")
+        raise RunFailed(f"{sweep.folder}: {len(failed)} of {len(states)} runs did not come to their end, "
+            f"the first because {failed[0].problem}; trm-lab runs {sweep.folder} lists them; "
+            "start the same sweep again to try again")
     return states
 
 # %% ../../nbs/runs/07_sweeps.ipynb #225166d0
@@ -503,7 +552,8 @@ class Point:
     @property
     def label(self)->str:
         "What a reader recognises it by."
-        return ", ".join(Path(str(value)).stem if axis == "config" else f"{axis} {value}" for axis, value in self.at.items()) or "all"
+        return ", ".join(Path(str(value)).stem if axis == "config" else f"{axis} {value}"
+            for axis, value in self.at.items()) or "all"
 
     @property
     def mean(self)->float: return sum(self.scores)/len(self.scores) if self.scores else math.nan
@@ -522,13 +572,17 @@ def points(
 )->list[Point]: # best first, those without a score last
     "What every point of a grid has come to."
     found:dict[str, list[Member]] = {}
-    for member in sweep.members: found.setdefault(repr({k: v for k, v in member.at.items() if k != "seed"}), []).append(member)
+    for member in sweep.members:
+        found.setdefault(repr({k: v for k, v in member.at.items() if k != "seed"}), []).append(member)
     made = []
     for group in found.values():
         done = [(m.run, s.metrics) for m in group if (s := status(m.run)).state == "finished"]
         if lacking := [run for run, metrics in done if sweep.grid.score not in metrics]:
-            raise InputError(f"{lacking[0].folder}: its run.json has no number {sweep.grid.score!r}; set `score` in the grid to one of {', '.join(done[0][1])}")
-        made.append(Point({k: v for k, v in group[0].at.items() if k != "seed"}, tuple(run for run, _ in done), tuple(metrics[sweep.grid.score] for _, metrics in done), len(group) - len(done)))
+            raise InputError(f"{lacking[0].folder}: its run.json has no number {sweep.grid.score!r}; "
+                f"set `score` in the grid to one of {', '.join(done[0][1])}")
+        made.append(
+            Point({k: v for k, v in group[0].at.items() if k != "seed"}, tuple(run for run, _ in done),
+                tuple(metrics[sweep.grid.score] for _, metrics in done), len(group) - len(done)))
     return sorted(made, key=lambda point: (not point.scores, -point.mean if point.scores else 0.))
 
 def report_sweep(
@@ -536,7 +590,8 @@ def report_sweep(
 )->Path: # report.html in it
     "Execute the notebook `report` over a sweep. Raises `InputError` if nothing is finished."
     sweep = read_sweep(folder)
-    if not any(point.scores for point in points(sweep)): raise InputError(f"{folder}: no run of this sweep is finished yet")
+    if not any(point.scores for point in points(sweep)):
+        raise InputError(f"{folder}: no run of this sweep is finished yet")
     execute(find_template("report"), sweep.folder/"report.ipynb", {"folder": str(sweep.folder)})
     return write_report(Run(sweep.folder))
 
@@ -547,10 +602,12 @@ def statuses(
     "Every run of a folder. Raises `InputError` if there is no such folder."
     folder = Path(folder).resolve()
     if not folder.is_dir(): raise InputError(f"{folder}: there is no such folder")
-    if (folder/"sweep.json").exists(): return {m.run.folder.name: status(m.run) for m in read_sweep(folder).members}
+    if (folder/"sweep.json").exists():
+        return {m.run.folder.name: status(m.run) for m in read_sweep(folder).members}
     if (folder/"run.json").exists(): return {folder.name: status(Run(folder))}
     found = {}
     for inner in sorted(p for p in folder.iterdir() if p.is_dir()):
-        if (inner/"sweep.json").exists(): found |= {f"{inner.name}/{name}": s for name, s in statuses(inner).items()}
+        if (inner/"sweep.json").exists():
+            found |= {f"{inner.name}/{name}": s for name, s in statuses(inner).items()}
         elif (inner/"run.json").exists(): found[inner.name] = status(Run(inner))
     return found

@@ -27,8 +27,10 @@ def _named(name:str, folder:Path, ending:str, what:str)->Path:
     for path in (Path(name), folder/f"{name}{ending}"):
         if path.is_file(): return path
     if Path(name).is_dir(): raise InputError(f"{what} {name!r} is a folder; name a file in it")
-    known = sorted(p.relative_to(folder).as_posix().removesuffix(ending) for p in folder.rglob(f"[!.]*{ending}"))
-    raise InputError(f"{what} {name!r} is not there{closest(name, known)}; give a path, or one of {', '.join(known)}")
+    known = sorted(p.relative_to(folder).as_posix().removesuffix(ending)
+        for p in folder.rglob(f"[!.]*{ending}"))
+    raise InputError(
+        f"{what} {name!r} is not there{closest(name, known)}; give a path, or one of {', '.join(known)}")
 
 def find_grid(
     name:str, # "ablation", or a path
@@ -247,8 +249,11 @@ def read_parameters(
     values = read_yaml(path)
     small, _ = values.pop("smoke", None), values.pop("build", None)
     if not smoke: return values
-    if not isinstance(small, Mapping): raise InputError(f"{path}: there is no section 'smoke' with parameters of a small run; leave --smoke away")
-    return {**values, **{name: {**values[name], **value} if isinstance(value, Mapping) and isinstance(values.get(name), Mapping) else value for name, value in small.items()}}
+    if not isinstance(small, Mapping):
+        raise InputError(
+            f"{path}: there is no section 'smoke' with parameters of a small run; leave --smoke away")
+    return {**values, **{name: {**values[name], **value} if isinstance(value, Mapping)
+        and isinstance(values.get(name), Mapping) else value for name, value in small.items()}}
 
 # %% ../../nbs/runs/02_templates.ipynb #7c72d242
 def merge(
@@ -260,5 +265,6 @@ def merge(
     head, _, rest = name.partition(".")
     if not rest: return {**values, name: value}
     inner = values.get(head, {})
-    if not isinstance(inner, Mapping): raise InputError(f"parameter {name!r}: {head!r} has no entries to set, it is {inner!r}")
+    if not isinstance(inner, Mapping):
+        raise InputError(f"parameter {name!r}: {head!r} has no entries to set, it is {inner!r}")
     return {**values, head: merge(dict(inner), rest, value)}

@@ -44,7 +44,8 @@ def _generate(config:TrainConfig, kind:Puzzle, where:Path, tell:Callable[[str], 
         last = time.perf_counter()
         tell(f"data      {made} of {wanted}")
     tell(f"data      generating {config.train_puzzles} + {config.test_puzzles} puzzles")
-    write_dataset(generate_dataset(kind, config.train_puzzles, config.test_puzzles, config.data_seed, report, config.difficulty, keep=home()/"data"/".generated"), where)
+    write_dataset(generate_dataset(kind, config.train_puzzles, config.test_puzzles, config.data_seed, report,
+            config.difficulty, keep=home()/"data"/".generated"), where)
     tell(f"data      done in {time.perf_counter() - begun:.0f} s")
 
 def dataset_for(
@@ -54,12 +55,15 @@ def dataset_for(
     "Read the dataset that a configuration names, or generate it once."
     kind = find_puzzle(config.puzzle)
     if config.data:
-        if not Path(config.data).exists() and (command := _how_to_build(config.data)): raise InputError(f"{config.data}: there is no such dataset folder; build it with  {command}")
+        if not Path(config.data).exists() and (command := _how_to_build(config.data)):
+            raise InputError(f"{config.data}: there is no such dataset folder; build it with  {command}")
         return read_dataset(config.data, kind), Path(config.data)
-    where = home()/"data"/"-".join([config.puzzle, *([config.difficulty] if config.difficulty else []), f"{config.train_puzzles}+{config.test_puzzles}-seed{config.data_seed}"])
+    where = home()/"data"/"-".join([config.puzzle, *([config.difficulty] if config.difficulty else []),
+        f"{config.train_puzzles}+{config.test_puzzles}-seed{config.data_seed}"])
     if not where.exists():
         where.parent.mkdir(parents=True, exist_ok=True)
-        with locked(where.with_name(f".{where.name}.lock")): # the first of several runs generates, and the others wait for it
+        # the first of several runs generates, and the others wait for it
+        with locked(where.with_name(f".{where.name}.lock")):
             if not where.exists(): _generate(config, kind, where, tell)
     return read_dataset(where), where
 
@@ -74,7 +78,8 @@ def given_away(
     config:TrainConfig,
     dataset:Dataset, # that it trains on
 )->tuple[list[str], str|None]: # names for the model's history, and what is scored although it was trained on
-    "What a run's model must not be scored on later. Raises `InputError` if the checkpoint that it begins with knows the test puzzles."
+    """What a run's model must not be scored on later.
+    Raises `InputError` if the checkpoint that it begins with knows the test puzzles."""
     before = load(config.init_from).history.get("given_away", []) if config.init_from else []
     overlap = dataset.overlap(before, config.allow_overlap) or dataset.metadata.overlap
     return sorted({*before, *dataset.given_away()}), overlap
@@ -94,7 +99,8 @@ def train_run(
     where:str="parameters", # where the parameters come from, for error messages
     fresh:bool=False, # from the beginning, although the run is finished or could go on
 )->tuple[Run, bool]: # the run, and whether it was trained just now
-    "Train, as one process or as one of several that `torchrun` started. Leaves model, metrics and run.json, and no notebook."
+    """Train, as one process or as one of several that `torchrun` started.
+    Leaves model, metrics and run.json, and no notebook."""
     run, values = find_run("train", parameters, reports, where)
     if run.finished and not fresh: return run, False
     config = build(TrainConfig, values, where)
@@ -115,21 +121,27 @@ def train_run(
         except InputError: # refused before it began: nothing to keep
             if team.leads and not run.info: shutil.rmtree(run.folder, ignore_errors=True)
             raise
-        if team.leads: run.start(config.name, asdict(config), device=describe_device(device, trainer.dtype), processes=team.size)
+        if team.leads:
+            run.start(config.name, asdict(config),
+                device=describe_device(device, trainer.dtype), processes=team.size)
         held_out, ignore = kept_back(dataset.train, config.holdout)[1], dataset.metadata.ignore_label_id
-        def score(model, split, tally=None): return asdict(evaluate(model, dataset.puzzle, split, config.solve_max_steps, ignore=ignore, tally=tally, keep=False).scores)
+        def score(model, split, tally=None):
+            return asdict(evaluate(model, dataset.puzzle, split, config.solve_max_steps, ignore=ignore,
+                tally=tally, keep=False).scores)
         def save(name, model, scores):
             history = {"run": run.folder.name, "recipe": asdict(config), "scores": timeless(scores),
                 "given_away": known}
             save_model(run.folder/"checkpoints"/f"{name}.safetensors", model, dataset.puzzle, history,
                 config.halting, identities=identities_of(dataset))
         try:
-            averaged = fit(trainer, run, (lambda model: score(model, held_out)) if held_out else None, tell, partial(save, "best"))
+            averaged = fit(trainer, run, (lambda model: score(model, held_out)) if held_out else None,
+                tell, partial(save, "best"))
             if team.leads:
                 asked = asked_of(config, dataset)
                 scores = score(averaged, asked.test, asked.tally())
                 save("model", averaged, {"fixed": scores, "data_fingerprint": dataset.fingerprint})
-                run.finish(["metrics.jsonl", "checkpoints/model.safetensors"], puzzle=config.puzzle, data=str(place), overlap=overlap, fixed=scores, max_steps=config.solve_max_steps)
+                run.finish(["metrics.jsonl", "checkpoints/model.safetensors"], puzzle=config.puzzle,
+                    data=str(place), overlap=overlap, fixed=scores, max_steps=config.solve_max_steps)
         except Interrupted as e: # all processes are
             if team.leads: run.update(status="interrupted", problem=str(e))
             team.part()
@@ -145,12 +157,17 @@ def train_together(
     run:Run, # that it trains
     processes:int, # on this machine
 ):
-    "Start several processes that share a run, and wait. Raises `Interrupted` and `RunFailed` as one of them would."
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "--no-python", *command]
+    """Start several processes that share a run, and wait.
+    Raises `Interrupted` and `RunFailed` as one of them would."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
+        str(processes), "--no-python", *command]
     threads = max(1, (os.cpu_count() or 1)//processes)
     with _passing_on(run):
-        team = subprocess.Popen(launch, env={**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))})
+        team = subprocess.Popen(launch,
+            env={**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))})
         code = team.wait()
     info = run.info
     if info.get("status") == "interrupted": raise Interrupted(info["problem"])
-    if code: raise RunFailed(f"{run.folder}: one of {processes} processes failed, which ended all of them; what it said stands above")
+    if code:
+        raise RunFailed(f"{run.folder}: one of {processes} processes failed, which ended all of them; "
+            "what it said stands above")

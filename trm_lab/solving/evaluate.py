@@ -53,7 +53,8 @@ class Scores:
     @property
     def shares(self)->dict[str, float]:
         "Every share that has an interval, those of the type after the others."
-        return {name: self.further[name] if name in self.further else getattr(self, name) for name in self.intervals}
+        return {name: self.further[name] if name in self.further else getattr(self, name)
+            for name in self.intervals}
 
 @dataclass(frozen=True)
 class After:
@@ -79,7 +80,7 @@ class Evaluation:
 @dataclass(frozen=True)
 class _Part:
     "What one batch adds to an evaluation."
-    answers:tuple[np.ndarray, ...] # of n puzzles: cell accuracy, exact, steps, q_halt, tries, spent; tokens if kept
+    answers:tuple[np.ndarray, ...] # of n: cell accuracy, exact, steps, q_halt, tries, spent; tokens if kept
     right:dict[str, int] # boards by the name of a score
     waves:np.ndarray # (G, 3) sums after each wave: exact, legal, supervision steps
     updates:int
@@ -93,9 +94,11 @@ def _part(puzzle:Puzzle, batch:Batch, solution:Solution, keep:bool)->_Part:
     if searched: tries, spent, earlier = solution.tries.numpy(), solution.spent.numpy(), solution.answers[:-1]
     else: tries, spent, earlier = np.ones_like(exact, int), solution.steps.numpy()[None], ()
     right_by_label = lambda tokens: agreement(tokens, batch.labels)[1].sum()
-    waves = [(right_by_label(each), puzzle.legal(questions, each.numpy()).sum(), some.sum()) for each, some in zip(earlier, spent)]
+    waves = [(right_by_label(each), puzzle.legal(questions, each.numpy()).sum(), some.sum())
+        for each, some in zip(earlier, spent)]
     waves.append((exact.sum(), right["legal"], spent[-1].sum()))
-    answers = (share, exact, solution.steps.numpy(), solution.q_halt.numpy(), tries, spent[-1], *([tokens] if keep else []))
+    answers = (share, exact, solution.steps.numpy(), solution.q_halt.numpy(), tries, spent[-1],
+        *([tokens] if keep else []))
     return _Part(answers, right, np.array(waves, float), solution.updates)
 
 def _total(
@@ -105,12 +108,15 @@ def _total(
     tally:Tally|None, # that was told all answers; None: leave its scores out
 )->Evaluation:
     "Add up."
-    share, exact, steps, q_halt, tries, spent, *kept = map(np.concatenate, zip(*(part.answers for part in parts)))
+    share, exact, steps, q_halt, tries, spent, *kept = map(np.concatenate,
+        zip(*(part.answers for part in parts)))
     n, right, so_far = len(exact), Counter(), sum(part.waves for part in parts)
     for part in parts: right.update(part.right)
-    counts = {"exact": exact.sum(), "legal": right["legal"], "halting_accuracy": ((q_halt > 0) == exact).sum(), **right}
+    counts = {"exact": exact.sum(), "legal": right["legal"],
+        "halting_accuracy": ((q_halt > 0) == exact).sum(), **right}
     counts = {name: (float(count), n) for name, count in counts.items()}
-    if tally is not None: counts |= {name: (share*len(tally), len(tally)) for name, share in tally.scores().items()}
+    if tally is not None:
+        counts |= {name: (share*len(tally), len(tally)) for name, share in tally.scores().items()}
     shares = {name: k/n for name, (k, n) in counts.items()}
     intervals = {name: wilson(*count) for name, count in counts.items()}
     exactly, legal, honest = (shares.pop(name) for name in ("exact", "legal", "halting_accuracy"))
@@ -121,7 +127,8 @@ def _total(
 
 # %% ../../nbs/solving/03_evaluate.ipynb #86042fae
 class _Shown:
-    "Tells a progress bar how far scoring is: puzzles that have left count whole, others by their steps or tries."
+    """Tells a progress bar how far scoring is: puzzles that have left count whole, others
+    by their steps or tries."""
     def __init__(self, bar, max_steps:int):
         self.bar, self.max_steps, self.done, self.exact, self.at = bar, max_steps, 0, 0, 0
         self.batch = 0 # puzzles in the batch that is being solved
@@ -136,7 +143,8 @@ class _Shown:
     stepped.trusted = True # changes no weights
 
     def tried(self, tries:int, done:float, legal:int):
-        self.move(self.done + done, f"up to {tries} {'try' if tries == 1 else 'tries'}" + f", {legal:,} legal"*bool(legal))
+        self.move(self.done + done,
+            f"up to {tries} {'try' if tries == 1 else 'tries'}" + f", {legal:,} legal"*bool(legal))
 
     def scored(self, part:_Part):
         self.done, self.exact = self.done + len(part.answers[1]), self.exact + int(part.answers[1].sum())
@@ -157,10 +165,11 @@ def evaluate(
     search:Search|None=None, # more than one try; None: one
     what:str="scoring", # what the progress bar says
 )->Evaluation:
-    """Solve and score, a batch at a time. Raises `InputError` if there are no puzzles, or they have identities that the model
-    has not; on Ctrl+C `Stopped`."""
+    """Solve and score, a batch at a time. Raises `InputError` if there are no puzzles, or they have
+    identities that the model has not; on Ctrl+C `Stopped`."""
     batch_size = given(batch_size, Count, "evaluate: batch_size")
-    if search and (watch or generator): raise InputError("a search begins and disturbs its tries itself; leave watch and generator away")
+    if search and (watch or generator):
+        raise InputError("a search begins and disturbs its tries itself; leave watch and generator away")
     if not len(split): raise InputError("there are no puzzles to score: the split is empty")
     model = unwrapped(model)
     check_identities(model, torch.from_numpy(split.puzzle_identifiers))
@@ -173,10 +182,12 @@ def evaluate(
                 begun, n = time.perf_counter(), len(batch)
                 numbers, shown.batch = np.arange(done, done + n), n
                 if search:
-                    solution = solve_by_search(model, puzzle, batch, search, max_steps, halting, batch_size, numbers, shown.tried)
+                    solution = solve_by_search(model, puzzle, batch, search, max_steps, halting,
+                        batch_size, numbers, shown.tried)
                 else: solution = solve(model, batch, max_steps, halting, watch, generator, shown.stepped)
                 seconds += time.perf_counter() - begun
-                if tally is not None: tally.add(numbers, solution.tokens.numpy().astype(np.uint8), solution.q_halt.numpy())
+                if tally is not None:
+                    tally.add(numbers, solution.tokens.numpy().astype(np.uint8), solution.q_halt.numpy())
                 parts.append(_part(puzzle, batch, solution, keep))
                 done += n
                 shown.scored(parts[-1])
@@ -193,7 +204,8 @@ def _stopped(parts:list[_Part], seconds:float, total:int, search:Search|None)->S
     if not parts: return Stopped(f"stopped before any of {total:,} puzzles was scored")
     waves = (search.waves if search else (1,))[:len(parts[0].waves)]
     evaluation = _total(parts, seconds, waves, None)
-    few = f", which have had {waves[-1]} of {search.restarts + 1} tries" if search and waves != search.waves else ""
+    few = (f", which have had {waves[-1]} of {search.restarts + 1} tries"
+        if search and waves != search.waves else "")
     return Stopped(f"stopped after {evaluation.scores.n:,} of {total:,} puzzles{few}", evaluation)
 
 # %% ../../nbs/solving/03_evaluate.ipynb #2f2ec500

@@ -25,17 +25,20 @@ def _most_votes(tokens:np.ndarray, q_halt:np.ndarray, change:np.ndarray)->np.nda
     return np.where(votes == votes.max(1, keepdims=True), q_halt, -np.inf).argmax(1)
 
 WAYS = ("symmetries", "latents", "plain")
-# of K tries of B puzzles, answers (B, K, L), halting logits (B, K) and last relative changes (B, K), the one that counts, (B,)
-CHOICES:dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {"halting": lambda tokens, q_halt, change: q_halt.argmax(1),
+# of K tries of B puzzles, answers (B, K, L), halting logits (B, K) and last relative changes (B, K),
+# the one that counts, (B,)
+CHOICES:dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
+    "halting": lambda tokens, q_halt, change: q_halt.argmax(1),
     "vote": _most_votes, "residual": lambda tokens, q_halt, change: change.argmin(1)}
 
 @dataclass(frozen=True)
 class Search:
-    "More than one try a puzzle. The first is always the plain one: the puzzle as it is, from where the model always begins."
+    """More than one try a puzzle. The first is always the plain one: the puzzle as it is, from where
+    the model always begins."""
     restarts:Natural = 15 # tries after the first
-    way:str = "symmetries" # what makes them different: the puzzle is in a random disguise, the latents begin at random, or (plain) nothing but the noise
-    choose:str = "halting" # whose answer counts: the one with the highest halting probability, with the most votes, or that moved least in its last step
-    until:str|None = None # "legal": the rules look after every step, and a legal answer ends its puzzle; None: every try is made
+    way:str = "symmetries" # what differs: the puzzle is augmented, latents start at random, or (plain) noise
+    choose:str = "halting" # whose answer counts: highest halting probability, most votes, or least last move
+    until:str|None = None # "legal": rules check each step, a legal answer ends its puzzle; None: all tries
     noise:Amount = 0. # standard deviation, along the path of every try but the first
     seed:Natural = 0 # what is random about a try follows from this, the puzzle's number and the try's
 
@@ -43,7 +46,9 @@ class Search:
         check(self, "search")
         one_of(self.way, WAYS, "search: way"); one_of(self.choose, CHOICES, "search: choose")
         if self.until is not None: one_of(self.until, ("legal",), "search: until")
-        if self.way == "plain" and self.restarts and not self.noise: raise InputError("search: plain restarts without noise would repeat the first try; give noise, or another way")
+        if self.way == "plain" and self.restarts and not self.noise:
+            raise InputError(
+                "search: plain restarts without noise would repeat the first try; give noise, or another way")
 
     @property
     def waves(self)->tuple[int, ...]:
@@ -55,7 +60,8 @@ class Search:
 # %% ../../nbs/solving/02_search.ipynb #318c0c3e
 @dataclass(frozen=True)
 class Found(Solution):
-    "What became of B puzzles that were tried more than once; `tokens`, `steps` and `q_halt` are those of the try that counts."
+    """What became of B puzzles that were tried more than once; `tokens`, `steps` and `q_halt` are
+    those of the try that counts."""
     tries:Tensor # (B,) tries begun
     legal:Tensor|None # (B,) did the rules accept it? None: they were not asked
     waves:tuple[int, ...] # tries begun at most by the end of each of G waves
@@ -66,7 +72,8 @@ class _Tries:
     "What is known of K tries of B puzzles."
     def __init__(self, B:int, K:int, L:int):
         self.tokens, self.steps = np.zeros((B, K, L), np.uint8), np.zeros((B, K), np.int64)
-        self.q_halt, self.change, self.legal = np.full((B, K), -np.inf), np.full((B, K), np.inf), np.zeros((B, K), bool)
+        self.q_halt, self.change, self.legal = (np.full((B, K), -np.inf),
+            np.full((B, K), np.inf), np.zeros((B, K), bool))
 
 def _wave(model, puzzle, batch, search, numbers, which, tries, max_steps, halting, known):
     "Some tries (a range) of each of the puzzles `which`, in lockstep; what comes of them goes into `known`."
@@ -76,10 +83,12 @@ def _wave(model, puzzle, batch, search, numbers, which, tries, max_steps, haltin
     asked, disguises, generators = questions, [], []
     if again:
         seeds = [np.random.SeedSequence([search.seed, int(numbers[p]), int(k)]) for p, k in zip(puzzles, kth)]
-        generators = [torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0])) for seed in seeds]
+        generators = [torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0]))
+            for seed in seeds]
         if search.way == "symmetries":
             disguises = [puzzle.symmetries(np.random.default_rng(seed), 1) for seed in seeds]
-            asked = np.concatenate([disguise.image(question[None]) for disguise, question in zip(disguises, questions)])
+            asked = np.concatenate(
+                [disguise.image(question[None]) for disguise, question in zip(disguises, questions)])
     x = model.embed(make_batch(asked, asked, batch.puzzle_identifiers.numpy()[puzzles]).to(device))
     state = model.start(x)
     if again and search.way == "latents":
@@ -89,33 +98,41 @@ def _wave(model, puzzle, batch, search, numbers, which, tries, max_steps, haltin
     def disturb(step, here):
         def watch(u, state):
             z = state[u.name]
-            return state.replace(**{u.name: z + search.noise*torch.stack([torch.randn(z.shape[1:], generator=generators[i]) for i in here.tolist()]).to(z)})
+            return state.replace(**{u.name: z + search.noise*torch.stack(
+                [torch.randn(z.shape[1:], generator=generators[i]) for i in here.tolist()]).to(z)})
         return watch if again and search.noise else None
 
     def leave(now):
-        gone = halting.stop(now.output, now.before) if halting else torch.zeros_like(now.here, dtype=torch.bool)
+        gone = (halting.stop(now.output, now.before) if halting
+            else torch.zeros_like(now.here, dtype=torch.bool))
         if search.until is None: return gone
         here = now.here.cpu().numpy()
-        legal = puzzle.legal(asked[here], now.tokens.cpu().numpy().astype(np.uint8)) # a disguise is legal where the puzzle itself is
+        # a disguise is legal where the puzzle itself is
+        legal = puzzle.legal(asked[here], now.tokens.cpu().numpy().astype(np.uint8))
         return gone | torch.from_numpy(np.isin(puzzles[here], puzzles[here[legal]])).to(gone.device)
 
-    tokens, last = np.zeros_like(asked), state[model.answer].float().clone() if search.choose == "residual" else None # a clone: `start` may give views of the model
+    tokens, last = (np.zeros_like(asked), state[model.answer].float().clone()
+        if search.choose == "residual" else None) # a clone: `start` may give views of the model
     for now in recursion(model, x, state, max_steps, leave, disturb):
         here = now.here.cpu().numpy()
         place = puzzles[here], kth[here]
-        tokens[here], known.steps[place], known.q_halt[place] = now.tokens.cpu().numpy(), now.step, now.output.q_halt.float().cpu().numpy()
+        tokens[here], known.steps[place], known.q_halt[place] = (now.tokens.cpu().numpy(), now.step,
+            now.output.q_halt.float().cpu().numpy())
         if last is not None:
             z = now.state[model.answer].float()
-            known.change[place] = ((z - last[now.here]).flatten(1).norm(dim=1)/z.flatten(1).norm(dim=1)).cpu().numpy()
+            known.change[place] = (
+                ((z - last[now.here]).flatten(1).norm(dim=1)/z.flatten(1).norm(dim=1)).cpu().numpy())
             last[now.here] = z
-    if disguises: tokens = np.concatenate([disguise.undo(answer[None]) for disguise, answer in zip(disguises, tokens)])
+    if disguises:
+        tokens = np.concatenate([disguise.undo(answer[None]) for disguise, answer in zip(disguises, tokens)])
     known.tokens[puzzles, kth] = tokens
     if search.until: known.legal[puzzles, kth] = puzzle.legal(questions, tokens)
 
 # %% ../../nbs/solving/02_search.ipynb #9567ddc2
 class Stopped(KeyboardInterrupt):
     "Ctrl+C while puzzles were solved or scored: a sentence, and what was finished until then."
-    def __init__(self, message:str, so_far=None): # so_far: a `Found` or an `Evaluation`; None: nothing was finished
+    def __init__(self,
+            message:str, so_far=None): # so_far: a `Found` or an `Evaluation`; None: nothing was finished
         super().__init__(message)
         self.so_far = so_far
 
@@ -123,7 +140,8 @@ class _Course:
     "How a search of B puzzles has come along, wave by wave."
     def __init__(self, search:Search, known:_Tries):
         B = len(known.steps)
-        self.search, self.known, self.every, self.begun, self.going = search, known, np.arange(B), 0, np.arange(B)
+        self.search, self.known, self.every, self.begun, self.going = (search, known,
+            np.arange(B), 0, np.arange(B))
         self.tries, self.chosen = np.zeros((2, B), np.int64)
         self.legal, self.hopeless = np.zeros((2, B), bool)
         self.answers, self.spent = [], []
@@ -152,7 +170,8 @@ class _Course:
         waves = [np.stack(values)[:, :len(some)] for values in (self.answers, self.spent)]
         answers, spent = map(torch.from_numpy, waves)
         legal = torch.from_numpy(self.legal[some]) if self.search.until else None
-        return Found(of(known.tokens).long(), of(known.steps), of(known.q_halt).float(), int(spent[-1].sum())*updates,
+        return Found(of(known.tokens).long(), of(known.steps),
+            of(known.q_halt).float(), int(spent[-1].sum())*updates,
             torch.from_numpy(self.tries[some]), legal, self.search.waves[:len(self.answers)], answers, spent)
 
 @torch.no_grad()
@@ -163,14 +182,16 @@ def solve_by_search(
     search:Search, # what to try
     max_steps:int=16, # supervision steps of each try at most
     halting:Halting|None=None, # lets tries leave when they are done; None: only the rules do
-    rows:int=256, # tries computed together; a puzzle's wave stays together, so there may be 16 where this is less
-    numbers:np.ndarray|None=None, # (B,) of the puzzles, from which their random numbers follow; None: 0 to B−1
-    tell:Callable[[int, float, int], None]|None=None, # after a few tries: how many at most, puzzles done by share, and legal
+    rows:int=256, # tries computed together; a puzzle's wave is not split, so it may be 16 where this is less
+    numbers:np.ndarray|None=None, # (B,) of the puzzles, the seeds of their random numbers; None: 0 to B−1
+    tell:Callable[[int, float, int], None]|None=None, # gets most tries so far, share of puzzles done, legal
 )->Found:
-    """Try every puzzle again and again. Raises `InputError` if the rules are to judge and cannot, or a disguise cannot be
-    undone; on Ctrl+C `Stopped`, with what the waves that are over have found."""
+    """Try every puzzle again and again. Raises `InputError` if the rules are to judge and cannot, or a
+    disguise cannot be undone; on Ctrl+C `Stopped`, with what the waves that are over have found."""
     max_steps, rows = given(max_steps, Count, "solve: max_steps"), given(rows, Count, "solve: rows")
-    if search.until and not puzzle.decides: raise InputError(f"search: the rules of {puzzle.name} cannot tell whether an answer is right, so no search can go on until it is legal; leave until away")
+    if search.until and not puzzle.decides:
+        raise InputError(f"search: the rules of {puzzle.name} cannot tell whether an answer is right, "
+            "so no search can go on until it is legal; leave until away")
     model = unwrapped(model)
     B, waves, batch = len(batch), search.waves, batch.to("cpu")
     known, updates = _Tries(B, waves[-1], batch.inputs.shape[1]), len(model.schedule())

@@ -57,14 +57,15 @@ def recursion(
     state:State, # where the recursion stands
     max_steps:int, # supervision steps at most, those before `step` included
     leave:Callable[[Moment], Tensor]|None=None, # says who leaves, (n,); None: everyone takes all steps
-    bind:Callable[[int, Tensor], Watch|None]|None=None, # gives each supervision step its watch: (step, here) → watch
+    bind:Callable[[int, Tensor], Watch|None]|None=None, # each supervision step's watch: (step, here) → watch
     here:Tensor|None=None, # (n,) the puzzles that x and state hold; None: all of the batch
     step:int=1, # the supervision step to begin with
     since:int=0, # updates of that step which are already done
     before:Tensor|None=None, # (n, L) the answers one step before `step`; None: that is the first
     alone:bool=False, # no code but the library's runs between steps; else weights are looked at again
 )->Iterator[Moment]:
-    "Step after step, while puzzles may leave: the one loop by which models solve, are traced and are resumed."
+    """Step after step, while puzzles may leave: the one loop by which models solve,
+    are traced and are resumed."""
     if here is None: here = torch.arange(len(x), device=x.device)
     casts, alone = Casts(), alone and getattr(leave, "trusted", leave is None)
     for step in range(step, max_steps + 1):
@@ -109,7 +110,8 @@ def solve(
     steps, updates = torch.zeros(len(batch), dtype=torch.long, device=x.device), 0
     state, leave = model.start(x, generator), when_done(halting)
     for now in recursion(model, x, state, max_steps, leave, lambda step, here: watch, alone=_harmless(tell)):
-        tokens[now.here], q_halt[now.here], steps[now.here] = now.tokens, now.output.q_halt.to(q_halt), now.step
+        tokens[now.here], q_halt[now.here], steps[now.here] = (now.tokens,
+            now.output.q_halt.to(q_halt), now.step)
         updates += len(now.here)*len(model.schedule())
         if tell: tell(now)
     return Solution(tokens.cpu(), steps.cpu(), q_halt.cpu(), updates)
@@ -127,7 +129,8 @@ def noise(
         for name in names or (): one_of(name, state, "noise: the latent")
         if names is not None and u.name not in names: return state
         z = state[u.name]
-        return state.replace(**{u.name: z + std*torch.randn(z.shape, generator=generator, device=generator.device).to(z)})
+        return state.replace(
+            **{u.name: z + std*torch.randn(z.shape, generator=generator, device=generator.device).to(z)})
     return watch
 
 # %% ../../nbs/solving/01_solve.ipynb #688b0d09
@@ -136,8 +139,10 @@ def check_identities(
     identities:Tensor, # of puzzles, (N,)
 ):
     "Raise `InputError` if a model has a puzzle embedding and never learned some of them."
-    if hasattr(model, "puzzle_emb") and len(identities) and (most := int(identities.max())) >= (known := len(model.puzzle_emb.weights)):
-        raise InputError(f"these puzzles have identities up to {most}, but the model learned {known}; take puzzles of the dataset that it was trained on")
+    if (hasattr(model, "puzzle_emb") and len(identities)
+            and (most := int(identities.max())) >= (known := len(model.puzzle_emb.weights))):
+        raise InputError(f"these puzzles have identities up to {most}, but the model learned {known}; "
+            "take puzzles of the dataset that it was trained on")
 
 # %% ../../nbs/solving/01_solve.ipynb #2c3bc0a5
 @dataclass(frozen=True)

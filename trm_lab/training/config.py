@@ -27,19 +27,19 @@ class TrainConfig:
     train_puzzles:Count = 1000 # to generate
     test_puzzles:Count = 500 # to generate
     data_seed:Natural = 0 # of the generator
-    difficulty:str|None = None # of the generated puzzles: one that the type knows, or a mixture like easy+2minimal; None: the usual one
+    difficulty:str|None = None # of generated puzzles: one of the type's, or a mix, easy+2minimal; None: usual
     augment:bool = True # put every training puzzle into a random disguise each time it is drawn
     score_groups:Count|None = None # of the test split, score only so many puzzles (in ARC: tasks); None: all
     allow_overlap:bool = False # also score test puzzles that `init_from` was trained on; the run says which
     # model
     arch:str = "trm" # one of `variants.ARCHITECTURES`
-    model:dict = field(default_factory=dict) # fields of the architecture's config; sizes of the data are filled in
+    model:dict = field(default_factory=dict) # fields of the architecture's config; the data's sizes are added
     init_from:str|None = None # a checkpoint, ours or a published one, whose weights to begin with
     init_identifiers:str|None = None # identifiers.json of its data; None: the names in init_from
     freeze:str|None = None # weights: only the puzzle embedding learns
     halting:str = "binary" # binary (TRM), q_learning (HRM)
     halt_max_steps:Count = 16 # N_sup: in training a puzzle is let go after so many supervision steps
-    solve_max_steps:Count = 16 # supervision steps at most when the model is scored; they may be more than it was trained with
+    solve_max_steps:Count = 16 # supervision steps at most in scoring; may be more than in training
     halt_exploration_prob:Probability = 0.1
     halt_loss_weight:Amount = 0.5 # of the halting loss beside the cells' loss
     # optimization
@@ -57,7 +57,7 @@ class TrainConfig:
     puzzle_emb_weight_decay:Amount = 0.1
     ema:bool = True # evaluate an exponential moving average of the weights
     ema_rate:Share = 0.999
-    ema_ramp:bool = True # start as a plain mean: min(ema_rate, (1+t)/(10+t)); a plain 0.999 is still 44 % initial weights after 832 steps
+    ema_ramp:bool = True # min(ema_rate, (1+t)/(10+t)); plain 0.999 is 44 % initial weights after 832 steps
     # machine
     seed:Natural = 0
     device:str = "auto" # auto, cpu, cuda, mps
@@ -66,7 +66,7 @@ class TrainConfig:
     accumulate:Count = 1 # take a batch in so many parts, where it does not fit into memory
     # watching
     log_every:Count = 20 # steps between lines of metrics.jsonl
-    holdout:Share = 0.05 # share of the training puzzles that is kept back, to look at on the way and to choose the best weights by
+    holdout:Share = 0.05 # validation split: share of training puzzles to choose the best weights by
     eval_every:Natural = 250 # steps between looks at them; 0: only at the end
     save_seconds:Amount = 60. # between saved states
     tracker:str|None = None # mirror the metrics to tensorboard, trackio or wandb

@@ -35,8 +35,10 @@ class Progress:
 
     def __str__(self):
         held_out = "–" if self.solved is None else f"{self.solved:.0%}"
-        return (f"training  step {self.step}/{self.steps}  loss {self.loss:.3f}  solved {self.learned:.0%}, held out {held_out}  "
-            f"halts at {f'{self.steps_to_halt:.1f}' if self.steps_to_halt else '–'}  {self.puzzle_steps_per_second:.0f} puzzle-steps/s  {clock(self.seconds_left)} left") # fits into a report's width
+        return (f"training  step {self.step}/{self.steps}  loss {self.loss:.3f}  solved {self.learned:.0%}, "
+            f"held out {held_out}  halts at "
+            f"{f'{self.steps_to_halt:.1f}' if self.steps_to_halt else '–'}  {self.puzzle_steps_per_second:.0f} "
+            f"puzzle-steps/s  {clock(self.seconds_left)} left") # fits into a report's width
 
 def clock(
     seconds:float,
@@ -47,7 +49,8 @@ def clock(
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 # %% ../../nbs/training/07_loop.ipynb #7ad07fc7
-_SIGNALS = [s for name in ("SIGTERM", "SIGUSR1", "SIGUSR2") if (s := getattr(signal, name, None))] # Windows has only the first
+_SIGNALS = [s for name in ("SIGTERM", "SIGUSR1", "SIGUSR2")
+    if (s := getattr(signal, name, None))] # Windows has only the first
 
 @contextlib.contextmanager
 def listening(
@@ -55,7 +58,9 @@ def listening(
 )->Iterator[list[str]]: # fills with the names of signals that came
     "While the block runs, schedulers' warnings are noted."
     heard:list[str] = []
-    if threading.current_thread() is not threading.main_thread(): yield heard; return # only the main thread may set handlers
+    if threading.current_thread() is not threading.main_thread(): # only the main thread may set handlers
+        yield heard
+        return
     def note(number, frame):
         heard.append(signal.Signals(number).name)
         act(number)
@@ -77,7 +82,8 @@ class _Ledger:
 
     def add(self, measured:dict[str, Tensor]):
         counted = {k: float(v) for k, v in measured.items() if k not in ("steps", "halted")}
-        counted |= {"halted": int(measured["halted"].sum()), "halted_steps": int(measured["steps"][measured["halted"]].sum())}
+        counted |= {"halted": int(measured["halted"].sum()),
+            "halted_steps": int(measured["steps"][measured["halted"]].sum())}
         self.sums, self.since = {k: self.sums.get(k, 0) + v for k, v in counted.items()}, self.since + 1
 
     def row(self, batch_size:int)->dict:
@@ -85,23 +91,26 @@ class _Ledger:
         sums, steps = self.sums, self.since
         self.sums, self.since = {}, 0
         halted, halted_steps, norm = sums.pop("halted"), sums.pop("halted_steps"), sums.pop("grad_norm")
-        return {**{k: v/(steps*batch_size) for k, v in sums.items()}, "grad_norm": norm/steps, "steps_to_halt": halted_steps/max(1, halted)}
+        return {**{k: v/(steps*batch_size) for k, v in sums.items()}, "grad_norm": norm/steps,
+            "steps_to_halt": halted_steps/max(1, halted)}
 
 def fit(
     trainer:Trainer,
-    run:Run|None=None, # where metrics.jsonl and checkpoints/ are; a run that was interrupted goes on from its last state
-    evaluate:Callable[[RecursiveModel], dict]|None=None, # scores of the averaged model on held-out puzzles, with `exact` among them
+    run:Run|None=None, # where metrics.jsonl and checkpoints/ are; an interrupted run resumes its last state
+    evaluate:Callable[[RecursiveModel], dict]|None=None, # held-out scores of the averaged model, with `exact`
     tell:Callable[[Progress], None]|None=None, # called every `log_every` steps
-    keep:Callable[[RecursiveModel, dict], None]|None=None, # called with the averaged model and its scores whenever they are the best so far
+    keep:Callable[[RecursiveModel, dict], None]|None=None, # gets the averaged model and scores at each best
 )->RecursiveModel: # the averaged model
-    "Train to the end. Raises `Interrupted` after a signal, when everything is saved, and `RunFailed` where the loss or the disk fails."
+    """Train to the end. Raises `Interrupted` after a signal, when everything is saved, and `RunFailed` where
+    the loss or the disk fails."""
     c, leads = trainer.config, trainer.team.leads
     states = run.folder/"checkpoints"/"states" if run else None
     with contextlib.ExitStack() as stack:
         if run and leads: stack.enter_context(run.alone("training"))
         heard = stack.enter_context(listening())
         ledger = _Ledger()
-        if run and (saved := trainer.team.in_turn(lambda: load_state(states))): # every process reads the same state
+        # every process reads the same state
+        if run and (saved := trainer.team.in_turn(lambda: load_state(states))):
             trainer.restore(saved)
             ledger = _Ledger(**saved.values["ledger"])
             if leads and tell: print(f"training  goes on after step {trainer.steps_done}", flush=True)
@@ -110,20 +119,25 @@ def fit(
         _loop(trainer, run, evaluate, tell, keep, states, ledger, mirror, heard)
     return trainer.averaged()
 
-def _loop(trainer:Trainer, run:Run|None, evaluate, tell, keep, states:Path|None, ledger:_Ledger, mirror:Mirror, heard:list[str]):
+def _loop(trainer:Trainer, run:Run|None, evaluate, tell, keep, states:Path|None, ledger:_Ledger,
+        mirror:Mirror, heard:list[str]):
     "The steps of `fit`."
     c, leads = trainer.config, trainer.team.leads
     def log(kind:str, **row):
         try:
             if run and leads: run.log(kind, **row)
-        except OSError as e: raise RunFailed(f"{run.folder/'metrics.jsonl'}: step {trainer.steps_done} could not be logged ({e.strerror}); the last saved state is intact; free some space or allow writing, then run again") from None
+        except OSError as e:
+            raise RunFailed(f"{run.folder/'metrics.jsonl'}: "
+                f"step {trainer.steps_done} could not be logged ({e.strerror}); "
+                "the last saved state is intact; free some space or allow writing, then run again") from None
         mirror.log(kind, row)
 
     def save():
         state = trainer.state() # all processes give their part
         if leads:
             ledger.metrics_bytes = run.metrics_bytes()
-            save_state(states, TrainingState(state.step, state.tensors, {**state.values, "ledger": asdict(ledger)}))
+            save_state(states,
+                TrainingState(state.step, state.tensors, {**state.values, "ledger": asdict(ledger)}))
 
     last_save = time.perf_counter()
     while trainer.steps_done < c.steps:
@@ -135,7 +149,8 @@ def _loop(trainer:Trainer, run:Run|None, evaluate, tell, keep, states:Path|None,
             raise
         ledger.seconds += time.perf_counter() - begun
         step, last = trainer.steps_done, trainer.steps_done == c.steps
-        if evaluate and (c.eval_every and step % c.eval_every == 0 or last) and leads: # before the line that reports it
+        # before the line that reports it
+        if evaluate and (c.eval_every and step % c.eval_every == 0 or last) and leads:
             averaged = trainer.averaged()
             scores = evaluate(averaged)
             solved = float(scores["exact"])
@@ -149,15 +164,21 @@ def _loop(trainer:Trainer, run:Run|None, evaluate, tell, keep, states:Path|None,
                 if keep: keep(averaged, {"step": step, **scores})
         if step % c.log_every == 0 or last:
             row, rate = ledger.row(c.global_batch_size), step*c.global_batch_size/ledger.seconds
-            log("train", step=step, **row, lr=c.lr*lr_at(c, step), puzzle_steps_per_second=rate, seconds=ledger.seconds)
-            if tell and leads: tell(Progress(step, c.steps, row["loss"], row["exact"], ledger.solved, row["steps_to_halt"], rate, (c.steps - step)*c.global_batch_size/rate))
+            log("train", step=step, **row, lr=c.lr*lr_at(c, step),
+                puzzle_steps_per_second=rate, seconds=ledger.seconds)
+            if tell and leads:
+                tell(Progress(step, c.steps, row["loss"], row["exact"], ledger.solved, row["steps_to_halt"],
+                    rate, (c.steps - step)*c.global_batch_size/rate))
         stop = trainer.team.any(bool(heard), trainer.device)
-        due = trainer.team.any(time.perf_counter() - last_save >= c.save_seconds, trainer.device) if run else False
+        due = (trainer.team.any(time.perf_counter() - last_save >= c.save_seconds, trainer.device)
+            if run else False)
         if run and (stop or due or last):
             save()
             last_save = time.perf_counter()
-        if stop and not last: raise Interrupted(f"{heard[0] if heard else 'a signal to another process'}: training stopped after step {step} of {c.steps}"
-            f"{f' and everything is saved in {states}; start the same run again to go on' if run else ', and nothing was saved: there is no run folder'}")
+        if stop and not last:
+            raise Interrupted(f"{heard[0] if heard else 'a signal to another process'}: "
+                f"training stopped after step {step} of {c.steps}"
+                f"{f' and everything is saved in {states}; start the same run again to go on' if run else ', and nothing was saved: there is no run folder'}")
 
 # %% ../../nbs/training/07_loop.ipynb #b0ee09c4
 def estimate_seconds(

@@ -15,7 +15,8 @@ from ..models.trm import Network, RecursiveModel
 
 # %% ../../nbs/training/01_optimizers.ipynb #1e7b51c8
 class AdamATan2(torch.optim.Optimizer):
-    "AdamW with atan2 in place of the division (Everett et al. 2024, arXiv 2407.05872), as in the reference's package."
+    """AdamW with atan2 in place of the division (Everett et al.
+    2024, arXiv 2407.05872), as in the reference's package."""
     def __init__(self,
         params, # parameters, or groups of them
         lr:float=1e-3,
@@ -34,7 +35,9 @@ class AdamATan2(torch.optim.Optimizer):
             for p in group["params"]:
                 if p.grad is None: continue
                 s = self.state[p]
-                if not s: s.update(step=torch.tensor(0.), exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p)) # a tensor, as torch's own optimizers have it
+                if not s: # a tensor, as torch's own optimizers have it
+                    s.update(step=torch.tensor(0.), exp_avg=torch.zeros_like(p),
+                        exp_avg_sq=torch.zeros_like(p))
                 s["step"] += 1
                 step = s["step"].item()
                 m = s["exp_avg"].lerp_(p.grad, 1 - beta1)
@@ -44,20 +47,26 @@ class AdamATan2(torch.optim.Optimizer):
         return loss
 
 # %% ../../nbs/training/01_optimizers.ipynb #37f4556f
-def _adamw(model, c, device): return [torch.optim.AdamW(model.parameters(), c.lr, (c.beta1, c.beta2), weight_decay=c.weight_decay, fused=device.type == "cuda")]
-def _adam_atan2(model, c, device): return [AdamATan2(model.parameters(), c.lr, (c.beta1, c.beta2), c.weight_decay)]
+def _adamw(model, c, device):
+    return [torch.optim.AdamW(model.parameters(), c.lr, (c.beta1, c.beta2), weight_decay=c.weight_decay,
+        fused=device.type == "cuda")]
+def _adam_atan2(model, c, device):
+    return [AdamATan2(model.parameters(), c.lr, (c.beta1, c.beta2), c.weight_decay)]
 
 def _muon(model, c, device):
-    inside = [p for network in model.modules() if isinstance(network, Network) for p in network.parameters() if p.ndim == 2]
+    inside = [p for network in model.modules() if isinstance(network, Network)
+        for p in network.parameters() if p.ndim == 2]
     rest = [p for p in model.parameters() if all(p is not q for q in inside)]
     return [torch.optim.Muon(inside, c.lr, c.weight_decay, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(rest, c.lr, (c.beta1, c.beta2), weight_decay=c.weight_decay)]
 
-OPTIMIZERS = {"adamw": _adamw, "adam_atan2": _adam_atan2, "muon": _muon} # (model, config, device) → optimizers for its parameters
+OPTIMIZERS = {"adamw": _adamw,
+    "adam_atan2": _adam_atan2, "muon": _muon} # (model, config, device) → optimizers for its parameters
 
 # %% ../../nbs/training/01_optimizers.ipynb #84e2d291
 class EMA:
-    "An exponential moving average of a model's parameters. Buffers, the puzzle embedding among them, are not averaged."
+    """An exponential moving average of a model's parameters.
+    Buffers, the puzzle embedding among them, are not averaged."""
     def __init__(self,
         model:RecursiveModel,
         rate:float, # how much of the old average stays

@@ -31,7 +31,8 @@ def random_states()->tuple[dict[str, Tensor], dict]: # tensors and values
     "Where the process's random number generators stand."
     kind, keys, *rest = np.random.get_state()
     tensors = {"torch": torch.get_rng_state(), "numpy": torch.from_numpy(keys.astype(np.int64))}
-    if torch.cuda.is_available(): tensors |= {f"cuda:{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
+    if torch.cuda.is_available():
+        tensors |= {f"cuda:{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
     version, numbers, gauss = random.getstate()
     return tensors | {"python": torch.tensor(numbers)}, {"numpy": [kind, *rest], "python": [version, gauss]}
 
@@ -46,7 +47,8 @@ def restore_random_states(
     random.setstate((version, tuple(tensors["python"].tolist()), gauss))
     torch.set_rng_state(tensors["torch"])
     for name, state in tensors.items():
-        if name.startswith("cuda:") and int(name[5:]) < torch.cuda.device_count(): torch.cuda.set_rng_state(state, int(name[5:]))
+        if name.startswith("cuda:") and int(name[5:]) < torch.cuda.device_count():
+            torch.cuda.set_rng_state(state, int(name[5:]))
 
 # %% ../../nbs/training/02_states.ipynb #5d3724ae
 def not_finite(

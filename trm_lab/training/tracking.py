@@ -21,12 +21,15 @@ class _Calls:
 
 class _TensorBoard:
     "torch's own writer, into the run's folder."
-    def __init__(self, run:Run): self.writer = importlib.import_module("torch.utils.tensorboard").SummaryWriter(str(run.folder/"tensorboard"))
+    def __init__(self, run:Run):
+        self.writer = importlib.import_module("torch.utils.tensorboard").SummaryWriter(
+            str(run.folder/"tensorboard"))
     def log(self, values:Mapping[str, float], step:int):
         for name, value in values.items(): self.writer.add_scalar(name, value, step)
     def close(self): self.writer.close()
 
-TRACKERS = {"tensorboard": _TensorBoard, "trackio": lambda run: _Calls("trackio", run), "wandb": lambda run: _Calls("wandb", run)}
+TRACKERS = {"tensorboard": _TensorBoard, "trackio": lambda run: _Calls("trackio", run),
+    "wandb": lambda run: _Calls("wandb", run)}
 
 # %% ../../nbs/training/03_tracking.ipynb #748f50fa
 class Mirror:
@@ -40,7 +43,8 @@ class Mirror:
 
     def log(self, kind:str, row:Mapping):
         "Mirror one line."
-        numbers = {f"{kind}/{name}": value for name, value in row.items() if name != "step" and isinstance(value, (int, float)) and not isinstance(value, bool)}
+        numbers = {f"{kind}/{name}": value for name, value in row.items()
+            if name != "step" and isinstance(value, (int, float)) and not isinstance(value, bool)}
         if self.target: self._try(lambda: self.target.log(numbers, row["step"]))
 
     def close(self):
@@ -50,4 +54,5 @@ class Mirror:
         try: what()
         except Exception as e: # whatever a dashboard's package raises must not end a run
             self.target = None
-            warnings.warn(f"the metrics are no longer mirrored to {self.tracker} ({type(e).__name__}: {e}); metrics.jsonl has them all", stacklevel=3)
+            warnings.warn(f"the metrics are no longer mirrored to {self.tracker} ({type(e).__name__}: {e}); "
+                "metrics.jsonl has them all", stacklevel=3)

@@ -55,9 +55,9 @@ class NotFinite(RunFailed):
         self.step, self.batch = trainer.steps_done + 1, carry.batch
         losses = {name: value for name, value in told.items() if name.endswith("_loss")}
         parts = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
-        super().__init__(f"training stopped at step {self.step}: {_not_finite(trainer, told, carry)} ({parts}). "
-            "No weight was changed by this step: start the same run again, and it goes on from the last good "
-            "state. If it stops there again, a lower lr or dtype float32 usually helps")
+        super().__init__(f"training stopped at step {self.step}: {_not_finite(trainer, told, carry)} "
+            f"({parts}). No weight was changed by this step: start the same run again, and it goes on from "
+            "the last good state. If it stops there again, a lower lr or dtype float32 usually helps")
 
     def keep(self,
         folder:Path, # checkpoints/ of the run
@@ -116,12 +116,16 @@ def first_model(
     dataset:Dataset, # its sizes are filled in
     dtype:torch.dtype, # of activations
 )->RecursiveModel:
-    "The model that training begins with. Raises `InputError` if the checkpoint does not fit the data or the configuration."
+    """The model that training begins with. Raises `InputError` if the checkpoint does not fit the
+    data or the configuration."""
     c, meta, where = config, dataset.metadata, f"run {config.name!r}"
-    sizes = {"seq_len": meta.seq_len, "vocab_size": meta.vocab_size, "num_puzzle_identifiers": meta.num_puzzle_identifiers}
+    sizes = {"seq_len": meta.seq_len, "vocab_size": meta.vocab_size,
+        "num_puzzle_identifiers": meta.num_puzzle_identifiers}
     if c.init_from is None: return build_model(c.arch, {**sizes, **c.model}, f"{where}: model", dtype)
     loaded = load(c.init_from)
-    if type(loaded.model) is not ARCHITECTURES[c.arch]: raise InputError(f"{where}: init_from {c.init_from} is another architecture than 'arch' says, {c.arch!r}")
+    if type(loaded.model) is not ARCHITECTURES[c.arch]:
+        raise InputError(
+            f"{where}: init_from {c.init_from} is another architecture than 'arch' says, {c.arch!r}")
     model = build_model(c.arch, {**asdict(loaded.model.config), **sizes, **c.model}, f"{where}: model", dtype)
     tensors = dict(loaded.model.state_dict())
     if "puzzle_emb.weights" in tensors:
@@ -150,28 +154,37 @@ class Trainer:
         self.device = pick_device(local_device(c.device))
         self.dtype = pick_dtype(self.device, c.dtype)
         self.model = (model or first_model(c, dataset, self.dtype)).to(self.device).train()
-        if self.dtype == torch.float64: self.model.double() # otherwise weights are float32, whatever is computed in
+        if self.dtype == torch.float64:
+            self.model.double() # otherwise weights are float32, whatever is computed in
         if bad := not_finite(self.model.state_dict()):
             raise InputError(f"run {c.name!r}: the weights to begin with hold a number that is not finite, "
                 f"in the tensor {bad}; begin with others")
-        self.batches = batches or Batches(dataset.train, c.global_batch_size, c.seed, dataset.puzzle if c.augment else None, dataset.metadata.ignore_label_id,
+        self.batches = batches or Batches(dataset.train, c.global_batch_size, c.seed,
+            dataset.puzzle if c.augment else None, dataset.metadata.ignore_label_id,
             kept_back(dataset.train, c.holdout)[0])
         self.halting = halting or HALTINGS[c.halting](c.halt_max_steps, c.halt_exploration_prob, loss=c.loss)
         if c.freeze:
-            if not hasattr(self.model, "puzzle_emb"): raise InputError(f"run {c.name!r}: with freeze 'weights' only the puzzle embedding learns, but this model has none")
+            if not hasattr(self.model, "puzzle_emb"):
+                raise InputError(f"run {c.name!r}: with freeze 'weights' only the puzzle embedding learns, "
+                    "but this model has none")
             self.model.requires_grad_(False)
         if c.compile:
-            torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit) # counts all models of a process, with and without gradient; beyond it torch silently stops compiling
+            # counts all models of a process, with and without gradient; beyond it torch
+            # silently stops compiling
+            torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
             for network in self.model.modules():
                 if isinstance(network, Network): network.compile()
         self.optimizers = [] if c.freeze else OPTIMIZERS[c.optimizer](self.model, c, self.device)
         self.ema = EMA(self.model, c.ema_rate, c.ema_ramp) if c.ema and not c.freeze else None
         self.carry:Carry|None = None
         self.steps_done, self.undo = 0, Undo()
-        if (n := self.slots.stop - self.slots.start) % c.accumulate: raise InputError(f"run {c.name!r}: {n} slots of a process cannot be taken in {c.accumulate} equal parts; change 'accumulate'")
+        if (n := self.slots.stop - self.slots.start) % c.accumulate:
+            raise InputError(f"run {c.name!r}: {n} slots of a process cannot be taken in {c.accumulate} "
+                "equal parts; change 'accumulate'")
 
     def step(self)->dict[str, Tensor]: # sums over the batch, `grad_norm`, and `halted` and `steps`, each (B,)
-        "One supervision step of all slots, one update of the weights: wholly or not at all. Raises `NotFinite`."
+        """One supervision step of all slots, one update of the weights: wholly or not at all.
+        Raises `NotFinite`."""
         take_back = self._note()
         try: return self._step()
         except BaseException: # out of memory and Ctrl+C as well
@@ -206,7 +219,8 @@ class Trainer:
             batch, before = fresh.where(everyone, self.carry.batch), self.carry.steps.masked_fill(everyone, 0)
         least = self.halting.explore(c.global_batch_size, self.generator)[self.slots].to(self.device)
         size = len(batch)//c.accumulate
-        parts = [self._learn(batch.rows(rows), everyone[rows], self.carry.state.rows(rows) if self.carry else None, before[rows], least[rows])
+        parts = [self._learn(batch.rows(rows), everyone[rows],
+                self.carry.state.rows(rows) if self.carry else None, before[rows], least[rows])
             for rows in (slice(i*size, (i + 1)*size) for i in range(c.accumulate))]
         states, halted, measured = zip(*parts)
         state = State({name: torch.cat([s[name] for s in states]) for name in states[0]})
@@ -252,8 +266,10 @@ class Trainer:
         finite = bool(largest(self.undo.changed()).isfinite())
         if self.team.any(not finite, self.device): raise NotFinite(self, told, carry)
 
-    def _learn(self, batch:Batch, everyone:Tensor, state:State|None, before:Tensor, least:Tensor)->tuple[State, Tensor, dict[str, Tensor]]:
-        "One supervision step of some slots, and its gradient: their latents, who leaves, and sums of what was measured."
+    def _learn(self, batch:Batch, everyone:Tensor, state:State|None, before:Tensor,
+            least:Tensor)->tuple[State, Tensor, dict[str, Tensor]]:
+        """One supervision step of some slots, and its gradient: their latents, who leaves, and
+        sums of what was measured."""
         c, model = self.config, self.model
         x = model.embed(batch)
         start, steps = model.start(x), before + 1
@@ -261,11 +277,14 @@ class Trainer:
         output = model.read(state)
         share, solved = correct(output.logits.detach(), batch.labels)
         halt_losses = self.halting.losses(output, solved, steps, lambda: self._ahead(x, state))
-        losses = {"lm_loss": board_loss(TOKEN_LOSSES[c.loss](output.logits, batch.labels), batch.labels).sum(), **{name: each.sum() for name, each in halt_losses.items()}}
+        losses = {
+            "lm_loss": board_loss(TOKEN_LOSSES[c.loss](output.logits, batch.labels), batch.labels).sum(),
+            **{name: each.sum() for name, each in halt_losses.items()}}
         loss = losses["lm_loss"] + c.halt_loss_weight*sum(losses[name] for name in halt_losses)
         (loss/c.global_batch_size).backward() # whatever the loss is: `step` looks at everything together
         measured = {"loss": loss, **losses, "accuracy": share.sum(), "exact": solved.sum()}
-        return state.detach(), self.halting.release(output, steps, least), {name: value.detach() for name, value in measured.items()}
+        return (state.detach(), self.halting.release(output, steps, least),
+            {name: value.detach() for name, value in measured.items()})
 
     @torch.no_grad()
     def _ahead(self, x:Tensor, state:State)->Output:
@@ -273,7 +292,8 @@ class Trainer:
         return self.model.read(self.model.step(x, state))
 
     def averaged(self)->RecursiveModel: # in evaluation mode
-        "The model to evaluate and to keep: the moving average, or the weights themselves where there is none."
+        """The model to evaluate and to keep: the moving average, or the weights
+        themselves where there is none."""
         return self.ema.copy_of(self.model) if self.ema else copy.deepcopy(self.model).eval()
 
     def state(self)->TrainingState:
@@ -281,34 +301,46 @@ class Trainer:
         tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
         if self.ema: tensors |= {f"ema.{name}": t for name, t in self.ema.shadow.items()}
         names = {id(p): name for name, p in self.model.named_parameters()}
-        for i, optimizer in enumerate(self.optimizers): # by the parameter's name, so that no order has to be remembered
-            tensors |= {f"optimizer.{i}.{key}.{names[id(p)]}": t for p, kept in optimizer.state.items() for key, t in kept.items()}
+        # by the parameter's name, so that no order has to be remembered
+        for i, optimizer in enumerate(self.optimizers):
+            tensors |= {f"optimizer.{i}.{key}.{names[id(p)]}": t
+                for p, kept in optimizer.state.items() for key, t in kept.items()}
         if self.carry:
-            whole = {**{f.name: getattr(self.carry.batch, f.name) for f in fields(Batch)}, "steps": self.carry.steps, "halted": self.carry.halted, **self.carry.state}
+            whole = {**{f.name: getattr(self.carry.batch, f.name) for f in fields(Batch)},
+                "steps": self.carry.steps, "halted": self.carry.halted, **self.carry.state}
             tensors |= {f"carry.{name}": self.team.gather(t) for name, t in whole.items()}
         random, values = random_states()
-        tensors |= {f"random.{name}": t for name, t in {**random, "exploration": self.generator.get_state()}.items()}
-        return TrainingState(self.steps_done, tensors, {"config": asdict(self.config), "random": values, "ema_updates": self.ema.updates if self.ema else 0, "batches": self.batches.state()})
+        tensors |= {f"random.{name}": t
+            for name, t in {**random, "exploration": self.generator.get_state()}.items()}
+        return TrainingState(self.steps_done, tensors, {"config": asdict(self.config), "random": values,
+            "ema_updates": self.ema.updates if self.ema else 0, "batches": self.batches.state()})
 
     def restore(self, state:TrainingState):
         "Go on from where another trainer stood. Raises `InputError` if its run was configured otherwise."
         ours, theirs = asdict(self.config), state.values["config"]
         differing = [name for name in ours | theirs if name not in WATCHING
             and identity(ours.get(name)) != identity(theirs.get(name))]
-        if differing: raise InputError(f"run {self.config.name!r}: the saved state is of a run with other parameters ({', '.join(differing)}); choose another folder")
+        if differing:
+            raise InputError(f"run {self.config.name!r}: the saved state is of a run with other parameters "
+                f"({', '.join(differing)}); choose another folder")
         if bad := not_finite(state.tensors):
             raise InputError(f"run {self.config.name!r}: the saved state holds a number that is not finite, "
                 f"in the tensor {bad}; take an older one")
-        part = lambda of: {name.removeprefix(of): t for name, t in state.tensors.items() if name.startswith(of)}
+        part = lambda of: {name.removeprefix(of): t
+            for name, t in state.tensors.items() if name.startswith(of)}
         load_weights(self.model, part("model."), f"run {self.config.name!r}: the saved state")
         if self.ema:
             shadow, self.ema.updates = part("ema."), state.values["ema_updates"]
-            self.ema.shadow = {name: shadow[name].to(self.device) for name in self.ema.shadow} # in the parameters' order, not the file's
+            # in the parameters' order, not the file's
+            self.ema.shadow = {name: shadow[name].to(self.device) for name in self.ema.shadow}
         for i, optimizer in enumerate(self.optimizers):
-            kept, own = part(f"optimizer.{i}."), {id(p): k for k, p in enumerate(p for g in optimizer.param_groups for p in g["params"])}
-            entries = {own[id(p)]: {key.removesuffix(f".{name}"): t for key, t in kept.items() if key.endswith(f".{name}")}
+            kept, own = (part(f"optimizer.{i}."),
+                {id(p): k for k, p in enumerate(p for g in optimizer.param_groups for p in g["params"])})
+            entries = {own[id(p)]: {key.removesuffix(f".{name}"): t
+                    for key, t in kept.items() if key.endswith(f".{name}")}
                 for name, p in self.model.named_parameters() if id(p) in own}
-            optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
+            optimizer.load_state_dict(
+                {"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
         if carry := part("carry."):
             mine = {name: t[self.slots].to(self.device) for name, t in carry.items()}
             batch = Batch(*(mine.pop(f.name) for f in fields(Batch)))

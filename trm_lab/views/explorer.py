@@ -35,16 +35,18 @@ VERDICTS = ("breaks the rules", "legal so far", "solved", "cannot be judged")
 POOLING = "mean over positions"
 
 def _arrays(**arrays:np.ndarray)->tuple[list[dict], bytes]: # what lies where, and the bytes
-    "Arrays one after the other, little-endian, those of 4-byte numbers first, so that each begins on a multiple of its size."
+    """Arrays one after the other, little-endian, those of 4-byte numbers first, so that each begins
+    on a multiple of its size."""
     told, blob = [], io.BytesIO()
     for name, values in sorted(arrays.items(), key=lambda item: -item[1].itemsize):
-        told.append({"name": name, "kind": values.dtype.str[1:], "shape": list(values.shape), "offset": blob.tell()})
+        told.append({"name": name, "kind": values.dtype.str[1:],
+            "shape": list(values.shape), "offset": blob.tell()})
         blob.write(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes())
     return told, blob.getvalue() + bytes(-blob.tell() % 4)
 
 def _scaled(
     values:np.ndarray, # any shape
-)->tuple[np.ndarray, list[float]]: # the same shape in 255ths of the way from the lowest to the highest, and these two
+)->tuple[np.ndarray, list[float]]: # the same shape, 0 to 255 from lowest to highest, and these two
     values = np.nan_to_num(values, posinf=0, neginf=0).astype(np.float64) # out of all bounds: not drawn
     low, high = float(values.min()), float(values.max())
     return ((values - low)/((high - low) or 1)*255).round().astype(np.uint8), [low, high]
@@ -58,7 +60,8 @@ class _Side:
     "A walk, and what its packs share."
     def __init__(self, walk:Walk, prefix:str=""):
         self.walk, self.prefix = walk, prefix
-        self.judged, self.decoded = {}, weakref.WeakKeyDictionary() # what the rules said of a board; what was decoded, by trace
+        # what the rules said of a board; what was decoded, by trace
+        self.judged, self.decoded = {}, weakref.WeakKeyDictionary()
         self.overview, self.growing = [], Survey(walk) # the portions so far, and what they have shown
         self.axes, self.fitted = None, 0 # principal components by name, and of how many puzzles
 
@@ -67,27 +70,33 @@ class _Side:
     @property
     def seen(self)->int: return sum(len(part.puzzles) for part in self.overview) # puzzles in the overview
 
-    def judge(self, question:np.ndarray, answer:np.ndarray, label:np.ndarray|None)->tuple[np.ndarray, int]: # wrong cells as packed bits, index into VERDICTS
+    def judge(self, question:np.ndarray, answer:np.ndarray,
+            label:np.ndarray|None)->tuple[np.ndarray, int]: # wrong cells as packed bits, index into VERDICTS
         "What the rules say about a board; each distinct one is judged once."
         puzzle, key = self.walk.puzzle, question.tobytes() + answer.tobytes()
         if key not in self.judged:
             try: verdict, wrong = puzzle.check(question, answer), puzzle.draw(question, answer).wrong
-            except InputError: self.judged[key] = np.zeros(-(-len(answer)//8), np.uint8), 3 # the question has no answer at all
+            except InputError: # the question has no answer at all
+                self.judged[key] = np.zeros(-(-len(answer)//8), np.uint8), 3
             else:
-                solved = verdict.solved if puzzle.decides else label is not None and bool(((answer == label) | (label < 0)).all())
+                solved = (verdict.solved if puzzle.decides
+                    else label is not None and bool(((answer == label) | (label < 0)).all()))
                 self.judged[key] = np.packbits(np.array(wrong, bool)), 2 if solved else int(verdict.legal)
         return self.judged[key]
 
-    def board(self, run:Run, site:Site|None, name:str)->tuple[np.ndarray, np.ndarray]|None: # tokens (L,), probabilities in 255ths (L,)
+    def board(self, run:Run, site:Site|None,
+            name:str)->tuple[np.ndarray, np.ndarray]|None: # tokens (L,), probabilities in 255ths (L,)
         "What a latent shows; None where nobody can tell, because the model is missing."
         trace, known = run.trace, self.decoded.setdefault(run.trace, {})
         ended = name == self.walk.answer and self._ends(site)
         if self.walk.model is None and not ended: return None
         if (site, name) not in known:
-            logits = trace.logits[site.step - 1][trace.present[site.step - 1]].float() if ended else self.walk.decode(trace, site, name)
+            logits = (trace.logits[site.step - 1][trace.present[site.step - 1]].float() if ended
+                else self.walk.decode(trace, site, name))
             tokens = logits.argmax(-1)
             share = (-TOKEN_LOSSES[self.walk.policy.loss](logits, tokens)).exp()
-            known[site, name] = tokens.numpy().astype(np.uint8), (255*share.nan_to_num()).round().numpy().astype(np.uint8)
+            known[site, name] = (tokens.numpy().astype(np.uint8),
+                (255*share.nan_to_num()).round().numpy().astype(np.uint8))
         return tuple(values[run.here(site)] for values in known[site, name])
 
     def _ends(self, site:Site|None)->bool:
@@ -97,7 +106,8 @@ class _Side:
 
     @torch.no_grad()
     def halting(self, run:Run, site:Site|None)->float:
-        "The probability of being done, read at any place; not a number where that needs a model that is missing."
+        """The probability of being done, read at any place; not a number where that needs
+        a model that is missing."""
         if self._ends(site): return float(self.walk.belief(run.trace)[site.step - 1, run.row])
         if self.walk.model is None: return np.nan
         known = self.decoded.setdefault(run.trace, {})
@@ -109,13 +119,16 @@ class _Side:
         schedule, parent, fork = self.walk.schedule, run.parent or run, run.fork
         edited, moved = [e.name for e in run.edits if isinstance(e, LatentEdit)], {}
         if fork == 0 and not edited: yield 0, None, None, None
-        for f in range(max(0, fork - 2*len(schedule)), run.length + 1): # from a little before the fork, to know how latents moved there
+        # from a little before the fork, to know how latents moved there
+        for f in range(max(0, fork - 2*len(schedule)), run.length + 1):
             site, which, before, source = run.place(f), None, None, parent if f <= fork else run
             if f:
                 which = schedule[(f - 1) % len(schedule)].name
-                before, moved[which] = moved.get(which), source.latent(site, which).float() - source.latent(run.place(f - 1), which).float()
+                before, moved[which] = (moved.get(which),
+                    source.latent(site, which).float() - source.latent(run.place(f - 1), which).float())
             if f == fork and run.parent:
-                moved |= {name: run.latent(site, name).float() - parent.latent(site, name).float() for name in edited}
+                moved |= {name:
+                    run.latent(site, name).float() - parent.latent(site, name).float() for name in edited}
                 if edited: yield f, edited[0], moved[edited[0]], None
                 elif f: yield f, which, None, None
             elif f >= max(1, fork): yield f, which, moved[which], before
@@ -123,28 +136,40 @@ class _Side:
     def pack(self, run:Run)->tuple[dict, bytes]: # what JSON can hold, and the bytes that it describes
         "All that the page shows of a run."
         walk, fork, end = self.walk, run.fork, run.length
-        if self.axes is None: # to begin with: of a recorded trace all puzzles are there, else only this one is
+        # to begin with: of a recorded trace all puzzles are there, else only this one is
+        if self.axes is None:
             survey = Survey(walk)
             survey.see_trace(run.trace)
             self.axes, self.fitted = survey.components(), len(run.trace.batch)
         pooled, single = self.axes
         names, question, F = walk.names, run.question.astype(np.uint8), end - fork + 1
         halting, change, turn, toward = np.full((4, F), np.nan, np.float32)
-        path, plane, renewed = np.zeros((F, 2), np.float32), np.zeros((F, len(names)), np.int32), np.full(F, -1, np.int32)
+        path, plane, renewed = (np.zeros((F, 2), np.float32),
+            np.zeros((F, len(names)), np.int32), np.full(F, -1, np.int32))
         final = {name: run.latent(run.place(end), name).float() for name in names}
-        look, boards, norms, components, shown = walk.look(run), [], [], [], [] # by plane; the last is which latent it shows
+        # by plane; the last is which latent it shows
+        look, boards, norms, components, shown = walk.look(run), [], [], [], []
         blank = last = question, np.zeros(len(question), np.uint8)
         for f, which, move, before in self.moves(run):
             k, site = f - fork, run.place(f)
-            halting[k], change[k], turn[k] = self.halting(run, site), 0. if move is None else float(move.square().mean().sqrt()), _cosine(move, before)
+            halting[k], change[k], turn[k] = (self.halting(run, site),
+                0. if move is None else float(move.square().mean().sqrt()), _cosine(move, before))
             for n, name in enumerate(names):
-                if k and f != 1 and (f - 1, name) not in run.trace.kept: plane[k, n] = plane[k - 1, n]; continue
+                if k and f != 1 and (f - 1, name) not in run.trace.kept:
+                    plane[k, n] = plane[k - 1, n]
+                    continue
                 z, plane[k, n] = run.latent(site, name).float(), len(boards)
                 last = self.board(run, site, name) or last if f else blank
-                boards.append(last); norms.append(z.square().mean(-1).sqrt().numpy()); components.append(single[name](z.numpy()).T); shown.append(n)
-                if name == which: renewed[k], toward[k], path[k] = n, _cosine(z, final[name]), pooled[name](z.mean(0).numpy())
+                boards.append(last)
+                norms.append(z.square().mean(-1).sqrt().numpy())
+                components.append(single[name](z.numpy()).T)
+                shown.append(n)
+                if name == which:
+                    renewed[k], toward[k], path[k] = (n, _cosine(z, final[name]),
+                        pooled[name](z.mean(0).numpy()))
         tokens, confidence = (np.stack(part) for part in zip(*boards))
-        label = walk.batch.labels[run.puzzle].numpy() if walk.labelled and (question == walk.batch.inputs[run.puzzle].numpy()).all() else None
+        label = (walk.batch.labels[run.puzzle].numpy()
+            if walk.labelled and (question == walk.batch.inputs[run.puzzle].numpy()).all() else None)
         wrong, verdict = zip(*(self.judge(question, answer, label) for answer in tokens))
         norm, norm_scale = _scaled(np.stack(norms))
         components, shown, scales = np.stack(components), np.array(shown), {}
@@ -153,16 +178,20 @@ class _Side:
             if (shown == n).any(): component[shown == n], scales[name] = _scaled(components[shown == n])
         try: given = np.array(walk.puzzle.draw(question, question).given, np.uint8)
         except InputError: given = np.zeros(len(question), np.uint8)
-        arrays = dict(halting=halting, change=change, turn=turn, toward=toward, path=path, plane=plane, renewed=renewed, tokens=tokens, confidence=confidence,
-            wrong=np.stack(wrong), verdict=np.array(verdict, np.uint8), norm=norm, component=component, given=given, question=question,
-            halt=look.halt.cpu().numpy(), doubt=look.doubt.cpu().numpy(), same=look.same.numpy().astype(np.uint8)) # exact
+        arrays = dict(halting=halting, change=change, turn=turn, toward=toward,
+            path=path, plane=plane, renewed=renewed, tokens=tokens, confidence=confidence,
+            wrong=np.stack(wrong), verdict=np.array(verdict, np.uint8), norm=norm, component=component,
+            given=given, question=question, halt=look.halt.cpu().numpy(), doubt=look.doubt.cpu().numpy(),
+            same=look.same.numpy().astype(np.uint8)) # exact
         if label is not None: arrays["solution"] = np.where(label < 0, PAD, label).astype(np.uint8)
         if run.parent:
             apart = divergence(run.parent, run).latents
             arrays["divergence"] = np.full((F, len(names)), np.nan, np.float32)
-            for n, name in enumerate(names): arrays["divergence"][:len(apart[name]) - fork, n] = apart[name][fork:].numpy()
+            for n, name in enumerate(names):
+                arrays["divergence"][:len(apart[name]) - fork, n] = apart[name][fork:].numpy()
         told, blob = _arrays(**arrays)
-        return {**self.told(run), "arrays": told, "scale": {"norm": norm_scale, "component": scales}, "explained": {name: pooled[name].explained for name in names}, "fitted": self.fitted}, blob
+        return {**self.told(run), "arrays": told, "scale": {"norm": norm_scale, "component": scales},
+            "explained": {name: pooled[name].explained for name in names}, "fitted": self.fitted}, blob
 
     def distribution(self, run:Run, cell:int)->np.ndarray: # (F, names, V) float32
         "What each latent gives to the tokens of a cell, at every frame of a run's own."
@@ -171,80 +200,111 @@ class _Side:
         for k in range(len(shares)):
             site = run.place(run.fork + k)
             for n, name in enumerate(names):
-                if k and (run.fork + k - 1, name) not in run.trace.kept: shares[k, n] = shares[k - 1, n]; continue
-                logits = self.walk.decode(run.trace, site, name)[run.here(site), cell].expand(1, len(shares[k, n]), -1) # the same for each token, whose cost is asked
+                if k and (run.fork + k - 1, name) not in run.trace.kept:
+                    shares[k, n] = shares[k - 1, n]
+                    continue
+                logits = self.walk.decode(run.trace, site, name)[run.here(site), cell].expand(
+                    1, len(shares[k, n]), -1) # the same for each token, whose cost is asked
                 shares[k, n] = (-loss(logits, torch.arange(logits.shape[1])[None])).exp()[0].numpy()
         return shares
 
     def told(self, run:Run)->dict:
         "What can be said of a run without its bytes."
-        edits = [{"kind": type(e).__name__, **{f.name: self.key(value) if isinstance(value := getattr(e, f.name), Run) else value for f in fields(e)}} for e in run.edits]
-        return {"run": self.key(run), "puzzle": run.puzzle, "side": int(bool(self.prefix)), "parent": run.parent and self.key(run.parent), "fork": run.fork, "number": run.number,
-            "sentence": run.sentence, "edits": edits, "steps": run.steps, "length": run.length, "identical": run.identical, "reached": self.walk.reached(run)}
+        edits = [{"kind": type(e).__name__, **{f.name: self.key(value) if isinstance(
+                    value := getattr(e, f.name), Run) else value for f in fields(e)}} for e in run.edits]
+        return {"run": self.key(run), "puzzle": run.puzzle, "side": int(bool(self.prefix)),
+            "parent": run.parent and self.key(run.parent), "fork": run.fork, "number": run.number,
+            "sentence": run.sentence, "edits": edits, "steps": run.steps, "length": run.length,
+            "identical": run.identical, "reached": self.walk.reached(run)}
 
     def look(self, since:int)->tuple[dict, bytes]:
-        "The portion of the overview with puzzle `since`; after the last one the axes are those of all puzzles."
+        """The portion of the overview with puzzle `since`; after the last one the axes
+        are those of all puzzles."""
         if since == self.seen < len(self.walk):
             portion = next(some for some in self.walk.portions() if since in some)
             self.overview.append(self.walk.overview(portion, self.growing))
-            if portion[-1] + 1 == len(self.walk): self.axes, self.fitted = self.growing.components(), len(self.walk)
+            if portion[-1] + 1 == len(self.walk):
+                self.axes, self.fitted = self.growing.components(), len(self.walk)
         part = next((part for part in self.overview if since in part.puzzles), None)
-        if part is None: raise InputError(f"explorer: the overview goes on at puzzle {self.seen}; there is nothing to say of {since}")
+        if part is None:
+            raise InputError(
+                f"explorer: the overview goes on at puzzle {self.seen}; there is nothing to say of {since}")
         byte = lambda t: t.numpy().astype(np.uint8)
-        told, blob = _arrays(halt=part.halt.numpy(), doubt=part.doubt.numpy(), same=byte(part.same), legal=byte(part.legal), stops=byte(part.stops),
+        told, blob = _arrays(halt=part.halt.numpy(), doubt=part.doubt.numpy(),
+            same=byte(part.same), legal=byte(part.legal), stops=byte(part.stops),
             solved=np.full(part.same.shape, 2, np.uint8) if part.solved is None else byte(part.solved))
-        return {"from": int(part.puzzles[0]), "to": int(part.puzzles[-1]) + 1, "total": len(self.walk), "side": int(bool(self.prefix)), "arrays": told}, blob
+        return {"from": int(part.puzzles[0]), "to": int(part.puzzles[-1]) + 1, "total": len(self.walk),
+            "side": int(bool(self.prefix)), "arrays": told}, blob
 
 # %% ../../nbs/views/02_explorer.ipynb #c50d618b
 def _header(sides:list[_Side], kernel:bool)->dict:
     "What JSON can hold and the page needs once. `kernel`: is there someone to ask?"
     walk, puzzle = sides[0].walk, sides[0].walk.puzzle
-    glyphs, colours, symbols, lines = [""]*puzzle.vocab_size, [None]*puzzle.vocab_size, [""]*puzzle.vocab_size, ((), ())
+    glyphs, colours, symbols, lines = ([""]*puzzle.vocab_size, [None]*puzzle.vocab_size,
+        [""]*puzzle.vocab_size, ((), ()))
     for token in range(puzzle.vocab_size):
         board = np.full(puzzle.seq_len, token, np.uint8)
         for question in (walk.batch.inputs[0].numpy().astype(np.uint8), board):
             try: drawing, text = puzzle.draw(question, board), puzzle.print(board)
-            except (InputError, LookupError, ValueError): continue # nothing that a board of this type could look like
-            glyphs[token], colours[token], lines = drawing.glyphs[0], drawing.colours[0], (drawing.row_lines, drawing.col_lines)
+            except (InputError, LookupError, ValueError):
+                continue # nothing that a board of this type could look like
+            glyphs[token], colours[token], lines = (drawing.glyphs[0], drawing.colours[0],
+                (drawing.row_lines, drawing.col_lines))
             if symbols and len(text) == len(board): symbols[token] = text[0]
             else: symbols = None # this type prints more than a character a cell
             break
-    return {"title": puzzle.name, "model": " and ".join(_model_name(side.walk) for side in sides), "rows": puzzle.rows, "cols": puzzle.cols, "row_lines": list(lines[0]), "col_lines": list(lines[1]),
-        "glyphs": glyphs, "colours": colours, "symbols": symbols, "vocab": list(walk.vocabulary), "askable": list(walk.askable), "verdicts": list(VERDICTS), "decides": puzzle.decides,
-        "puzzles": [{"label": f"puzzle {i + 1}", "solved": None} for i in range(len(walk))], "kernel": kernel, "refused": next(filter(None, (side.walk.edits_refused for side in sides)), None), "pooling": POOLING,
-        "sides": [{"names": list(side.walk.names), "answer": side.walk.answer, "readings": list(side.walk.names if side.walk.model is not None else side.walk.names[:1]), "updates": [[u.cycle, u.substep, side.walk.names.index(u.name)] for u in side.walk.schedule],
-            "max_steps": side.walk.max_steps, "cycles": 1 + max(u.cycle for u in side.walk.schedule), "positions": side.walk.positions, "model": _model_name(side.walk), "rule": _rule(side.walk)} for side in sides],
+    return {"title": puzzle.name, "model": " and ".join(_model_name(side.walk) for side in sides),
+        "rows": puzzle.rows, "cols": puzzle.cols, "row_lines": list(lines[0]), "col_lines": list(lines[1]),
+        "glyphs": glyphs, "colours": colours, "symbols": symbols, "vocab": list(walk.vocabulary),
+        "askable": list(walk.askable), "verdicts": list(VERDICTS), "decides": puzzle.decides,
+        "puzzles": [{"label": f"puzzle {i + 1}", "solved": None} for i in range(len(walk))], "kernel": kernel,
+        "refused": next(filter(None, (side.walk.edits_refused for side in sides)), None), "pooling": POOLING,
+        "sides": [{"names": list(side.walk.names), "answer": side.walk.answer,
+            "readings": list(side.walk.names if side.walk.model is not None else side.walk.names[:1]),
+            "updates": [[u.cycle, u.substep, side.walk.names.index(u.name)] for u in side.walk.schedule],
+            "max_steps": side.walk.max_steps, "cycles": 1 + max(u.cycle for u in side.walk.schedule),
+            "positions": side.walk.positions, "model": _model_name(side.walk), "rule": _rule(side.walk)}
+            for side in sides],
         "first": sides[0].key(walk.root(0)), "view": {}, "packs": []}
 
 def _rule(walk:Walk)->dict:
-    """How a walk's puzzles stop, for JSON. `kind`: `given`; `usual` where none was, so that nobody left; `own` where
-    only Python can say; `recorded` where nobody can. The numbers are those that sliders begin with."""
+    """How a walk's puzzles stop, for JSON. `kind`: `given`; `usual` where none was, so that nobody left;
+    `own` where only Python can say; `recorded` where nobody can. The numbers are those
+    that sliders begin with."""
     rule, policy, name = stop_rule(walk.policy), walk.policy, type(walk.policy).__name__
-    kind = "recorded" if walk.rule_unknown else "own" if rule is None else "given" if walk.halting else "usual"
+    kind = ("recorded" if walk.rule_unknown
+        else "own" if rule is None else "given" if walk.halting else "usual")
     says = {"given": f"The rule that was given, {name}, stops when {rule}",
-        "usual": f"No rule was given, and all {walk.max_steps} steps are taken; shown is where the model's usual one "
+        "usual": f"No rule was given, and all {walk.max_steps} steps are taken; shown is where "
+            "the model's usual one "
             f"would stop: when {rule}",
-        "own": f"The rule that was given, {name}, is Python of your own, which this page can neither run nor change; "
+        "own": f"The rule that was given, {name}, is Python of your own, which this page can "
+            "neither run nor change; "
             "shown is where Python stopped by it",
         "recorded": "Puzzles left this recording by a rule that it does not name; shown is where they left. "
             "Walk(trace, halting=…) names it"}
-    return {"kind": kind, "threshold": getattr(policy, "threshold", 0.5), "certain": policy.certain, "says": says[kind]}
+    return {"kind": kind, "threshold": getattr(policy, "threshold", 0.5),
+        "certain": policy.certain, "says": says[kind]}
 
 def _model_name(walk:Walk)->str:
     "What the model is called, and how large it is."
     if walk.model is None: return "a recorded trace without its model"
-    name = Path(walk.loaded.source).name.removesuffix(".safetensors") if walk.loaded and walk.loaded.source else type(walk.model).__name__
+    name = (Path(walk.loaded.source).name.removesuffix(".safetensors") if walk.loaded and walk.loaded.source
+        else type(walk.model).__name__)
     return f"{name}, {sum(p.numel() for p in walk.model.parameters()):,} parameters"
 
 # %% ../../nbs/views/02_explorer.ipynb #58801779
-MODULES = ("page", "data", "board", "timeline", "halting", "latents", "cell", "branches", "takeaway", "explorer") # each needs only those before it
+MODULES = ("page", "data", "board", "timeline", "halting", "latents", "cell",
+    "branches", "takeaway", "explorer") # each needs only those before it
 
-def _static(name:str)->str: return (importlib.resources.files("trm_lab.views")/"static"/name).read_text(encoding="utf-8")
+def _static(name:str)->str:
+    return (importlib.resources.files("trm_lab.views")/"static"/name).read_text(encoding="utf-8")
 
 def _static_bundle()->str:
     "All of the page's JavaScript as one module; only the last part's exports remain."
     parts = [re.sub(r"^import\b[^;]*;\n", "", _static(f"{name}.js"), flags=re.M) for name in MODULES]
-    return "\n".join([*(re.sub(r"^export (?!default)", "", part, flags=re.M) for part in parts[:-1]), parts[-1]])
+    return "\n".join(
+        [*(re.sub(r"^export (?!default)", "", part, flags=re.M) for part in parts[:-1]), parts[-1]])
 
 def _page(header:dict, blob:bytes)->str:
     "One HTML document."
@@ -274,20 +334,25 @@ def _together(parts:list[tuple[dict, bytes]])->tuple[list[dict], bytes]:
     "Descriptions that also say where each part begins (`at`), and all bytes."
     told, blob = [], b"".join(bytes for _, bytes in parts)
     at = 0
-    for description, bytes in parts: told.append({**description, "at": at, "size": len(bytes)}); at += len(bytes)
+    for description, bytes in parts:
+        told.append({**description, "at": at, "size": len(bytes)})
+        at += len(bytes)
     return told, blob
 
 def _document(sides:list[_Side])->str:
-    "The page of everything that is known of some walks: what was computed so far, and of a recorded trace all puzzles."
+    """The page of everything that is known of some walks: what was computed so far, and of a
+    recorded trace all puzzles."""
     packs, overview = [], []
     for side in sides:
         walk = side.walk
         while walk.recorded and side.seen < len(walk): side.look(side.seen)
-        roots = map(walk.root, range(len(walk))) if walk.recorded else [walk.roots[i] for i in sorted(walk.roots)] or [walk.root(0)]
+        roots = (map(walk.root, range(len(walk))) if walk.recorded
+            else [walk.roots[i] for i in sorted(walk.roots)] or [walk.root(0)])
         packs += [side.pack(run) for run in (*roots, *walk.branches)]
         overview += [side.look(int(part.puzzles[0])) for part in side.overview]
     told, blob = _together(packs + overview)
-    return _page({**_header(sides, kernel=False), "packs": told[:len(packs)], "overview": told[len(packs):]}, blob)
+    return _page(
+        {**_header(sides, kernel=False), "packs": told[:len(packs)], "overview": told[len(packs):]}, blob)
 
 def save_html(
     trace:Trace, # with every site recorded
@@ -303,28 +368,41 @@ class _Artist:
     "Draws boards as small pictures: matplotlib takes a second for one of 900 cells."
     def __init__(self, puzzle:Puzzle, size:int=480): # pixels along the longer side, about
         self.puzzle, self.unit = puzzle, max(8, min(48, size//max(puzzle.rows, puzzle.cols)))
-        self.fonts = [ImageFont.truetype(Path(matplotlib.get_data_path())/"fonts"/"ttf"/"DejaVuSans.ttf", points) for points in (self.unit*5//9, 13)]
+        self.fonts = [
+            ImageFont.truetype(Path(matplotlib.get_data_path())/"fonts"/"ttf"/"DejaVuSans.ttf", points)
+            for points in (self.unit*5//9, 13)]
 
-    def __call__(self, question:np.ndarray, tokens:np.ndarray, seen:np.ndarray, title:str)->Image.Image: # boards (L,); cells that `seen` had otherwise get a frame
+    def __call__(self, question:np.ndarray, tokens:np.ndarray, seen:np.ndarray,
+            title:str)->Image.Image: # boards (L,); cells that `seen` had otherwise get a frame
         "One board. Raises `InputError` where a question has no answer and cannot be drawn."
         puzzle, unit, left, top = self.puzzle, self.unit, 6, 26
         drawing = puzzle.draw(question, tokens)
-        picture = Image.new("RGB", (left + max(unit*puzzle.cols, 300) + 6, top + unit*puzzle.rows + 6), "white")
+        picture = Image.new("RGB",
+            (left + max(unit*puzzle.cols, 300) + 6, top + unit*puzzle.rows + 6), "white")
         pen = ImageDraw.Draw(picture)
         pen.text((left, 6), title, fill="black", font=self.fonts[1])
         for i, glyph in enumerate(drawing.glyphs):
             x, y = left + unit*(i % puzzle.cols), top + unit*(i//puzzle.cols)
             box = (x, y, x + unit, y + unit)
-            pen.rectangle(box, fill=drawing.colours[i] or ("#e8e8e8" if drawing.given[i] else "white"), outline="#bbbbbb")
-            if drawing.wrong[i]: pen.line((x + 2, y + unit - 2, x + unit - 2, y + 2), fill=plots.ORANGE, width=2)
-            if glyph: pen.text((x + unit/2, y + unit/2), glyph, fill="black" if drawing.given[i] or drawing.colours[i] else plots.BLUE, font=self.fonts[0], anchor="mm")
-            if tokens[i] != seen[i]: pen.rectangle((x + 2, y + 2, x + unit - 2, y + unit - 2), outline=plots.GREEN, width=2)
-        for r in (0, *drawing.row_lines, puzzle.rows): pen.line((left, top + unit*r, left + unit*puzzle.cols, top + unit*r), fill="black", width=2)
-        for c in (0, *drawing.col_lines, puzzle.cols): pen.line((left + unit*c, top, left + unit*c, top + unit*puzzle.rows), fill="black", width=2)
+            pen.rectangle(box,
+                fill=drawing.colours[i] or ("#e8e8e8" if drawing.given[i] else "white"), outline="#bbbbbb")
+            if drawing.wrong[i]:
+                pen.line((x + 2, y + unit - 2, x + unit - 2, y + 2), fill=plots.ORANGE, width=2)
+            if glyph:
+                pen.text((x + unit/2, y + unit/2), glyph,
+                    fill="black" if drawing.given[i] or drawing.colours[i] else plots.BLUE,
+                    font=self.fonts[0], anchor="mm")
+            if tokens[i] != seen[i]:
+                pen.rectangle((x + 2, y + 2, x + unit - 2, y + unit - 2), outline=plots.GREEN, width=2)
+        for r in (0, *drawing.row_lines, puzzle.rows):
+            pen.line((left, top + unit*r, left + unit*puzzle.cols, top + unit*r), fill="black", width=2)
+        for c in (0, *drawing.col_lines, puzzle.cols):
+            pen.line((left + unit*c, top, left + unit*c, top + unit*puzzle.rows), fill="black", width=2)
         return picture
 
 def _film(side:_Side, run:Run, reading:str)->bytes: # of a GIF
-    "Every board that one latent shows on the way (`renewed`: whichever was renewed), with its place; the last one stays."
+    """Every board that one latent shows on the way (`renewed`: whichever was renewed), with its
+    place; the last one stays."""
     walk, question, draw = side.walk, run.question.astype(np.uint8), _Artist(side.walk.puzzle)
     one_of(reading, (*walk.names, "renewed"), "explorer: reading")
     seen, pictures = question, []
@@ -333,12 +411,15 @@ def _film(side:_Side, run:Run, reading:str)->bytes: # of a GIF
         if site and reading not in ("renewed", site.name): continue
         board = side.board(run, site, site.name) if site else (question, None)
         if board is None: continue
-        try: pictures.append(draw(question, board[0], seen if site else question, str(site) if site else "the question").quantize(32))
+        try:
+            pictures.append(draw(question, board[0], seen if site else question,
+                str(site) if site else "the question").quantize(32))
         except InputError: continue # a question that has no answer cannot be drawn
         seen = board[0]
     if not pictures: raise InputError(f"explorer: {run.title} has no boards that could be drawn")
     film = io.BytesIO()
-    pictures[0].save(film, "GIF", save_all=True, append_images=pictures[1:], duration=[*[300]*(len(pictures) - 1), 2500], loop=0)
+    pictures[0].save(film, "GIF", save_all=True, append_images=pictures[1:],
+        duration=[*[300]*(len(pictures) - 1), 2500], loop=0)
     return film.getvalue()
 
 # %% ../../nbs/views/02_explorer.ipynb #db49f48f
@@ -355,7 +436,8 @@ def _register(explorer:"Explorer"):
         for other in others:
             if other(): other().close()
         others = []
-        gc.collect() # walks and their runs know each other: what they held would stay until Python happens to look
+        # walks and their runs know each other: what they held would stay until Python happens to look
+        gc.collect()
     _opened[cell] = run, [*others, weakref.ref(explorer)]
 
 # %% ../../nbs/views/02_explorer.ipynb #46d66582
@@ -367,19 +449,23 @@ class _Answers:
         "Answer a message; whatever goes wrong becomes a sentence."
         said = {"id": message.get("id") if isinstance(message, dict) else None}
         try:
-            if not isinstance(message, dict): raise InputError("explorer: a question is a message with an id and what to ask")
+            if not isinstance(message, dict):
+                raise InputError("explorer: a question is a message with an id and what to ask")
             answer, blobs = getattr(self, one_of(message.get("ask"), ASKS, "explorer: the question"))(message)
         except InputError as e: return {**said, "error": str(e)}, []
-        except Exception as e: return {**said, "error": f"explorer: this could not be computed ({type(e).__name__}: {e})"}, [] # a page cannot read the kernel's log
+        except Exception as e: # a page cannot read the kernel's log
+            return {**said, "error": f"explorer: this could not be computed ({type(e).__name__}: {e})"}, []
         return {**said, **answer}, blobs
 
     def find(self, key)->tuple[_Side, Run]:
-        if not isinstance(key, str): raise InputError(f"explorer: a run is asked for by its name, not by {key!r}")
+        if not isinstance(key, str):
+            raise InputError(f"explorer: a run is asked for by its name, not by {key!r}")
         side = next((side for side in self.sides[::-1] if key.startswith(side.prefix)), None)
         return side, side.walk.run(key.removeprefix(side.prefix))
 
     def number(self, message:dict, name:str)->int:
-        if type(value := message.get(name)) is not int: raise InputError(f"explorer: {name} should be a whole number, found {value!r}")
+        if type(value := message.get(name)) is not int:
+            raise InputError(f"explorer: {name} should be a whole number, found {value!r}")
         return value
 
     def run(self, message):
@@ -387,7 +473,8 @@ class _Answers:
         told, blob = side.pack(run)
         return told, [blob]
 
-    def tree(self, message): return {"branches": [side.told(run) for side in self.sides for run in side.walk.branches]}, []
+    def tree(self, message):
+        return {"branches": [side.told(run) for side in self.sides for run in side.walk.branches]}, []
 
     def overview(self, message):
         which = message.get("side") or 0
@@ -404,15 +491,19 @@ class _Answers:
         return told, [blob]
 
     def edit(self, told):
-        if not isinstance(told, dict): raise InputError(f"explorer: an edit says its kind and what to change, found {told!r}")
+        if not isinstance(told, dict):
+            raise InputError(f"explorer: an edit says its kind and what to change, found {told!r}")
         cls = EDITS[one_of(told.get("kind"), EDITS, "explorer: edit")]
         asked = {f.name: told[f.name] for f in fields(cls) if told.get(f.name) is not None}
         if "of" in asked: asked["of"] = self.find(asked["of"])[1]
         if "cells" in asked:
-            if not isinstance(asked["cells"], list): raise InputError("explorer: cells should be a list of cells, or null for all positions")
+            if not isinstance(asked["cells"], list):
+                raise InputError("explorer: cells should be a list of cells, or null for all positions")
             asked["cells"] = tuple(asked["cells"])
         try: return cls(**asked)
-        except TypeError: raise InputError(f"explorer: {cls.__name__} needs {', '.join(f.name for f in fields(cls))}") from None
+        except TypeError:
+            raise InputError(
+                f"explorer: {cls.__name__} needs {', '.join(f.name for f in fields(cls))}") from None
 
     def cell(self, message):
         side, run = self.find(message.get("run"))
@@ -422,7 +513,8 @@ class _Answers:
 
     def latents(self, message):
         side, run = self.find(message.get("run"))
-        frame, name = self.number(message, "frame"), one_of(message.get("name"), side.walk.names, "explorer: latent")
+        frame, name = (self.number(message, "frame"),
+            one_of(message.get("name"), side.walk.names, "explorer: latent"))
         told, blob = _arrays(channels=run.latent(run.place(frame), name).float().numpy())
         return {"run": side.key(run), "frame": frame, "name": name, "arrays": told}, [blob]
 
@@ -430,22 +522,27 @@ class _Answers:
         (one, a), (two, b) = self.find(message.get("a")), self.find(message.get("b"))
         apart = divergence(a, b)
         told, blob = _arrays(divergence=torch.stack(list(apart.latents.values()), 1).numpy())
-        return {"a": one.key(a), "b": two.key(b), "names": list(apart.latents), "step": apart.step, "identical": apart.identical, "arrays": told}, [blob]
+        return {"a": one.key(a), "b": two.key(b), "names": list(apart.latents), "step": apart.step,
+            "identical": apart.identical, "arrays": told}, [blob]
 
     def code(self, message):
         _, run = self.find(message.get("run"))
         frame = self.number(message, "frame")
-        site, reading = run.place(frame), one_of(message.get("reading"), (*run.walk.names, "renewed"), "explorer: reading")
+        site, reading = (run.place(frame),
+            one_of(message.get("reading"), (*run.walk.names, "renewed"), "explorer: reading"))
         runs, uses, then = [run], [], ["print(run.sentence)"]
         if site is None: then.append("print(run.walk.puzzle.text(run.question)) # frame 0: the question")
         else:
             uses.append(("trm_lab.interp.trace", "Site"))
-            then += [f"site = {site!r} # frame {frame}", f"logits = run.decode(site, {site.name if reading == 'renewed' else reading!r}) # (L, V), what the board shows", "print(run.walk.puzzle.text(logits.argmax(-1).numpy()))"]
+            then += [f"site = {site!r} # frame {frame}", "logits = run.decode(site, "
+                f"{site.name if reading == 'renewed' else reading!r}) # (L, V), what the board shows",
+                "print(run.walk.puzzle.text(logits.argmax(-1).numpy()))"]
         if message.get("beside") is not None:
             runs.append(other := self.find(message["beside"])[1])
             if (run.walk.names, run.walk.schedule) == (other.walk.names, other.walk.schedule):
                 uses.append(("trm_lab.interp.divergence", "divergence"))
-                then += ["apart = divergence(run, other)", 'print("answers differ from step", apart.step, "; identical:", apart.identical)']
+                then += ["apart = divergence(run, other)",
+                    'print("answers differ from step", apart.step, "; identical:", apart.identical)']
         return {"text": rebuild(*runs, then=tuple(then), uses=tuple(uses))}, []
 
     def gif(self, message):
@@ -458,13 +555,14 @@ ASKS = ("run", "tree", "overview", "branch", "cell", "latents", "divergence", "c
 
 # %% ../../nbs/views/02_explorer.ipynb #d58eb116
 class Explorer(anywidget.AnyWidget):
-    "Walks a recursion, changes it and goes on. Keys: arrows, with Shift by supervision step; Home, End, Space; ? for help."
+    """Walks a recursion, changes it and goes on.
+    Keys: arrows, with Shift by supervision step; Home, End, Space; ? for help."""
     _esm, _css = _static_bundle(), _static("explorer.css")
     header, blob = traitlets.Dict().tag(sync=True), traitlets.Bytes().tag(sync=True)
 
     def __init__(self,
-        source:Loaded|RecursiveModel|Trace|Walk, # as `load_pretrained` gave it; or a model; or a recursion that was recorded; or a walk that was begun
-        puzzles:str|Path|Batch|Split|None=None, # for a model: one board as text, or one a line; a CSV; a batch; a dataset's split
+        source:Loaded|RecursiveModel|Trace|Walk, # from `load_pretrained`; or a model, a trace, a walk begun
+        puzzles:str|Path|Batch|Split|None=None, # for a model: boards as text, one a line; CSV; batch; split
         puzzle:Puzzle|None=None, # the puzzle type; a `Loaded` knows its own
         max_steps:int=16, # supervision steps at most
         halting:Halting|None=None, # lets runs end when they are done; None: all take all steps
@@ -475,7 +573,8 @@ class Explorer(anywidget.AnyWidget):
                 raise InputError("explorer: a walk has its puzzles and its halting; give them to Walk(…)")
             walk = source
         else: walk = Walk(source, puzzles, max_steps, puzzle, halting)
-        if beside and beside.puzzle != walk.puzzle: raise InputError(f"explorer: {walk.puzzle.name} and {beside.puzzle.name} cannot be compared")
+        if beside and beside.puzzle != walk.puzzle:
+            raise InputError(f"explorer: {walk.puzzle.name} and {beside.puzzle.name} cannot be compared")
         sides = [_Side(walk), *([_Side(beside, "B:")] if beside else [])]
         packs, blob = _together([sides[0].pack(walk.root(0))])
         super().__init__(header={**_header(sides, kernel=True), "packs": packs}, blob=blob)
@@ -508,14 +607,18 @@ class Explorer(anywidget.AnyWidget):
         beside:Run|str|None=None, # another run to show beside it; None: as it is
     ):
         "Set what the page shows."
-        key = lambda run: side.key(run) if isinstance(run, Run) and (side := next((s for s in self._answers.sides if s.walk is run.walk), None)) else run
-        side, shown = self._answers.find(key(run) if run is not None else self.header["first"] if puzzle is None else str(puzzle))
+        key = lambda run: side.key(run) if isinstance(run, Run) and (
+            side := next((s for s in self._answers.sides if s.walk is run.walk), None)) else run
+        side, shown = self._answers.find(
+            key(run) if run is not None else self.header["first"] if puzzle is None else str(puzzle))
         view = {"run": side.key(shown), "puzzle": shown.puzzle}
         if site is not None:
             view["frame"] = shown.frame(site) if isinstance(site, Site) else site
             shown.place(view["frame"])
-        if reading is not None: view["reading"] = one_of(reading, (*side.walk.names, "renewed"), "explorer: reading")
-        if beside is not None: view["beside"] = (lambda found: found[0].key(found[1]))(self._answers.find(key(beside)))
+        if reading is not None:
+            view["reading"] = one_of(reading, (*side.walk.names, "renewed"), "explorer: reading")
+        if beside is not None:
+            view["beside"] = (lambda found: found[0].key(found[1]))(self._answers.find(key(beside)))
         self.header = {**self.header, "view": view}
 
     def save_html(self,
@@ -531,7 +634,8 @@ class Explorer(anywidget.AnyWidget):
     ):
         "Save a run's boards as a film."
         side, run = self._answers.find(run.key if isinstance(run, Run) else run)
-        with whole_file(path) as partial: Path(partial).write_bytes(_film(side, run, reading or side.walk.answer))
+        with whole_file(path) as partial:
+            Path(partial).write_bytes(_film(side, run, reading or side.walk.answer))
 
     def close(self):
         "Leave the page and let go of everything."
@@ -546,11 +650,14 @@ class Explorer(anywidget.AnyWidget):
         side, run = self._answers.find(self.header["view"].get("run", self.header["first"]))
         question, draw, pictures = run.question.astype(np.uint8), _Artist(side.walk.puzzle, 240), []
         shown = sorted({0, run.steps//4, run.steps - 1})
-        for tokens, title in zip((question, *run.tokens[shown].numpy().astype(np.uint8)), ("the puzzle", *(f"supervision step {t + 1}" for t in shown))):
+        for tokens, title in zip((question, *run.tokens[shown].numpy().astype(np.uint8)),
+                ("the puzzle", *(f"supervision step {t + 1}" for t in shown))):
             try: pictures.append(draw(question, tokens, tokens, title))
             except InputError: break # a question that has no answer cannot be drawn
         if not pictures: return {**data, "text/plain": repr(self)}, metadata
-        row, picture = Image.new("RGB", (sum(p.width for p in pictures), pictures[0].height), "white"), io.BytesIO()
+        row, picture = (Image.new("RGB", (sum(p.width for p in pictures), pictures[0].height), "white"),
+            io.BytesIO())
         for k, p in enumerate(pictures): row.paste(p, (k*p.width, 0))
         row.save(picture, "PNG")
-        return {**data, "text/plain": repr(self), "image/png": base64.b64encode(picture.getvalue()).decode()}, metadata # a picture where no widget can run
+        return {**data, "text/plain": repr(self), "image/png":
+            base64.b64encode(picture.getvalue()).decode()}, metadata # a picture where no widget can run

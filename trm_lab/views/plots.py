@@ -52,14 +52,20 @@ def draw_board(
     if caption: ax.set_title(caption, fontsize=9)
     for i, glyph in enumerate(drawing.glyphs):
         r, c = divmod(i, cols)
-        fill = _BREACH if drawing.wrong[i] else drawing.colours[i] or (_GIVEN if drawing.given[i] else "white")
+        fill = (_BREACH if drawing.wrong[i]
+            else drawing.colours[i] or (_GIVEN if drawing.given[i] else "white"))
         ax.add_patch(Rectangle((c, r), 1, 1, facecolor=fill, edgecolor="#bbbbbb", linewidth=0.5))
         if drawing.wrong[i]: ax.plot([c + 0.1, c + 0.9], [r + 0.9, r + 0.1], color=ORANGE, linewidth=1.2)
         ax.text(c + 0.5, r + 0.53, glyph, ha="center", va="center", fontsize=points,
-            color="black" if drawing.given[i] or drawing.wrong[i] else BLUE, fontweight="bold" if drawing.given[i] else "normal")
-        if changed is not None and changed[i]: ax.add_patch(Rectangle((c + 0.08, r + 0.08), 0.84, 0.84, fill=False, edgecolor=GREEN, linewidth=1.6))
-    for r in (0, *drawing.row_lines, rows): ax.plot([0, cols], [r, r], color="black", linewidth=1.2, solid_capstyle="projecting")
-    for c in (0, *drawing.col_lines, cols): ax.plot([c, c], [0, rows], color="black", linewidth=1.2, solid_capstyle="projecting")
+            color="black" if drawing.given[i] or drawing.wrong[i] else BLUE,
+            fontweight="bold" if drawing.given[i] else "normal")
+        if changed is not None and changed[i]:
+            ax.add_patch(Rectangle((c + 0.08, r + 0.08), 0.84, 0.84, fill=False,
+                edgecolor=GREEN, linewidth=1.6))
+    for r in (0, *drawing.row_lines, rows):
+        ax.plot([0, cols], [r, r], color="black", linewidth=1.2, solid_capstyle="projecting")
+    for c in (0, *drawing.col_lines, cols):
+        ax.plot([c, c], [0, rows], color="black", linewidth=1.2, solid_capstyle="projecting")
 
 # %% ../../nbs/views/01_plots.ipynb #b7c5c8c5
 def boards(
@@ -74,8 +80,10 @@ def boards(
     down = math.ceil(len(drawings)/across)
     figure = Figure(figsize=(across*size, down*(size + 0.3)), layout="constrained")
     for i, ax in enumerate(np.atleast_1d(figure.subplots(down, across)).flat):
-        if i < len(drawings): draw_board(ax, drawings[i], captions[i] if i < len(captions) else "", changed[i] if i < len(changed) else None,
-            points=max(3., min(14., 0.45*72*size/max(drawings[i].rows, drawings[i].cols)))) # not half of a cell
+        if i < len(drawings): # not half of a cell
+            draw_board(ax, drawings[i], captions[i] if i < len(captions) else "",
+                changed[i] if i < len(changed) else None,
+                points=max(3., min(14., 0.45*72*size/max(drawings[i].rows, drawings[i].cols))))
         else: ax.axis("off")
     return figure
 
@@ -88,7 +96,8 @@ def strip(
     across:int=4, # boards in a row
 )->Figure:
     "One puzzle at several moments. The first answer after the bare question has no frames: all of it is new."
-    changed = [None, *(None if (before == question).all() else now != before for before, now in zip(answers, answers[1:]))]
+    changed = [None,
+        *(None if (before == question).all() else now != before for before, now in zip(answers, answers[1:]))]
     return boards([puzzle.draw(question, answer) for answer in answers], captions, changed, across)
 
 # %% ../../nbs/views/01_plots.ipynb #31319cf2
@@ -104,11 +113,16 @@ def training_curves(
     left.plot(steps, [r["q_halt_loss"] for r in train], color=ORANGE, linestyle="--", label="halting")
     left.set(title="loss", yscale="log"); left.legend(frameon=False)
     middle.plot(steps, [r["exact"] for r in train], color=GREY, label="training slots")
-    if evals: middle.plot([r["step"] for r in evals], [r["exact"] for r in evals], color=BLUE, marker="o", label="held out")
+    if evals:
+        middle.plot([r["step"] for r in evals], [r["exact"] for r in evals], color=BLUE,
+            marker="o", label="held out")
     middle.set(title="share of boards right", ylim=(-0.02, 1.02)); middle.legend(frameon=False)
     right.plot(steps, [r["steps_to_halt"] for r in train], color=BLUE)
     right.set(title="supervision steps until halting")
-    for ax in (left, middle, right): ax.set_xlabel("training step"); ax.grid(alpha=0.3); ax.spines[["top", "right"]].set_visible(False)
+    for ax in (left, middle, right):
+        ax.set_xlabel("training step")
+        ax.grid(alpha=0.3)
+        ax.spines[["top", "right"]].set_visible(False)
     return figure
 
 # %% ../../nbs/views/01_plots.ipynb #5f1d89a1
@@ -138,20 +152,24 @@ def solved_by_step(
     figure, ax = _axes(5.5, 3, "share of puzzles solved", "supervision steps", "")
     steps = range(1, len(shares) + 1)
     ax.plot(steps, shares, color=BLUE, marker="o", label="solved")
-    if len(believed): ax.plot(steps, believed, color=ORANGE, linestyle="--", marker="s", markersize=4, label="believes to be done")
+    if len(believed):
+        ax.plot(steps, believed, color=ORANGE, linestyle="--", marker="s", markersize=4,
+            label="believes to be done")
     ax.set(ylim=(-0.02, 1.02), xticks=list(steps)); ax.legend(frameon=False, loc="lower right")
     return figure
 
 # %% ../../nbs/views/01_plots.ipynb #070a6d29
 def solved_by_work(
-    ways:Mapping[str, Sequence[tuple[float, float]]], # by name: supervision steps a puzzle in the mean, and share solved
+    ways:Mapping[str, Sequence[tuple[float, float]]], # by name: mean supervision steps a puzzle, share solved
     of:str="puzzles", # whose puzzles, for the title
 )->Figure:
     "What each way of thinking longer brings, for its price."
-    figure, ax = _axes(7.5, 4, f"share of {of} solved", "supervision steps a puzzle, all tries together (mean)", "")
+    figure, ax = _axes(7.5, 4, f"share of {of} solved",
+        "supervision steps a puzzle, all tries together (mean)", "")
     for i, (name, course) in enumerate(ways.items()):
         spent, shares = zip(*course)
-        ax.plot(spent, shares, color=(BLUE, ORANGE, GREEN, GREY, "#CC79A7", "#000000")[i % 6], marker="os^DvPX*"[i % 8], markersize=5, linestyle=("-", "--", ":")[i//6 % 3], label=name)
+        ax.plot(spent, shares, color=(BLUE, ORANGE, GREEN, GREY, "#CC79A7", "#000000")[i % 6],
+            marker="os^DvPX*"[i % 8], markersize=5, linestyle=("-", "--", ":")[i//6 % 3], label=name)
     ax.set_xscale("log", base=2); ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
     figure.legend(loc="outside right center", frameon=False, fontsize=8)
     return figure
@@ -166,12 +184,16 @@ def halting_by_step(
     figure, ax = _axes(5.5, 3, "probability of being done", "supervision steps", "")
     x = np.arange(1, len(sure) + 1)
     ends = np.full(sure.shape[1], len(sure)) if steps is None else np.asarray(steps)
-    for line, end in zip(sure.T, ends): ax.plot(x[:end], line[:end], color=GREY, linewidth=0.6, alpha=0.6, marker="|" if end < len(x) else None, markevery=[end - 1], markersize=7)
+    for line, end in zip(sure.T, ends):
+        ax.plot(x[:end], line[:end], color=GREY, linewidth=0.6, alpha=0.6,
+            marker="|" if end < len(x) else None, markevery=[end - 1], markersize=7)
     low, middle, high = np.quantile(sure, (0.25, 0.5, 0.75), axis=1)
     ax.fill_between(x, low, high, color=BLUE, alpha=0.2, linewidth=0, label="middle half")
     ax.plot(x, middle, color=BLUE, marker="o", label="median")
-    ax.plot([], [], color=GREY, linewidth=0.8, label="one puzzle" if steps is None else "one puzzle, until it leaves")
-    ax.set(ylim=(-0.02, 1.02), xticks=x); figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    ax.plot([], [], color=GREY, linewidth=0.8,
+        label="one puzzle" if steps is None else "one puzzle, until it leaves")
+    ax.set(ylim=(-0.02, 1.02), xticks=x)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return figure
 
 # %% ../../nbs/views/01_plots.ipynb #46e0f243
@@ -182,15 +204,20 @@ def fixed_and_broken(
 )->Figure:
     "Cells that each step made right, upwards, and made wrong, downwards: means over the puzzles."
     labels = torch.as_tensor(labels)
-    right = (torch.cat([torch.as_tensor(question)[None], torch.as_tensor(tokens)]) == labels) & (labels != IGNORE) # (T+1, N, L)
-    fixed, broken = ((now & ~before).sum(-1).float().mean(-1).numpy() for now, before in ((right[1:], right[:-1]), (right[:-1], right[1:])))
+    right = (torch.cat([torch.as_tensor(question)[None], torch.as_tensor(tokens)]) == labels) & (
+        labels != IGNORE) # (T+1, N, L)
+    fixed, broken = ((now & ~before).sum(-1).float().mean(-1).numpy()
+        for now, before in ((right[1:], right[:-1]), (right[:-1], right[1:])))
     figure, ax = _axes(5.5, 3, "cells fixed and broken, mean of a puzzle", "supervision steps", "cells")
     x = np.arange(1, len(fixed) + 1)
     ax.bar(x, fixed, color=BLUE, label="wrong → right")
     ax.bar(x, -broken, color=ORANGE, hatch="///", edgecolor="white", label="right → wrong")
     ax.axhline(0, color="black", linewidth=0.8)
-    ax.set_yscale("symlog", linthresh=0.1); ax.margins(y=0.1) # the first step fixes a hundred times as much as the tenth
-    ax.set(xticks=x); ax.yaxis.set_major_formatter(lambda v, _: f"{abs(v):g}"); ax.legend(frameon=False, loc="upper right", fontsize=8)
+    ax.set_yscale("symlog", linthresh=0.1)
+    ax.margins(y=0.1) # the first step fixes a hundred times as much as the tenth
+    ax.set(xticks=x)
+    ax.yaxis.set_major_formatter(lambda v, _: f"{abs(v):g}")
+    ax.legend(frameon=False, loc="upper right", fontsize=8)
     return figure
 
 # %% ../../nbs/views/01_plots.ipynb #51b29549
@@ -206,7 +233,8 @@ def trace_strip(
     sites = [trace.site(s) for s in sites]
     question = trace.batch.inputs[row].numpy()
     answers = [trace.decode(s, name, [row])[0].argmax(-1).numpy() for s in sites]
-    return strip(puzzle, question, [question, *answers], ["the puzzle", *(f"step {s.step}, cycle {s.cycle}.{s.substep}: {name or s.name}" for s in sites)], across)
+    return strip(puzzle, question, [question, *answers], ["the puzzle",
+            *(f"step {s.step}, cycle {s.cycle}.{s.substep}: {name or s.name}" for s in sites)], across)
 
 # %% ../../nbs/views/01_plots.ipynb #dbb5136f
 def size_of_change(
@@ -215,13 +243,16 @@ def size_of_change(
     "How far each update moved its latent, by site: median over the puzzles, and the middle half."
     figure, ax = _axes(7, 3, "size of each change", "supervision steps", "root mean square")
     place = {(u.cycle, u.substep, u.name): k for k, u in enumerate(trace.schedule, 1)}
-    for name, colour, marker, line in zip(trace.names, (BLUE, ORANGE, GREEN, GREY, *[GREY]*len(trace.names)), "os^vDPX*", ("-", "--", ":", "-.", *["-"]*len(trace.names))):
+    for name, colour, marker, line in zip(trace.names, (BLUE, ORANGE, GREEN, GREY, *[GREY]*len(trace.names)),
+            "os^vDPX*", ("-", "--", ":", "-.", *["-"]*len(trace.names))):
         sites = trace.at(name=name)
         if not sites: continue
         x = [s.step - 1 + place[s.cycle, s.substep, s.name]/len(place) for s in sites]
-        low, middle, high = np.array([np.quantile(trace.change(s).numpy(), (0.25, 0.5, 0.75)) for s in sites]).T
+        low, middle, high = (
+            np.array([np.quantile(trace.change(s).numpy(), (0.25, 0.5, 0.75)) for s in sites]).T)
         ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
-        ax.plot(x, middle, color=colour, marker=marker, markersize=2.5, linestyle=line, linewidth=0.8, label=name)
+        ax.plot(x, middle, color=colour, marker=marker, markersize=2.5, linestyle=line,
+            linewidth=0.8, label=name)
     ax.set(yscale="log", xticks=range(len(trace.logits) + 1)); ax.legend(frameon=False)
     return figure
 
@@ -248,13 +279,17 @@ def fit_plane(
     "Fit principal components to a latent of all puzzles after all of its updates."
     from sklearn.decomposition import PCA
     sites = trace.at(name=name)
-    points = np.concatenate([trace.latent(s).flatten(1).float().numpy() for s in sites]) if sites else np.empty((0, 0))
-    if len(points) <= components: raise InputError(f"plots: {components} principal components of {name} need more than {components} recorded latents, found {len(points)}; trace more puzzles or more steps")
+    points = (np.concatenate([trace.latent(s).flatten(1).float().numpy() for s in sites])
+        if sites else np.empty((0, 0)))
+    if len(points) <= components:
+        raise InputError(f"plots: {components} principal components of {name} need more than {components} "
+            f"recorded latents, found {len(points)}; trace more puzzles or more steps")
     fitted = PCA(components, svd_solver="randomized", random_state=0).fit(points)
     return Plane(name, fitted.mean_, fitted.components_, fitted.explained_variance_ratio_)
 
 def _paths(trace:Trace, plane:Plane, rows:Sequence[int])->list[tuple[int, np.ndarray, bool]]:
-    "For each puzzle: its number, its points from the start on (k, components), and whether its last answer is right."
+    """For each puzzle: its number, its points from the start on (k, components), and whether
+    its last answer is right."""
     right = agreement(trace.tokens[-1], trace.batch.labels)[1]
     points = {row: [plane.place(trace.start[plane.name][[row]])] for row in rows}
     for site in trace.at(name=plane.name):
@@ -275,12 +310,17 @@ def path_in_plane(
     for ax, plane in zip(np.atleast_1d(figure.subplots(1, len(planes))), planes):
         for _, points, right in _paths(trace, plane, rows):
             x, y = points[:, :2].T
-            ax.plot(x, y, color=BLUE if right else ORANGE, linestyle="-" if right else "--", linewidth=0.9, alpha=0.8, marker=".", markersize=3)
+            ax.plot(x, y, color=BLUE if right else ORANGE, linestyle="-" if right else "--", linewidth=0.9,
+                alpha=0.8, marker=".", markersize=3)
             ax.plot(x[0], y[0], color="black", marker="o", markersize=8, fillstyle="none", linestyle="none")
-            ax.plot(x[-1], y[-1], color=BLUE if right else ORANGE, marker="s" if right else "X", markersize=8, markeredgecolor="white", linestyle="none", zorder=3)
-        ax.set(title=plane.name, **{f"{axis}label": f"component {i + 1} ({plane.explained[i]:.0%} of the variance)" for i, axis in enumerate("xy")})
+            ax.plot(x[-1], y[-1], color=BLUE if right else ORANGE, marker="s" if right else "X", markersize=8,
+                markeredgecolor="white", linestyle="none", zorder=3)
+        ax.set(title=plane.name, **{f"{axis}label":
+            f"component {i + 1} ({plane.explained[i]:.0%} of the variance)" for i, axis in enumerate("xy")})
         ax.grid(alpha=0.3); ax.spines[["top", "right"]].set_visible(False)
-    for colour, line, marker, label in ((BLUE, "-", "s", "solved, and its end"), (ORANGE, "--", "X", "not solved, and its end")): ax.plot([], [], color=colour, linestyle=line, marker=marker, markersize=6, label=label)
+    for colour, line, marker, label in ((BLUE, "-", "s", "solved, and its end"),
+            (ORANGE, "--", "X", "not solved, and its end")):
+        ax.plot([], [], color=colour, linestyle=line, marker=marker, markersize=6, label=label)
     ax.plot([], [], color="black", linestyle="none", marker="o", fillstyle="none", label="start")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     return figure
@@ -299,17 +339,23 @@ def path_in_space(
     for row, points, right in _paths(trace, space, rows):
         x, y, z = points.T
         symbols = ["circle-open", *["circle"]*(len(points) - 2), "square" if right else "x"]
-        figure.add_scatter3d(x=x, y=y, z=z, text=said[:len(points)], name=f"puzzle {row}: {'solved' if right else 'not solved'}", mode="lines+markers", hovertemplate="%{text}<extra>%{fullData.name}</extra>",
-            line={"color": BLUE if right else ORANGE, "dash": "solid" if right else "dash", "width": 3}, marker={"symbol": symbols, "size": [8, *[2]*(len(points) - 2), 8], "color": BLUE if right else ORANGE})
+        figure.add_scatter3d(x=x, y=y, z=z, text=said[:len(points)],
+            name=f"puzzle {row}: {'solved' if right else 'not solved'}",
+            mode="lines+markers", hovertemplate="%{text}<extra>%{fullData.name}</extra>",
+            line={"color": BLUE if right else ORANGE, "dash": "solid" if right else "dash", "width": 3},
+            marker={"symbol": symbols, "size": [8, *[2]*(len(points) - 2), 8],
+                "color": BLUE if right else ORANGE})
     figure.update_layout(title=space.name, margin={"l": 0, "r": 0, "t": 40, "b": 0},
-        scene={f"{axis}axis_title": f"component {i + 1} ({share:.0%})" for i, (axis, share) in enumerate(zip("xyz", space.explained))})
+        scene={f"{axis}axis_title": f"component {i + 1} ({share:.0%})"
+            for i, (axis, share) in enumerate(zip("xyz", space.explained))})
     return figure
 
 # %% ../../nbs/views/01_plots.ipynb #81e18f1d
 def schedules(
     models:Mapping[str, RecursiveModel], # by the name to show
 )->Figure:
-    "The updates of a supervision step, one row a model: the letter says which latent, a filled square carries gradient."
+    """The updates of a supervision step, one row a model: the letter says which latent, a filled
+    square carries gradient."""
     longest = max(len(model.schedule()) for model in models.values())
     figure = Figure(figsize=(max(6., 1.9 + 0.3*longest), 0.5 + 0.36*len(models)), layout="constrained")
     ax = figure.add_subplot()
@@ -317,22 +363,27 @@ def schedules(
         updates = model.schedule()
         for k, u in enumerate(updates):
             colour = BLUE if u.name == updates[-1].name else GREEN # the latent that is read
-            ax.add_patch(Rectangle((k + 0.08 + 0.25*u.cycle, row + 0.12), 0.84, 0.76, facecolor=colour if u.grad else "white", edgecolor=colour, linewidth=1.2))
-            ax.text(k + 0.5 + 0.25*u.cycle, row + 0.51, u.name.removeprefix("z_"), ha="center", va="center", fontsize=7.5, color="white" if u.grad else "black")
-    ax.set(xlim=(0, longest + 1), ylim=(len(models), 0)); ax.set_yticks([row + 0.5 for row in range(len(models))], list(models))
+            ax.add_patch(Rectangle((k + 0.08 + 0.25*u.cycle, row + 0.12), 0.84, 0.76,
+                facecolor=colour if u.grad else "white", edgecolor=colour, linewidth=1.2))
+            ax.text(k + 0.5 + 0.25*u.cycle, row + 0.51, u.name.removeprefix("z_"), ha="center", va="center",
+                fontsize=7.5, color="white" if u.grad else "black")
+    ax.set(xlim=(0, longest + 1), ylim=(len(models), 0))
+    ax.set_yticks([row + 0.5 for row in range(len(models))], list(models))
     ax.tick_params(length=0); ax.set_xticks([]); ax.spines[:].set_visible(False)
     return figure
 
 # %% ../../nbs/views/01_plots.ipynb #ce28c134
 _COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-_GROUPS = {"solved after one step": (BLUE, "-", "o"), "solved later": (GREEN, "--", "s"), "failed": (ORANGE, ":", "X")}
+_GROUPS = {"solved after one step": (BLUE, "-", "o"), "solved later": (GREEN, "--", "s"),
+    "failed": (ORANGE, ":", "X")}
 FEW = 10 # puzzles: of fewer no mean is drawn
 
 def _where(table, **values): # a DataFrame → its rows that have these values
     for name, value in values.items(): table = table[table[name] == value]
     return table
 
-def _numbers(table, *columns:str)->list[np.ndarray]: return [table[name].to_numpy(float, na_value=np.nan) for name in columns]
+def _numbers(table, *columns:str)->list[np.ndarray]:
+    return [table[name].to_numpy(float, na_value=np.nan) for name in columns]
 
 def _band(ax:Axes, x, table, **style):
     "A line with its interval."
@@ -350,29 +401,38 @@ def captured_variance(
         for colour, (latent, some) in zip(_COLOURS, _where(rows, unit=unit).groupby("latent", sort=False)):
             for control, line, marker in (("", "-", "o"), ("random projection", ":", None)):
                 held = _where(some, control=control)
-                _band(ax, *_numbers(held, "component"), held, color=colour, linestyle=line, marker=marker, markersize=4, label=f"{latent}, {control or 'principal'}")
-        ax.set(title={"cells": "every position a point", "boards": "every puzzle's mean a point"}[unit], xlabel="number of components", ylim=(0, 1.02)); ax.grid(alpha=0.3); ax.spines[["top", "right"]].set_visible(False)
+                _band(ax, *_numbers(held, "component"), held, color=colour, linestyle=line, marker=marker,
+                    markersize=4, label=f"{latent}, {control or 'principal'}")
+        ax.set(title={"cells": "every position a point", "boards": "every puzzle's mean a point"}[unit],
+            xlabel="number of components", ylim=(0, 1.02))
+        ax.grid(alpha=0.3)
+        ax.spines[["top", "right"]].set_visible(False)
     figure.supylabel("share of variance captured", fontsize=10)
     figure.legend(*ax.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
     return figure
 
 def _axis_label(table, latent:str, component:int)->str:
-    shares = dict(zip(*_numbers(_where(table, measure="variance captured", unit="boards", latent=latent, control=""), "component", "value")))
+    shares = dict(zip(*_numbers(_where(table, measure="variance captured", unit="boards", latent=latent,
+            control=""), "component", "value")))
     return f"component {component} ({shares[component] - shares.get(component - 1, 0.):.0%} of the variance)"
 
 def _course(table, latent:str, axes:int)->dict[str, tuple[int, np.ndarray, list[np.ndarray]]]:
     "By group: how many puzzles, the mean path (T, axes, 3: value, low, high), and single paths (T, axes)."
     rows, found = _where(table, measure="coordinate", latent=latent), {}
-    def path(some): return np.stack([np.stack(_numbers(_where(some, component=k + 1).sort_values("step"), "value", "low", "high"), -1) for k in range(axes)], 1)
+    def path(some):
+        return np.stack([np.stack(_numbers(_where(some, component=k + 1).sort_values("step"), "value", "low",
+                        "high"), -1) for k in range(axes)], 1)
     for group, some in rows.groupby("group", sort=False):
         mean = some[some.puzzle.isna()]
-        found[group] = int(mean.n.iloc[0]), path(mean), [path(one)[..., 0] for _, one in some[some.puzzle.notna()].groupby("puzzle")]
+        found[group] = (int(mean.n.iloc[0]), path(mean),
+            [path(one)[..., 0] for _, one in some[some.puzzle.notna()].groupby("puzzle")])
     return found
 
 def mean_paths(
     table, # DataFrame with rows "coordinate" and "variance captured"
 )->Figure:
-    "The mean way of solved and of failed boards through the principal plane, and thin lines for a few of them."
+    """The mean way of solved and of failed boards through the principal plane, and thin
+    lines for a few of them."""
     latents = list(dict.fromkeys(_where(table, measure="coordinate").latent))
     figure = Figure(figsize=(max(6.5, 4.8*len(latents)), 4.6), layout="constrained")
     for ax, latent in zip(np.atleast_1d(figure.subplots(1, len(latents))), latents):
@@ -383,14 +443,21 @@ def mean_paths(
             for x, y in (path.T for path in singles):
                 ax.plot(x, y, color=colour, linewidth=0.6, alpha=0.5)
                 ax.plot(x[-1], y[-1], color=colour, marker=marker, markersize=4, alpha=0.6)
-            label = f"{group}: {n} puzzle{'s'*(n != 1)}" + (", mean and 95 % interval" if n >= FEW else ", too few for a mean"*(n > 0))
+            label = f"{group}: {n} puzzle{'s'*(n != 1)}" + (
+                ", mean and 95 % interval" if n >= FEW else ", too few for a mean"*(n > 0))
             if n < FEW: ax.plot([], [], color=colour, linestyle=line, marker=marker, label=label); continue
             (x, low_x, high_x), (y, low_y, high_y) = mean.transpose(1, 2, 0)
-            ax.errorbar(x, y, (y - low_y, high_y - y), (x - low_x, high_x - x), color=colour, linestyle=line, marker=marker, markersize=4, linewidth=2, elinewidth=0.8, label=label)
-            for t in (0, len(x) - 1)*(n == most): ax.annotate(f"step {t + 1}", (x[t], y[t]), xytext=(5, 8), textcoords="offset points", fontsize=8, color=colour)
-        ax.set(title=latent, xlabel=_axis_label(table, latent, 1), ylabel=_axis_label(table, latent, 2)); ax.grid(alpha=0.3); ax.spines[["top", "right"]].set_visible(False)
+            ax.errorbar(x, y, (y - low_y, high_y - y), (x - low_x, high_x - x), color=colour, linestyle=line,
+                marker=marker, markersize=4, linewidth=2, elinewidth=0.8, label=label)
+            for t in (0, len(x) - 1)*(n == most):
+                ax.annotate(f"step {t + 1}", (x[t], y[t]), xytext=(5, 8), textcoords="offset points",
+                    fontsize=8, color=colour)
+        ax.set(title=latent, xlabel=_axis_label(table, latent, 1), ylabel=_axis_label(table, latent, 2))
+        ax.grid(alpha=0.3)
+        ax.spines[["top", "right"]].set_visible(False)
     ax.plot([], [], color=GREY, linewidth=0.6, label="thin: single puzzles")
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2,
+        frameon=False, fontsize=8)
     return figure
 
 def mean_paths_in_space(
@@ -401,15 +468,22 @@ def mean_paths_in_space(
     import plotly.graph_objects as go
     figure = go.Figure()
     for group, (n, mean, singles) in _course(table, latent, 3).items():
-        colour, line, symbol = _GROUPS[group][0], *{"-": ("solid", "circle"), "--": ("dash", "square"), ":": ("dot", "x")}[_GROUPS[group][1]]
+        colour, line, symbol = (_GROUPS[group][0],
+            *{"-": ("solid", "circle"), "--": ("dash", "square"), ":": ("dot", "x")}[_GROUPS[group][1]])
         if n >= FEW: singles = [mean[..., 0], *singles]
         for i, (x, y, z) in enumerate(path.T for path in singles):
             average = i == 0 and n >= FEW
-            figure.add_scatter3d(x=x, y=y, z=z, text=[f"step {t + 1}" for t in range(len(x))], mode="lines+markers", legendgroup=group, showlegend=i == 0, opacity=1. if average else 0.45,
-                name=f"{group} ({n})" + (", too few for a mean"*(n < FEW)), hovertemplate=f"%{{text}}<extra>{group}, {'mean' if average else 'one puzzle'}</extra>",
-                line={"color": colour, "dash": line, "width": 5 if average else 1.5}, marker={"symbol": symbol, "size": 3.5 if average else 1.5, "color": colour})
-    figure.update_layout(title=f"{latent}: mean paths (thick) and single puzzles (thin)", height=560, margin={"l": 0, "r": 0, "t": 40, "b": 0}, legend={"orientation": "h", "y": -0.02},
-        scene={"aspectmode": "cube", "camera": {"eye": {"x": 1.1, "y": -1.9, "z": 0.7}}, **{f"{axis}axis_title": _axis_label(table, latent, i + 1).removesuffix(" of the variance)") + ")" for i, axis in enumerate("xyz")}})
+            figure.add_scatter3d(x=x, y=y, z=z, text=[f"step {t + 1}" for t in range(len(x))],
+                mode="lines+markers", legendgroup=group, showlegend=i == 0, opacity=1. if average else 0.45,
+                name=f"{group} ({n})" + (", too few for a mean"*(n < FEW)),
+                hovertemplate=f"%{{text}}<extra>{group}, {'mean' if average else 'one puzzle'}</extra>",
+                line={"color": colour, "dash": line, "width": 5 if average else 1.5},
+                marker={"symbol": symbol, "size": 3.5 if average else 1.5, "color": colour})
+    figure.update_layout(title=f"{latent}: mean paths (thick) and single puzzles (thin)", height=560,
+        margin={"l": 0, "r": 0, "t": 40, "b": 0}, legend={"orientation": "h", "y": -0.02},
+        scene={"aspectmode": "cube", "camera": {"eye": {"x": 1.1, "y": -1.9, "z": 0.7}},
+            **{f"{axis}axis_title": _axis_label(table, latent, i + 1).removesuffix(" of the variance)") + ")"
+                for i, axis in enumerate("xyz")}})
     return figure
 
 def path_measures(
@@ -420,10 +494,15 @@ def path_measures(
     for ax, measure in zip(figure.subplots(1, 3), ("path length", "straightness", "explained by the step")):
         rows = _where(table, measure=measure, group="all")
         latents = list(dict.fromkeys(rows.latent))
-        for offset, (control, colour, marker) in zip((-0.12, 0.12), (("", BLUE, "o"), ("shuffled time", GREY, "s"))):
+        for offset, (control, colour, marker) in zip((-0.12, 0.12),
+                (("", BLUE, "o"), ("shuffled time", GREY, "s"))):
             value, low, high = _numbers(_where(rows, control=control), "value", "low", "high")
-            ax.errorbar(np.arange(len(latents)) + offset, value, (value - low, high - value), color=colour, marker=marker, linestyle="none", capsize=3, label=control or "as it was")
-        ax.set(title=measure, xlim=(-0.6, len(latents) - 0.4), ylim=(0, None)); ax.set_xticks(range(len(latents)), latents); ax.grid(alpha=0.3, axis="y"); ax.spines[["top", "right"]].set_visible(False)
+            ax.errorbar(np.arange(len(latents)) + offset, value, (value - low, high - value), color=colour,
+                marker=marker, linestyle="none", capsize=3, label=control or "as it was")
+        ax.set(title=measure, xlim=(-0.6, len(latents) - 0.4), ylim=(0, None))
+        ax.set_xticks(range(len(latents)), latents)
+        ax.grid(alpha=0.3, axis="y")
+        ax.spines[["top", "right"]].set_visible(False)
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return figure
 
@@ -432,16 +511,21 @@ def dimension_by_site(
 )->Figure:
     "Along how many directions the cells of each site vary; dashed without training, dotted for noise."
     rows = _where(table, measure="effective dimension")
-    figure, ax = _axes(8, 3.6, "effective dimension (participation ratio) of each site", "supervision step", "dimensions")
+    figure, ax = _axes(8, 3.6, "effective dimension (participation ratio) of each site",
+        "supervision step", "dimensions")
     for i, (latent, some) in enumerate(rows.groupby("latent", sort=False)):
         for control, line, marker in (("", "-", "o"), ("untrained", "--", "s")):
             sites = _where(some, control=control).sort_values(["step", "cycle", "substep"])
             step, = _numbers(sites, "step")
-            within = sites.groupby("step").cumcount().to_numpy()/sites.groupby("step").value.transform("size").to_numpy() # updates of a latent in one step stand side by side
-            _band(ax, step + within, sites, color=_COLOURS[i % len(_COLOURS)], linestyle=line, marker=marker, markersize=3, label=f"{latent}{f', {control}' if control else ''}")
+            within = sites.groupby("step").cumcount().to_numpy()/sites.groupby("step").value.transform(
+                "size").to_numpy() # updates of a latent in one step stand side by side
+            _band(ax, step + within, sites, color=_COLOURS[i % len(_COLOURS)], linestyle=line, marker=marker,
+                markersize=3, label=f"{latent}{f', {control}' if control else ''}")
     level = _where(rows, control="noise").value.iloc[0]
     ax.axhline(level, color=GREY, linestyle=":", label="noise, as many and as wide")
-    ax.set(yscale="log", ylim=(1, 1.3*level)); ax.yaxis.set_major_formatter(lambda v, _: f"{v:g}"); ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    ax.set(yscale="log", ylim=(1, 1.3*level))
+    ax.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 def similarity_maps(
@@ -455,17 +539,26 @@ def similarity_maps(
     figure = Figure(figsize=(4.1*min(across, len(others)), 4.1*down), layout="constrained")
     for ax, other in zip(np.ravel(figure.subplots(down, min(across, len(others)), squeeze=False)), others):
         some, level = _where(rows, other=other, control=""), _where(rows, other=other, control="permutation")
-        sides = [list(dict.fromkeys(zip(some[latent], some[step].astype(int)))) for latent, step in (("latent", "step"), ("other_latent", "other_step"))]
-        order = [sorted(side, key=lambda place: ([name for name, _ in side].index(place[0]), place[1])) for side in sides]
-        values = {(a, s, b, t): v for a, s, b, t, v in zip(some.latent, some.step.astype(int), some.other_latent, some.other_step.astype(int), some.value)}
-        image = ax.imshow([[values[*a, *b] for b in order[1]] for a in order[0]], vmin=0, vmax=1, cmap="viridis", aspect="auto")
-        for side, axis, label in ((order[0], ax.yaxis, "this model"), (order[1], ax.xaxis, other if other != "itself" else "this model")):
+        sides = [list(dict.fromkeys(zip(some[latent], some[step].astype(int))))
+            for latent, step in (("latent", "step"), ("other_latent", "other_step"))]
+        order = [sorted(side, key=lambda place: ([name for name, _ in side].index(place[0]), place[1]))
+            for side in sides]
+        values = {(a, s, b, t): v for a, s, b, t, v in zip(some.latent, some.step.astype(int),
+            some.other_latent, some.other_step.astype(int), some.value)}
+        image = ax.imshow([[values[*a, *b] for b in order[1]] for a in order[0]], vmin=0, vmax=1,
+            cmap="viridis", aspect="auto")
+        for side, axis, label in ((order[0], ax.yaxis, "this model"),
+                (order[1], ax.xaxis, other if other != "itself" else "this model")):
             names = [name for name, _ in side]
-            axis.set_ticks([np.mean([i for i, other in enumerate(names) if other == name]) for name in dict.fromkeys(names)], list(dict.fromkeys(names)), fontsize=8)
-            axis.set_label_text(f"{label}, steps {side[0][1]} to {side[-1][1]} of each latent", fontsize=8); axis.set_tick_params(length=0)
+            axis.set_ticks([np.mean([i for i, other in enumerate(names) if other == name])
+                    for name in dict.fromkeys(names)], list(dict.fromkeys(names)), fontsize=8)
+            axis.set_label_text(f"{label}, steps {side[0][1]} to {side[-1][1]} of each latent", fontsize=8)
+            axis.set_tick_params(length=0)
             for i in range(1, len(names)):
-                if names[i] != names[i - 1]: (ax.axhline if axis is ax.yaxis else ax.axvline)(i - 0.5, color="white", linewidth=1.5)
-        ax.set_title(f"with {'an untrained model' if other == 'untrained' else other}\npermuted puzzles: {level.value.mean():z.2f} ({level.low.mean():.2f} to {level.high.mean():.2f})", fontsize=9)
+                if names[i] != names[i - 1]:
+                    (ax.axhline if axis is ax.yaxis else ax.axvline)(i - 0.5, color="white", linewidth=1.5)
+        ax.set_title(f"with {'an untrained model' if other == 'untrained' else other}\npermuted puzzles: "
+            f"{level.value.mean():z.2f} ({level.low.mean():.2f} to {level.high.mean():.2f})", fontsize=9)
     for ax in figure.axes[len(others):]: ax.axis("off")
     figure.colorbar(image, ax=figure.axes, label="linear CKA", shrink=0.6)
     return figure
@@ -473,8 +566,10 @@ def similarity_maps(
 # %% ../../nbs/views/01_plots.ipynb #61098134
 def _latent_styles(table)->dict[str, dict]: # by latent, the one that is renewed last in front
     sites = table[(table.control == "") & table.substep.notna()].sort_values(["step", "cycle", "substep"])
-    names = [sites.latent.iloc[-1], *dict.fromkeys(name for name in sites.latent if name != sites.latent.iloc[-1])]
-    return {name: {"color": colour, "marker": marker, "markersize": 3.5} for name, colour, marker in zip(names, _COLOURS, "os^vDPX")}
+    names = [sites.latent.iloc[-1],
+        *dict.fromkeys(name for name in sites.latent if name != sites.latent.iloc[-1])]
+    return {name: {"color": colour, "marker": marker, "markersize": 3.5}
+        for name, colour, marker in zip(names, _COLOURS, "os^vDPX")}
 
 def read_by_site(
     table, # DataFrame with rows of these measures
@@ -484,27 +579,40 @@ def read_by_site(
     "How well each latent is read after every update that was looked at, beside the controls."
     down, styles = math.ceil(len(measures)/across), _latent_styles(table)
     figure = Figure(figsize=(4.1*across, 2.9*down + 0.5), layout="constrained")
-    places = sorted(set(zip(*_numbers(table[table.latent.isin(styles) & table.substep.notna()], "cycle", "substep")))) # of the updates in a step
+    places = sorted(set(zip(*_numbers(table[table.latent.isin(styles) & table.substep.notna()],
+        "cycle", "substep")))) # of the updates in a step
     panels = figure.subplots(down, across, squeeze=False).ravel()
     for ax in panels[len(measures):]: ax.axis("off")
     for ax, measure in zip(panels, measures):
         some = _where(table, measure=measure)
-        ax.set(title=measure, xlabel="supervision steps"); ax.grid(alpha=0.3); ax.spines[["top", "right"]].set_visible(False)
+        ax.set(title=measure, xlabel="supervision steps")
+        ax.grid(alpha=0.3)
+        ax.spines[["top", "right"]].set_visible(False)
         if not _where(some, control="").value.notna().any():
-            said = f"too few puzzles differ in it\n(at most {some.others.max()} of {some.n.max()})" if len(some) else "the rules of this type of puzzle\nsay no such thing"
-            ax.text(0.5, 0.5, said, ha="center", va="center", transform=ax.transAxes, color=GREY); ax.set(xticks=[], yticks=[])
+            said = (f"too few puzzles differ in it\n(at most {some.others.max()} of {some.n.max()})"
+                if len(some) else "the rules of this type of puzzle\nsay no such thing")
+            ax.text(0.5, 0.5, said, ha="center", va="center", transform=ax.transAxes, color=GREY)
+            ax.set(xticks=[], yticks=[])
             continue
         for name, style in styles.items():
-            for control, line in (("", style), ("untrained", {"color": style["color"], "linestyle": ":", "linewidth": 1.2}), ("shuffled labels", {"color": GREY, "linewidth": 0.7})):
+            for control, line in (("", style),
+                    ("untrained", {"color": style["color"], "linestyle": ":", "linewidth": 1.2}),
+                    ("shuffled labels", {"color": GREY, "linewidth": 0.7})):
                 course = _where(some, latent=name, control=control).sort_values(["step", "cycle", "substep"])
-                at = [step - 1 + (places.index((cycle, substep)) + 1)/len(places) for step, cycle, substep in zip(*_numbers(course, "step", "cycle", "substep"))]
+                at = [step - 1 + (places.index((cycle, substep)) + 1)/len(places)
+                    for step, cycle, substep in zip(*_numbers(course, "step", "cycle", "substep"))]
                 _band(ax, at, course, **line)
         course = _where(some, control="input embedding").sort_values("step")
         _band(ax, *_numbers(course, "step"), course, color=GREY, linestyle="--", linewidth=1)
-        ax.set(xlim=(0, 1.02*table.step.max()), ylabel=some.score.iloc[0]); ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.set(xlim=(0, 1.02*table.step.max()), ylabel=some.score.iloc[0])
+        ax.xaxis.get_major_locator().set_params(integer=True)
     handles = [Line2D([], [], label=name, **style) for name, style in styles.items()]
-    handles += [Line2D([], [], label=label, **style) for label, style in (("the same, untrained", {"color": "black", "linestyle": ":"}), ("shuffled labels", {"color": GREY, "linewidth": 0.7}), ("input embedding", {"color": GREY, "linestyle": "--"}))]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles) if len(handles) < 7 else 5, frameon=False, fontsize=8)
+    handles += [Line2D([], [], label=label, **style)
+        for label, style in (("the same, untrained", {"color": "black", "linestyle": ":"}),
+            ("shuffled labels", {"color": GREY, "linewidth": 0.7}),
+            ("input embedding", {"color": GREY, "linestyle": "--"}))]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles) if len(handles) < 7 else 5,
+        frameon=False, fontsize=8)
     return figure
 
 def decided_by_step(
@@ -513,8 +621,11 @@ def decided_by_step(
     "The share of open cells that already hold the model's last answer, and what would for nothing."
     figure, ax = _axes(6.5, 3.6, "open cells that already hold the last answer", "supervision steps", "share")
     some = _where(table, measure="decided")
-    for control, label, style in (("", "this model", {"color": BLUE, "marker": "o", "markersize": 4}), ("untrained", "untrained, its own last answer", {"color": GREY, "linestyle": ":"}),
-        ("shuffled labels", "another puzzle's last answer (base rate)", {"color": GREY, "linewidth": 0.8}), ("guess among candidates", "guessing among what the givens allow", {"color": ORANGE, "marker": "X", "linestyle": "none"})):
+    for control, label, style in (("", "this model", {"color": BLUE, "marker": "o", "markersize": 4}),
+            ("untrained", "untrained, its own last answer", {"color": GREY, "linestyle": ":"}),
+            ("shuffled labels", "another puzzle's last answer (base rate)", {"color": GREY,
+                "linewidth": 0.8}), ("guess among candidates", "guessing among what the givens allow",
+                {"color": ORANGE, "marker": "X", "linestyle": "none"})):
         course = _where(some, control=control).sort_values("step")
         if len(course): _band(ax, *_numbers(course, "step"), course, label=label, **style)
     ax.axhline(0.5, color="black", linewidth=0.6, linestyle="--")
@@ -526,20 +637,30 @@ def removals(
     table, # DataFrame with rows of this measure, by probe, latent, and where it was removed
     measure:str="cells changed", # which effect
 )->Figure:
-    "What becomes of the answer when a probe's directions are taken out of a latent, and when random ones are."
+    """What becomes of the answer when a probe's directions are taken out of a latent,
+    and when random ones are."""
     some, styles = _where(table, measure=measure), _latent_styles(table)
-    ways, lines = (list(dict.fromkeys(zip(some[a], some[b]))) for a, b in (("where", "removed"), ("probe", "latent")))
+    ways, lines = (list(dict.fromkeys(zip(some[a], some[b])))
+        for a, b in (("where", "removed"), ("probe", "latent")))
     figure = Figure(figsize=(1.8 + 2.4*len(ways), 1.3 + 0.33*len(lines)), layout="constrained")
-    for ax, (where, removed) in zip(figure.subplots(1, len(ways), sharex=True, sharey=True, squeeze=False)[0], ways):
+    for ax, (where, removed) in zip(
+            figure.subplots(1, len(ways), sharex=True, sharey=True, squeeze=False)[0], ways):
         for y, (probe, latent) in enumerate(lines):
             one = _where(some, probe=probe, latent=latent, where=where, removed=removed)
             random = one[one.control.str.startswith("random draw")]
             ax.plot(random.value, [y]*len(random), color=GREY, marker="|", markersize=9, linestyle="none")
-            for value, low, high in zip(*_numbers(_where(one, control=""), "value", "low", "high")): # one, or none where nothing could be removed
+            # one, or none where nothing could be removed
+            for value, low, high in zip(*_numbers(_where(one, control=""), "value", "low", "high")):
                 ax.plot([low, high], [y, y], color=styles[latent]["color"], linewidth=2)
-                ax.plot(value, y, color=styles[latent]["color"], marker=styles[latent]["marker"], markersize=6)
-        ax.set(ylim=(len(lines) - 0.5, -0.5), xlabel=measure); ax.set_title(f"{where},\nset {removed}", fontsize=9)
-        ax.set_yticks(range(len(lines)), [f"{probe}, {latent}" for probe, latent in lines]); ax.grid(alpha=0.3); ax.spines[["top", "right"]].set_visible(False)
-    handles = [Line2D([], [], color="black", marker="o", linewidth=2, label="the probe's directions, with 95 %"), Line2D([], [], color=GREY, marker="|", markersize=9, linestyle="none", label="random directions of the same size, a mark a draw")]
+                ax.plot(value, y, color=styles[latent]["color"],
+                    marker=styles[latent]["marker"], markersize=6)
+        ax.set(ylim=(len(lines) - 0.5, -0.5), xlabel=measure)
+        ax.set_title(f"{where},\nset {removed}", fontsize=9)
+        ax.set_yticks(range(len(lines)), [f"{probe}, {latent}" for probe, latent in lines])
+        ax.grid(alpha=0.3)
+        ax.spines[["top", "right"]].set_visible(False)
+    handles = [Line2D([], [], color="black", marker="o", linewidth=2,
+            label="the probe's directions, with 95 %"), Line2D([], [], color=GREY, marker="|", markersize=9,
+            linestyle="none", label="random directions of the same size, a mark a draw")]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     return figure

@@ -26,7 +26,7 @@ from ..puzzles.text import shortened
 # %% ../../nbs/views/03_serve.ipynb #c07e0083
 def puzzles_of(
     puzzle:Puzzle, # whose boards they are
-    source:str|None=None, # a board as text, a file, or a dataset's folder, for its test split; None: fresh puzzles
+    source:str|None=None, # a board as text, a file, or a dataset's folder (its test split); None: fresh ones
     count:int=8, # puzzles at most
     seed:int=0, # of fresh ones
     loaded:Loaded|None=None, # the model that is to solve them, with whose identities a dataset's are matched
@@ -52,7 +52,8 @@ def explorer_cells(
     trained_on:str|None=None, # the puzzle type, where the file does not say so
 )->tuple[str, str]: # Python
     "A notebook that opens the Explorer."
-    model, puzzles = (os.path.abspath(word) if word and os.path.exists(word) else word for word in (model, puzzles))
+    model, puzzles = (os.path.abspath(word) if word and os.path.exists(word) else word
+        for word in (model, puzzles))
     return f"""import torch
 from trm_lab.models.checkpoints import load
 from trm_lab.views.explorer import Explorer
@@ -67,9 +68,12 @@ HOST = "127.0.0.1"
 def _free_port(port:int)->int:
     "The port, or any that is free. Raises `InputError` if it is taken."
     with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1) # one that was in use a moment ago counts as free
+        # one that was in use a moment ago counts as free
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try: s.bind((HOST, port))
-        except OSError as e: raise InputError(f"port {port} of {HOST} cannot be used ({e.strerror}); choose another one, or leave --port away") from None
+        except OSError as e:
+            raise InputError(f"port {port} of {HOST} cannot be used ({e.strerror}); "
+                "choose another one, or leave --port away") from None
         return s.getsockname()[1]
 
 class _ThisPython(KernelSpecManager):
@@ -87,20 +91,32 @@ def serve(
     ready:Callable[[str], None], # is told the address, once the server answers
     port:int=0, # 0: any that is free
 ):
-    "Serve a notebook until Ctrl+C; then kernels and files are gone. Raises `InputError` if the port is taken."
+    """Serve a notebook until Ctrl+C; then kernels and files are gone.
+    Raises `InputError` if the port is taken."""
     port, token = _free_port(port), secrets.token_urlsafe(32)
-    signal.signal(signal.SIGINT, signal.default_int_handler) # also where a shell that put it into the background made it deaf
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN: # a terminal that is closed ends it as Ctrl+C does, unless nohup was asked for
+    # also where a shell that put it into the background made it deaf
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # a terminal that is closed ends it as Ctrl+C does, unless nohup was asked for
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="trm-lab-") as folder: # readable for its owner alone
         path = Path(folder)/"explore.ipynb"
-        nbformat.write(nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, cells)), metadata={"title": title, "kernelspec": {"name": "python3", "display_name": "python3", "language": "python"}}), path)
-        page = f"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' ws://{HOST}:{port} data: blob:; frame-ancestors 'none'"
-        server = _Server(notebook_path=str(path), root_dir=folder, connection_dir_root=folder, config_file_paths=[], ip=HOST, port=port, port_retries=0, token=token, log_level=logging.ERROR,
-            tornado_settings={"headers": {"Content-Security-Policy": page, "Referrer-Policy": "no-referrer"}, "ws_ping_timeout": 30_000, # milliseconds; the usual ones are more than tornado allows
-                "static_path": DEFAULT_STATIC_FILES_PATH}, # a refusal is a page too, and Voila leaves out what it needs
-            config=Config({"KernelManager": {"transport_encryption": "auto"}, "VoilaConfiguration": {"kernel_spec_manager_class": _ThisPython, "allow_template_override": "NO",
-                "extension_allowlist": ["@voila-dashboards/widgets-manager8", "@jupyter-widgets/jupyterlab-manager", "anywidget"]}}))
+        nbformat.write(nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, cells)),
+                metadata={"title": title, "kernelspec": {"name": "python3", "display_name": "python3",
+                    "language": "python"}}), path)
+        page = ("default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "
+            f"connect-src 'self' ws://{HOST}:{port} data: blob:; frame-ancestors 'none'")
+        server = _Server(notebook_path=str(path), root_dir=folder, connection_dir_root=folder,
+            config_file_paths=[], ip=HOST, port=port, port_retries=0, token=token, log_level=logging.ERROR,
+            # milliseconds; the usual ones are more than tornado allows
+            tornado_settings={"headers": {"Content-Security-Policy": page, "Referrer-Policy": "no-referrer"},
+                "ws_ping_timeout": 30_000,
+                # a refusal is a page too, and Voila leaves out what it needs
+                "static_path": DEFAULT_STATIC_FILES_PATH},
+            config=Config({"KernelManager": {"transport_encryption": "auto"}, "VoilaConfiguration":
+                {"kernel_spec_manager_class": _ThisPython, "allow_template_override": "NO",
+                "extension_allowlist": ["@voila-dashboards/widgets-manager8",
+                    "@jupyter-widgets/jupyterlab-manager", "anywidget"]}}))
         server.ready = lambda: ready(f"http://{HOST}:{port}/?token={token}")
         server.initialize([])
         server.start()

@@ -39,22 +39,30 @@ def fresh_puzzles(
     difficulty:str|None=None, # one that the type knows, or a mixture; None: the usual one
 )->Dataset: # its test split has them; the one training puzzle is not used
     "Generate puzzles for a study. Raises `InputError` if their seed was training's."
-    if loaded.puzzle is None: raise InputError(f"{loaded.source}: it does not say which puzzles it was trained on; load it with puzzle='sudoku-9x9', or whatever they are")
-    if seed == loaded.history.get("recipe", {}).get("data_seed"): raise InputError(f"seed {seed} made the puzzles that {loaded.source} was trained on; choose another one")
-    return generate_dataset(loaded.puzzle, 1, count, seed, difficulty=difficulty, keep=home()/"data"/".generated")
+    if loaded.puzzle is None:
+        raise InputError(f"{loaded.source}: it does not say which puzzles it was trained on; "
+            "load it with puzzle='sudoku-9x9', or whatever they are")
+    if seed == loaded.history.get("recipe", {}).get("data_seed"):
+        raise InputError(
+            f"seed {seed} made the puzzles that {loaded.source} was trained on; choose another one")
+    return generate_dataset(loaded.puzzle, 1, count, seed, difficulty=difficulty,
+        keep=home()/"data"/".generated")
 
 def halves(
     split:Split,
     seed:int=0, # of the choice
 )->tuple[Split, Split]: # each example a puzzle and a group of its own
-    "Two halves of the puzzles, in their order. Groups stay together, since the puzzles of one may be images of each other."
-    if split.groups < 2: raise InputError(f"two halves need at least two groups of puzzles, found {split.groups}")
+    """Two halves of the puzzles, in their order.
+    Groups stay together, since the puzzles of one may be images of each other."""
+    if split.groups < 2:
+        raise InputError(f"two halves need at least two groups of puzzles, found {split.groups}")
     chosen = np.zeros(split.groups, bool)
     chosen[np.random.default_rng(seed).permutation(split.groups)[:split.groups//2]] = True
     first = np.repeat(np.repeat(chosen, np.diff(split.group_indices)), np.diff(split.puzzle_indices)) # (N,)
     def part(which):
         bounds = np.arange(which.sum() + 1, dtype=np.int32)
-        return Split(np.asarray(split.inputs[which]), np.asarray(split.labels[which]), split.identifiers[which], bounds, bounds.copy())
+        return Split(np.asarray(split.inputs[which]), np.asarray(split.labels[which]),
+            split.identifiers[which], bounds, bounds.copy())
     return part(first), part(~first)
 
 # %% ../../../nbs/interp/probes/01_base.ipynb #b108cdc5
@@ -75,7 +83,8 @@ def truths(
     raise InputError(f"{what} should be truth values, found {values.dtype}; compare first: `numbers > 0`")
 
 # %% ../../../nbs/interp/probes/01_base.ipynb #6249f83e
-See = Callable[[Site, Tensor, np.ndarray], None] # a site, the latent that was renewed there (n, P+L, D), and whose it is: puzzles from 0 (n,)
+See = Callable[[Site, Tensor, np.ndarray],
+    None] # a site, the latent that was renewed there (n, P+L, D), and whose it is: puzzles from 0 (n,)
 
 @dataclass(frozen=True)
 class Answers:
@@ -131,11 +140,15 @@ def stream(
                 return watch
             x, course = model.embed(batch), ([], [], [])
             for now in recursion(model, x, model.start(x), steps, bind=bind):
-                for kept, value in zip(course, (now.tokens.to(torch.uint8), agreement(now.tokens, batch.labels)[1], now.output.q_halt.float())): kept.append(value.cpu().numpy())
+                for kept, value in zip(course, (now.tokens.to(torch.uint8),
+                        agreement(now.tokens, batch.labels)[1], now.output.q_halt.float())):
+                    kept.append(value.cpu().numpy())
             parts.append([np.stack(kept) for kept in course])
-            bar.set_postfix_str(f"solved {np.concatenate([part[1][-1] for part in parts]).mean():.1%}", refresh=False)
+            bar.set_postfix_str(
+                f"solved {np.concatenate([part[1][-1] for part in parts]).mean():.1%}", refresh=False)
             bar.update(len(batch))
-    return Answers(np.asarray(split.inputs), np.asarray(split.labels), *(np.concatenate(kept, 1) for kept in zip(*parts)))
+    return Answers(np.asarray(split.inputs), np.asarray(split.labels),
+        *(np.concatenate(kept, 1) for kept in zip(*parts)))
 
 def ends(
     model:RecursiveModel,
@@ -166,11 +179,13 @@ def spread(
     seed:int=0, # of the resampling
     draws:int=1000, # resampled sets
 )->dict: # value, low, high, n
-    "A mean with its 95 % interval over puzzles: bootstrap, or Wilson's where it is a share. Fewer than two puzzles have no interval."
+    """A mean with its 95 % interval over puzzles: bootstrap, or Wilson's where it is a share.
+    Fewer than two puzzles have no interval."""
     values = np.asarray(values)
     n = len(values)
     if n < 2: low = high = np.nan
-    elif values.dtype == bool: low, high = wilson(int(values.sum()), n) # resampling would find no spread where all are alike
+    elif values.dtype == bool:
+        low, high = wilson(int(values.sum()), n) # resampling would find no spread where all are alike
     else: low, high = np.quantile(resampled(n, seed, draws) @ values.astype(float)/n, (0.025, 0.975))
     return {"value": float(values.mean()) if n else np.nan, "low": float(low), "high": float(high), "n": n}
 
@@ -191,7 +206,8 @@ def verdict(
 )->str:
     "Is one number larger than its control? Only intervals that do not touch can tell."
     if claimed["low"] > control["high"]: return "holds"
-    return "does not hold" if claimed["high"] < control["low"] else "cannot be told" # an interval that is missing compares as neither
+    # an interval that is missing compares as neither
+    return "does not hold" if claimed["high"] < control["low"] else "cannot be told"
 
 # %% ../../../nbs/interp/probes/01_base.ipynb #b5a7725a
 COLUMNS = ("study", "measure", "latent", "step", "cycle", "substep", "control", "value", "low", "high", "n")
@@ -203,15 +219,17 @@ class Table:
     def add(self,
         measure:str, # what was measured
         at:Site|str="", # where; or the latent, if the number is about no single site
-        control:str="", # what the number is to be compared with: "untrained", …; empty: this is the thing itself
+        control:str="", # what the number is to be compared with: "untrained", …; empty: the model itself
         *,
         value:float, low:float=np.nan, high:float=np.nan, # the number and its interval
         n:int, # puzzles
         **more, # further columns
     ):
         "Add a row."
-        place = {"latent": at.name, "step": at.step, "cycle": at.cycle, "substep": at.substep} if isinstance(at, Site) else {"latent": at}
-        self.rows.append({"study": self.study, "measure": measure, **place, "control": control, "value": float(value), "low": float(low), "high": float(high), "n": int(n), **more})
+        place = ({"latent": at.name, "step": at.step, "cycle": at.cycle, "substep": at.substep}
+            if isinstance(at, Site) else {"latent": at})
+        self.rows.append({"study": self.study, "measure": measure, **place, "control": control,
+            "value": float(value), "low": float(low), "high": float(high), "n": int(n), **more})
 
     @property
     def frame(self)->pd.DataFrame:
@@ -221,7 +239,8 @@ class Table:
         for name in frame:
             known = [row[name] for row in self.rows if name in row]
             if known and all(isinstance(value, str) for value in known): frame[name] = frame[name].fillna("")
-            elif known and all(isinstance(value, (int, np.integer)) for value in known): frame[name] = frame[name].astype("Int64")
+            elif known and all(isinstance(value, (int, np.integer)) for value in known):
+                frame[name] = frame[name].astype("Int64")
         return frame
 
 def about(
@@ -230,8 +249,10 @@ def about(
     **more, # whatever else the numbers depend on: seeds, steps
 )->dict: # for JSON
     "Where numbers are from."
-    path = pretrained_file(loaded.source) if loaded.source in pretrained_models() else Path(str(loaded.source))
-    return {"model": loaded.source, "sha256": sha256(path) if path.is_file() else None, "puzzle": dataset.puzzle.name, "data": dataset.metadata.origin,
+    path = (pretrained_file(loaded.source) if loaded.source in pretrained_models()
+        else Path(str(loaded.source)))
+    return {"model": loaded.source, "sha256": sha256(path) if path.is_file() else None,
+        "puzzle": dataset.puzzle.name, "data": dataset.metadata.origin,
         "fingerprint": dataset.fingerprint, "versions": versions(), **more}
 
 def write_table(
@@ -241,7 +262,8 @@ def write_table(
 ):
     "Keep a table, with what it is from inside."
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    table = table.replace_schema_metadata({**table.schema.metadata, b"trm-lab": json.dumps(dict(origin)).encode()})
+    table = table.replace_schema_metadata(
+        {**table.schema.metadata, b"trm-lab": json.dumps(dict(origin)).encode()})
     with whole_file(path) as temporary: pq.write_table(table, temporary)
 
 def read_table(
@@ -250,8 +272,11 @@ def read_table(
     "Bring a table back. Raises `InputError` if the file is missing or is no table of a study."
     try: table = pq.read_table(path)
     except FileNotFoundError: raise InputError(f"{path}: there is no such file") from None
-    except (pa.ArrowException, OSError) as e: raise InputError(f"{path}: this is no whole Parquet file ({(str(e).splitlines() or [''])[0]})") from None
-    if b"trm-lab" not in (table.schema.metadata or {}): raise InputError(f"{path}: this table does not say where it is from; it was not written by a study")
+    except (pa.ArrowException, OSError) as e:
+        raise InputError(
+            f"{path}: this is no whole Parquet file ({(str(e).splitlines() or [''])[0]})") from None
+    if b"trm-lab" not in (table.schema.metadata or {}):
+        raise InputError(f"{path}: this table does not say where it is from; it was not written by a study")
     frame = table.to_pandas()
     frame.attrs = json.loads(table.schema.metadata[b"trm-lab"])
     return frame

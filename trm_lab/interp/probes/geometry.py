@@ -32,7 +32,8 @@ class Covariances:
     def __call__(self, site:Site, z:Tensor, here:np.ndarray): # as `stream` shows it: (n, P+L, D), (n,)
         vectors = (z.float().mean(1, keepdim=True) if self.pooled else z).cpu()
         parts = self._kept.setdefault(self.key(site), [Moments(z.shape[-1]) for _ in range(self.blocks)])
-        for block in np.unique(here % self.blocks): parts[block].add(vectors[torch.from_numpy(here % self.blocks == block)].flatten(0, 1)) # a block is small enough to stay in the cache
+        for block in np.unique(here % self.blocks): # a block is small enough to stay in the cache
+            parts[block].add(vectors[torch.from_numpy(here % self.blocks == block)].flatten(0, 1))
 
     def __iter__(self): return iter(self._kept) # the keys, in the order in which they were first seen
 
@@ -41,7 +42,8 @@ class Covariances:
 
     def latent(self, name:str)->list[Moments]: # likewise
         "All sites of a latent together."
-        return [sum(parts[1:], parts[0]) for parts in zip(*(self[site] for site in self if site.name == name))]
+        return [sum(parts[1:], parts[0])
+            for parts in zip(*(self[site] for site in self if site.name == name))]
 
 # %% ../../../nbs/interp/probes/02_geometry.ipynb #b63c3a5e
 def captured(
@@ -69,8 +71,11 @@ def variance_rows(
     "Captured variance, and what random projections of the same rank capture: their mean and the middle 95 %."
     whole, (k, D) = sum(parts[1:], parts[0]), axes.shape
     random = np.array([captured(whole, random_axes(D, k, rng)) for _ in range(draws)])
-    for control, values in (("", jackknife(parts, lambda m: captured(m, axes))), ("random projection", (random.mean(0), *np.quantile(random, (0.025, 0.975), axis=0)))):
-        for i, (value, low, high) in enumerate(zip(*values)): table.add("variance captured", name, control, value=value, low=low, high=high, n=n, unit=unit, component=i + 1)
+    for control, values in (("", jackknife(parts, lambda m: captured(m, axes))),
+            ("random projection", (random.mean(0), *np.quantile(random, (0.025, 0.975), axis=0)))):
+        for i, (value, low, high) in enumerate(zip(*values)):
+            table.add("variance captured", name, control, value=value, low=low, high=high, n=n,
+                unit=unit, component=i + 1)
 
 # %% ../../../nbs/interp/probes/02_geometry.ipynb #ab4b0f64
 class Paths:
@@ -82,10 +87,13 @@ class Paths:
         sites:Callable[[Site], bool], # the ends, as `base.ends` has them
     ):
         self.planes, self.sites = planes, sites
-        self.points = {name: np.zeros((puzzles, steps, len(plane.axes)), np.float32) for name, plane in planes.items()}
+        self.points = {name: np.zeros((puzzles, steps, len(plane.axes)), np.float32)
+            for name, plane in planes.items()}
 
     def __call__(self, site:Site, z:Tensor, here:np.ndarray):
-        if self.sites(site): self.points[site.name][here, site.step - 1] = self.planes[site.name](z.float().mean(1).cpu().numpy())
+        if self.sites(site):
+            self.points[site.name][here, site.step - 1] = self.planes[site.name](
+                z.float().mean(1).cpu().numpy())
 
 def path_length(
     points:np.ndarray, # (N, T, k)
@@ -104,14 +112,16 @@ def explained_by_step(
 )->float: # from 0 to 1
     "The share of variance that the number of the step explains (eta squared)."
     middle = points.mean((0, 1))
-    return float(len(points)*np.square(points.mean(0) - middle).sum()/max(np.square(points - middle).sum(), 1e-300))
+    return float(
+        len(points)*np.square(points.mean(0) - middle).sum()/max(np.square(points - middle).sum(), 1e-300))
 
 def shuffled_time(
     points:np.ndarray, # (N, T, k)
     rng:np.random.Generator,
 )->np.ndarray: # the same shape
     "The same points, each puzzle's in an order of its own."
-    return np.take_along_axis(points, rng.permuted(np.tile(np.arange(points.shape[1]), (len(points), 1)), axis=1)[..., None], 1)
+    return np.take_along_axis(points,
+        rng.permuted(np.tile(np.arange(points.shape[1]), (len(points), 1)), axis=1)[..., None], 1)
 
 # %% ../../../nbs/interp/probes/02_geometry.ipynb #bc3bf567
 def outcomes(
@@ -119,7 +129,8 @@ def outcomes(
 )->dict[str, np.ndarray]: # masks (N,)
     "What became of the puzzles: every one is in one group."
     at_once, in_the_end = answers.solved[0], answers.solved[-1]
-    return {"solved after one step": at_once & in_the_end, "solved later": ~at_once & in_the_end, "failed": ~in_the_end}
+    return {"solved after one step": at_once & in_the_end,
+        "solved later": ~at_once & in_the_end, "failed": ~in_the_end}
 
 MEASURES = {"path length": path_length, "straightness": straightness} # of each puzzle
 
@@ -131,28 +142,35 @@ def path_rows(
     rng:np.random.Generator,
     singles:int=4, # puzzles of each group whose own path is kept, to be drawn
 ):
-    "Mean paths and a few single ones, and what is measured in the plane: as it was, in shuffled time, and by group."
+    """Mean paths and a few single ones, and what is measured in the plane: as it was, in
+    shuffled time, and by group."""
     plane, groups = points[..., :2], {name: truths(mask, f"group {name!r}") for name, mask in groups.items()}
     for control, paths in (("", plane), ("shuffled time", shuffled_time(plane, rng))):
-        for measure, of in MEASURES.items(): table.add(measure, name, control, group="all", **spread(of(paths)))
+        for measure, of in MEASURES.items():
+            table.add(measure, name, control, group="all", **spread(of(paths)))
         blocks = [list(paths[i::10]) for i in range(min(10, len(paths)))]
-        value, low, high = jackknife(blocks, lambda some: explained_by_step(np.array(some))) # resampled puzzles, of which some are twice there, would explain too much
-        table.add("explained by the step", name, control, group="all", value=value, low=low, high=high, n=len(paths))
+        # resampled puzzles, of which some are twice there, would explain too much
+        value, low, high = jackknife(blocks, lambda some: explained_by_step(np.array(some)))
+        table.add("explained by the step", name, control, group="all", value=value,
+            low=low, high=high, n=len(paths))
     solved = ~groups["failed"]
-    gone = np.linalg.norm(plane[:, -1] - plane[solved, -1].mean(0), axis=-1) if solved.any() else np.full(len(plane), np.nan)
+    gone = (np.linalg.norm(plane[:, -1] - plane[solved, -1].mean(0), axis=-1) if solved.any()
+        else np.full(len(plane), np.nan))
     for group, mask in groups.items():
         for measure, of in MEASURES.items(): table.add(measure, name, group=group, **spread(of(plane[mask])))
         table.add("distance from where solved ones end", name, group=group, **spread(gone[mask]))
         for t, k in np.ndindex(points.shape[1:]):
             where = {"group": group, "component": k + 1, "step": t + 1}
             table.add("coordinate", name, **where, **spread(points[mask, t, k]))
-            for puzzle in np.flatnonzero(mask)[:singles]: table.add("coordinate", name, **where, puzzle=int(puzzle), value=points[puzzle, t, k], n=1)
+            for puzzle in np.flatnonzero(mask)[:singles]:
+                table.add("coordinate", name, **where, puzzle=int(puzzle), value=points[puzzle, t, k], n=1)
 
 # %% ../../../nbs/interp/probes/02_geometry.ipynb #8bdc4859
 def effective_dimension(
     moments:Moments,
 )->float: # from 1 to D; 0 where nothing varies
-    "The participation ratio of the covariance, which needs no eigenvalues: they are in the trace and in the squares."
+    """The participation ratio of the covariance, which needs no eigenvalues: they are in the
+    trace and in the squares."""
     C = moments.covariance
     return float(np.trace(C)**2/max(np.square(C).sum(), 1e-300))
 
@@ -183,7 +201,8 @@ def dimension_rows(
 def unbiased(
     gram:np.ndarray, # (n, n), n ≥ 4
 )->np.ndarray: # (n, n), rows sum to zero
-    "Centre a Gram matrix so that products with another one have no bias (U-centering, Székely and Rizzo 2014)."
+    """Centre a Gram matrix so that products with another one have no bias (U-centering,
+    Székely and Rizzo 2014)."""
     n = len(gram)
     if n < 4: raise InputError(f"similarity needs chunks of at least four puzzles, found {n}")
     gram = gram*(1 - np.eye(n))
@@ -216,7 +235,7 @@ class Grams:
 def cka(
     one:Grams, # S sites
     other:Grams, # S' sites; the same puzzles in the same chunks
-    rng:np.random.Generator|None=None, # gives the puzzles of `other` to each other; None: everyone keeps its own
+    rng:np.random.Generator|None=None, # permutes the puzzles of `other`; None: everyone keeps its own
 )->tuple[np.ndarray, np.ndarray, np.ndarray]: # value, low, high, each (S, S')
     "Linear CKA of each site with each. The interval is from leaving out one chunk after the other."
     if None not in (one.puzzles, other.puzzles) and one.puzzles != other.puzzles:
@@ -224,7 +243,9 @@ def cka(
     parts = []
     for mine, theirs in zip(one.chunks, other.chunks, strict=True):
         n = mine.shape[-1]
-        if theirs.shape[-1] != n: raise InputError(f"similarity needs the same puzzles in the same chunks, found chunks of {n} and of {theirs.shape[-1]}")
+        if theirs.shape[-1] != n:
+            raise InputError("similarity needs the same puzzles in the same chunks, "
+                f"found chunks of {n} and of {theirs.shape[-1]}")
         if rng is not None: order = rng.permutation(n); theirs = theirs[:, order][:, :, order]
         a, b = mine.reshape(len(mine), -1), theirs.reshape(len(theirs), -1)
         squares = np.broadcast_arrays(np.square(a).sum(1)[:, None], np.square(b).sum(1))
@@ -240,13 +261,16 @@ def similarity_rows(
     rng:np.random.Generator,
     draws:int=20, # permutations
 ):
-    "CKA of each pair of sites, and its level when puzzles are permuted: the mean and the middle 95 % of the draws."
+    """CKA of each pair of sites, and its level when puzzles are permuted: the mean and the
+    middle 95 % of the draws."""
     permuted = np.array([cka(one, other, rng)[0] for _ in range(draws)])
-    for control, values in (("", cka(one, other)), ("permutation", (permuted.mean(0), *np.quantile(permuted, (0.025, 0.975), axis=0)))):
+    for control, values in (("", cka(one, other)),
+            ("permutation", (permuted.mean(0), *np.quantile(permuted, (0.025, 0.975), axis=0)))):
         for i, a in enumerate(one):
             for j, b in enumerate(other):
                 value, low, high = (v[i, j] for v in values)
-                table.add("similarity", a, control, value=value, low=low, high=high, n=n, other=named, other_latent=b.name, other_step=b.step)
+                table.add("similarity", a, control, value=value, low=low, high=high, n=n, other=named,
+                    other_latent=b.name, other_step=b.step)
 
 # %% ../../../nbs/interp/probes/02_geometry.ipynb #d52b71d7
 def geometry(
@@ -262,16 +286,19 @@ def geometry(
     "Measure planes, paths, effective dimension and similarity, each with its control."
     fitted, shown = halves(split, seed)
     table, rng, n = Table("geometry"), np.random.default_rng(seed), len(shown)
-    def see(model, puzzles, what, *collectors): return stream(model, puzzles, *collectors, steps=steps, batch_size=batch_size, progress=what*progress)
+    def see(model, puzzles, what, *collectors):
+        return stream(model, puzzles, *collectors, steps=steps, batch_size=batch_size, progress=what*progress)
     def latent(site): return site.name
 
     first = {"cells": Covariances(latent, blocks=1), "boards": Covariances(latent, pooled=True, blocks=1)}
     see(model, fitted, "fitting the planes", *first.values())
     names = list(first["cells"])
-    planes = {unit: {name: seen[name][0].components(components) for name in names} for unit, seen in first.items()}
+    planes = {unit: {name: seen[name][0].components(components) for name in names}
+        for unit, seen in first.items()}
 
     cells, boards, grams = Covariances(), Covariances(latent, pooled=True), Grams(ends(model))
-    paths = Paths({name: Components(p.mean, p.axes[:3], p.explained[:3]) for name, p in planes["boards"].items()}, n, steps, ends(model))
+    paths = Paths({name: Components(p.mean, p.axes[:3], p.explained[:3])
+            for name, p in planes["boards"].items()}, n, steps, ends(model))
     answers = see(model, shown, "looking at the others", cells, boards, paths, grams)
     for t, solved in enumerate(answers.solved): table.add("solved", step=t + 1, **spread(solved))
     groups = outcomes(answers)

@@ -42,7 +42,8 @@ def _embedded(model:RecursiveModel, split:Split, see:Callable, looks:Sequence[in
     done = 0
     with torch.no_grad():
         for batch in ordered_batches(split, batch_size):
-            x, here = model.embed(batch.to(next(model.parameters()).device)), np.arange(done, done := done + len(batch))
+            x, here = (model.embed(batch.to(next(model.parameters()).device)),
+                np.arange(done, done := done + len(batch)))
             for step in looks: see(Site(step, 0, 0, "x"), x, here)
 
 def read_latents(
@@ -56,15 +57,21 @@ def read_latents(
 )->Reading:
     "Fit and score every probe at every site, beside its controls."
     model, looks = loaded.model, tuple(range(1, steps + 1) if looks is None else looks)
-    if not looks or not set(looks) <= set(range(1, steps + 1)): raise InputError(f"reading: there are supervision steps 1 to {steps} to look at, not {', '.join(map(str, looks)) or 'none'}")
+    if not looks or not set(looks) <= set(range(1, steps + 1)):
+        raise InputError(f"reading: there are supervision steps 1 to {steps} to look at, "
+            f"not {', '.join(map(str, looks)) or 'none'}")
     parts, says = halves(split, seed), lambda line: line if progress else ""
     watched = {"steps": steps, "batch_size": batch_size, "sites": lambda site: site.step in looks}
-    answers = [stream(model, part, steps=steps, batch_size=batch_size, progress=says(f"answers {i}/2")) for i, part in enumerate(parts, 1)]
-    fit, show = (tasks_for(loaded.puzzle, a, model.puzzle_positions + a.labels.shape[1], seed) for a in answers)
+    answers = [stream(model, part, steps=steps, batch_size=batch_size, progress=says(f"answers {i}/2"))
+        for i, part in enumerate(parts, 1)]
+    fit, show = (tasks_for(loaded.puzzle, a, model.puzzle_positions + a.labels.shape[1], seed)
+        for a in answers)
     table, bare, found = Table("reading"), untrained(model, seed), None
     def show_embedded(part, see, _): _embedded(model, part, see, looks, batch_size)
-    def show_latents(model): return lambda part, see, what: stream(model, part, see, **watched, progress=says(what))
-    for control, latents, head in (("", show_latents(model), model), (UNTRAINED, show_latents(bare), bare), (EMBEDDING, show_embedded, model)):
+    def show_latents(model):
+        return lambda part, see, what: stream(model, part, see, **watched, progress=says(what))
+    for control, latents, head in (("", show_latents(model), model), (UNTRAINED, show_latents(bare), bare),
+            (EMBEDDING, show_embedded, model)):
         fitting = Fitting(fit)
         latents(parts[0], fitting, f"fitting {control}".strip())
         scoring = Scoring(show, fitting.probes(), head.decode)
@@ -92,9 +99,11 @@ def decided(
         table.add("decided", "", control, **spread(values, seed=seed), step=step, score=RIGHT.name)
     for step, tokens in enumerate(answers.tokens, 1):
         real, chance = (_mean_of(tokens == end, rows) for end in (last, other))
-        add(step, control, real); add(step, f"{control}, {SELECTIVITY}" if control else SELECTIVITY, real - chance)
+        add(step, control, real)
+        add(step, f"{control}, {SELECTIVITY}" if control else SELECTIVITY, real - chance)
         if not control: add(step, SHUFFLED, chance)
-    if not control and (fits := puzzle.candidates(answers.questions)) is not None: add(1, GUESS, _mean_of(1/fits.sum(-1).clip(1), rows))
+    if not control and (fits := puzzle.candidates(answers.questions)) is not None:
+        add(1, GUESS, _mean_of(1/fits.sum(-1).clip(1), rows))
 
 # %% ../../../nbs/interp/probes/07_reading.ipynb #d382d594
 NOTHING = 0.01 # of the open cells: a removal that changes less is not listened to, whatever random ones do
@@ -102,7 +111,8 @@ HOLDS, FAILS, UNTOLD = "holds", "does not hold", "cannot be told" # as `verdict`
 
 def _pick(table:pd.DataFrame, **wanted)->pd.DataFrame:
     "The rows that agree, in the order of the recursion."
-    for column, value in wanted.items(): table = table[table[column] == value] if column in table else table[:0]
+    for column, value in wanted.items():
+        table = table[table[column] == value] if column in table else table[:0]
     return table.sort_values(["step", "cycle", "substep"], kind="stable")
 
 def _last(table:pd.DataFrame, **wanted)->pd.Series|None:
@@ -111,7 +121,8 @@ def _last(table:pd.DataFrame, **wanted)->pd.Series|None:
     return some.iloc[-1] if len(some) else None
 
 def _said(row:pd.Series)->str:
-    if row.get("score") in (AUC.name, ORDER.name, RANK.name): return f"{row.value:.2f} ({row.low:.2f} to {row.high:.2f})"
+    if row.get("score") in (AUC.name, ORDER.name, RANK.name):
+        return f"{row.value:.2f} ({row.low:.2f} to {row.high:.2f})"
     return f"{row.value:.1%} ({row.low:.1%} to {row.high:.1%})"
 
 def answer_latents(
@@ -125,9 +136,11 @@ def answer_latents(
     if len(names) == 1: return UNTOLD, f"this model has only one latent, {answer}"
     def beside(name): # what it reads, and the highest of its controls
         row = _last(table, **lens, latent=name, control="")
-        return row, max((r for r in (_last(table, **lens, latent=name, control=c) for c in (SHUFFLED, UNTRAINED)) if r is not None), key=lambda r: r.high)
+        return row, max((r for r in (_last(table, **lens, latent=name, control=c)
+                    for c in (SHUFFLED, UNTRAINED)) if r is not None), key=lambda r: r.high)
     row, control = beside(answer)
-    said = f"through the output head {answer} gives {_said(row)} of the open cells right, its best control {_said(control)}"
+    said = (f"through the output head {answer} gives {_said(row)} of the open cells right, "
+        f"its best control {_said(control)}")
     if verdict(row, control) != HOLDS: return verdict(row, control), said
     verdicts = []
     for name in names:
@@ -136,16 +149,22 @@ def answer_latents(
         half = (row.value + max(chance.value, control.value))/2
         verdicts.append(HOLDS if other.high < half else FAILS if other.low > half else UNTOLD)
         tuned = _last(table, measure="tuned lens, cells as at the end", latent=name, control="")
-        said += f"; {name} gives {_said(other)}, its best control {_said(chance)}" + (f", and with a head trained for it {_said(tuned)} of the model's last answer" if tuned is not None else "")
+        said += f"; {name} gives {_said(other)}, its best control {_said(chance)}" + (
+            f", and with a head trained for it {_said(tuned)} of the model's last answer"
+            if tuned is not None else "")
     return next(v for v in (FAILS, UNTOLD, HOLDS) if v in verdicts), said
 
 def first_step(
     table:pd.DataFrame, # as a study wrote it
 )->tuple[str, str]: # the verdict, and a sentence with its figures
     "Are most cells decided after the first supervision step?"
-    row, ours, theirs, bare, chance, guess = (_last(table, measure="decided", control=c, step=1) for c in ("", "selectivity", f"{UNTRAINED}, selectivity", UNTRAINED, SHUFFLED, GUESS))
-    said = f"after one step {_said(row)} of the open cells hold the model's last answer; {_said(chance)} would by the base rate" + (f", {_said(guess)} by guessing among what the givens allow" if guess is not None else "")
-    said += f"; an untrained model keeps {_said(bare)}, of which {_said(theirs)} beyond its own base rate, against {_said(ours)} here"
+    row, ours, theirs, bare, chance, guess = (_last(table, measure="decided", control=c, step=1)
+        for c in ("", "selectivity", f"{UNTRAINED}, selectivity", UNTRAINED, SHUFFLED, GUESS))
+    said = (f"after one step {_said(row)} of the open cells hold the model's last answer; "
+        f"{_said(chance)} would by the base rate"
+        + (f", {_said(guess)} by guessing among what the givens allow" if guess is not None else ""))
+    said += (f"; an untrained model keeps {_said(bare)}, of which {_said(theirs)} beyond its own base rate, "
+        f"against {_said(ours)} here")
     if row.high < 0.5: return FAILS, said
     beyond = ours.low > theirs.high and (guess is None or row.low > guess.high)
     return (HOLDS if row.low > 0.5 and beyond else UNTOLD), said
@@ -155,17 +174,21 @@ def listened_to(
     where:str=EVERY, # which removals
     removed:str=MEAN,
 )->list[tuple[str, str, str, str]]: # probe, latent, verdict, and a sentence with its figures
-    "Does removing what a probe found change the answer more than removing random directions of the same size?"
+    """Does removing what a probe found change the answer more than removing random
+    directions of the same size?"""
     some, found = _pick(table, measure="cells changed", where=where, removed=removed), []
     for probe, latent in dict.fromkeys(zip(some.probe, some.latent)) if len(some) else ():
         one = some[(some.probe == probe) & (some.latent == latent)]
         row, random, difference = (one[one.control == c].iloc[0] for c in ("", RANDOM, "difference"))
         each = one[one.control.str.startswith("random draw")].value.to_numpy(float)
-        further = each.mean() + student.ppf(0.975, len(each) - 1)*each.std(ddof=1)*np.sqrt(1 + 1/len(each)) if len(each) > 1 else np.inf # what one more draw would hardly exceed
+        further = (each.mean() + student.ppf(0.975, len(each) - 1)*each.std(ddof=1)*np.sqrt(1 + 1/len(each))
+            if len(each) > 1 else np.inf) # what one more draw would hardly exceed
         told, k = verdict(difference, {"low": 0., "high": 0.}), int(row.directions)
         if row.high < NOTHING: told = FAILS
         elif told == HOLDS and row.value <= further: told = UNTOLD
-        found.append((probe, latent, told, f"without the {k} direction{'s'*(k != 1)} {_said(row)} of the open cells change, without random ones of the same size {_said(random)}" + f", one more draw up to {further:.1%}"*bool(np.isfinite(further))))
+        found.append((probe, latent, told, f"without the {k} direction{'s'*(k != 1)} {_said(row)} "
+            f"of the open cells change, without random ones of the same size {_said(random)}"
+            + f", one more draw up to {further:.1%}"*bool(np.isfinite(further))))
     return found
 
 def can_be_read(
@@ -173,19 +196,24 @@ def can_be_read(
 )->list[tuple[str, str, str, str]]: # task, latent, verdict, and a sentence with its figures
     "Is a task read better than by all of its controls? At the site where it is read best."
     found = []
-    for task in ("cell's value", "candidates", "whether a unit is consistent", "whether it will be solved", "steps still needed"):
+    for task in ("cell's value", "candidates", "whether a unit is consistent",
+            "whether it will be solved", "steps still needed"):
         some = _pick(table, measure=task)
         for latent in dict.fromkeys(some[some.control == ""].latent):
             mine = some[(some.latent == latent) & (some.control == "")]
             if mine.value.isna().all():
-                found.append((task, latent, UNTOLD, f"too few puzzles differ in it (at most {int(mine.others.max())} of {int(mine.n.max())})"))
+                found.append((task, latent, UNTOLD, "too few puzzles differ in it (at most "
+                    f"{int(mine.others.max())} of {int(mine.n.max())})"))
                 continue
             best = mine.loc[mine.value.idxmax()]
-            same = some[(some.step == best.step) & (((some.latent == latent) & (some.cycle == best.cycle) & (some.substep == best.substep)) | (some.control == EMBEDDING))]
+            same = some[(some.step == best.step) & (((some.latent == latent) & (some.cycle == best.cycle)
+                    & (some.substep == best.substep)) | (some.control == EMBEDDING))]
             controls = {c: _last(same, control=c) for c in (SHUFFLED, UNTRAINED, EMBEDDING)}
             controls = {c: r for c, r in controls.items() if r is not None}
             told = [verdict(best, r) for r in controls.values()]
-            found.append((task, latent, next(v for v in (FAILS, UNTOLD, HOLDS) if v in told), f"{best.score} {_said(best)} in step {int(best.step)}; " + ", ".join(f"{c} {_said(r)}" for c, r in controls.items())))
+            found.append((task, latent, next(v for v in (FAILS, UNTOLD, HOLDS) if v in told),
+                f"{best.score} {_said(best)} in step {int(best.step)}; "
+                + ", ".join(f"{c} {_said(r)}" for c, r in controls.items())))
     return found
 
 def findings(
@@ -193,12 +221,21 @@ def findings(
 )->str: # Markdown: a paragraph, and a row a claim
     "Every claim with its verdict and its figures."
     decodes, early = answer_latents(table), first_step(table)
-    claims = [("one latent decodes to the answer, the others do not", *decodes), ("most cells are decided after the first supervision step", *early)]
-    groups = [("Read beyond every control", "{} can be read from {} beyond every control", can_be_read(table))]
-    groups += [(f"Listened to (removed in {where})", f"taking out {{}} from {{}} changes the answer more than chance (in {where})", used) for where in (EVERY, BEFORE) if (used := listened_to(table, where))]
+    claims = [("one latent decodes to the answer, the others do not", *decodes),
+        ("most cells are decided after the first supervision step", *early)]
+    groups = [
+        ("Read beyond every control", "{} can be read from {} beyond every control", can_be_read(table))]
+    groups += [(f"Listened to (removed in {where})",
+            f"taking out {{}} from {{}} changes the answer more than chance (in {where})", used)
+        for where in (EVERY, BEFORE) if (used := listened_to(table, where))]
     paragraph = [f"*{claim[0].upper()}{claim[1:]}* **{told}**: {said}." for claim, told, said in claims]
     for title, claim, found in groups:
-        said = {told: ", ".join(f"{what} ({', '.join(latent for w, latent, t, _ in found if (w, t) == (what, told))})" for what in dict.fromkeys(w for w, _, t, _ in found if t == told)) for told in (HOLDS, FAILS, UNTOLD)}
-        paragraph.append(f"{title}: {said[HOLDS] or 'nothing'}" + f"; not so: {said[FAILS]}"*bool(said[FAILS]) + f"; cannot be told: {said[UNTOLD]}"*bool(said[UNTOLD]) + ".")
+        said = {told:
+            ", ".join(f"{what} ({', '.join(latent for w, latent, t, _ in found if (w, t) == (what, told))})"
+                for what in dict.fromkeys(w for w, _, t, _ in found if t == told))
+            for told in (HOLDS, FAILS, UNTOLD)}
+        paragraph.append(f"{title}: {said[HOLDS] or 'nothing'}" + f"; not so: {said[FAILS]}"*bool(said[FAILS])
+            + f"; cannot be told: {said[UNTOLD]}"*bool(said[UNTOLD]) + ".")
         claims += [(claim.format(what, latent), told, figures) for what, latent, told, figures in found]
-    return " ".join(paragraph) + "\n\n| claim | verdict | measured, with 95 % intervals |\n|---|---|---|\n" + "\n".join(f"| {claim} | **{told}** | {said} |" for claim, told, said in claims)
+    return (" ".join(paragraph) + "\n\n| claim | verdict | measured, with 95 % intervals |\n|---|---|---|\n"
+        + "\n".join(f"| {claim} | **{told}** | {said} |" for claim, told, said in claims))

@@ -51,7 +51,7 @@ class Removal:
     def __init__(self,
         at:Mapping[Site, Directions], # where
         to:str=MEAN, # or ZERO
-        random:Tensor|None=None, # (D, D) orthonormal: as many of these in place of the probe's, and as much changed in each puzzle; None: the probe's
+        random:Tensor|None=None, # (D, D) orthonormal: control, as many, as much change; None: the probe's
     ):
         self.at, self.to, self.random = at, to, random
         self.squares, self.seen = 0., 0 # of all changes
@@ -103,12 +103,14 @@ def effects(
     labels:np.ndarray, # (N, L) tokens
     rows:np.ndarray, # (N, L) bool: which cells count
 )->dict[str, np.ndarray]: # (N,) each
-    "What a removal did to each puzzle: shares of its open cells and of solved puzzles, and KL(before‖after) in nats, mean over open cells."
+    """What a removal did to each puzzle: shares of its open cells and of solved puzzles, and KL(before‖after)
+    in nats, mean over open cells."""
     was, now = (logits.argmax(-1).numpy() for logits in (before, after))
     solved, still = (((tokens == labels) | (labels == PAD)).all(1) for tokens in (was, now))
     p, q = (logits.log_softmax(-1) for logits in (before, after))
     kl = (p.exp()*(p - q)).sum(-1).numpy() # (N, L)
-    return dict(zip(EFFECTS, (_mean_of(was != now, rows), np.where(solved, ~still, np.nan), _mean_of(kl, rows))))
+    return dict(
+        zip(EFFECTS, (_mean_of(was != now, rows), np.where(solved, ~still, np.nan), _mean_of(kl, rows))))
 
 # %% ../../../nbs/interp/probes/06_removal.ipynb #271ea3d6
 EVERY, BEFORE, FIRST = "every step", "all steps but the last", "the first step"
@@ -116,7 +118,7 @@ RANDOM = "random directions"
 
 def remove_probes(
     loaded:Loaded,
-    reading:"Reading", # its probes are taken out, while puzzles of the half that was scored are solved; its table gets the rows
+    reading:"Reading", # its probes are removed while puzzles of the scored half are solved; its table grows
     tasks:Sequence[str]=("cell's value", "candidates", "whether a unit is consistent"), # whose probes, each without what it shares with those before it; where there is no number, nothing is removed
     puzzles:int=100, # at most
     draws:int=3, # of random directions
@@ -126,30 +128,43 @@ def remove_probes(
     batch_size:int=64, # puzzles of a chunk
     progress:bool=True, # show a bar
 ):
-    "Take the probes' directions out of each latent, beside random directions of the same size. Raises `InputError` without draws: nothing could be said."
-    if draws < 1: raise InputError(f"reading: draws should be at least 1, found {draws}; without random directions nothing could be compared")
+    """Take the probes' directions out of each latent, beside random directions of the same size.
+    Raises `InputError` without draws: nothing could be said."""
+    if draws < 1:
+        raise InputError(f"reading: draws should be at least 1, found {draws}; "
+            "without random directions nothing could be compared")
     model, split = loaded.model, reading.shown.first(puzzles)
     rows, D = open_cells(split.inputs, split.labels), next(iter(reading.centres.values())).shape[1]
     generator = torch.Generator().manual_seed(seed)
     randoms = [torch.linalg.qr(torch.randn(D, D, generator=generator))[0] for _ in range(draws)]
     inside = {EVERY: lambda step: True, BEFORE: lambda step: step < steps, FIRST: lambda step: step == 1}
     latents = dict.fromkeys(site.name for site in reading.centres)
-    told = {(row["measure"], row["step"], row["cycle"], row["substep"], row["latent"]) for row in reading.table.rows if row["control"] == "" and "cycle" in row and np.isfinite(row["value"])}
+    told = {(row["measure"], row["step"], row["cycle"], row["substep"], row["latent"])
+        for row in reading.table.rows
+        if row["control"] == "" and "cycle" in row and np.isfinite(row["value"])}
     along = {name: {} for name in tasks}
     for site, centre in reading.centres.items():
         here = [task for task in tasks if (task, *astuple(site)) in told]
-        for task, found in zip(here, directions([reading.probes[site, task, ""] for task in here], centre) if here else ()): along[task][site] = found
+        for task, found in zip(here,
+                directions([reading.probes[site, task, ""] for task in here], centre) if here else ()):
+            along[task][site] = found
     todo = [(task, latent, where, to, at) for task in tasks for latent in latents for where, to in ways
-        if (at := {site: d for site, d in along[task].items() if site.name == latent and inside[where](site.step) and d.basis.shape[1]})]
+        if (at := {site: d for site, d in along[task].items()
+            if site.name == latent and inside[where](site.step) and d.basis.shape[1]})]
     before = last_logits(model, split, steps, batch_size)
     for task, latent, where, to, at in counted(todo, "removing"*progress, "removals"):
-        about = {"probe": task, "where": where, "removed": to, "directions": max(d.basis.shape[1] for d in at.values())}
+        about = {"probe": task, "where": where, "removed": to,
+            "directions": max(d.basis.shape[1] for d in at.values())}
         def tried(random=None):
             removal = Removal(at, to, random)
-            return effects(before, last_logits(model, split, steps, batch_size, removal), split.labels, rows), removal.mean_square
+            return effects(before, last_logits(model, split, steps, batch_size, removal), split.labels,
+                rows), removal.mean_square
         (real, size), others = tried(), [tried(random) for random in randoms]
         for measure in EFFECTS:
-            each, sizes = np.stack([effect[measure] for effect, _ in others]), [square for _, square in others] # (draws, N)
-            for control, values, square in (("", real[measure], size), (RANDOM, each.mean(0), np.mean(sizes)), ("difference", real[measure] - each.mean(0), np.nan),
-                *((f"random draw {i}", *draw) for i, draw in enumerate(zip(each, sizes), 1))):
-                reading.table.add(measure, latent, control, **spread(values[np.isfinite(values)], seed=seed), mean_square=square, **about)
+            each, sizes = (np.stack([effect[measure] for effect, _ in others]),
+                [square for _, square in others]) # (draws, N)
+            for control, values, square in (("", real[measure], size), (RANDOM, each.mean(0), np.mean(sizes)),
+                    ("difference", real[measure] - each.mean(0), np.nan),
+                    *((f"random draw {i}", *draw) for i, draw in enumerate(zip(each, sizes), 1))):
+                reading.table.add(measure, latent, control, **spread(values[np.isfinite(values)], seed=seed),
+                    mean_square=square, **about)

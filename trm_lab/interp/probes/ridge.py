@@ -34,12 +34,14 @@ def read_with(
     x:Tensor, # (…, D), on the processor
 )->list[np.ndarray]: # (…, K) of each
     "What several probes say, in one product."
-    weights, bias = (torch.from_numpy(np.concatenate(parts, -1)).to(x) for parts in zip(*((probe.weights, probe.bias) for probe in probes)))
+    weights, bias = (torch.from_numpy(np.concatenate(parts, -1)).to(x)
+        for parts in zip(*((probe.weights, probe.bias) for probe in probes)))
     return np.split((x @ weights + bias).numpy(), np.cumsum([len(probe.bias) for probe in probes])[:-1], -1)
 
 class Sums:
     "All that ridge regression needs of many rows."
-    def __init__(self, D:int, K:int): self.xx, self.xy, self.yy = np.zeros((D + 1, D + 1)), np.zeros((D + 1, K)), np.zeros(K)
+    def __init__(self, D:int, K:int):
+        self.xx, self.xy, self.yy = np.zeros((D + 1, D + 1)), np.zeros((D + 1, K)), np.zeros(K)
 
     def add(self,
         x:Tensor, # (n, D)
@@ -47,7 +49,9 @@ class Sums:
     ):
         x, y = torch.nn.functional.pad(x.double(), (0, 1), value=1.), y.double()
         products = (x.T @ torch.cat([x, y], 1)).numpy()
-        self.xx += products[:, :x.shape[1]]; self.xy += products[:, x.shape[1]:]; self.yy += y.square().sum(0).numpy()
+        self.xx += products[:, :x.shape[1]]
+        self.xy += products[:, x.shape[1]:]
+        self.yy += y.square().sum(0).numpy()
 
     def __add__(self, other:"Sums")->"Sums":
         both = Sums(len(self.xx) - 1, len(self.yy))
@@ -55,14 +59,16 @@ class Sums:
         return both
 
     def ridge(self,
-        penalties:Sequence[float], # in units of a channel's mean variance; scikit-learn's alpha is so many times variance times rows
+        penalties:Sequence[float], # in units of a channel's variance; scikit-learn's alpha/(variance·rows)
     )->list[Probe]: # one each
         "Fit, without a penalty on the bias."
         n = max(1., self.xx[-1, -1])
         mean, target = self.xx[-1, :-1]/n, self.xy[-1]/n
         variances, axes = np.linalg.eigh(self.xx[:-1, :-1]/n - np.outer(mean, mean))
-        pattern, unit = self.xy[:-1]/n - np.outer(mean, target), max(variances.mean(), 1e-6*np.square(mean).mean(), 1e-30) # of a constant latent, what is left is rounding
-        weights = [axes @ (axes.T @ pattern/(variances.clip(0)[:, None] + penalty*unit)) for penalty in penalties]
+        pattern, unit = self.xy[:-1]/n - np.outer(mean, target), max(variances.mean(),
+            1e-6*np.square(mean).mean(), 1e-30) # of a constant latent, what is left is rounding
+        weights = [axes @ (axes.T @ pattern/(variances.clip(0)[:, None] + penalty*unit))
+            for penalty in penalties]
         return [Probe(w, target - mean @ w, penalty, pattern) for w, penalty in zip(weights, penalties)]
 
     def error(self, probe:Probe)->np.ndarray: # (K,) mean square
@@ -101,8 +107,10 @@ class Fitting:
         self.totals[site] = total + z.sum(0, dtype=torch.float64), count + len(z)
         for place, tasks in self.places.items():
             x, rows = place.states(z), place.rows[here]
-            y = torch.from_numpy(np.concatenate([task.target(site.step, here, control) for task in tasks for control in ("", SHUFFLED)], -1))
-            if (site, place) not in self.sums: self.sums[site, place] = [Sums(x.shape[-1], y.shape[-1]) for _ in range(2)]
+            y = torch.from_numpy(np.concatenate(
+                [task.target(site.step, here, control) for task in tasks for control in ("", SHUFFLED)], -1))
+            if (site, place) not in self.sums:
+                self.sums[site, place] = [Sums(x.shape[-1], y.shape[-1]) for _ in range(2)]
             for sums, part in zip(self.sums[site, place], (~self.choosing, self.choosing)):
                 chosen = torch.from_numpy(rows & part[here][:, None])
                 sums.add(x[chosen], y[chosen])
@@ -121,7 +129,8 @@ class Fitting:
                 for control in ("", SHUFFLED):
                     which = slice(first, first := first + task.targets.shape[-1])
                     best = done[errors[:, which].sum(1).argmin()]
-                    found[site, task.name, control] = Probe(best.weights[:, which], best.bias[which], best.penalty, best.pattern[:, which])
+                    found[site, task.name, control] = Probe(best.weights[:, which], best.bias[which],
+                        best.penalty, best.pattern[:, which])
         return found
 
 class Scoring:
@@ -135,8 +144,10 @@ class Scoring:
         self.begin = partial(_same_puzzles, tasks)
 
     def _keep(self, site, measure, score, task, control, here, predicted):
-        values = score.keep(predicted, task.target(site.step, here, control), (task.place.rows if task.counts is None else task.counts)[here])
-        _, _, kept = self.kept.setdefault((site, measure, control), (score, task, np.full((len(task.shuffled), *values.shape[1:]), np.nan)))
+        values = score.keep(predicted, task.target(site.step, here, control),
+            (task.place.rows if task.counts is None else task.counts)[here])
+        _, _, kept = self.kept.setdefault((site, measure, control),
+            (score, task, np.full((len(task.shuffled), *values.shape[1:]), np.nan)))
         kept[here] = values
 
     def __call__(self, site:Site, z:Tensor, here:np.ndarray):
@@ -144,37 +155,44 @@ class Scoring:
         z = z.float().cpu()
         for place, tasks in self.places.items():
             asked = [(task, control) for task in tasks for control in ("", SHUFFLED)]
-            for (task, control), said in zip(asked, read_with([self.probes[site, task.name, control] for task, control in asked], place.states(z))):
+            for (task, control), said in zip(asked, read_with(
+                    [self.probes[site, task.name, control] for task, control in asked], place.states(z))):
                 self._keep(site, task.name, task.score, task, control, here, said)
                 if logits is not None:
-                    for measure, score in task.lenses: self._keep(site, measure, score, task, control, here, logits)
+                    for measure, score in task.lenses:
+                        self._keep(site, measure, score, task, control, here, logits)
 
     def _scored(self, site:Site, measure:str, control:str, seed:int)->np.ndarray:
-        "The score of each puzzle (N,); or where they are ranked together that of all, and of each resampled set (1 + R,)."
+        """The score of each puzzle (N,); or where they are ranked together that of all, and of
+        each resampled set (1 + R,)."""
         score, task, kept = self.kept[site, measure, control]
         if score.together is None: return kept
         rows, N = task.place.rows, len(kept)
-        draws = np.concatenate([np.ones((1, N)), resampled(N, seed, 200)])[:, rows.nonzero()[0]] # a puzzle's rows come together
+        # a puzzle's rows come together
+        draws = np.concatenate([np.ones((1, N)), resampled(N, seed, 200)])[:, rows.nonzero()[0]]
         return score.together(kept[rows], task.target(site.step, np.arange(N), control)[rows][:, 0], draws)
 
     def tell(self,
-        table:Table, # gets a row a measurement: the score, with shuffled labels, and the difference (selectivity)
-        control:str="", # what these latents are beside those of the model, which get the first of the three alone; empty: they are the model's
-        least:int=10, # puzzles that must hold something other than what is commonest, or else there is no number
+        table:Table, # gets a row a measurement: score, with shuffled labels, difference (selectivity)
+        control:str="", # what else these latents are of: then only scores are added; empty: the model
+        least:int=10, # puzzles that must hold something other than the commonest, or there is no number
         seed:int=0, # of the bootstrap
     ):
         "Score what was read."
         for (site, measure, kind), (score, task, kept) in self.kept.items():
             if kind: continue
             others = task.others(site.step) if score.together else len(kept)
-            scored = [self._scored(site, measure, kind, seed) for kind in (("",) if control else ("", SHUFFLED))] if others >= least else []
+            scored = [self._scored(site, measure, kind, seed)
+                for kind in (("",) if control else ("", SHUFFLED))] if others >= least else []
             if len(scored) > 1: scored.append(scored[0] - scored[1])
             for i, name in enumerate((control,) if control else ("", SHUFFLED, SELECTIVITY)):
                 if not scored: known = {"value": np.nan, "n": len(kept)}
                 elif score.together:
                     low, high = np.nanquantile(scored[i][1:], (0.025, 0.975))
-                    known = {"value": scored[i][0], "low": low, "high": high, "n": int(task.place.rows.any(1).sum())}
+                    known = {"value": scored[i][0], "low": low, "high": high,
+                        "n": int(task.place.rows.any(1).sum())}
                 else:
                     values = scored[i][np.isfinite(scored[i])]
-                    known = spread(values.astype(bool) if score is BOARDS and name != SELECTIVITY else values, seed=seed)
+                    known = spread(
+                        values.astype(bool) if score is BOARDS and name != SELECTIVITY else values, seed=seed)
                 table.add(measure, site, name, **known, score=score.name, others=others)

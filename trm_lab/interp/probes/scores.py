@@ -32,27 +32,34 @@ def _ranks(values:np.ndarray)->np.ndarray:
     place, count = np.unique(values, return_inverse=True, return_counts=True)[1:]
     return (count.cumsum() - (count - 1)/2)[place]
 
-def _mean_of(values:np.ndarray, rows:np.ndarray)->np.ndarray: # both (n, M); (n,), not a number where no row counts
+def _mean_of(values:np.ndarray,
+        rows:np.ndarray)->np.ndarray: # both (n, M); (n,), not a number where no row counts
     count = rows.sum(1)
     return np.where(count, (values*rows).sum(1)/count.clip(1), np.nan)
 
 def _share_right(predicted, target, rows): return _mean_of(predicted.argmax(-1) == target.argmax(-1), rows)
-def _all_right(predicted, target, rows): return np.where(rows.any(1), ((predicted.argmax(-1) == target.argmax(-1)) | ~rows).all(1), np.nan)
-def _in_order(predicted, target, counts): return np.array([auc(p[c], t[c].astype(bool))[0] for p, t, c in zip(predicted, target, counts)])
+def _all_right(predicted, target, rows):
+    return np.where(rows.any(1), ((predicted.argmax(-1) == target.argmax(-1)) | ~rows).all(1), np.nan)
+def _in_order(predicted, target, counts):
+    return np.array([auc(p[c], t[c].astype(bool))[0] for p, t, c in zip(predicted, target, counts)])
 def _first(predicted, target, rows): return predicted[..., 0]
 
-def _rank_correlation(values:np.ndarray, truth:np.ndarray, weights:np.ndarray)->np.ndarray: # (n,), (n,), (R, n) → (R,)
+def _rank_correlation(values:np.ndarray, truth:np.ndarray,
+        weights:np.ndarray)->np.ndarray: # (n,), (n,), (R, n) → (R,)
     w = weights/weights.sum(1, keepdims=True).clip(1)
     a, b = (v - (w @ v)[:, None] for v in map(_ranks, (values, truth))) # (R, n)
-    with np.errstate(invalid="ignore", divide="ignore"): return (w*a*b).sum(1)/np.sqrt((w*a*a).sum(1)*(w*b*b).sum(1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (w*a*b).sum(1)/np.sqrt((w*a*a).sum(1)*(w*b*b).sum(1))
 
 @dataclass(frozen=True)
 class Score:
-    "How predictions (n, M, K) are judged against targets of the same shape, where rows (n, M), or numbers (n, M, K), count."
+    """How predictions (n, M, K) are judged against targets of the same shape, where rows (n, M), or
+    numbers (n, M, K), count."""
     name:str
-    keep:Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] # what is kept of each puzzle: its score (n,), or what is ranked with others (n, M)
-    together:Callable|None = None # (kept, truth, weights), (r,), (r,) and (R, r), → (R,): the score of rows of all puzzles; None: each puzzle has its own
+    keep:Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] # scores (n,), or what is ranked (n, M)
+    together:Callable|None = None # (kept (r,), truth (r,), weights (R, r)) → scores (R,); None: by puzzle
 
-RIGHT, BOARDS, ORDER = Score("share right", _share_right), Score("share of boards right", _all_right), Score("AUC within a puzzle", _in_order)
+RIGHT, BOARDS, ORDER = (Score("share right", _share_right), Score("share of boards right", _all_right),
+    Score("AUC within a puzzle", _in_order))
 AUC = Score("AUC", _first, lambda kept, truth, weights: auc(kept, truth.astype(bool), weights))
 RANK = Score("rank correlation", _first, _rank_correlation)

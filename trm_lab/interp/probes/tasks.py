@@ -20,7 +20,7 @@ class Place:
     "What of each puzzle is looked at."
     name:str
     rows:np.ndarray # (N, M) bool: which count
-    pool:np.ndarray|None = None # (M, P+L) shares with which positions are averaged; None: each cell for itself
+    pool:np.ndarray|None = None # (M, P+L) weights that average positions; None: each cell by itself
 
     def __post_init__(self): truths(self.rows, f"place {self.name!r}: rows")
 
@@ -35,8 +35,8 @@ class Task:
     targets:np.ndarray # (1 or T, N, M, K): the same after every supervision step, or of its own after each
     score:Score
     shuffled:np.ndarray # (N,) whose targets each puzzle gets in the control
-    counts:np.ndarray|None = None # (N, M, K) bool: the numbers that are scored; None: all, where the place's rows count
-    lenses:tuple[tuple[str, Score], ...] = () # what the output head is scored for on the same targets: measures and scores
+    counts:np.ndarray|None = None # (N, M, K) bool: which numbers are scored; None: all of counted rows
+    lenses:tuple[tuple[str, Score], ...] = () # the output head's scores on the same targets, by measure
     puzzles:str|None = None # whose targets these are, by `questions_of`; None: not known, never compared
 
     def target(self, step:int, here:np.ndarray, control:str="")->np.ndarray: # (n, M, K)
@@ -72,7 +72,8 @@ def tasks_for(
     seed:int=0, # of the shuffles
 )->list[Task]:
     "All that can be asked of this type of puzzle."
-    (N, L), tokens, labels, rng = answers.labels.shape, answers.tokens, answers.labels, np.random.default_rng(seed)
+    (N, L), tokens, labels, rng = (answers.labels.shape, answers.tokens, answers.labels,
+        np.random.default_rng(seed))
     def task(name, place, targets, score, **more):
         shuffled, counts = np.arange(N), np.flatnonzero(place.rows.any(1))
         shuffled[counts] = rng.permutation(counts)
@@ -84,15 +85,23 @@ def tasks_for(
         return pool
     cells, solved = Place("open cells", open_cells(answers.questions, labels)), answers.solved[-1]
     board = mean(np.arange(positions)[None])
-    tasks = [task("cell's value", cells, classes(labels), RIGHT, lenses=(("logit lens, cells right", RIGHT), ("logit lens, boards right", BOARDS))),
-        task("tuned lens, cells as at the end", cells, classes(tokens[-1]), RIGHT, lenses=(("logit lens, cells as at the end", RIGHT),))]
+    tasks = [task("cell's value", cells, classes(labels), RIGHT,
+            lenses=(("logit lens, cells right", RIGHT), ("logit lens, boards right", BOARDS))),
+        task("tuned lens, cells as at the end", cells, classes(tokens[-1]), RIGHT,
+            lenses=(("logit lens, cells as at the end", RIGHT),))]
     if (fits := puzzle.candidates(answers.questions)) is not None:
-        counts = cells.rows[..., None] & fits.any((0, 1)) & ~classes(labels)[0] # who knows the answer knows one candidate: only the wrong ones are scored
+        # who knows the answer knows one candidate: only the wrong ones are scored
+        counts = cells.rows[..., None] & fits.any((0, 1)) & ~classes(labels)[0]
         tasks.append(task("candidates", cells, fits[None], ORDER, counts=counts))
     if (units := puzzle.units) is not None:
-        tasks.append(task("whether a unit is consistent", Place("units", np.ones((N, len(units)), bool), mean(units + positions - L)), consistent(tokens, units)[..., None], AUC))
-    tasks.append(task("whether it will be solved", Place("boards", np.ones((N, 1), bool), board), solved[None, :, None, None], AUC))
-    needed = oracle_steps(Course(torch.from_numpy(tokens), None), torch.from_numpy(np.where(labels == PAD, IGNORE, labels.astype(np.int64)))).numpy()
+        tasks.append(task("whether a unit is consistent",
+            Place("units", np.ones((N, len(units)), bool), mean(units + positions - L)),
+            consistent(tokens, units)[..., None], AUC))
+    tasks.append(task("whether it will be solved", Place("boards", np.ones((N, 1), bool), board),
+        solved[None, :, None, None], AUC))
+    needed = oracle_steps(Course(torch.from_numpy(tokens), None),
+        torch.from_numpy(np.where(labels == PAD, IGNORE, labels.astype(np.int64)))).numpy()
     left = (needed - np.arange(1, len(tokens) + 1)[:, None]).clip(0)
-    tasks.append(task("steps still needed", Place("solved boards", solved[:, None], board), left[..., None, None], RANK))
+    tasks.append(task("steps still needed", Place("solved boards", solved[:, None], board),
+        left[..., None, None], RANK))
     return tasks

@@ -1,4 +1,5 @@
-// What the page knows: runs as their bytes came, the overview of all puzzles, and the kernel that computes what is missing.
+// What the page knows: runs as their bytes came, the overview of all puzzles, and the kernel that
+// computes what is missing.
 // Frame 0 of a run is the question before any update, frame f what stands after the f-th update.
 
 import { plural } from "./page.js";
@@ -9,9 +10,11 @@ const SLOW = "The kernel has not answered for a while: it is busy, or gone. What
 const PATIENCE = 8000; // milliseconds
 
 export function unpack(arrays, bytes) { // named arrays over the bytes, and a way to one row of them
-  const whole = bytes.byteOffset % 4 ? bytes.slice() : bytes, found = {}; // Float32Array wants its place on a multiple of four
+  // Float32Array wants its place on a multiple of four
+  const whole = bytes.byteOffset % 4 ? bytes.slice() : bytes, found = {};
   for (const { name, kind, shape, offset } of arrays) {
-    const size = shape.reduce((a, b) => a * b, 1), Kind = { f4: Float32Array, i4: Int32Array, u1: Uint8Array }[kind];
+    const size = shape.reduce((a, b) => a * b, 1),
+      Kind = { f4: Float32Array, i4: Int32Array, u1: Uint8Array }[kind];
     const values = new Kind(whole.buffer, whole.byteOffset + offset, size);
     found[name] = (...index) => { // found.tokens(plane) is a row of cells
       let start = 0, length = size;
@@ -26,7 +29,8 @@ export function unpack(arrays, bytes) { // named arrays over the bytes, and a wa
 
 class Run { // from the question to the end; what stood before its fork is its parent's
   constructor(meta, bytes, tree) {
-    Object.assign(this, { meta, tree, side: tree.sideOf(meta.run), key: meta.run, puzzle: meta.puzzle, fork: meta.fork, length: meta.length, steps: meta.steps });
+    Object.assign(this, { meta, tree, side: tree.sideOf(meta.run), key: meta.run, puzzle: meta.puzzle,
+      fork: meta.fork, length: meta.length, steps: meta.steps });
     this.own = unpack(meta.arrays, bytes);
     this.updates = this.side.updates.length; // in one supervision step
     this.kept = new Map();
@@ -35,7 +39,10 @@ class Run { // from the question to the end; what stood before its fork is its p
   get parent() { return this.meta.parent === null ? null : this.tree.runs.get(this.meta.parent); }
   once(key, compute) { if (!this.kept.has(key)) this.kept.set(key, compute()); return this.kept.get(key); }
   owner(frame) { return frame < this.fork ? this.parent.owner(frame) : this; }
-  row(name, frame, ...index) { const owner = this.owner(frame); return owner.own[name](frame - owner.fork, ...index); }
+  row(name, frame, ...index) {
+    const owner = this.owner(frame);
+    return owner.own[name](frame - owner.fork, ...index);
+  }
 
   series(name) { // (length + 1): a number a frame, over the whole run
     return this.once(name, () => {
@@ -47,7 +54,8 @@ class Run { // from the question to the end; what stood before its fork is its p
   }
 
   visits(which) { // the frames at which this latent was renewed
-    return this.once(`visits ${which}`, () => Array.from(this.series("renewed").keys()).filter((f) => f && this.series("renewed")[f] === which));
+    return this.once(`visits ${which}`, () =>
+      Array.from(this.series("renewed").keys()).filter((f) => f && this.series("renewed")[f] === which));
   }
 
   step(frame) { return Math.ceil(frame / this.updates); } // supervision step, from 1; 0 is the question
@@ -61,17 +69,22 @@ class Run { // from the question to the end; what stood before its fork is its p
   describe(frame) {
     if (!frame) return "the question, before any update";
     const [step, cycle, substep, name] = this.site(frame);
-    return `step ${step} of ${this.steps}, cycle ${cycle}, substep ${substep}: ${name} renewed`; // counted as in code
+    // counted as in code
+    return `step ${step} of ${this.steps}, cycle ${cycle}, substep ${substep}: ${name} renewed`;
   }
 
   source(frame, reading) { // the latent that is read, as an index
-    const { names, answer } = this.side, which = reading === "renewed" ? this.series("renewed")[frame] : names.indexOf(reading);
+    const { names, answer } = this.side,
+      which = reading === "renewed" ? this.series("renewed")[frame] : names.indexOf(reading);
     return which < 0 ? names.indexOf(answer) : which;
   }
 
   board(frame, reading) { // a decoded board
-    const owner = this.owner(frame), { own } = owner, plane = own.plane(frame - owner.fork)[this.source(frame, reading)], packed = own.wrong(plane);
-    return { owner, plane, tokens: own.tokens(plane), sure: own.confidence(plane), wrong: (i) => (packed[i >> 3] >> (7 - (i & 7))) & 1, verdict: own.verdict()[plane], given: own.given(), question: own.question(), solution: own.solution?.() };
+    const owner = this.owner(frame), { own } = owner,
+      plane = own.plane(frame - owner.fork)[this.source(frame, reading)], packed = own.wrong(plane);
+    return { owner, plane, tokens: own.tokens(plane), sure: own.confidence(plane),
+      wrong: (i) => (packed[i >> 3] >> (7 - (i & 7))) & 1, verdict: own.verdict()[plane], given: own.given(),
+      question: own.question(), solution: own.solution?.() };
   }
   answer(frame) { return this.board(frame, this.side.answer); }
   position(name, frame, which) { // "norm" (P+L) or "component" (3, P+L) of a latent, quantised
@@ -84,16 +97,22 @@ class Run { // from the question to the end; what stood before its fork is its p
       const counts = new Uint16Array(this.length + 1);
       for (let f = this.firstAnswer() + 1; f <= this.length; f++) {
         const before = this.answer(f - 1), now = this.answer(f);
-        if (now.plane !== before.plane || now.owner !== before.owner) counts[f] = differing(now.tokens, before.tokens).length;
+        if (now.plane !== before.plane || now.owner !== before.owner)
+          counts[f] = differing(now.tokens, before.tokens).length;
       }
       return counts;
     });
   }
-  firstAnswer() { // the frame at which the answer was renewed for the first time: before it there is nothing to compare with
-    return this.once("first answer", () => this.visits(this.side.names.indexOf(this.side.answer))[0] ?? this.length);
+  // the frame at which the answer was renewed for the first time: before it there is nothing to compare with
+  firstAnswer() {
+    return this.once("first answer",
+      () => this.visits(this.side.names.indexOf(this.side.answer))[0] ?? this.length);
   }
   firstSolved() { // the first frame whose answer satisfies all rules, or −1
-    return this.once("first solved", () => { for (let f = 1; f <= this.length; f++) if (this.answer(f).verdict === ANSWERED) return f; return -1; });
+    return this.once("first solved", () => {
+      for (let f = 1; f <= this.length; f++) if (this.answer(f).verdict === ANSWERED) return f;
+      return -1;
+    });
   }
 
   course() { // what halting looks at, after each supervision step, as exact as Python saw it
@@ -112,11 +131,15 @@ export function differing(a, b) { // cells
   return cells;
 }
 
-// B's frame at which as much of its recursion has passed as of A's: the same frame, unless their schedules differ.
-export const beside = (a, b, frame) => Math.min(b.length, a.updates === b.updates ? frame : Math.floor((frame / a.updates) * b.updates + 1e-9));
+// B's frame at which as much of its recursion has passed as of A's: the same frame,
+// unless their schedules differ.
+export const beside = (a, b, frame) => Math.min(b.length,
+  a.updates === b.updates ? frame : Math.floor((frame / a.updates) * b.updates + 1e-9));
 
-export const firstDifference = (a, b) => a.once(`differs ${b.key}`, () => { // the supervision step after which the answers differ, or null
-  for (let t = 1; t <= Math.max(a.steps, b.steps); t++) if (differing(a.answer(a.end(t)).tokens, b.answer(b.end(t)).tokens).length) return t;
+// the supervision step after which the answers differ, or null
+export const firstDifference = (a, b) => a.once(`differs ${b.key}`, () => {
+  for (let t = 1; t <= Math.max(a.steps, b.steps); t++)
+    if (differing(a.answer(a.end(t)).tokens, b.answer(b.end(t)).tokens).length) return t;
   return null;
 });
 
@@ -138,7 +161,8 @@ class Overview { // what halting looks at for every puzzle and supervision step,
 
   row(puzzle) { // as `Run.course`, with `solved`: 0, 1, or 2 for unknown
     const at = [puzzle * this.steps, (puzzle + 1) * this.steps];
-    return Object.fromEntries(Object.entries(this.columns).map(([name, values]) => [name, values.subarray(...at)]));
+    return Object.fromEntries(
+      Object.entries(this.columns).map(([name, values]) => [name, values.subarray(...at)]));
   }
 }
 
@@ -148,7 +172,9 @@ export const bytesOf = (view) => new Uint8Array(view.buffer, view.byteOffset, vi
 
 export class Kernel { // asks, and knows an answer by its number
   constructor(model, tell) { // tell(sentence): what is wrong with it; "" when it answers again
-    Object.assign(this, { model, tell, gone: false, count: 0, waiting: new Map(), name: Math.random().toString(36).slice(2) }); // several views of one widget hear each other's answers
+    // several views of one widget hear each other's answers
+    Object.assign(this,
+      { model, tell, gone: false, count: 0, waiting: new Map(), name: Math.random().toString(36).slice(2) });
     this.hear = (content, buffers) => {
       const asked = this.waiting.get(content?.id);
       if (!asked) return;
@@ -157,21 +183,32 @@ export class Kernel { // asks, and knows an answer by its number
       if (content.error) asked.reject(new Error(content.error));
       else asked.resolve({ ...content, bytes: buffers?.length ? bytesOf(buffers[0]) : null });
     };
-    this.lost = () => { this.gone = true; this.tell(GONE); for (const { reject, patience } of this.waiting.values()) { clearTimeout(patience); reject(new Error(GONE)); } this.waiting.clear(); };
-    model.on("msg:custom", this.hear); model.on("comm:close", this.lost); model.on("comm_live_update", this.lost);
+    this.lost = () => {
+      this.gone = true;
+      this.tell(GONE);
+      for (const { reject, patience } of this.waiting.values()) {
+        clearTimeout(patience); reject(new Error(GONE));
+      }
+      this.waiting.clear();
+    };
+    model.on("msg:custom", this.hear); model.on("comm:close", this.lost);
+    model.on("comm_live_update", this.lost);
   }
 
   ask(question) { // → Promise of {…, bytes}
     if (this.gone) return Promise.reject(new Error(GONE));
     const id = `${this.name}-${++this.count}`;
     return new Promise((resolve, reject) => {
-      this.waiting.set(id, { resolve, reject, patience: setTimeout(() => { this.slow = true; this.tell(SLOW); }, PATIENCE) });
+      this.waiting.set(id, { resolve, reject, patience: setTimeout(() => {
+        this.slow = true; this.tell(SLOW);
+      }, PATIENCE) });
       try { this.model.send({ ...question, id }); } catch { this.lost(); } // a kernel that was shut down
     });
   }
 
   leave() {
-    for (const [name, ear] of [["msg:custom", this.hear], ["comm:close", this.lost], ["comm_live_update", this.lost]]) this.model.off(name, ear);
+    for (const [name, ear] of [["msg:custom", this.hear], ["comm:close", this.lost],
+        ["comm_live_update", this.lost]]) this.model.off(name, ear);
     for (const { patience } of this.waiting.values()) clearTimeout(patience);
     this.waiting.clear();
   }
@@ -180,9 +217,13 @@ export class Kernel { // asks, and knows an answer by its number
 // ---- everything tried --------------------------------------------------------
 
 export class Tree { // of runs: a root for each puzzle and side, and what branched from them
-  constructor(header, kernel) { Object.assign(this, { header, kernel, runs: new Map(), metas: new Map(), coming: new Map(), kept: new Map(), overviews: header.sides.map(() => new Overview()) }); }
+  constructor(header, kernel) {
+    Object.assign(this, { header, kernel, runs: new Map(), metas: new Map(), coming: new Map(),
+      kept: new Map(), overviews: header.sides.map(() => new Overview()) });
+  }
 
-  once(key, compute) { if (!this.kept.has(key)) this.kept.set(key, compute()); return this.kept.get(key); } // what holds for all runs that are here
+  // what holds for all runs that are here
+  once(key, compute) { if (!this.kept.has(key)) this.kept.set(key, compute()); return this.kept.get(key); }
 
   root(puzzle, side = 0) { return (side ? "B:" : "") + puzzle; }
   sideOf(key) { return this.header.sides[key.startsWith("B:") ? 1 : 0]; }
@@ -198,7 +239,8 @@ export class Tree { // of runs: a root for each puzzle and side, and what branch
 
   async open(key) { // a run, from here or from the kernel, with those it branched from
     if (this.runs.has(key)) return this.runs.get(key);
-    if (!this.kernel) throw new Error(`Puzzle ${parseInt(key.replace("B:", ""), 10) + 1} is not in this page; it was saved without it.`);
+    if (!this.kernel) throw new Error(
+        `Puzzle ${parseInt(key.replace("B:", ""), 10) + 1} is not in this page; it was saved without it.`);
     if (!this.coming.has(key)) {
       const come = async () => {
         const meta = await this.kernel.ask({ ask: "run", run: key });
@@ -221,20 +263,24 @@ export class Tree { // of runs: a root for each puzzle and side, and what branch
     const visit = (key, depth) => {
       found.push({ key, meta: this.metas.get(key) || null, depth });
       const children = [...this.metas.values()].filter((m) => m.parent === key);
-      children.sort((a, b) => Number(a.run.split(".").at(-1)) - Number(b.run.split(".").at(-1))).forEach((m) => visit(m.run, depth + 1));
+      children.sort((a, b) => Number(a.run.split(".").at(-1)) - Number(b.run.split(".").at(-1)))
+        .forEach((m) => visit(m.run, depth + 1));
     };
     this.header.sides.forEach((_, side) => visit(this.root(puzzle, side), 0));
     return found;
   }
 
   name(key) { // for people
-    const [puzzle, branch] = key.replace("B:", "").split("."), model = this.header.sides.length > 1 ? `${key.startsWith("B:") ? "second" : "first"} model, ` : "";
+    const [puzzle, branch] = key.replace("B:", "").split("."),
+      model = this.header.sides.length > 1 ? `${key.startsWith("B:") ? "second" : "first"} model, ` : "";
     return model + (branch ? `branch ${branch}` : `puzzle ${Number(puzzle) + 1}`);
   }
 
   ending(run) { // how it ended, in words
-    const last = run.answer(run.length), verdict = this.header.verdicts[last.verdict], first = run.firstSolved(), broken = last.tokens.reduce((count, _, i) => count + last.wrong(i), 0);
+    const last = run.answer(run.length), verdict = this.header.verdicts[last.verdict],
+      first = run.firstSolved(), broken = last.tokens.reduce((count, _, i) => count + last.wrong(i), 0);
     if (last.verdict === ANSWERED) return `ends solved (first in step ${run.step(first)})`;
-    return `ends after ${plural(run.steps, "step", "steps")}: ${broken ? plural(broken, "cell breaks a rule", "cells break a rule") : verdict}`;
+    const why = broken ? plural(broken, "cell breaks a rule", "cells break a rule") : verdict;
+    return `ends after ${plural(run.steps, "step", "steps")}: ${why}`;
   }
 }

@@ -1,5 +1,6 @@
-// The Explorer: one present site, and linked views of it. Frames come as bytes and are drawn here; the kernel is asked only
-// for what must be computed. Frame 0 is the question, frame f what stands after the f-th update.
+// The Explorer: one present site, and linked views of it. Frames come as bytes and are drawn here;
+// the kernel is asked only for what must be computed. Frame 0 is the question, frame f what stands after
+// the f-th update.
 
 import { KEYS, Stage, button, choose, make, refill } from "./page.js";
 import { Kernel, Tree, beside, bytesOf, firstDifference } from "./data.js";
@@ -11,11 +12,15 @@ import { Cell } from "./cell.js";
 import { Branches } from "./branches.js";
 import { TakeAway } from "./takeaway.js";
 
-const PANELS = [["path", "Path & change", Path], ["halting", "Halting", Halting], ["latents", "Latents", Latents], ["cell", "Cell", Cell], ["branches", "Branches", Branches]];
+const PANELS = [["path", "Path & change", Path], ["halting", "Halting", Halting],
+  ["latents", "Latents", Latents], ["cell", "Cell", Cell], ["branches", "Branches", Branches]];
 const HELP = [
-  ["← →", "one update back or on"], ["Shift ← →", "one supervision step back or on"], ["Home, End", "the question; the last update"], ["Space", "play or pause"],
-  ["1 to 5", "the panels on the right"], ["V", "read the board from the next latent"], ["M", "mark what differs from something else"], ["[ ]", "the puzzle before, the next one"],
-  ["Enter on the board", "arrows walk over its cells; Space chooses one for an edit; Enter or Esc ends that"], ["?", "this help; Esc closes it"],
+  ["← →", "one update back or on"], ["Shift ← →", "one supervision step back or on"],
+  ["Home, End", "the question; the last update"], ["Space", "play or pause"],
+  ["1 to 5", "the panels on the right"], ["V", "read the board from the next latent"],
+  ["M", "mark what differs from something else"], ["[ ]", "the puzzle before, the next one"],
+  ["Enter on the board", "arrows walk over its cells; Space chooses one for an edit; Enter or Esc ends that"],
+  ["?", "this help; Esc closes it"],
 ];
 
 class App {
@@ -23,8 +28,11 @@ class App {
     const side = header.sides[0];
     this.header = header;
     this.tree = new Tree(header, kernel);
-    this.state = { puzzle: 0, run: null, beside: null, frame: 0, reading: side.answer, mark: "update", panel: "path", policy: "given", threshold: null, count: side.max_steps, cell: null, chosen: new Set(), choosing: false, latent: "renewed", component: "0", channel: 0 };
-    this.root = make("div", { class: "trm-explorer", tabindex: "0", role: "group", "aria-label": `Explorer: a recursion on ${header.title}`, ...KEYS });
+    this.state = { puzzle: 0, run: null, beside: null, frame: 0, reading: side.answer, mark: "update",
+      panel: "path", policy: "given", threshold: null, count: side.max_steps, cell: null, chosen: new Set(),
+      choosing: false, latent: "renewed", component: "0", channel: 0 };
+    this.root = make("div", { class: "trm-explorer", tabindex: "0", role: "group",
+      "aria-label": `Explorer: a recursion on ${header.title}`, ...KEYS });
     this.stage = new Stage(this.root);
     this.build();
     el.replaceChildren(this.root);
@@ -37,31 +45,57 @@ class App {
     this.timeline = new Timeline(this);
     this.panels = Object.fromEntries(PANELS.map(([name, , Panel]) => [name, new Panel(this)]));
     this.takeaway = new TakeAway(this);
-    this.puzzles = choose("puzzle", [], "", (puzzle) => { this.open(this.tree.root(Number(puzzle))); this.focus(); });
-    this.readings = choose("which latent the board is read from (V)", [], "", (reading) => { this.show({ reading }); this.focus(); });
-    this.marks = choose("what is marked on the board (M)", [], "", (mark) => { this.show({ mark }); this.focus(); });
-    this.verdict = make("span", { class: "trm-verdict" }); this.spoken = make("span", { class: "trm-spoken", "aria-live": "polite" });
-    this.notice = make("div", { class: "trm-notice", role: "status" }); this.working = make("span", { class: "trm-working", role: "status" });
+    this.puzzles = choose("puzzle", [], "", (puzzle) => {
+      this.open(this.tree.root(Number(puzzle))); this.focus();
+    });
+    this.readings = choose("which latent the board is read from (V)", [], "", (reading) => {
+      this.show({ reading }); this.focus();
+    });
+    this.marks = choose("what is marked on the board (M)", [], "", (mark) => {
+      this.show({ mark }); this.focus();
+    });
+    this.verdict = make("span", { class: "trm-verdict" });
+    this.spoken = make("span", { class: "trm-spoken", "aria-live": "polite" });
+    this.notice = make("div", { class: "trm-notice", role: "status" });
+    this.working = make("span", { class: "trm-working", role: "status" });
     this.tabs = new Map(PANELS.map(([name, title], i) => {
       const tab = button(title, `${title} (${i + 1})`, () => this.show({ panel: name }));
       tab.setAttribute("role", "tab");
-      this.panels[name].element.setAttribute("role", "tabpanel"); this.panels[name].element.setAttribute("aria-label", title);
+      this.panels[name].element.setAttribute("role", "tabpanel");
+      this.panels[name].element.setAttribute("aria-label", title);
       return [name, tab];
     }));
-    this.help = make("div", { class: "trm-over trm-help", role: "dialog", "aria-label": "keys and signs", hidden: "" }, make("h3", {}, "Keys"),
+    this.help = make("div", { class: "trm-over trm-help", role: "dialog", "aria-label": "keys and signs",
+        hidden: "" }, make("h3", {}, "Keys"),
       make("dl", {}, ...HELP.flatMap(([key, does]) => [make("dt", {}, key), make("dd", {}, does)])),
-      make("p", {}, "A site is a supervision step, from 1, and in it a cycle and a substep, from 0, as in code. Grey cells are given. A bluer cell is a surer one; the small number is its probability in percent. A green frame marks a cell that just changed, an orange corner and stroke one that breaks a rule."),
-      make("p", {}, `Paths are those of the latents' ${header.pooling}, in principal components that were fitted on all puzzles at hand. With a second run beside the first, its line is dotted and its place a square.`),
+      make("p", {},
+        "A site is a supervision step, from 1, and in it a cycle and a substep, from 0, as in code. "
+        + "Grey cells are given. A bluer cell is a surer one; the small number is its probability in "
+        + "percent. A green frame marks a cell that just changed, an orange corner and stroke one that "
+        + "breaks a rule."),
+      make("p", {},
+        `Paths are those of the latents' ${header.pooling}, in principal components that were fitted on `
+        + "all puzzles at hand. With a second run beside the first, its line is dotted and its place "
+        + "a square."),
       button("Close", "close (Esc)", () => this.overlay(false)));
-    this.mistitled = header.sides.length > 1 ? header.sides.map(({ model }, i) => `${"AB"[i]}: ${model}`).join(" · ") : header.model;
+    this.mistitled = header.sides.length > 1
+      ? header.sides.map(({ model }, i) => `${"AB"[i]}: ${model}`).join(" · ") : header.model;
     root.append(
-      make("header", {}, make("strong", {}, header.title), make("span", { class: "trm-model", title: this.mistitled }, this.mistitled), this.puzzles, this.readings, this.working, this.verdict, this.takeaway.element, button("?", "keys and signs (?)", () => this.overlay())),
+      make("header", {}, make("strong", {}, header.title),
+        make("span", { class: "trm-model", title: this.mistitled }, this.mistitled),
+        this.puzzles, this.readings, this.working, this.verdict, this.takeaway.element,
+        button("?", "keys and signs (?)", () => this.overlay())),
       this.notice,
-      make("main", {}, make("section", {}, make("div", { class: "trm-boards" }, ...this.boards.map((b) => b.element))),
-        make("section", { class: "trm-views" }, make("div", { class: "trm-tabs", role: "tablist", "aria-label": "views" }, ...this.tabs.values()), ...Object.values(this.panels).map((p) => p.element))),
-      make("div", { class: "trm-under" }, this.marks, this.legend.element, this.timeline.legend.element), this.timeline.element, this.spoken, this.help, this.takeaway.over);
+      make("main", {},
+        make("section", {}, make("div", { class: "trm-boards" }, ...this.boards.map((b) => b.element))),
+        make("section", { class: "trm-views" },
+          make("div", { class: "trm-tabs", role: "tablist", "aria-label": "views" }, ...this.tabs.values()),
+          ...Object.values(this.panels).map((p) => p.element))),
+      make("div", { class: "trm-under" }, this.marks, this.legend.element, this.timeline.legend.element),
+      this.timeline.element, this.spoken, this.help, this.takeaway.over);
     root.addEventListener("keydown", (event) => this.key(event));
-    for (const canvas of root.querySelectorAll("canvas:not([tabindex])")) canvas.addEventListener("pointerdown", () => this.focus());
+    for (const canvas of root.querySelectorAll("canvas:not([tabindex])"))
+      canvas.addEventListener("pointerdown", () => this.focus());
   }
 
   // ---- where we are ----------------------------------------------------------
@@ -71,9 +105,16 @@ class App {
     const run = this.tree.runs.get(this.state.beside);
     return run && run !== this.run ? { run, frame: beside(this.run, run, this.state.frame) } : null;
   }
-  get frames() { return Math.max(this.run.side.max_steps * this.run.updates, this.run.length); } // the same axis for every puzzle
-  readingOf(run) { return this.readable(run).includes(this.state.reading) ? this.state.reading : run.side.answer; }
-  readable(run) { return run.side.readings.length < run.side.names.length ? run.side.readings : [...run.side.readings, "renewed"]; } // without a model only the answer is
+  // the same axis for every puzzle
+  get frames() { return Math.max(this.run.side.max_steps * this.run.updates, this.run.length); }
+  readingOf(run) {
+    return this.readable(run).includes(this.state.reading) ? this.state.reading : run.side.answer;
+  }
+  // without a model only the answer is
+  readable(run) {
+    return run.side.readings.length < run.side.names.length ? run.side.readings
+      : [...run.side.readings, "renewed"];
+  }
 
   focus() { this.root.focus({ preventScroll: true }); }
   quiet(on) { this.spoken.setAttribute("aria-live", on ? "off" : "polite"); }
@@ -85,62 +126,97 @@ class App {
     finally { this.working.textContent = ""; this.root.dataset.busy = ""; }
   }
 
-  async open(key) { // a run becomes A; what was A becomes B, if they change places; of two models both are opened
-    const run = this.tree.runs.get(key) ?? await this.busy(this.tree.open(key), `opening ${this.tree.name(key)}`);
+  // a run becomes A; what was A becomes B, if they change places; of two models both are opened
+  async open(key) {
+    const run = this.tree.runs.get(key)
+      ?? await this.busy(this.tree.open(key), `opening ${this.tree.name(key)}`);
     if (!run) { this.draw(); return; }
     const compared = this.header.sides.length > 1 && !key.startsWith("B:");
-    const change = { run: key, puzzle: run.puzzle, frame: Math.min(this.state.frame, run.length), ...(this.state.beside === key ? { beside: this.state.run } : run.puzzle !== this.state.puzzle ? { beside: null } : {}) };
+    const change = { run: key, puzzle: run.puzzle, frame: Math.min(this.state.frame, run.length),
+      ...(this.state.beside === key ? { beside: this.state.run }
+        : run.puzzle !== this.state.puzzle ? { beside: null } : {}) };
     this.show(change);
     if (compared && !this.state.beside) await this.openBeside(this.tree.root(run.puzzle, 1));
   }
   async openBeside(key) {
-    if (key !== null && !this.tree.runs.has(key) && !(await this.busy(this.tree.open(key), `opening ${this.tree.name(key)}`))) return;
+    if (key !== null && !this.tree.runs.has(key)
+        && !(await this.busy(this.tree.open(key), `opening ${this.tree.name(key)}`))) return;
     this.show({ beside: key });
   }
 
   go(frame) { this.show({ frame: Math.max(0, Math.min(this.run.length, frame)) }); }
   show(change = {}) {
-    if ("panel" in change || "beside" in change || "run" in change) { Object.assign(this.state, change); this.arrange(); }
+    if ("panel" in change || "beside" in change || "run" in change) {
+      Object.assign(this.state, change); this.arrange();
+    }
     Object.assign(this.state, change);
     if (this.timeline.timer && this.state.frame >= this.run.length) this.timeline.toggle(false);
     this.draw();
   }
   pick(cell, toggle = false) { // a cell is looked at; or chosen for an edit, and chosen no more
     const chosen = new Set(this.state.chosen);
-    if (toggle || (this.state.choosing && this.state.panel === "branches")) chosen.has(cell) ? chosen.delete(cell) : chosen.add(cell);
+    if (toggle || (this.state.choosing && this.state.panel === "branches"))
+      chosen.has(cell) ? chosen.delete(cell) : chosen.add(cell);
     this.show({ cell, chosen });
   }
-  overlay(on = this.help.hidden) { this.help.hidden = !on; if (on) this.help.querySelector("button").focus(); else this.focus(); }
+  overlay(on = this.help.hidden) {
+    this.help.hidden = !on;
+    if (on) this.help.querySelector("button").focus(); else this.focus();
+  }
 
   key(event) {
-    if (["SELECT", "INPUT"].includes(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey) return;
-    if ([" ", "Enter"].includes(event.key) && event.target.tagName === "BUTTON") { event.stopPropagation(); return; } // the button's own
-    const { state, timeline } = this, turn = (list, now, by = 1) => list[(list.indexOf(now) + by + list.length) % list.length];
+    if (["SELECT", "INPUT"].includes(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey)
+      return;
+    // the button's own
+    if ([" ", "Enter"].includes(event.key) && event.target.tagName === "BUTTON") {
+      event.stopPropagation();
+      return;
+    }
+    const { state, timeline } = this,
+      turn = (list, now, by = 1) => list[(list.indexOf(now) + by + list.length) % list.length];
     const panel = PANELS[Number(event.key) - 1]?.[0];
     const act = panel ? () => this.show({ panel }) : {
-      ArrowRight: () => this.go(event.shiftKey ? timeline.stepFrom(1) : state.frame + 1), ArrowLeft: () => this.go(event.shiftKey ? timeline.stepFrom(-1) : state.frame - 1),
-      Home: () => this.go(0), End: () => this.go(this.run.length), " ": () => timeline.toggle(), "?": () => this.overlay(),
+      ArrowRight: () => this.go(event.shiftKey ? timeline.stepFrom(1) : state.frame + 1),
+      ArrowLeft: () => this.go(event.shiftKey ? timeline.stepFrom(-1) : state.frame - 1),
+      Home: () => this.go(0), End: () => this.go(this.run.length), " ": () => timeline.toggle(),
+      "?": () => this.overlay(),
       Escape: () => { if (!this.takeaway.close()) this.overlay(false); },
-      v: () => this.show({ reading: turn(this.readable(this.run), state.reading) }), m: () => this.show({ mark: turn(this.markable().map(([mark]) => mark), state.mark) }),
+      v: () => this.show({ reading: turn(this.readable(this.run), state.reading) }),
+      m: () => this.show({ mark: turn(this.markable().map(([mark]) => mark), state.mark) }),
       "[": () => this.turnPuzzle(-1), "]": () => this.turnPuzzle(1),
     }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (!act || (event.key === "Escape" && this.help.hidden && this.takeaway.over.hidden && this.takeaway.menu.hidden)) return;
+    if (!act || (event.key === "Escape" && this.help.hidden && this.takeaway.over.hidden
+        && this.takeaway.menu.hidden)) return;
     event.preventDefault(); event.stopPropagation();
     act();
   }
-  turnPuzzle(by) { const to = this.state.puzzle + by; if (to >= 0 && to < this.header.puzzles.length) this.open(this.tree.root(to)); }
+  turnPuzzle(by) {
+    const to = this.state.puzzle + by;
+    if (to >= 0 && to < this.header.puzzles.length) this.open(this.tree.root(to));
+  }
   writePuzzles(run) { // and whether each is solved in the end, as far as anyone knows
-    const { tree, header } = this, overview = tree.overviewOf(run), fate = (i) => (i < overview.done ? [", not solved", ", solved", ""][overview.row(i).solved.at(-1)] : ""), told = `${header.sides.indexOf(run.side)} ${overview.done}`;
-    if (this.listed !== told) refill(this.puzzles, header.puzzles.map(({ label }, i) => [i, label + fate(i), !tree.known(tree.root(i))]), run.puzzle); // hundreds of them are not told at every step
+    const { tree, header } = this, overview = tree.overviewOf(run), fate =
+      (i) => (i < overview.done ? [", not solved", ", solved", ""][overview.row(i).solved.at(-1)] : ""),
+      told = `${header.sides.indexOf(run.side)} ${overview.done}`;
+    // hundreds of them are not told at every step
+    if (this.listed !== told) refill(this.puzzles,
+        header.puzzles.map(({ label }, i) => [i, label + fate(i), !tree.known(tree.root(i))]), run.puzzle);
     this.listed = told; this.puzzles.value = run.puzzle;
     this.puzzles.hidden = header.puzzles.length < 2;
   }
-  markable() { return MARKS.filter(([mark]) => (mark !== "solution" || this.run.answer(this.run.length).solution) && (mark !== "other" || this.other)); }
+  markable() {
+    return MARKS.filter(([mark]) => (mark !== "solution" || this.run.answer(this.run.length).solution)
+      && (mark !== "other" || this.other));
+  }
 
   // ---- drawing ---------------------------------------------------------------
 
   arrange() { // which parts are to be seen
-    for (const [name, tab] of this.tabs) { const on = name === this.state.panel; tab.setAttribute("aria-selected", String(on)); this.panels[name].element.hidden = !on; }
+    for (const [name, tab] of this.tabs) {
+      const on = name === this.state.panel;
+      tab.setAttribute("aria-selected", String(on));
+      this.panels[name].element.hidden = !on;
+    }
     const two = Boolean(this.run && this.other);
     this.boards[1].element.hidden = !two; this.root.classList.toggle("trm-two", two);
     if (!two && this.state.mark === "other") this.state.mark = "update";
@@ -151,29 +227,42 @@ class App {
     const { state, run, other, header } = this, { frame } = state;
     if (!this.root.clientWidth || !run) return; // not on the page yet
     const panel = this.panels[state.panel], stop = this.panels.halting.stop(run);
-    const drawn = this.boards[0].draw(run, frame, other), beyond = other && this.boards[1].draw(other.run, other.frame, { run, frame });
+    const drawn = this.boards[0].draw(run, frame, other),
+      beyond = other && this.boards[1].draw(other.run, other.frame, { run, frame });
     const seen = panel.draw(run, frame, other);
     drawBoardLegend(this.legend, this, run, frame);
     this.timeline.draw(run, frame, this.panels.halting.reached(run, stop) ? stop : null);
     // texts last, so that no canvas waits for a layout
-    this.boards[0].write(run, frame, drawn, Boolean(other)); if (other) this.boards[1].write(other.run, other.frame, beyond, true);
+    this.boards[0].write(run, frame, drawn, Boolean(other));
+    if (other) this.boards[1].write(other.run, other.frame, beyond, true);
     panel.write(run, frame, seen);
     const outcome = outcomeOf(drawn), words = run.describe(frame);
     this.timeline.write(run, frame, words);
-    this.verdict.textContent = drawn.solved ? `✓ ${outcome}` : outcome; this.verdict.dataset.verdict = drawn.verdict;
+    this.verdict.textContent = drawn.solved ? `✓ ${outcome}` : outcome;
+    this.verdict.dataset.verdict = drawn.verdict;
     this.spoken.textContent = `${words}; ${outcome}`;
     this.writePuzzles(run);
-    refill(this.readings, this.readable(run).map((name) => [name, name === "renewed" ? "read what was just renewed" : name === run.side.answer ? `read the answer ${name}` : `read ${name}`]), this.readingOf(run));
+    refill(this.readings,
+      this.readable(run).map((name) => [name, name === "renewed" ? "read what was just renewed"
+        : name === run.side.answer ? `read the answer ${name}` : `read ${name}`]), this.readingOf(run));
     refill(this.marks, this.markable(), state.mark);
     this.tell(drawn, beyond, stop);
   }
 
   tell(drawn, beyond, stop) { // what is shown, for whoever asks the page
-    const { state, run, other, header, tree } = this, { halting } = this.panels, apart = other && this.panels.branches.largest(run, other.run, state.frame);
+    const { state, run, other, header, tree } = this, { halting } = this.panels,
+      apart = other && this.panels.branches.largest(run, other.run, state.frame);
     Object.assign(this.root.dataset, {
-      frame: state.frame, frames: run.length, puzzle: state.puzzle, run: run.key, beside: other ? other.run.key : "", reading: this.readingOf(run), verdict: drawn.verdict, site: run.siteText(state.frame),
-      board: text(header, drawn.tokens), boardBeside: beyond ? text(header, beyond.tokens) : "", panel: state.panel, threshold: halting.limit(), stop, reached: halting.reached(run, stop), stopBeside: other ? halting.stop(other.run) : "", policy: state.policy, rule: run.side.rule.kind, cell: state.cell ?? "",
-      differs: other ? firstDifference(run, other.run) ?? "never" : "", divergence: apart ? apart.map((v) => Number(v.toPrecision(4))).join() : "", identical: other?.run.meta.identical ?? "",
+      frame: state.frame, frames: run.length, puzzle: state.puzzle,
+      run: run.key, beside: other ? other.run.key : "", reading: this.readingOf(run), verdict: drawn.verdict,
+      site: run.siteText(state.frame),
+      board: text(header, drawn.tokens), boardBeside: beyond ? text(header, beyond.tokens) : "",
+      panel: state.panel, threshold: halting.limit(), stop, reached: halting.reached(run, stop),
+      stopBeside: other ? halting.stop(other.run) : "", policy: state.policy,
+      rule: run.side.rule.kind, cell: state.cell ?? "",
+      differs: other ? firstDifference(run, other.run) ?? "never" : "",
+      divergence: apart ? apart.map((v) => Number(v.toPrecision(4))).join() : "",
+      identical: other?.run.meta.identical ?? "",
       overview: tree.overviews[0].total ? `${tree.overviews[0].done}/${tree.overviews[0].total}` : "",
     });
   }
@@ -185,7 +274,8 @@ class App {
     try {
       if (tree.kernel) for (const meta of (await tree.kernel.ask({ ask: "tree" })).branches) tree.learn(meta);
       await this.follow(header.view);
-      if (header.sides.length > 1 && !state.beside && tree.known(tree.root(state.puzzle, 1))) await this.openBeside(tree.root(state.puzzle, 1));
+      if (header.sides.length > 1 && !state.beside && tree.known(tree.root(state.puzzle, 1)))
+        await this.openBeside(tree.root(state.puzzle, 1));
       if (tree.kernel) await this.overview();
     } catch (error) { this.notify(error.message); }
   }
@@ -198,12 +288,15 @@ class App {
 
   async overview() { // in pieces, so that the kernel answers between them; what is here is drawn
     const { tree } = this, { kernel } = tree;
-    for (const [side, overview] of tree.overviews.entries()) while (!this.left && (!overview.total || overview.done < overview.total)) {
+    for (const [side, overview] of tree.overviews.entries())
+      while (!this.left && (!overview.total || overview.done < overview.total)) {
       const part = await kernel.ask({ ask: "overview", from: overview.done, side });
       overview.add(part, part.bytes);
       this.draw();
     }
-    for (const run of [...tree.runs.values()].filter((r) => !this.left && r.meta.fitted < tree.overviewOf(r).total)) { // the planes are fitted on all puzzles now
+    // the planes are fitted on all puzzles now
+    const stale = (r) => !this.left && r.meta.fitted < tree.overviewOf(r).total;
+    for (const run of [...tree.runs.values()].filter(stale)) {
       const meta = await kernel.ask({ ask: "run", run: run.key });
       tree.add(meta, meta.bytes);
     }
@@ -214,13 +307,26 @@ class App {
     const { stage, root } = this;
     let waiting = 0;
     const now = () => { stage.readInks(); stage.measure(); this.draw(); };
-    const again = () => { stage.theme(); cancelAnimationFrame(waiting); waiting = requestAnimationFrame(now); }; // styles follow a theme's change one frame later
-    const resized = new ResizeObserver(again), themed = new MutationObserver(again), system = window.matchMedia("(prefers-color-scheme: dark)");
+    // styles follow a theme's change one frame later
+    const again = () => {
+      stage.theme(); cancelAnimationFrame(waiting); waiting = requestAnimationFrame(now);
+    };
+    const resized = new ResizeObserver(again), themed = new MutationObserver(again),
+      system = window.matchMedia("(prefers-color-scheme: dark)");
     for (const element of [root, ...root.querySelectorAll("canvas")]) resized.observe(element);
-    themed.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name"] });
+    themed.observe(document.body,
+      { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name"] });
     system.addEventListener("change", again);
     stage.theme(); stage.readInks();
-    this.leave = () => { this.left = true; cancelAnimationFrame(waiting); this.timeline.toggle(false); resized.disconnect(); themed.disconnect(); system.removeEventListener("change", again); this.tree.kernel?.leave(); };
+    this.leave = () => {
+      this.left = true;
+      cancelAnimationFrame(waiting);
+      this.timeline.toggle(false);
+      resized.disconnect();
+      themed.disconnect();
+      system.removeEventListener("change", again);
+      this.tree.kernel?.leave();
+    };
   }
 }
 
@@ -239,17 +345,23 @@ function mount(el, header, bytes, kernel) { // bytes: of the runs and the overvi
 // ---- where it is mounted -----------------------------------------------------
 
 export function mountPage() { // in a page of its own, which carries everything
-  const text = atob(document.getElementById("trm-bytes").textContent.trim()), bytes = new Uint8Array(text.length);
+  const text = atob(document.getElementById("trm-bytes").textContent.trim()),
+    bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  mount(document.getElementById("trm-place"), JSON.parse(document.getElementById("trm-header").textContent), bytes, null).focus();
+  mount(document.getElementById("trm-place"),
+    JSON.parse(document.getElementById("trm-header").textContent), bytes, null).focus();
 }
 
 export default { // in a notebook, as a widget
   render({ model, el }) {
     const view = model.get("blob");
-    if (!view?.byteLength) { el.textContent = "This Explorer was closed. Run its cell again to open it."; return undefined; }
+    if (!view?.byteLength) {
+      el.textContent = "This Explorer was closed. Run its cell again to open it.";
+      return undefined;
+    }
     let app = null;
-    const kernel = new Kernel(model, (sentence) => app?.notify(sentence)), follow = () => app.follow(model.get("header").view);
+    const kernel = new Kernel(model, (sentence) => app?.notify(sentence)),
+      follow = () => app.follow(model.get("header").view);
     app = mount(el, model.get("header"), bytesOf(view), kernel);
     model.on("change:header", follow);
     return () => { model.off("change:header", follow); app.leave(); };

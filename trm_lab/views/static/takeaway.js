@@ -1,32 +1,42 @@
-// What can be taken away: a picture of the page as it stands, the walk as a film or as a page, and the code that rebuilds it.
+// What can be taken away: a picture of the page as it stands, the walk as a film or as a page, and
+// the code that rebuilds it.
 
 import { KEYS, button, make } from "./page.js";
 
 const SHARP = 2; // pixels of the picture for one of the page
 
 // ---- a picture of the page ---------------------------------------------------
-// The browser gives no picture of its own page, so it is painted once more: canvases at their places, boxes, icons and words.
+// The browser gives no picture of its own page, so it is painted once more: canvases at their
+// places, boxes, icons and words.
 
 function paintBox(pen, style, x, y, w, h) {
-  const radius = parseFloat(style.borderTopLeftRadius) || 0, sides = ["Top", "Right", "Bottom", "Left"].map((side) => parseFloat(style[`border${side}Width`]) || 0);
+  const radius = parseFloat(style.borderTopLeftRadius) || 0,
+    sides = ["Top", "Right", "Bottom", "Left"].map((side) => parseFloat(style[`border${side}Width`]) || 0);
   pen.beginPath(); pen.roundRect(x, y, w, h, radius);
   if (style.backgroundColor !== "rgba(0, 0, 0, 0)") { pen.fillStyle = style.backgroundColor; pen.fill(); }
-  if (sides.every((width) => width)) { pen.strokeStyle = style.borderTopColor; pen.lineWidth = sides[0]; pen.stroke(); }
-  else if (sides[2]) { pen.fillStyle = style.borderBottomColor; pen.fillRect(x, y + h - sides[2], w, sides[2]); }
+  if (sides.every((width) => width)) {
+    pen.strokeStyle = style.borderTopColor; pen.lineWidth = sides[0]; pen.stroke();
+  }
+  else if (sides[2]) {
+    pen.fillStyle = style.borderBottomColor; pen.fillRect(x, y + h - sides[2], w, sides[2]);
+  }
 }
 
 function paintWords(pen, style, place, node) { // word by word: where a line breaks is the browser's affair
   const range = document.createRange();
-  pen.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`; pen.fillStyle = style.color; pen.textAlign = "left"; pen.textBaseline = "alphabetic";
+  pen.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`; pen.fillStyle = style.color;
+  pen.textAlign = "left"; pen.textBaseline = "alphabetic";
   for (const { 0: word, index } of node.textContent.matchAll(/\S+/g)) {
     range.setStart(node, index); range.setEnd(node, index + word.length);
-    const { left, top, height } = range.getBoundingClientRect(), { fontBoundingBoxAscent: up, fontBoundingBoxDescent: down } = pen.measureText(word);
+    const { left, top, height } = range.getBoundingClientRect(),
+      { fontBoundingBoxAscent: up, fontBoundingBoxDescent: down } = pen.measureText(word);
     if (height) pen.fillText(word, left - place.left, top - place.top + (height - up - down) / 2 + up);
   }
 }
 
 function paintControl(pen, element, style, x, y, w, h) {
-  pen.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`; pen.fillStyle = style.color; pen.textAlign = "left"; pen.textBaseline = "middle";
+  pen.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`; pen.fillStyle = style.color;
+  pen.textAlign = "left"; pen.textBaseline = "middle";
   if (element.type === "range") {
     const share = (element.value - element.min) / (element.max - element.min || 1);
     pen.globalAlpha = 0.4; pen.fillRect(x + 2, y + h / 2 - 2, w - 4, 4); pen.globalAlpha = 1;
@@ -34,17 +44,27 @@ function paintControl(pen, element, style, x, y, w, h) {
     return;
   }
   pen.save(); pen.beginPath(); pen.rect(x, y, w, h); pen.clip();
-  pen.fillText(element.tagName === "SELECT" ? element.selectedOptions[0]?.textContent ?? "" : element.value, x + 8, y + h / 2 + 1);
+  pen.fillText(element.tagName === "SELECT" ? element.selectedOptions[0]?.textContent ?? "" : element.value,
+    x + 8, y + h / 2 + 1);
   pen.restore();
-  if (element.tagName === "SELECT") { pen.beginPath(); pen.moveTo(x + w - 15, y + h / 2 - 2); pen.lineTo(x + w - 7, y + h / 2 - 2); pen.lineTo(x + w - 11, y + h / 2 + 3); pen.fill(); }
+  if (element.tagName === "SELECT") {
+    pen.beginPath();
+    pen.moveTo(x + w - 15, y + h / 2 - 2);
+    pen.lineTo(x + w - 7, y + h / 2 - 2);
+    pen.lineTo(x + w - 11, y + h / 2 + 3);
+    pen.fill();
+  }
 }
 
 function paintPage(app) { // a canvas with what the instrument shows now
-  const { root, stage } = app, place = root.getBoundingClientRect(), canvas = document.createElement("canvas"), pen = canvas.getContext("2d");
+  const { root, stage } = app, place = root.getBoundingClientRect(),
+    canvas = document.createElement("canvas"), pen = canvas.getContext("2d");
   canvas.width = Math.round(SHARP * place.width); canvas.height = Math.round(SHARP * place.height);
   pen.scale(SHARP, SHARP);
   const walk = (element) => {
-    const style = getComputedStyle(element), { left, top, width: w, height: h } = element.getBoundingClientRect(), x = left - place.left, y = top - place.top;
+    const style = getComputedStyle(element),
+      { left, top, width: w, height: h } = element.getBoundingClientRect(),
+      x = left - place.left, y = top - place.top;
     if (style.display === "none" || !w || !h || element.matches(".trm-spoken, .trm-over, .trm-menu")) return;
     paintBox(pen, style, x, y, w, h);
     pen.save();
@@ -74,7 +94,8 @@ function save(name, blob) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-async function copy(text, pre) { // a page from a file has no clipboard of its own, but can copy what is selected
+// a page from a file has no clipboard of its own, but can copy what is selected
+async function copy(text, pre) {
   try { await navigator.clipboard.writeText(text); } catch {
     getSelection().selectAllChildren(pre);
     document.execCommand("copy");
@@ -87,28 +108,51 @@ export class TakeAway {
     const { kernel } = app.tree, lacking = "needs a kernel, and this page has none";
     const name = () => `${app.header.title}-${app.state.run}`.replace(/[^\w.-]+/g, "-");
     const entry = (text, does, action, missing) => {
-      const made = button(text, missing ? `${does}: ${lacking}` : does, () => { this.open(false); action(); });
+      const made = button(text, missing ? `${does}: ${lacking}` : does, () => {
+        this.open(false); action();
+      });
       made.disabled = Boolean(missing); made.setAttribute("role", "menuitem");
       return made;
     };
-    const asked = (question, done) => async () => { const got = await app.busy(kernel.ask(question()), "making it"); if (got) done(got); };
-    const view = () => ({ run: app.state.run, frame: app.state.frame, reading: app.state.reading, beside: app.state.beside, puzzle: app.state.puzzle });
+    const asked = (question, done) => async () => {
+      const got = await app.busy(kernel.ask(question()), "making it");
+      if (got) done(got);
+    };
+    const view = () => ({ run: app.state.run, frame: app.state.frame, reading: app.state.reading,
+      beside: app.state.beside, puzzle: app.state.puzzle });
     this.menu = make("div", { class: "trm-menu", role: "menu", "aria-label": "take away", hidden: "" },
-      entry("Picture (PNG)", "save the present view as a picture", () => paintPage(app).toBlob((blob) => save(`${name()}.png`, blob))),
-      entry("Film (GIF)", "save the walk as a film", asked(() => ({ ask: "gif", ...view() }), ({ bytes }) => save(`${name()}.gif`, new Blob([bytes], { type: "image/gif" }))), !kernel),
-      entry("Page (HTML)", "save everything as one page that needs neither kernel nor network", asked(() => ({ ask: "page" }), ({ text }) => save(`${name()}.html`, new Blob([text], { type: "text/html" }))), !kernel),
-      entry("Copy as code", "the lines of Python that rebuild this view and its branches", asked(() => ({ ask: "code", ...view() }), ({ text }) => this.show(text)), !kernel));
+      entry("Picture (PNG)", "save the present view as a picture",
+        () => paintPage(app).toBlob((blob) => save(`${name()}.png`, blob))),
+      entry("Film (GIF)", "save the walk as a film", asked(() => ({ ask: "gif", ...view() }),
+          ({ bytes }) => save(`${name()}.gif`, new Blob([bytes], { type: "image/gif" }))), !kernel),
+      entry("Page (HTML)",
+        "save everything as one page that needs neither kernel nor network", asked(() => ({ ask: "page" }),
+          ({ text }) => save(`${name()}.html`, new Blob([text], { type: "text/html" }))), !kernel),
+      entry("Copy as code", "the lines of Python that rebuild this view and its branches",
+        asked(() => ({ ask: "code", ...view() }), ({ text }) => this.show(text)), !kernel));
     this.button = button("Take away", "picture, film, page, code", () => this.open(this.menu.hidden));
     this.button.setAttribute("aria-haspopup", "menu");
     this.element = make("span", { class: "trm-takeaway" }, this.button, this.menu);
     this.code = make("pre", { tabindex: "0", "aria-label": "code", ...KEYS });
     this.copied = make("span", { role: "status" });
-    this.over = make("div", { class: "trm-over trm-code", role: "dialog", "aria-label": "the view as code", hidden: "" }, make("h3", {}, "The same, as code"), this.code,
-      make("div", { class: "trm-controls" }, button("Copy", "copy the code", () => this.copy()), button("Close", "close (Esc)", () => this.close()), this.copied));
+    this.over = make("div", { class: "trm-over trm-code", role: "dialog", "aria-label": "the view as code",
+        hidden: "" }, make("h3", {}, "The same, as code"), this.code,
+      make("div", { class: "trm-controls" }, button("Copy", "copy the code", () => this.copy()),
+        button("Close", "close (Esc)", () => this.close()), this.copied));
   }
 
-  open(on) { this.menu.hidden = !on; this.button.setAttribute("aria-expanded", String(on)); if (on) this.menu.querySelector("button:enabled").focus(); }
-  show(text) { this.code.textContent = text; this.copied.textContent = ""; this.over.hidden = false; this.copy(); this.code.focus(); }
+  open(on) {
+    this.menu.hidden = !on;
+    this.button.setAttribute("aria-expanded", String(on));
+    if (on) this.menu.querySelector("button:enabled").focus();
+  }
+  show(text) {
+    this.code.textContent = text;
+    this.copied.textContent = "";
+    this.over.hidden = false;
+    this.copy();
+    this.code.focus();
+  }
   async copy() { await copy(this.code.textContent, this.code); this.copied.textContent = "Copied."; }
   close() { // → was anything open?
     const open = !this.over.hidden || !this.menu.hidden;
