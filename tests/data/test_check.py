@@ -222,7 +222,7 @@ def test_unseen_is_held_against_the_puzzles(sudokus, tmp_path):
     write_dataset(data, tmp_path/"set")
     line, = found(tmp_path/"set")[0]
     assert line.startswith(
-        "broken promise: train/dataset.json: unseen says 'no two puzzles have the same canonical form'")
+        "wrong metadata: train/dataset.json: unseen says 'no two puzzles have the same canonical form'")
     assert line.endswith(", but group 6 is an image of group 0")
     write_dataset(replace(data, metadata=replace(data.metadata, unseen=None)), tmp_path/"silent")
     lines, _, left_out = found(tmp_path/"silent")
@@ -344,7 +344,7 @@ def test_nano_trms_mazes(tmp_path, cli_run):
     assert (read.train.inputs == data.train.inputs).all()
     described(place, num_groups=7)
     assert found(place, Maze(6,
-        6))[0] == ["broken promise: train/dataset.json: total_groups is 7, but there are 8"]
+        6))[0] == ["wrong metadata: train/dataset.json: total_groups is 7, but there are 8"]
     described(place, total_groups=8)
     with pytest.raises(InputError,
             match="num_groups and total_groups are names of one number, but it is 7 here and 8 there"):

@@ -158,7 +158,7 @@ class _Examples:
 
 # %% ../../nbs/data/02_batches.ipynb #5248ce7a
 class Batches(_Examples):
-    "An endless, seeded stream of training batches, which can go on from any place in it."
+    "An endless, seeded stream of training batches, which can be resumed at any place."
     def __init__(self,
         split:Split, # usually the training split
         batch_size:int, # B, of every batch
@@ -175,7 +175,7 @@ class Batches(_Examples):
         return {"epoch": self.epoch, "cursor": self.cursor, "drawn": self.drawn}
 
     def restore(self, state:dict[str, int]):
-        "Go on from the place of another stream with the same split and seed."
+        "Resume at the place of another stream with the same split and seed."
         self.epoch, self.cursor, self.drawn = state["epoch"], state["cursor"], state["drawn"]
         self._order = None
 

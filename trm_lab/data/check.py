@@ -82,7 +82,7 @@ def _examples(arrays:dict[str, np.ndarray])->int|None:
     return int(arrays["all__puzzle_indices"][-1]) if known else None
 
 # %% ../../nbs/data/06_check.ipynb #748a8a66
-def _promises(
+def _check_metadata(
     split:str,
     arrays:dict[str, np.ndarray],
     said:Metadata,
@@ -91,7 +91,7 @@ def _promises(
     names:int|None, # how many there are
 )->Iterator[Finding]:
     "Are the numbers right that `dataset.json` states?"
-    def broken(what): return Finding("broken promise", f"{split}/dataset.json", what)
+    def broken(what): return Finding("wrong metadata", f"{split}/dataset.json", what)
     part = {name.partition("__")[2]: array for name, array in arrays.items()}
     identifiers, groups, rows = (part.get(name) for name in ("puzzle_identifiers", "group_indices", "inputs"))
     counted = {"seq_len": None if rows is None else rows.shape[1], "num_puzzle_identifiers": names,
@@ -266,7 +266,7 @@ class _Files(_Report):
         sound = len(boards) == 2 and len(self.found) == before
         if said:
             count = None if names is None else len(names)
-            yield from _promises(split, arrays, said, keys, self.puzzle, count)
+            yield from _check_metadata(split, arrays, said, keys, self.puzzle, count)
             yield from _unusual(split, said, self.puzzle)
             self.silent.update(f.name for f in fields(Metadata)[:9] if f.name not in keys)
         if (identifiers := arrays.get("all__puzzle_identifiers")) is not None:
@@ -398,7 +398,7 @@ class _Distinct(_Compared):
             for i in np.flatnonzero(twins != np.arange(len(twins))):
                 if (questions[i] == questions[twins[i]]).all(): continue # already found, as a duplicate
                 what = f"unseen says {UNSEEN_ALL!r}, but group {i} is an image of group {twins[i]}"
-                yield Finding("broken promise", f"{name}/dataset.json", what)
+                yield Finding("wrong metadata", f"{name}/dataset.json", what)
         self.looked_at.append("no images of one another within a split")
 
 # %% ../../nbs/data/06_check.ipynb #9e4f8c9b

@@ -99,7 +99,7 @@ def _off(text:str, puzzle:Puzzle)->str:
         if odd is not None: return f"; its line {odd + 1} has {counts[odd]} in place of {puzzle.cols}"
     known = {*puzzle.characters, *puzzle.spellings, *_RULINGS}
     strange = next((c for c in text if c not in known), None)
-    return "" if strange is None else f"; {strange!r} is the first that can be none"
+    return "" if strange is None else f"; {strange!r} is the first character that cannot be a cell"
 
 def _misfit(text:str, puzzle:Puzzle)->tuple[int, str]:
     "How many cells the nearest reading of a text has too many or too few, and that reading."
