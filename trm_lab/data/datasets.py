@@ -85,7 +85,7 @@ class Split:
 
     @property
     def stored(self)->dict[str, np.ndarray]:
-        "Arrays by file name, as they are written: the reference's, or originals and codes in place of boards."
+        "Arrays by file name, as they are written: the reference's, or originals and codes for boards."
         lazy, inputs, labels = isinstance(self.inputs, Disguised), self.inputs, self.labels
         found = {f"all__{name}": getattr(self, name) for name in (ARRAYS[2:] if lazy else ARRAYS)}
         if not lazy: return found
@@ -312,7 +312,7 @@ def _read_lazy(
     "Boards that are stored as originals and codes."
     if not isinstance(puzzle, TaskPuzzle):
         found = "all__codes.npy belongs to tasks in many augmentations"
-        raise InputError(f"{folder}: {found}, and {puzzle.name} has none; remove it, or name the right puzzle")
+        raise InputError(f"{folder}: {found}, and {puzzle.name} has none; name the right puzzle")
     codes = np.array(load("all__codes", 2))
     inputs, labels = (load(f"base__{name}", 2) for name in ARRAYS[:2])
     counts, starts, last = np.diff(puzzles), groups[:-1], groups.max(initial=0)

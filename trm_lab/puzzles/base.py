@@ -271,7 +271,6 @@ class Group:
     codes:np.ndarray # (K, C) as `TaskPuzzle.disguised` understands them; the first one changes nothing
     names:list[str] # K names of identities
 
-# %% ../../nbs/puzzles/01_base.ipynb #8db7af99
 class Tally(Protocol):
     "Adds up answers, batch after batch, where the published score is not a share of single boards."
     def add(self,
