@@ -284,7 +284,7 @@ class Tally(Protocol):
 # %% ../../nbs/puzzles/01_base.ipynb #0cec45b8
 class TaskPuzzle(Puzzle):
     "A puzzle type whose rules are shown by the examples of each task."
-    placeholder:ClassVar[np.ndarray|None] = None # label (L,) of questions whose answers are not given
+    placeholder:np.ndarray|None = None # label (L,) of questions whose answers are not given
 
     @abstractmethod
     def disguised(self, tokens:np.ndarray, codes:np.ndarray)->np.ndarray:
