@@ -295,8 +295,8 @@ def evaluate(
         dataset = read_dataset(data, loaded.puzzle)
         split, by_number = matched(loaded, dataset, str(data))
         if by_number: typer.echo(f"not verified: {by_number}", err=True)
-        ignore, tally = dataset.metadata.ignore_label_id, loaded.puzzle.tally(dataset)
-        overlap = loaded.puzzle.overlap(loaded.history.get("given_away", []), dataset, allow_overlap)
+        ignore, tally = dataset.metadata.ignore_label_id, dataset.tally()
+        overlap = dataset.overlap(loaded.history.get("given_away", []), allow_overlap)
     else:
         rows = read_rows(data, loaded.puzzle, skip_bad=skip_bad)
         split, ignore = split_of(rows.pairs(slice(None))), PAD

@@ -141,10 +141,11 @@ assert list(counted([1, 2, 3], "removing", "removals")) == [1, 2, 3]
 def test_in_a_notebook_scoring_shows_one_line_and_leaves_none(boards):
     work = AT_ONCE + f"""from trm_lab.models.checkpoints import load_pretrained
 from trm_lab.data.datasets import split_of
-from trm_lab.puzzles.base import read_csv
+from itertools import islice
+from trm_lab.puzzles.text import examples
 from trm_lab.solving.evaluate import evaluate
 six = load_pretrained("sudoku-6x6")
-split = split_of((e.question, e.answer) for e in read_csv({str(boards)!r}, six.puzzle, 128))
+split = split_of((e.question, e.answer) for e in islice(examples({str(boards)!r}, six.puzzle), 128))
 from IPython import get_ipython
 done = evaluate(six.model, six.puzzle, split, batch_size=64).scores.n
 """

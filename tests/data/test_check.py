@@ -119,7 +119,7 @@ def test_names_that_belong_to_other_disguises(tmp_path):
         (place/"identifiers.json").write_text(json.dumps(names))
         lines = found(place, arc)[0]
         assert {line.partition(" is not ")[0]
-            for line in lines} == {f"wrong disguise: both splits: puzzle {p} of {s}" for s,
+            for line in lines} == {f"wrong augmentation: both splits: puzzle {p} of {s}" for s,
             p in (("train", 6), ("train", 7), ("test", 1), ("test", 2))}
 
 def rewritten(place, name, change):
@@ -222,7 +222,7 @@ def test_unseen_is_held_against_the_puzzles(sudokus, tmp_path):
     write_dataset(data, tmp_path/"set")
     line, = found(tmp_path/"set")[0]
     assert line.startswith(
-        "broken promise: train/dataset.json: unseen says 'no two puzzles have the same canonical form'")
+        "wrong metadata: train/dataset.json: unseen says 'no two puzzles have the same canonical form'")
     assert line.endswith(", but group 6 is an image of group 0")
     write_dataset(replace(data, metadata=replace(data.metadata, unseen=None)), tmp_path/"silent")
     lines, _, left_out = found(tmp_path/"silent")
@@ -262,7 +262,7 @@ def test_a_test_split_that_is_the_training_split(sudokus, tmp_path, cli_run):
     ("labels", lambda a: a.reshape(36, 6, 6),
         "broken array: train/all__labels.npy: it should hold whole numbers in 2 "
             "dimensions, not uint8 (36, 6, 6)"),
-    ("group_indices", lambda a: a[:0], "empty array: train/all__group_indices.npy: there is nothing in it"),
+    ("group_indices", lambda a: a[:0], "empty array: train/all__group_indices.npy: it has no entries"),
     ("labels", put((3, 5), 200),
         "token outside the vocabulary: train/all__labels.npy, row 3: 200 in cell 5; 8 "
             "tokens are counted from 0"),
@@ -344,7 +344,7 @@ def test_nano_trms_mazes(tmp_path, cli_run):
     assert (read.train.inputs == data.train.inputs).all()
     described(place, num_groups=7)
     assert found(place, Maze(6,
-        6))[0] == ["broken promise: train/dataset.json: total_groups is 7, but there are 8"]
+        6))[0] == ["wrong metadata: train/dataset.json: total_groups is 7, but there are 8"]
     described(place, total_groups=8)
     with pytest.raises(InputError,
             match="num_groups and total_groups are names of one number, but it is 7 here and 8 there"):

@@ -380,7 +380,7 @@ def test_promises(broken, key, value, sentence):
     path = place/"train/dataset.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
     lines = found(place)
-    assert (lines[0].startswith("broken promise: train/dataset.json: ")
+    assert (lines[0].startswith("wrong metadata: train/dataset.json: ")
         and any(sentence in line for line in lines))
 
 def test_files_that_are_torn_missing_or_something_else(broken, tmp_path):
@@ -405,7 +405,7 @@ def test_files_that_are_torn_missing_or_something_else(broken, tmp_path):
         place = broken("sudoku"); (place/"identifiers.json").write_text(text)
         assert found(place)[0].startswith("wrong names: identifiers.json: ")
     place = broken("sudoku"); (place/"identifiers.json").write_text('["<blank>", "more"]')
-    assert found(place) == [f"broken promise: {s}/dataset.json: num_puzzle_identifiers is 1, but there are 2"
+    assert found(place) == [f"wrong metadata: {s}/dataset.json: num_puzzle_identifiers is 1, but there are 2"
         for s in ("train", "test")]
 
 def test_no_dataset_at_all(cli_run, broken, tmp_path):
@@ -435,7 +435,7 @@ def test_what_only_arc_can_have(broken, cli_run, tmp_path):
     path.unlink()
     assert found(place) == ["wrong file: test_puzzles.json: there is no such file"]
     assert found(broken("arc", train_all__codes=lambda codes: np.full_like(codes, 9)))[0].startswith(
-        "wrong disguise: train/all__codes.npy: ")
+        "wrong augmentation: train/all__codes.npy: ")
     assert found(broken("arc", test_base__labels=put(0, 0)))[0].startswith(
         "wrong answer: test, original 0: there is no grid")
     names = broken("arc"); listed = json.loads((names/"identifiers.json").read_text()); listed[2] += "|||t9"

@@ -14,7 +14,7 @@ from trm_lab.puzzles.arc import Arc, to_tokens
 from trm_lab.puzzles.base import Rearranged
 from trm_lab.puzzles.lights_out import LightsOut
 from trm_lab.puzzles.maze import FREE, GOAL, PATH, START, WALL, Maze
-from trm_lab.puzzles.sudoku import BLANK, Sudoku
+from trm_lab.puzzles.sudoku import BLANK, Sudoku, _shuffled
 from trm_lab.solving.search import CHOICES, Search, Stopped, solve_by_search
 from trm_lab.solving.evaluate import evaluate
 from trm_lab.solving.solve import solve
@@ -32,7 +32,7 @@ def drawn(puzzle, count, seed=0):
 def test_legal_is_the_verdict_of_check(box):
     "On right, corrupted, incomplete and random boards, and where only a given was changed."
     sudoku, rng = Sudoku(*box), np.random.default_rng(0)
-    solutions = np.stack([sudoku._shuffled(rng) for _ in range(300)])
+    solutions = np.stack([_shuffled(sudoku.box, rng) for _ in range(300)])
     questions = np.where(rng.random(solutions.shape) < 0.4, solutions, BLANK).astype(np.uint8)
     answers, cells = solutions.copy(), rng.integers(sudoku.seq_len, size=300)
     some = np.arange(300)

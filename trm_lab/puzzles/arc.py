@@ -14,11 +14,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 import numpy as np
-from ..core.errors import InputError, one_of
+from ..core.errors import InputError, given, one_of
 from ..core.progress import progress
 from ..core.settings import read_json
-from .base import PAD, Drawing, Group, Puzzle, Symmetry, Verdict, register
-from .base import rows_by_cols, whole_numbers
+from .base import PAD, Drawing, Group, Symmetry, TaskPuzzle, Verdict, register, rows_by_cols
 
 # %% ../../nbs/puzzles/04_arc.ipynb #d9a6976a
 SIDE = 30 # rows and columns of the largest grid, and of the published canvas
@@ -184,7 +183,7 @@ class _Placed(Symmetry):
 
 # %% ../../nbs/puzzles/04_arc.ipynb #b0b31cec
 @register
-class Arc(Puzzle):
+class Arc(TaskPuzzle):
     "A grid of an ARC task on its canvas."
     decides = False # whether a grid is right only its label can say
     type, vocab_size = "arc", COLOURS + 2
@@ -193,7 +192,7 @@ class Arc(Puzzle):
     def __init__(self,
         side:int=SIDE, # of the canvas; one more than the largest grid leaves room for its end markers
     ):
-        side, = whole_numbers("arc", side=side)
+        side = given(side, int, "arc: 'side'")
         if not 1 <= side <= 2*SIDE:
             raise InputError(f"arc: a canvas has 1 to {2*SIDE} rows and columns, not {side}")
         self.rows = self.cols = self.side = side
@@ -335,7 +334,7 @@ class Arc(Puzzle):
             for puzzle in _misnamed(part, codes)[:20]:
                 name, wrong = dataset.identifiers[part.puzzle_identifiers[puzzle]], True
                 what = f"puzzle {puzzle} of {split}"
-                yield "wrong disguise", f"{what} is not in the disguise that its name says, {name}"
+                yield "wrong augmentation", f"{what} is not the augmentation that its name says, {name}"
         if wrong: return
         trained, scored = (_originals(dataset, split) for split in (dataset.train, dataset.test))
         # by name; single pairs, which may stand in training under any name, `datasets.Crossings` compares

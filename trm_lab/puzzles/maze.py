@@ -9,9 +9,9 @@ __all__ = ['WALL', 'FREE', 'START', 'GOAL', 'PATH', 'Maze']
 import functools, math
 from collections.abc import Iterator
 import numpy as np
-from ..core.errors import InputError
+from ..core.errors import InputError, given
 from .base import (
-    Drawing, Puzzle, Rearranged, Verdict, dihedral, register, rows_by_cols, whole_numbers)
+    Drawing, Puzzle, Rearranged, Verdict, dihedral, register, rows_by_cols)
 
 # %% ../../nbs/puzzles/03_maze.ipynb #9f8ed989
 WALL, FREE, START, GOAL, PATH = range(1, 6)
@@ -160,8 +160,8 @@ class Maze(Puzzle):
         cols:int, # of the board
         min_path:int|None=None, # least steps from S to G when generated; None: 109 at 30×30, else as rare
     ):
-        rows, cols = whole_numbers("maze", rows=rows, cols=cols)
-        if min_path is not None: min_path, = whole_numbers("maze", min_path=min_path)
+        rows, cols = given(rows, int, "maze: 'rows'"), given(cols, int, "maze: 'cols'")
+        min_path = given(min_path, int|None, "maze: 'min_path'")
         if min(rows, cols) < 1 or not 2 <= rows*cols <= 10_000:
             raise InputError(f"maze: {rows}×{cols} is not supported; a board has 2 to 10,000 cells")
         # about one random board in 50,000 has such a path: measured at 5×5 (14), 10×10 (32), 20×20 (70),

@@ -81,8 +81,8 @@ def given_away(
     """What a run's model must not be scored on later.
     Raises `InputError` if the checkpoint that it begins with knows the test puzzles."""
     before = load(config.init_from).history.get("given_away", []) if config.init_from else []
-    overlap = dataset.puzzle.overlap(before, dataset, config.allow_overlap) or dataset.metadata.overlap
-    return sorted({*before, *dataset.puzzle.given_away(dataset)}), overlap
+    overlap = dataset.overlap(before, config.allow_overlap) or dataset.metadata.overlap
+    return sorted({*before, *dataset.given_away()}), overlap
 
 _CLOCKS = {"puzzles_per_second", "training_seconds"}
 
@@ -138,7 +138,7 @@ def train_run(
                 tell, partial(save, "best"))
             if team.leads:
                 asked = asked_of(config, dataset)
-                scores = score(averaged, asked.test, dataset.puzzle.tally(asked))
+                scores = score(averaged, asked.test, asked.tally())
                 save("model", averaged, {"fixed": scores, "data_fingerprint": dataset.fingerprint})
                 run.finish(["metrics.jsonl", "checkpoints/model.safetensors"], puzzle=config.puzzle,
                     data=str(place), overlap=overlap, fixed=scores, max_steps=config.solve_max_steps)

@@ -160,7 +160,7 @@ def evaluate(
     batch_size:int=256, # puzzles solved together
     watch:Watch|None=None, # as in `solve`
     generator:torch.Generator|None=None, # as in `solve`
-    tally:Tally|None=None, # of this split, as `Puzzle.tally` gives it; its scores are `further` ones
+    tally:Tally|None=None, # of this split, as `Dataset.tally` gives it; its scores are `further` ones
     keep:bool=True, # keep the answers
     search:Search|None=None, # more than one try; None: one
     what:str="scoring", # what the progress bar says
