@@ -237,4 +237,5 @@ def schedules(
     ax.set(xlim=(0, longest + 1), ylim=(len(models), 0))
     ax.set_yticks([row + 0.5 for row in range(len(models))], list(models))
     ax.tick_params(length=0); ax.set_xticks([]); ax.spines[:].set_visible(False)
+    ax.set_xlabel("updates in their order; filled: with gradient; blue: the latent that is read", fontsize=8)
     return figure

@@ -147,7 +147,7 @@ def path_measures(
                 (("", BLUE, "o"), ("shuffled time", GREY, "s"))):
             value, low, high = _numbers(_where(rows, control=control), "value", "low", "high")
             ax.errorbar(np.arange(len(latents)) + offset, value, (value - low, high - value), color=colour,
-                marker=marker, linestyle="none", capsize=3, label=control or "as it was")
+                marker=marker, linestyle="none", capsize=3, label=control or "in order")
         tidy(ax, title=measure, xlim=(-0.6, len(latents) - 0.4), ylim=(0, None))
         ax.grid(False, axis="x")
         ax.set_xticks(range(len(latents)), latents)
@@ -173,6 +173,7 @@ def dimension_by_site(
     level = _where(rows, control="noise").value.iloc[0]
     ax.axhline(level, color=GREY, linestyle=":", label="noise, as many and as wide")
     ax.set(yscale="log", ylim=(1, 1.3*level))
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
     ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
