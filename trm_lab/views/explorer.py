@@ -247,7 +247,8 @@ def _walk_of(source, puzzles, max_steps:int, puzzle, halting)->Walk:
     "The walk that an Explorer was given, or a new one."
     if not isinstance(source, Walk): return Walk(source, puzzles, max_steps, puzzle, halting)
     if halting is not None and halting != source.halting or puzzles is not None:
-        raise InputError("explorer: a session has its puzzles and its halting rule; give them when you make it")
+        raise InputError("explorer: a session has its puzzles and its halting rule; "
+            "give them when you make it")
     return source
 
 # %% ../../nbs/views/07_explorer.ipynb #50482157

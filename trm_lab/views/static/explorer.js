@@ -71,8 +71,8 @@ class App {
       make("p", {},
         "A site is a supervision step, from 1, and in it a cycle and a substep, from 0, as in code. "
         + "Grey cells are given. The bluer a cell, the likelier its token; the small number is the "
-        + "probability in percent. A green frame marks a cell that just changed, an orange corner and stroke one that "
-        + "breaks a rule."),
+        + "probability in percent. A green frame marks a cell that just changed, an orange corner and "
+        + "stroke one that breaks a rule."),
       make("p", {},
         `Paths are those of the latents' ${header.pooling}, in principal components that were fitted on `
         + "all puzzles at hand. With a second run beside the first, its line is dotted and its place "
