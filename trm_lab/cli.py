@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['app', 'Device', 'Steps', 'PuzzleName', 'DataPuzzle', 'AsJson', 'Restarts', 'Strategy', 'Select', 'StopWhen', 'Noise',
-           'SkipBad', 'Seed', 'Config', 'Parameters', 'Smoke', 'Fresh', 'HEADLINES', 'data_app', 'solve', 'explore',
-           'evaluate', 'run', 'sweep', 'runs', 'report', 'train', 'parity', 'arc_score', 'convert', 'data_build',
-           'data_check', 'data_show', 'demo', 'bench', 'card', 'models', 'doctor', 'main']
+           'SkipBad', 'Seed', 'Config', 'Parameters', 'Smoke', 'Fresh', 'HEADLINES', 'arc_app', 'data_app', 'solve',
+           'explore', 'evaluate', 'run', 'sweep', 'runs', 'report', 'train', 'parity', 'arc_score', 'arc_solve',
+           'convert', 'data_build', 'data_check', 'data_show', 'demo', 'bench', 'card', 'models', 'doctor', 'main']
 
 # %% ../nbs/cli.ipynb #0b846936
 import contextlib, csv, json, os, shutil, sys
@@ -564,10 +564,12 @@ def arc_score(
     as_json:Annotated[bool, typer.Option("--json", help="print one JSON object")]=False,
 ):
     "Let the predictions for all augmentations vote, and score the votes."
-    from trm_lab.data.datasets import read_dataset
+    from trm_lab.data.datasets import read_dataset, read_metadata
     from trm_lab.puzzles.arc import Arc, score_predictions
     from trm_lab.core.files import write_text
-    votes = score_predictions(predictions, read_dataset(data, Arc()))
+    known = read_metadata(data/"train"/"dataset.json")[0].puzzle # its canvas may be another one
+    dataset = read_dataset(data, None if known and known.get("type") == "arc" else Arc())
+    votes = score_predictions(predictions, dataset)
     if not votes.compared:
         alone = "its rows were matched with the dataset by their numbers alone"
         typer.echo(f"{predictions}: it has no array inputs, so {alone}", err=True)
@@ -579,6 +581,48 @@ def arc_score(
         typer.echo(f"{votes.predictions:,} predictions for {len(votes.pairs)} tasks")
         for name, share in scores.items(): typer.echo(f"{name:14} {share:7.2%}")
         if out: typer.echo(f"submission: {out}")
+
+# %% ../nbs/cli.ipynb #3e16a3a8
+arc_app = typer.Typer(no_args_is_help=True, help="Answer tasks of ARC.")
+app.add_typer(arc_app, name="arc")
+
+@arc_app.command("solve")
+def arc_solve(
+    tasks:Annotated[Path, typer.Argument(metavar="TASK.json",
+        help="one task, as ARC's repository has them, or many by name, as Kaggle has them")],
+    model:Annotated[str, typer.Option(
+        help="trained on ARC tasks: a file, or the name of a model that ships")]="arc-10x10",
+    out:Annotated[Optional[Path], typer.Option(metavar="FILE",
+        help="write the attempts here, as Kaggle takes them; default: to standard output")]=None,
+    tune:Annotated[str, typer.Option(help="what learns the new task: rows (of the puzzle embedding, "
+        "the weights stay), weights (both)")]="rows",
+    minutes:Annotated[float, typer.Option(min=0, help="of learning at most, for each task")]=5.,
+    learning_steps:Annotated[int, typer.Option("--learning-steps", min=1,
+        help="training steps at most, for each task")]=600,
+    augment:Annotated[int, typer.Option(min=0, help="disguises of a task, besides itself")]=31,
+    rounds:Annotated[int, typer.Option(min=1,
+        help="of votes; after the first at other places of the canvas")]=8,
+    steps:Steps=16,
+    seed:Seed=0,
+    device:Device="auto",
+):
+    """Learn tasks that a model has never seen from their demonstrations, and write two
+    attempts for each test input."""
+    from trm_lab.puzzles.arc import read_task_file
+    from trm_lab.core.files import write_text
+    from trm_lab.solving.votes import Learning, answer_task
+    how = Learning(tune, augment, learning_steps, minutes, rounds=rounds, max_steps=steps, seed=seed)
+    listed, loaded, attempts = read_task_file(tasks), _load(model, device, None), {}
+    for task in listed: task.on_canvas(loaded.puzzle.rows) # before anything takes time
+    for task in listed:
+        votes, done = answer_task(loaded, task, how)
+        attempts |= votes.submission()
+        right = ("" if task.hidden
+            else f", {votes.by_task()[task.id][2]:.0%} of its test pairs right within two attempts")
+        typer.echo(
+            f"{task.id}: {done} steps of learning ({tune}), {votes.predictions:,} votes{right}", err=True)
+    if out: write_text(out, json.dumps(attempts))
+    else: typer.echo(json.dumps(attempts))
 
 # %% ../nbs/cli.ipynb #66ca7677
 @contextlib.contextmanager
@@ -701,8 +745,9 @@ def data_build(
     hub:Annotated[Optional[str], typer.Option(metavar="[OWNER/NAME]",
         help="from a dataset repository on the hub; without a name the type's own")]=None,
     generate:Annotated[Optional[int], typer.Option(metavar="N", min=2, help="so many fresh puzzles")]=None,
-    difficulty:Annotated[Optional[str], typer.Option(help="of generated puzzles: sudoku knows minimal, easy, "
-        "hard, extreme and fiendish, and mixtures of them, like easy+2minimal+hard")]=None,
+    difficulty:Annotated[Optional[str], typer.Option(
+        help="of generated puzzles: sudoku knows minimal, easy, hard, extreme and fiendish, "
+        "and mixtures of them, like easy+2minimal+hard; maze, as --min-path, path36")]=None,
     train:Annotated[Optional[int], typer.Option(metavar="N", min=1,
         help="training puzzles; default: nine in ten, or all of a set that comes divided")]=None,
     min_rating:Annotated[Optional[float], typer.Option(metavar="R",
@@ -718,6 +763,9 @@ def data_build(
         help="ARC: ConceptARC as one JSON file, for training")]=None,
     augment:Annotated[Optional[int], typer.Option(metavar="N", min=0,
         help="ARC: disguises of each task, besides itself; default 1000")]=None,
+    max_grid:Annotated[Optional[int], typer.Option(metavar="N", min=1,
+        help="ARC: leave out tasks with a grid over N×N; the canvas is one larger, for the end markers, "
+        "unless PUZZLE names it (arc-16x16). The eight ways come first among the disguises")]=None,
     allow_overlap:Annotated[bool, typer.Option("--allow-overlap",
         help="ARC: also when the answers of scored tasks are trained on; recorded in the dataset")]=False,
     skip_bad:SkipBad=False,
@@ -726,6 +774,7 @@ def data_build(
     "Build a dataset in the reference's layout."
     from trm_lab.data.datasets import write_augmented as write_out, write_dataset
     from trm_lab.data.build import from_csv, from_generator, from_hub, from_tasks, with_images
+    from trm_lab.puzzles.base import find_puzzle
     from trm_lab.core.run import home
     if out.exists(): raise InputError(f"{out} is there already; choose another name or remove it first")
     sources = {"--csv": csv, "--hub": hub, "--generate": generate, "--version": version}
@@ -733,12 +782,12 @@ def data_build(
     if len(given) != 1:
         raise InputError("say where the puzzles come from, with one of --csv, --hub, --generate, "
             f"and for arc --version{f'; {chr(32).join(given)} are too many' if given else ''}")
-    source, belongs = (given[0],
-        {"--test-csv": (test_csv, "--csv"), "--difficulty": (difficulty, "--generate"),
-            "--min-path": (min_path, "--generate"), "--min-rating": (min_rating, "--csv --hub"),
-            "--skip-bad": (skip_bad or None, "--csv --hub"), "--train": (train, "--csv --hub --generate"),
-            "--size": (size, "--csv --hub --generate"), "--concept": (concept, "--version"),
-            "--augment": (augment, "--version"), "--allow-overlap": (allow_overlap or None, "--version")})
+    source, belongs = given[0], {"--test-csv": (test_csv, "--csv"),
+        "--difficulty": (difficulty, "--generate"), "--min-path": (min_path, "--generate"),
+        "--min-rating": (min_rating, "--csv --hub"), "--skip-bad": (skip_bad or None, "--csv --hub"),
+        "--train": (train, "--csv --hub --generate"), "--size": (size, "--csv --hub --generate"),
+        "--concept": (concept, "--version"), "--augment": (augment, "--version"),
+        "--allow-overlap": (allow_overlap or None, "--version"), "--max-grid": (max_grid, "--version")}
     for option, (value, fits) in belongs.items():
         if value is not None and source not in fits.split():
             raise InputError(
@@ -752,7 +801,10 @@ def data_build(
     try:
         if source == "--version":
             augment = 1000 if augment is None else augment
-            dataset = from_tasks(version, concept, augment, seed, allow_overlap, notes.append)
+            side = f"{max_grid + 1}x{max_grid + 1}" if max_grid else "30x30"
+            canvas = find_puzzle(puzzle if "-" in puzzle else f"arc-{side}")
+            dataset = from_tasks(version, concept, augment, seed, allow_overlap,
+                canvas, max_grid, notes.append)
         else:
             kind, options = _data_puzzle(puzzle, size, min_path), {"train": train, "seed": seed}
             keep = home()/"data"/".generated"

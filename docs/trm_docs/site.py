@@ -62,16 +62,20 @@ class Site:
     def stage(self, folder:Path, groups:tuple[str, ...]=GROUPS):
         "Write everything that Sphinx reads."
         stage = Stage(folder)
-        self._by_hand(stage)
+        self._by_hand(stage, groups)
         if "course" in groups: self._course(stage, groups)
         without = lambda module: None # a link to a lesson needs the lesson
         if "reference" in groups: self._reference(stage, self.lesson_of if "course" in groups else without)
         stage.write("index.md", self._start(groups))
         stage.finish()
 
-    def _by_hand(self, stage:Stage):
+    def _by_hand(self, stage:Stage, groups:tuple[str, ...]):
         pages = [*sorted((DOCS/"pages").glob("*.md")), self.root/"CHANGELOG.md", self.root/"CONTRIBUTING.md"]
-        for path in pages: stage.write(path.name.lower(), path.read_text(encoding="utf-8"))
+        for path in pages:
+            text = path.read_text(encoding="utf-8")
+            if "course" not in groups: # then links would lead to notebooks that are not built
+                text = re.sub(r"\{doc\}`(?:([^`<]*?) *<)?((?:tutorials|experiments)/[^`>]*)>?`", lambda m: m[1] or m[2], text)
+            stage.write(path.name.lower(), text)
 
     def _course(self, stage:Stage, groups:tuple[str, ...]):
         c = self.course

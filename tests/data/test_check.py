@@ -70,7 +70,7 @@ def test_a_test_pair_that_is_trained_on_under_any_name(kind, written, tmp_path, 
     written(dataset, tmp_path/"set")
     lines, _, _ = found(tmp_path/"set", arc)
     assert len(lines) == 1 and lines[0].startswith(sentence.format(p=0)), lines
-    monkeypatch.setattr("trm_lab.puzzles.arc.read_tasks", lambda *a, **k: tasks)
+    monkeypatch.setattr("trm_lab.data.build.read_tasks", lambda *a, **k: tasks)
     told = []
     assert from_tasks("x", augment=0,
         tell=told.append).metadata.unseen is None and told == [f"beware     {lines[0]}"]

@@ -14,7 +14,7 @@ NAMES = ["sudoku-²x²", "sudoku-٦x٦", "sudoku-06x06", "sudoku-6x9", "sudoku--
     "sudoku-" + "9"*5000 + "x" + "9"*5000, "sudoku",
     "maze", "maze-0x0", "maze-1x1", "maze-030x30", "maze-²x³", "maze-999999x999999", "maze- 3x3",
     "lights_out-100000x100000", "lights_out-0x5",
-    "lights_out-5", "arc", "arc-10x10", "", "-", "../x", "Sudoku-6x6", "base", None, 6, b"sudoku-6x6",
+    "lights_out-5", "arc", "arc-10x11", "", "-", "../x", "Sudoku-6x6", "base", None, 6, b"sudoku-6x6",
     ["sudoku-6x6"]]
 
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: str(name)[:30])
@@ -47,14 +47,15 @@ SPECS = [({"type": "sudoku", "box": 3}, "sudoku: the argument 'box' is not known
     ({"type": "lights_out", "rows": float("nan"), "cols": 5},
         "found float nan"), ({"type": "lights_out", "row": 5, "cols": 5}, "did you mean 'rows'"),
     ({"type": "lights_out", "rows": 100_000, "cols": 100_000}, "not supported"), ({"type": "arc", "rows": 30},
-        "it takes none")]
+        "it takes side")]
 
 @pytest.mark.parametrize("spec, sentence", SPECS, ids=lambda v: str(v)[:40])
 def test_odd_specifications(spec, sentence):
     with pytest.raises(InputError, match=sentence): puzzle_from(spec)
 
 def test_what_is_not_odd():
-    for name in ("sudoku-4x4", "sudoku-16x16", "maze-1x9", "maze-100x100", "lights_out-20x20", "arc-30x30"):
+    for name in ("sudoku-4x4", "sudoku-16x16", "maze-1x9", "maze-100x100", "lights_out-20x20",
+            "arc-30x30", "arc-11x11"):
         assert puzzle_from(json.loads(json.dumps(find_puzzle(name).spec()))) == find_puzzle(name)
         assert find_puzzle(name).name == name
     assert Sudoku(np.int64(2), np.int32(3)).spec() == {"type": "sudoku", "box_rows": 2,

@@ -399,13 +399,13 @@ def test_answers_are_written_whole_or_as_far_as_ctrl_c_let_them(six_list, tmp_pa
     assert (code == 2 and "bad.txt, puzzle 15 (line 16): a 6×6 Sudoku has 36 cells, but 2 were given" in err
         and not (tmp_path/"b.csv").exists())
     assert cli_run("solve", bad, "--out", tmp_path/"b.csv", "--skip-bad")[0] == 0
-    import trm_lab.solving.solve
-    real, calls = trm_lab.solving.solve.solve, []
+    import trm_lab.solving.evaluate
+    real, calls = trm_lab.solving.evaluate.solve, []
     def interrupted(*arguments, **named):
         calls.append(1)
         if len(calls) > 1: raise KeyboardInterrupt
         return real(*arguments, **named)
-    monkeypatch.setattr(trm_lab.solving.solve, "solve", interrupted)
+    monkeypatch.setattr(trm_lab.solving.evaluate, "solve", interrupted)
     monkeypatch.setattr(trm_lab.solving.evaluate.solve_many, "__defaults__",
         (*trm_lab.solving.evaluate.solve_many.__defaults__[:-1], 5)) # five at a time
     code, out, _ = cli_run("solve", file, "--out", tmp_path/"c.csv")
@@ -426,7 +426,7 @@ def test_a_dataset_folder_is_answered(tmp_path, cli_run):
     (NONE, "this board has no solution: it breaks no rule so far, but it cannot be completed"),
     ("11" + "."*14, "this board has no solution: the digit 1 stands twice in row 1 (column 1 and column 2)")])
 def test_a_board_without_a_solution_is_not_tried(text, what, cli_run, monkeypatch):
-    monkeypatch.setattr("trm_lab.solving.search.solve_by_search",
+    monkeypatch.setattr("trm_lab.solving.evaluate.solve_by_search",
         lambda *_, **__: pytest.fail("it was tried"))
     code, out, err = cli_run("solve", text, "--until", "legal", "--restarts", "64")
     assert code == 2 and what in err and out == ""

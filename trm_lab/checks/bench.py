@@ -104,12 +104,13 @@ class TrainCase(Case):
     tokens:int = 81 # L
     arch:str = "trm"
     attention:bool = False # in place of an MLP over positions
+    capture:bool = False # as one CUDA graph
     compile:bool = False
 
     @property
     def what(self): return f"{self.hidden}x{self.batch}x{self.tokens} {_SHORT[self.dtype]}"
     @property
-    def how(self): return "compiled" if self.compile else ""
+    def how(self): return ", ".join(["captured"]*self.capture + ["compiled"]*self.compile)
 
     def model(self)->RecursiveModel:
         "The model that is trained."
@@ -118,8 +119,9 @@ class TrainCase(Case):
         return build_model(self.arch, settings, f"bench {self.arch} {self.what}", DTYPES[self.dtype])
 
     def prepare(self):
-        config = TrainConfig("bench", arch=self.arch, global_batch_size=self.batch, loss="stablemax",
-            optimizer="adam_atan2", lr=1e-4, device=self.device, dtype=self.dtype, compile=self.compile)
+        config = TrainConfig("bench", arch=self.arch, global_batch_size=self.batch,
+            loss="stablemax", optimizer="adam_atan2", lr=1e-4, device=self.device, dtype=self.dtype,
+            compile=self.compile, capture=self.capture)
         inputs, labels = torch.randint(1, 11, (2, self.batch, self.tokens),
             generator=torch.Generator().manual_seed(0))
         trainer = Trainer(config, None,
@@ -414,10 +416,13 @@ class Plan:
     def _train(self):
         asked = [tuple(_numbers(text, (2, 3), "write HIDDENxBATCH or HIDDENxBATCHxTOKENS, "
                 "like 128x32 or 128x32x81")) for text in self.sizes]
+        # what is captured there, compiled or not, beside one kernel at a time
+        gpu = pick_device(self.device).type == "cuda"
+        ways = [(False, False), *[(True, False)]*gpu, *[(gpu, True)]*self.compile]
+        sizes = asked or (GROWING_SIZES if self.grow else REFERENCE_SIZES)
         return [TrainCase(hidden=hidden, batch=batch, tokens=tokens[0] if tokens else 81, arch=self.arch,
-                attention=self.attention, compile=compiled, dtype=dtype, device=self.device)
-            for hidden, batch, *tokens in asked or (GROWING_SIZES if self.grow else REFERENCE_SIZES)
-            for dtype in self.dtypes() for compiled in ([False, True] if self.compile else [False])]
+            attention=self.attention, capture=captured, compile=compiled, dtype=dtype, device=self.device)
+            for hidden, batch, *tokens in sizes for dtype in self.dtypes() for captured, compiled in ways]
 
     def _solve(self):
         return [SolveCase(model=model, puzzles=count, adaptive=adaptive, dtype=dtype, device=self.device)

@@ -56,17 +56,14 @@ class Team:
         dist.all_gather(rows, tensor.contiguous())
         return torch.cat(rows)
 
-    def gather_rows(self,
-        *tensors:Tensor, # each (n, …), where n may be another one in every process
-    )->tuple[Tensor, ...]: # each (the sum of all n, …)
-        "All processes' rows, in the order of the ranks, however many each has."
-        if self.size == 1: return tensors
-        counts = self.gather(torch.tensor([len(tensors[0])], device=tensors[0].device)).tolist()
-        def gathered(t:Tensor)->Tensor:
-            padded = torch.cat([t, t.new_zeros(max(counts) - len(t), *t.shape[1:])])
-            parts = self.gather(padded).unflatten(0, (self.size, -1)) if max(counts) else [t]*self.size
-            return torch.cat([part[:count] for part, count in zip(parts, counts)])
-        return tuple(map(gathered, tensors))
+    def all(self,
+        flag:Tensor, # one truth value
+    )->Tensor: # the same everywhere
+        "Is it true in every process? The answer stays on the device, so nobody waits for it."
+        if self.size == 1: return flag
+        missing = (~flag).float()
+        dist.all_reduce(missing)
+        return missing == 0
 
     def in_turn(self, what:Callable[[], object]):
         "Do something on all processes, first on the one that writes."

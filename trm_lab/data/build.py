@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 import numpy as np
 from tqdm import tqdm
-from ..core.errors import given, InputError, Natural
+from ..core.errors import Count, given, InputError, Natural
 from ..core.files import hub_file
 from ..puzzles.base import Puzzle
-from ..puzzles.arc import Arc, read_tasks
+from ..puzzles.arc import Arc, read_tasks, SIDE
 from ..puzzles.text import read_rows
 from .datasets import Dataset, dataset_of, disguised_dataset, Split
 from .generate import generate_dataset
@@ -129,14 +129,19 @@ def from_tasks(
     augment:int=1000, # disguises of each task besides itself
     seed:int=0, # of the disguises
     allow_overlap:bool=False, # also when the answers of scored tasks are trained on
+    puzzle:Arc=Arc(), # with its canvas
+    max_grid:int|None=None, # leave out tasks with larger grids, and begin each task's disguises with the eight ways
     tell:Callable[[str], None]=lambda line: None, # is told which test pairs stand in training under any name
 )->Dataset:
     "ARC tasks. Raises `InputError` naming file, task and pair."
     augment, seed = given(augment, Natural, "ARC: augment"), given(seed, Natural, "ARC: seed")
+    if max_grid is not None: max_grid = given(max_grid, Count, "ARC: max_grid")
     tasks = read_tasks(version, concept=concept, allow_overlap=allow_overlap)
+    if puzzle.side != SIDE or max_grid: tasks = tasks.on_canvas(puzzle.side, max_grid)
     origin = f"{tasks.origin}; {augment:,} disguises of each at most, seed {seed}"
-    dataset = disguised_dataset(Arc(), tasks.groups(augment, seed), origin=origin, overlap=tasks.overlap)
-    crossings = Crossings(Arc(), dataset.train, dataset.test, dataset.identifiers)
+    groups = tasks.groups(augment, seed, ways_first=max_grid is not None)
+    dataset = disguised_dataset(puzzle, groups, origin=origin, overlap=tasks.overlap)
+    crossings = Crossings(puzzle, dataset.train, dataset.test, dataset.identifiers)
     leaks = [crossing for crossing in crossings if crossing.leak]
     for crossing in leaks[:10]: tell(f"beware     {crossings.finding(crossing)}")
     if len(leaks) > 10: tell(f"           and {len(leaks) - 10:,} more")

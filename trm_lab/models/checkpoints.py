@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['save_model', 'identities_of', 'Loaded', 'load_weights', 'load', 'pretrained_models', 'pretrained_file',
-           'load_pretrained', 'matched', 'write_published']
+           'load_pretrained', 'matched', 'with_identities', 'write_published']
 
 # %% ../../nbs/models/07_checkpoints.ipynb #0d7040f9
 import hashlib, importlib.resources, json, re, zlib
@@ -25,7 +25,7 @@ from .trm import RecursiveModel
 from .variants import architecture, ARCHITECTURES, unwrapped
 from .halting import Halting, HALTINGS
 from .published import (
-    _ADAPTER, _architecture, _brief, _config, _DATA, _ELSEWHERE, _in_range, _inner, _MODULES, _read, _Read,
+    _ADAPTER, _architecture, _brief, _config, _DATA, _ELSEWHERE, _in_range, _inner, _MODULES, _Read, _read,
     _REFERENCE, _shape, _SHARD, _SPREAD, _TABLE, _told, _TRAINING, _weight_map, FORMAT)
 
 # %% ../../nbs/models/07_checkpoints.ipynb #3d5cb714
@@ -454,6 +454,26 @@ def matched(
             "take a dataset whose tasks it learned, or train it on this one (init_from)")
     return replace(split, puzzle_identifiers=rows[split.puzzle_identifiers]), None
 
+# %% ../../nbs/models/07_checkpoints.ipynb #3d46e31a
+def with_identities(
+    model:RecursiveModel,
+    names:Sequence[str], # of its puzzle embedding's rows
+    wanted:Sequence[str], # of these, in the order in which they are to stand
+)->RecursiveModel: # a copy, in evaluation mode
+    "A model with some of its identities: what ships of one that learned a thousand for each task."
+    place = {name: row for row, name in enumerate(names)}
+    if len(place) != len(model.puzzle_emb.weights):
+        raise InputError(f"with_identities: the puzzle embedding has {len(model.puzzle_emb.weights)} rows, "
+            f"so as many different names are needed, not {len(place)}")
+    for name in wanted:
+        if name not in place: raise InputError(f"with_identities: {name!r} is no identity of this model")
+    config = replace(model.config, num_puzzle_identifiers=len(wanted))
+    small = type(model)(config, model.dtype).to(next(model.parameters()).device)
+    tensors = dict(model.state_dict())
+    tensors[_TABLE] = tensors[_TABLE][[place[name] for name in wanted]]
+    load_weights(small, tensors, "with_identities")
+    return small.eval()
+
 # %% ../../nbs/models/07_checkpoints.ipynb #6e57d6d4
 _PLAIN_CLASSES = ("hrm", "direct_transformer") # of the reference, which know neither mlp_t nor puzzle_emb_len
 
@@ -466,7 +486,7 @@ def _published_config(model:RecursiveModel, arch:str)->str: # YAML
         "H_layers": 0, "H_cycles": 1, **asdict(c), "puzzle_emb_ndim": c.puzzle_width,
         "forward_dtype": str(model.dtype).removeprefix("torch.")}
     unknown = ("mlp_t", "puzzle_emb_len") if arch in _PLAIN_CLASSES else ()
-    for name in (*_DATA, "swiglu_multiple", *unknown): del described[name]
+    for name in (*_DATA, "swiglu_multiple", "grid", "box", *unknown): del described[name]
     if described.get("gradient") == getattr(type(c), "gradient", None): # what its classes do by themselves
         described.pop("gradient", None)
     return yaml.safe_dump({"arch": described, "dataset": {name: getattr(c, name) for name in _DATA}},
@@ -485,6 +505,9 @@ def write_published(
     c = model.config
     if arch not in _REFERENCE:
         raise InputError(f"{path}: the reference has no class for {arch}; save it as .safetensors")
+    if c.positions.on_grid:
+        raise InputError(f"{path}: the reference does not know pos_encodings {c.pos_encodings!r}, only rope, "
+            "learned and none; save it as .safetensors")
     # Its SwiGLU rounds up to multiples of 256; its HRM and direct Transformer have attention, and as many
     # positions as the embedding fills.
     if any(t.shape[1] != _inner(t.shape[0], c.expansion, 256) for name, t in weights.items()

@@ -7,7 +7,7 @@ __all__ = ['Watch', 'GRADIENTS', 'Update', 'State', 'Output', 'same_bits', 'inte
            'fingerprint', 'ModelConfig', 'TRMConfig', 'Network', 'BoardModel', 'TRM']
 
 # %% ../../nbs/models/02_trm.ipynb #3e6600c3
-import hashlib
+import hashlib, math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
@@ -18,7 +18,9 @@ from ..data.batches import Batch
 from ..core.errors import Count, InputError, Natural, Positive, check, closest, one_of
 from ..core.fused import widened
 from .layers import (
-    Block, Embedding, Linear, SparseEmbedding, cast_once, recheck_casts, rotary, truncated_normal_)
+    POSITIONS, Block, Embedding, Grid, Linear, Positions, SparseEmbedding, cast_once)
+from .layers import recheck_casts, truncated_normal_
+from ..puzzles.base import rows_by_cols
 
 # %% ../../nbs/models/02_trm.ipynb #1ae42edc
 @dataclass(frozen=True)
@@ -206,25 +208,55 @@ class ModelConfig:
     expansion:Positive = 4. # of SwiGLU, before the 2/3
     swiglu_multiple:Count = 256 # SwiGLU's inner width is rounded up to it (256 in the reference)
     mlp_t:bool = False # an MLP over positions in place of attention: better on small fixed grids
-    pos_encodings:str = "rope" # rope, learned, none
+    pos_encodings:str = "rope" # rope, learned, none, or positions that know a grid, as rope_2d+local_bias (`layers.POSITIONS`)
     puzzle_emb_ndim:Natural|None = None # width of the puzzle embedding; None: hidden_size; 0: no embedding
     puzzle_emb_len:Natural = 16 # P: positions in front of the grid; 0: as many as the embedding fills
     rms_norm_eps:Positive = 1e-5
-    rope_theta:Positive = 10_000.
+    rope_theta:Positive = 10_000. # for rope_2d on small grids 10
+    grid:str|None = None # rows and columns, as 6x9, for positions that know a grid; None: a square
+    box:str|None = None # rows and columns of a box, as 2x3, for row_col_box
 
     def __post_init__(self):
         name = type(self).__name__.removesuffix("Config")
         check(self, name)
-        one_of(self.pos_encodings, ("rope", "learned", "none"), f"{name}: pos_encodings")
+        positions, head = self.positions, self.hidden_size//self.num_heads
+        for field in ("grid", "box"):
+            if size := getattr(self, field): rows_by_cols(f"{name}: {field}", size, "6x9")
         if self.hidden_size % self.num_heads:
             raise InputError(
                 f"{name}: hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
-        if self.hidden_size//self.num_heads % 2 and self.pos_encodings == "rope" and not self.mlp_t:
-            raise InputError(f"{name}: rotary positions need an even width of a head, "
-                f"not {self.hidden_size//self.num_heads}")
+        if head % 2 and positions.rotation == "rope" and not self.mlp_t:
+            raise InputError(f"{name}: rotary positions need an even width of a head, not {head}")
+        if head % 4 and positions.rotation == "rope_2d":
+            raise InputError(f"{name}: rope_2d needs a width of a head that is a multiple of 4, not {head}")
+        if self.mlp_t and (positions.rotation == "rope_2d" or positions.bias):
+            raise InputError(f"{name}: pos_encodings {self.pos_encodings!r} act in attention, "
+                "which mlp_t takes the place of; leave one of the two away")
+        if (positions.embedding == "row_col_box") != bool(self.box):
+            raise InputError(
+                f"{name}: box, as in 2x3, goes with pos_encodings row_col_box, and with nothing else")
         if self.puzzle_width > self.puzzle_positions*self.hidden_size:
             raise InputError(f"{name}: a puzzle embedding of width {self.puzzle_width} does not fit into "
                 f"puzzle_emb_len {self.puzzle_positions} positions of {self.hidden_size}")
+
+    @property
+    def positions(self)->Positions:
+        "What the names in `pos_encodings` stand for."
+        return Positions.named(self.pos_encodings,
+            f"{type(self).__name__.removesuffix('Config')}: pos_encodings")
+
+    def layout(self)->Grid:
+        "Rows and columns of the board. Raises `InputError` if its cells do not fill them."
+        if not self.positions.on_grid: return Grid(1, self.seq_len, self.puzzle_positions)
+        side = math.isqrt(self.seq_len)
+        rows, cols = rows_by_cols("grid", self.grid, "6x9") if self.grid else (side, side)
+        box = rows_by_cols("box", self.box, "2x3") if self.box else None
+        if rows*cols != self.seq_len:
+            raise InputError(f"pos_encodings {self.pos_encodings!r}: "
+                f"{self.seq_len} cells are not {rows}×{cols}; give rows and columns, as in grid: 6x9")
+        if box and (0 in box or rows % box[0] or cols % box[1]):
+            raise InputError(f"box {self.box}: such boxes do not fill a grid of {rows}×{cols}")
+        return Grid(rows, cols, self.puzzle_positions, box)
 
     @property
     def puzzle_width(self)->int:
@@ -281,14 +313,18 @@ class BoardModel(RecursiveModel):
         S, D = c.puzzle_positions + c.seq_len, c.hidden_size
         self.embed_tokens = Embedding(c.vocab_size, D)
         if c.puzzle_positions: self.puzzle_emb = SparseEmbedding(c.num_puzzle_identifiers, c.puzzle_width)
-        if c.pos_encodings == "learned": self.embed_pos = Embedding(S, D)
-        self.rotates = c.pos_encodings == "rope" and not c.mlp_t
+        grid, positions = c.layout(), c.positions
+        if positions.embedding: self.embed_pos = POSITIONS["embedding"][positions.embedding](grid, D)
+        self.rotates = positions.rotation is not None and not c.mlp_t
         if self.rotates:
-            for name, values in zip(("cos", "sin"), rotary(S, D//c.num_heads, c.rope_theta)):
+            angles = POSITIONS["rotation"][positions.rotation](grid, D//c.num_heads, c.rope_theta)
+            for name, values in zip(("cos", "sin"), angles):
                 self.register_buffer(name, values, persistent=False)
+        bias = (partial(POSITIONS["bias"][positions.bias], grid, c.num_heads)
+            if positions.bias else lambda: None)
         for name, layers in self.networks().items():
             setattr(self, name, Network([Block(D, S, c.num_heads, c.expansion, c.mlp_t, c.rms_norm_eps,
-                    c.swiglu_multiple) for _ in range(layers)]))
+                c.swiglu_multiple, bias()) for _ in range(layers)])) # each layer has a bias of its own
         self.lm_head, self.q_head = Linear(D, c.vocab_size), Linear(D, 2, bias=True)
         with torch.no_grad(): # at first no state says that it is done: σ(−5) is under one percent
             self.q_head.weight.zero_(); self.q_head.bias.fill_(-5)
@@ -320,8 +356,8 @@ class BoardModel(RecursiveModel):
             row = self.puzzle_emb(batch.puzzle_identifiers, self.dtype) # (B, width), then zeros up to P·D
             row = nn.functional.pad(row, (0, self.puzzle_positions*D - row.shape[1]))
             x = torch.cat([row.view(-1, self.puzzle_positions, D), x], 1)
-        if self.config.pos_encodings == "learned": # 1/√2 keeps the variance of the sum
-            x = 0.707106781*(x + self.embed_pos.embedding_weight.to(self.dtype))
+        if hasattr(self, "embed_pos"): # 1/√2 keeps the variance of the sum
+            x = 0.707106781*(x + self.embed_pos(self.dtype))
         return D**0.5*x
 
     def start(self, x, generator=None):

