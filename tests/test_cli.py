@@ -174,7 +174,7 @@ def test_eval_and_solve_search(cli_run, csv_file, puzzles):
         "--way", "latents", "--choose", "vote", "--noise", "0.1", "--seed", "4")
     assert (code == 0 and "after   2 tries" in out and "mean_tries           3" in out
         and "puzzle_steps         90" in out)
-    code, out, _ = cli_run("solve", puzzles[1][0][0], "--restarts", "3", "--until", "legal")
+    code, out, _ = cli_run("solve", puzzles[1][0][0], "--restarts", "3", "--stop-when", "solved")
     assert code == 0 and "legal: yes" in out and "of at most 4" in out
     for wrong, sentence in ((["--way", "symetries"], "did you mean 'symmetries'?"),
             (["--until", "right"], "search: until 'right' is not known"),
@@ -182,6 +182,22 @@ def test_eval_and_solve_search(cli_run, csv_file, puzzles):
         for command in (["eval", "sudoku-6x6", "--data", csv_file()], ["solve", puzzles[1][0][0]]):
             code, _, err = cli_run(*command, *wrong)
             assert code == 2 and sentence in err and len(err.strip().splitlines()) == 1, err
+
+def test_former_names_of_options_work_and_are_not_shown(cli_run, csv_file):
+    "What was --way, --choose and --until, also with an equals sign, gives the same scores under both names."
+    def scores(*options):
+        code, out, err = cli_run("eval", "sudoku-6x6", "--data", csv_file(), "--steps", "1",
+            "--restarts", "2", *options, "--json")
+        assert code == 0, err
+        return {name: value for name, value in json.loads(out).items() if name != "puzzles_per_second"}
+    now = scores("--strategy", "latents", "--select", "vote", "--stop-when", "solved")
+    assert now == scores("--way", "latents", "--choose=vote", "--until", "legal")
+    assert now == scores("--way=latents", "--choose", "vote", "--until=solved")
+    assert now["search"] != scores()["search"]
+    for command in ("solve", "eval"):
+        code, out, _ = cli_run(command, "--help")
+        assert code == 0 and all(option in out for option in ("--strategy", "--select", "--stop-when"))
+        assert not any(option in out for option in ("--way", "--choose", "--until"))
 
 def test_settings_on_the_command_line_are_refused_before_there_is_a_folder(cli_run, tmp_path, monkeypatch):
     "The same sentences from `run` and `train`; what both mean by the same words is one run."

@@ -7,7 +7,6 @@ from statistics import median, quantiles
 import nbformat, numpy as np, pytest, torch
 from PIL import Image
 from conftest import PATIENCE
-from trm_lab.views import explorer as module
 from trm_lab.interp.session import Walk, puzzle_batch
 from trm_lab.interp.interventions import Zero
 from trm_lab.models.checkpoints import Loaded, load_pretrained
@@ -15,7 +14,9 @@ from trm_lab.data.datasets import dataset_of
 from trm_lab.data.generate import generate_dataset
 from trm_lab.data.batches import make_batch, ordered_batches
 from trm_lab.core.errors import InputError
-from trm_lab.views.explorer import ASKS, VERDICTS, Explorer, save_html
+from trm_lab.views.explorer import ASKS, Explorer
+from trm_lab.views.packs import VERDICTS
+from trm_lab.views.page import html_page, save_html
 from trm_lab.models.halting import BinaryHalting, Halting, QLearningHalting
 from trm_lab.puzzles.arc import Arc
 from trm_lab.puzzles.base import Drawing, Puzzle, Rearranged, Verdict, _registered, register
@@ -366,7 +367,7 @@ def test_the_overview_comes_in_portions(loaded):
     told = page.pack("5")[0]
     assert told["fitted"] == 64 and page.pack("0")[0]["explained"] == told["explained"]
     assert page.ask("overview", **{"from": 0})[1][0] # again, for a page that was mounted anew
-    assert len(explorer._answers.sides[0].overview) == len(parts)
+    assert len(explorer._answers.sides[0].overview.parts) == len(parts)
 
 # ---- what the kernel answers ---------------------------------------------------
 
@@ -814,8 +815,8 @@ def test_the_page_stops_by_the_rule_that_was_given(loaded, preferring, many, ope
     ended = [walk.root(i).steps for i in range(24)]
     assert set(ended) == {16} if rule is None else len(set(ended)) > 1
     if rule is None: ended = solve(model.model, many, 16, model.policy(16)).steps.tolist()
-    while explorer._answers.sides[0].seen < 24:
-        explorer._answers.sides[0].look(explorer._answers.sides[0].seen)
+    overview = explorer._answers.sides[0].overview
+    while len(overview) < 24: overview.part(len(overview))
     explorer.save_html(tmp_path/"walk.html")
     page = open_page(offline=True)
     page.goto((tmp_path/"walk.html").as_uri())
@@ -869,9 +870,9 @@ def test_a_recording_shows_where_its_puzzles_left(loaded, many, open_page, tmp_p
         assert abs(mean_steps(page) - trace.steps.float().mean()) < 0.051
 
 def test_a_walk_brings_its_own_rule(loaded, many):
-    with pytest.raises(InputError, match="a walk has its puzzles and its halting"):
+    with pytest.raises(InputError, match="a session has its puzzles and its halting rule"):
         Explorer(Walk(loaded, many), halting=BinaryHalting(threshold=0.9))
-    with pytest.raises(InputError, match="a walk has its puzzles and its halting"):
+    with pytest.raises(InputError, match="a session has its puzzles and its halting rule"):
         Explorer(Walk(loaded, many), many)
 
 HOSTILE = '</script><script>window.hit = 1</script><img src="x" onerror="window.hit = 1">'
@@ -883,7 +884,7 @@ def test_no_text_becomes_markup(walked, open_page, tmp_path):
         else [spoil(v, key) for v in value] if isinstance(value, list)
         else value + HOSTILE if isinstance(value, str) and key in ("title", "model", "label", "vocab",
             "verdicts", "glyphs", "sentence", "pooling", "says") else value)
-    (tmp_path/"hostile.html").write_text(module._page(spoil(header),
+    (tmp_path/"hostile.html").write_text(html_page(spoil(header),
         base64.b64decode(re.search(r'id="trm-bytes">(.*?)</script>', text).group(1))))
     page = open_page(offline=True)
     page.goto((tmp_path/"hostile.html").as_uri())

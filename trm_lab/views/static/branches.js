@@ -121,7 +121,7 @@ export class Branches {
     if (!other) {
       stage.say(canvas,
         "One run is shown. Choose a second one as B, or resume from here: "
-        + "then their divergence stands here.");
+        + "then their divergence is drawn here.");
       return null;
     }
     const found = this.apart(run, other.run), renewed = run.series("renewed");

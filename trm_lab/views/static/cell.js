@@ -54,7 +54,7 @@ export class Cell {
     if (cell === null) {
       this.figures.forEach(({ canvas }, i) => (i ? stage.fit(canvas) : stage.say(canvas,
         "Click a cell of the board, or press Enter on it and use the arrows: "
-        + "here comes how likely each token is there, at every site.")));
+        + "the probability of each token there is drawn here, at every site.")));
       return null;
     }
     const reader = this.reader(run, cell);

@@ -19,7 +19,7 @@ const HELP = [
   ["Home, End", "the question; the last update"], ["Space", "play or pause"],
   ["1 to 5", "the panels on the right"], ["V", "read the board from the next latent"],
   ["M", "mark what differs from something else"], ["[ ]", "the puzzle before, the next one"],
-  ["Enter on the board", "arrows walk over its cells; Space chooses one for an edit; Enter or Esc ends that"],
+  ["Enter on the board", "arrows move over its cells; Space chooses one for an edit; Enter or Esc ends that"],
   ["?", "this help; Esc closes it"],
 ];
 
@@ -70,9 +70,9 @@ class App {
       make("dl", {}, ...HELP.flatMap(([key, does]) => [make("dt", {}, key), make("dd", {}, does)])),
       make("p", {},
         "A site is a supervision step, from 1, and in it a cycle and a substep, from 0, as in code. "
-        + "Grey cells are given. A bluer cell is a surer one; the small number is its probability in "
-        + "percent. A green frame marks a cell that just changed, an orange corner and stroke one that "
-        + "breaks a rule."),
+        + "Grey cells are given. The bluer a cell, the likelier its token; the small number is the "
+        + "probability in percent. A green frame marks a cell that just changed, an orange corner and "
+        + "stroke one that breaks a rule."),
       make("p", {},
         `Paths are those of the latents' ${header.pooling}, in principal components that were fitted on `
         + "all puzzles at hand. With a second run beside the first, its line is dotted and its place "

@@ -166,8 +166,8 @@ export class Halting {
     const puzzles = plural(overview.done, "puzzle", "puzzles");
     this.sentence = `${puzzles}: ${mean.toFixed(1)} steps on average${solved}`;
     if (!Number.isFinite(share)) return stage.say(this.all.canvas,
-        "These puzzles have no labels, and their rules do not decide whether an answer is right: "
-        + "which share is solved, nobody can say. The mean number of steps is above.");
+        "These puzzles have no labels, and their rules do not decide whether an answer is right, "
+        + "so the share solved is not known. The mean number of steps is above.");
     const names = Object.keys(POLICIES), margins = { left: 42, right: 12, top: 6, bottom: 30 },
       height = (box) => (v) => box.y + box.h * (1 - v);
     const { pen, box } = stage.background(this.all.canvas, margins,

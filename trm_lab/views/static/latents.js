@@ -110,10 +110,14 @@ export class Path {
       pen.strokeStyle = ink.rule; pen.strokeRect(box.x + 0.5, box.y + 0.5, box.w - 1, box.h - 1);
       const [first, second] = run.meta.explained[run.side.names[which]];
       pen.fillStyle = ink.soft; pen.textBaseline = "middle"; pen.textAlign = "center";
+      if (!first) { // one point, which varies along no axis
+        pen.fillText("A path needs two updates of this latent.", box.x + box.w / 2, box.y + box.h / 2);
+        return;
+      }
       pen.fillText(`PC 1 (${percent(first)})`, box.x + box.w / 2, box.y + box.h + 10);
       pen.save(); pen.translate(box.x - 10, box.y + box.h / 2); pen.rotate(-Math.PI / 2);
       pen.fillText(`PC 2 (${percent(second)})`, 0, 0); pen.restore();
-      pen.strokeStyle = ink.soft; pen.globalAlpha = 0.45; trail(pen, box, run, Infinity); pen.globalAlpha = 1;
+      pen.strokeStyle = ink.soft; pen.globalAlpha = 0.7; trail(pen, box, run, Infinity); pen.globalAlpha = 1;
       const [start] = run.visits(which);
       if (start) {
         const [x, y] = point(box, run, start);

@@ -1,4 +1,4 @@
-// What can be taken away: a picture of the page as it stands, the walk as a film or as a page, and
+// What can be taken away: a picture of the page as it stands, the run as an animation or a page, and
 // the code that rebuilds it.
 
 import { KEYS, button, make } from "./page.js";
@@ -123,14 +123,14 @@ export class TakeAway {
     this.menu = make("div", { class: "trm-menu", role: "menu", "aria-label": "take away", hidden: "" },
       entry("Picture (PNG)", "save the present view as a picture",
         () => paintPage(app).toBlob((blob) => save(`${name()}.png`, blob))),
-      entry("Film (GIF)", "save the walk as a film", asked(() => ({ ask: "gif", ...view() }),
+      entry("Film (GIF)", "save the run's boards as an animation", asked(() => ({ ask: "gif", ...view() }),
           ({ bytes }) => save(`${name()}.gif`, new Blob([bytes], { type: "image/gif" }))), !kernel),
       entry("Page (HTML)",
         "save everything as one page that needs neither kernel nor network", asked(() => ({ ask: "page" }),
           ({ text }) => save(`${name()}.html`, new Blob([text], { type: "text/html" }))), !kernel),
       entry("Copy as code", "the lines of Python that rebuild this view and its branches",
         asked(() => ({ ask: "code", ...view() }), ({ text }) => this.show(text)), !kernel));
-    this.button = button("Take away", "picture, film, page, code", () => this.open(this.menu.hidden));
+    this.button = button("Take away", "picture, animation, page, code", () => this.open(this.menu.hidden));
     this.button.setAttribute("aria-haspopup", "menu");
     this.element = make("span", { class: "trm-takeaway" }, this.button, this.menu);
     this.code = make("pre", { tabindex: "0", "aria-label": "code", ...KEYS });
