@@ -412,7 +412,9 @@ def sweep(
     from trm_lab.runs.templates import find_grid
     from trm_lab.runs.clusters import ENGINES
     from trm_lab.core.run import made_by
-    from trm_lab.runs.sweeps import Screen, plan_sweep, read_grid, run_sweep, status
+    from trm_lab.runs.grids import plan_sweep, read_grid
+    from trm_lab.runs.outcomes import status
+    from trm_lab.runs.sweeps import Screen, run_sweep
     planned, start = plan_sweep(read_grid(find_grid(grid), smoke)), ENGINES[one_of(on, ENGINES, "--on")]
     if dry_run:
         for member in planned.members:
@@ -434,7 +436,7 @@ def runs(
 ):
     "List runs: how far they are, what they scored, what went wrong."
     from trm_lab.core.run import home
-    from trm_lab.runs.sweeps import statuses
+    from trm_lab.runs.outcomes import statuses
     found = statuses(folder or home()/"reports")
     if as_json:
         return typer.echo(json.dumps([{"run": name, "folder": str(s.run.folder), "state": s.state,
