@@ -72,7 +72,8 @@ def test_what_is_missing_is_said(tmp_path, notebook, monkeypatch):
     with pytest.raises(InputError, match="the command sbatch was not found"): ENGINES["slurm"](sweep)
     for on, package in (("slurm", "submitit"), ("ray", "ray")):
         monkeypatch.setitem(sys.modules, package, None)
-        with pytest.raises(InputError, match=f"this engine needs {package}; install it with"): ENGINES[on](sweep)
+        with pytest.raises(InputError, match=f"this engine needs {package}; install it with"):
+            ENGINES[on](sweep)
 
 def test_slurm_needs_a_limit(tmp_path, notebook, monkeypatch):
     (tmp_path/"sbatch").touch(0o755)

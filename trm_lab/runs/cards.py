@@ -238,8 +238,8 @@ def _headline(first:dict)->dict: # for JSON
 def _write_card(card:dict, folder:Path, loaded:Loaded, dtype:torch.dtype):
     "Write a model's file with the card in its history, its recipe, and the page."
     name, history = card["name"], {**loaded.history, "card": card}
-    save_model(folder/f"{name}.safetensors", loaded.model.cpu(), loaded.puzzle, history, loaded.halting, dtype,
-        loaded.identities)
+    save_model(folder/f"{name}.safetensors", loaded.model.cpu(), loaded.puzzle, history, loaded.halting,
+        dtype, loaded.identities)
     write_text(folder/f"{name}.yaml", f"# How {name} was trained: trm-lab train {name}.yaml\n"
         + yaml_text(card["recipe"]))
     write_text(folder/f"{name}.md", card_text(card, (folder/f"{name}.safetensors").stat().st_size))
@@ -287,8 +287,9 @@ def _table(head:Sequence, rows:Sequence[Sequence])->str:
 def _scores(sets:Sequence[dict])->str:
     "The scores: a row for each budget, a column for each set."
     def right(share): # a maze may have several right answers, but has one label
-        return (_percent(share)
-            + f", {share['legal']['share']:.1%} solved by the rules"*(share["legal"]["solved"] != share["solved"]))
+        by_rules = share["legal"]
+        differs = by_rules["solved"] != share["solved"]
+        return _percent(share) + f", {by_rules['share']:.1%} solved by the rules"*differs
     rows = [(f"{steps} supervision step{'s'*(steps > 1)}", *(right(s["steps"][str(steps)]) for s in sets))
         for steps in STEPS]
     rows.append((f"until it halts, {USUAL} at most",
@@ -367,9 +368,9 @@ def _rounding_text(c:dict)->str:
     r = c["rounding"]
     costs = ("so the file holds them rounded, at half the size, and every score here is of the file's weights"
         if r["costs_nothing"] else "so they were left in float32")
-    return (f"Rounding the weights to bfloat16: of {r['n']:,} test puzzles {r['both']:,} were solved with and "
-        f"without after {USUAL} steps,\n{r['only_float32']:,} only without, {r['only_bfloat16']:,} only with; "
-        f"{costs}.")
+    return (f"Rounding the weights to bfloat16: of {r['n']:,} test puzzles {r['both']:,} were solved with "
+        f"and without after {USUAL} steps,\n{r['only_float32']:,} only without, "
+        f"{r['only_bfloat16']:,} only with; {costs}.")
 
 _IMAGES = """Images are what the puzzle's symmetries make of it, such as other names for the digits. They were
 counted by canonical form, which is the same for all images of a puzzle (its solution and its givens
@@ -394,7 +395,8 @@ def card_text(
     size:int, # bytes of the model's file
 )->str: # Markdown
     "A card as a page."
-    c, sets, failed = card, card["sets"], "\n\n".join(map(_failed, card["sets"]))
+    c, sets, most_steps = card, card["sets"], card["recipe"]["halt_max_steps"]
+    failed = "\n\n".join(map(_failed, sets))
     return f"""# {c['name']}
 
 A tiny recursive model for {c['puzzle']}: after {USUAL} supervision steps it solves
@@ -405,7 +407,7 @@ A tiny recursive model for {c['puzzle']}: after {USUAL} supervision steps it sol
 ## How well it solves
 
 Shares of puzzles with every cell right, and in brackets their 95 % intervals (Wilson). A supervision step
-is one round of the recursion; the model was trained with at most {c['recipe']['halt_max_steps']}. In rows with several *tries* a puzzle
+is one round of the recursion; the model was trained with at most {most_steps}. In rows with several *tries* a puzzle
 that is not solved is tried again under random symmetries, {USUAL} steps each time, until the rules of the
 puzzle, without any label, accept an answer. This is one training with one seed. The intervals are over
 puzzles; they do not cover the scatter between seeds.

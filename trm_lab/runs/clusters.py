@@ -125,7 +125,8 @@ class _SlurmJobs:
             if job.paths.result_pickle.exists():
                 try: ending = job.result()
                 except Exception:
-                    ending = Ending("failed", f"Slurm's job {job.job_id} broke off; {job.paths.stdout} says why")
+                    problem = f"Slurm's job {job.job_id} broke off; {job.paths.stdout} says why"
+                    ending = Ending("failed", problem)
             elif job.job_id in gone:
                 ending = Ending("failed",
                     f"Slurm's job {job.job_id} ended without a message; {job.paths.stdout} may say more")
@@ -154,7 +155,7 @@ class Slurm:
         limits = _slurm_limits(sweep.grid.needs)
         _check_accepted(limits)
         self.sweep, self.slots = sweep, slots or max(1, len(sweep.members))
-        self.jobs, self.refused = _SlurmJobs(), []
+        self.jobs, self.refused = _SlurmJobs(), [] # refused: runs that sbatch did not accept
         self.executor = submitit.SlurmExecutor(sweep.folder/"slurm", max_num_timeout=sweep.grid.retries)
         # since Slurm 22.05 srun does not inherit this from sbatch
         self.executor.update_parameters(**limits, job_name=sweep.grid.name, array_parallelism=self.slots,
@@ -189,7 +190,8 @@ def _join_cluster():
             socket.create_connection(named.rsplit(":", 1), timeout=10.).close()
         ray.init("auto", log_to_driver=False, logging_level="ERROR")
     except OSError:
-        raise InputError(f"there is no Ray cluster {f'at RAY_ADDRESS={named}' if named else 'on this machine'}; "
+        where = f"at RAY_ADDRESS={named}" if named else "on this machine"
+        raise InputError(f"there is no Ray cluster {where}; "
             "start one with  ray start --head, or name one: RAY_ADDRESS=HOST:6379") from None
     return ray
 
@@ -197,7 +199,7 @@ def _slots(
     nodes:Sequence[Mapping[str, float]], # resources of each node
     needs:Needs, # of one run
 )->int:
-    "The number of runs that fit on the nodes of a cluster. Raises `InputError` if no node is large enough for one."
+    "The number of runs that fit on the nodes of a cluster. Raises `InputError` if no node has room for one."
     each = {"CPU": needs.cores, "GPU": needs.gpus, "memory": (needs.memory or 0)*1e9}
     each = {what: amount for what, amount in each.items() if amount}
     fits = sum(min(int(node.get(what, 0)//amount) for what, amount in each.items()) for node in nodes)

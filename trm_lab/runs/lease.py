@@ -136,7 +136,7 @@ class Hold:
             raise
         _sync(self.run.folder.parent)
         attempts, gone = self.place.parent, self.place.parent.with_name(f".{self.token}")
-        try: # renamed first: a process about to claim the run must not do so in a folder that is being removed
+        try: # renamed first: nobody should claim the run in a folder that is being removed
             os.rename(attempts, gone)
         except OSError: gone = attempts # Windows renames no folder in which a file is open
         shutil.rmtree(gone, ignore_errors=True)

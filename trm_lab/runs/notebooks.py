@@ -37,7 +37,7 @@ def _of_kinds(template:Template, parameters:Mapping, where:str)->dict: # name to
 
 # %% ../../nbs/runs/03_notebooks.ipynb #49604546
 def _trained(values:dict, where:str)->dict: # those that determine the result
-    "The parameters of a template that trains, with the model's sizes. Raises `InputError` if they do not fit."
+    "The parameters of a template that trains, with the model's sizes. Raises `InputError` if they are wrong."
     config = build(TrainConfig, {f.name: values[f.name] for f in fields(TrainConfig)}, where)
     kind, cls = find_puzzle(config.puzzle), ARCHITECTURES[config.arch].Config
     if config.init_from: return asdict(config) # the checkpoint has the rest of the model's sizes
@@ -50,10 +50,10 @@ def settle_parameters(
     parameters:Mapping, # over its defaults
     where:str="parameters", # where they come from, for error messages
 )->tuple[dict, dict]: # what the notebook is given, and what of it determines the result
-    "All parameters of a run, checked and converted. Raises `InputError` if the template cannot be run with them."
+    "All parameters of a run, checked and converted. Raises `InputError` if the template cannot take them."
     if "run_folder" not in template.parameters:
-        raise InputError(f"{template.path}: the parameters cell sets no `run_folder`, so the notebook does not "
-            f"know where to keep its results; add  run_folder = None")
+        raise InputError(f"{template.path}: the parameters cell sets no `run_folder`, so the notebook "
+            f"does not know where to keep its results; add  run_folder = None")
     try:
         values = _of_kinds(template, parameters, where)
         trains = {f.name for f in fields(TrainConfig)} <= values.keys()
@@ -218,7 +218,7 @@ def _says(e:BaseException)->str:
     from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import DeadKernelError
     if isinstance(e, DeadKernelError):
-        return "its kernel died without an error message, as it does when the system is out of memory and kills it"
+        return "its kernel died without an error message, which often means that memory ran out"
     if isinstance(e, NoSuchKernel | FileNotFoundError): return f"its kernel could not be started: {e}"
     if isinstance(e, OSError): return f"the notebook could not be written: {e.strerror}"
     return f"{type(e).__name__}: {e}"
@@ -237,7 +237,7 @@ def _attempt(run:Run, path:Path, working:Path, values:Mapping,
         if e.ename == Interrupted.__name__:
             run.update(status="interrupted", problem=e.evalue)
             raise Interrupted(e.evalue) from None
-        if e.ename == InputError.__name__ and not run.info: # refused before it began: no folder is left behind
+        if e.ename == InputError.__name__ and not run.info: # refused before it began: nothing to keep
             shutil.rmtree(run.folder)
             raise InputError(e.evalue) from None
         return f"cell {e.exec_count}: {e.ename}: {e.evalue}"
@@ -255,7 +255,8 @@ def _give_up(run:Run, path:Path, working:Path, failed:Path, problem:str, heard:l
     with contextlib.suppress(OSError): os.replace(working, failed)
     with contextlib.suppress(OSError): # on a full disk the error below still says it
         if run.info: run.update(status="failed", problem=problem)
-    raise RunFailed(f"{path.name} did not run to its end ({problem}); the notebook as far as it came is {failed}")
+    raise RunFailed(
+        f"{path.name} did not run to its end ({problem}); the notebook as far as it came is {failed}")
 
 # %% ../../nbs/runs/03_notebooks.ipynb #83411dea
 def run_notebook(

@@ -91,8 +91,8 @@ def status(
     outcome = read_json(last/"outcome.json") if (last/"outcome.json").exists() else {}
     info = Run(last/run.folder.name).info
     state = outcome.get("state") or ("failed" if info.get("status") == "failed" else "interrupted")
-    return Status(run, state,
-        outcome.get("problem") or info.get("problem") or "its process ended without an error message", says, len(tried))
+    problem = outcome.get("problem") or info.get("problem") or "its process ended without an error message"
+    return Status(run, state, problem, says, len(tried))
 
 # %% ../../nbs/runs/08_outcomes.ipynb #7baa796a
 def settle(

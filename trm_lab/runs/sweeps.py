@@ -120,7 +120,7 @@ class _Queue:
 
     def course(self)->Course:
         running, slots = sum(s.state == "running" for s in self.states.values()), self.engine.slots
-        each = (time.monotonic() - self.begun)*slots/self.done if self.done else None # seconds of a slot for a run
+        each = (time.monotonic() - self.begun)*slots/self.done if self.done else None # seconds in a slot
         return Course(self.sweep.grid.name, self.states, each and each*(len(self.open()) - running/2)/slots)
 
 # %% ../../nbs/runs/11_sweeps.ipynb #34a01311

@@ -97,7 +97,7 @@ def timeless(
 
 # %% ../../nbs/runs/04_training.ipynb #afa05932
 class _ProgressLines:
-    "Prints progress at most every few seconds, and the last step: frequent enough to follow, few enough to read."
+    "Prints progress at most every few seconds, and after the last step."
     def __init__(self, seconds:float=5.): self.seconds, self.printed = seconds, -math.inf
 
     def __call__(self, progress:Progress):
@@ -129,7 +129,7 @@ class Training:
             self.config.halting, identities=identities_of(self.dataset))
 
     def fit(self)->RecursiveModel: # the averaged model
-        "Train to the end, and keep the best weights by the validation split as `checkpoints/best.safetensors`."
+        "Train to the end; `checkpoints/best.safetensors` keeps the best weights by the validation split."
         held_out = kept_back(self.dataset.train, self.config.holdout)[1]
         def validate(model): return asdict(self.score(model, held_out).scores)
         return fit(self.trainer, self.run, validate if held_out else None, _ProgressLines(),
