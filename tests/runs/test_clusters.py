@@ -6,7 +6,9 @@ from test_sweeps import until
 from trm_lab.runs.clusters import ENGINES
 from trm_lab.core.errors import InputError, Interrupted
 from trm_lab.core.files import write_text
-from trm_lab.runs.sweeps import Grid, Needs, plan_sweep, run_sweep, status
+from trm_lab.runs.grids import Grid, Needs, plan_sweep
+from trm_lab.runs.outcomes import status
+from trm_lab.runs.sweeps import run_sweep
 
 def missing(sentence):
     if os.environ.get("CI") == "true":
@@ -70,7 +72,8 @@ def test_what_is_missing_is_said(tmp_path, notebook, monkeypatch):
     with pytest.raises(InputError, match="the command sbatch was not found"): ENGINES["slurm"](sweep)
     for on, package in (("slurm", "submitit"), ("ray", "ray")):
         monkeypatch.setitem(sys.modules, package, None)
-        with pytest.raises(InputError, match=f"this needs {package}; bring it with"): ENGINES[on](sweep)
+        with pytest.raises(InputError, match=f"this engine needs {package}; install it with"):
+            ENGINES[on](sweep)
 
 def test_slurm_needs_a_limit(tmp_path, notebook, monkeypatch):
     (tmp_path/"sbatch").touch(0o755)
@@ -155,11 +158,11 @@ def test_slurm(slurm, tmp_path, notebook, runs):
     goes back into the queue."""
     sweep = study(tmp_path, notebook, runs)
     engine = ENGINES["slurm"](sweep, 2)
-    engine.pause = 0.5
+    engine.jobs.pause = 0.5
     def disturb(working):
         if len(working) < 2: return False
         numbers = dict(line.split() for line in asked("squeue", "-h", "-r", "-o", "%i %A").splitlines())
-        killed, warned = (numbers[engine.jobs[s.run.folder.name][1].job_id] for s in working)
+        killed, warned = (numbers[engine.jobs.by_run[s.run.folder.name][1].job_id] for s in working)
         asked("scancel", "--signal=USR2", f"{warned}.0")
         for p in psutil.process_iter(["cmdline"]): # scancel asks a job to end, also when it is told to kill
             if ("python" in p.name() and "submitit.core._submit" in (p.info["cmdline"] or [])

@@ -1,6 +1,6 @@
 "A notebook counts as run only when it really ran; a run is found by what determines its result."
 import json, os, re, sys
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 import nbformat, pytest
 from trm_lab.cli import _value, main
@@ -273,6 +273,33 @@ def test_what_may_stand_in_a_parameters_cell(tmp_path):
         "-10**3\nc: float = 1/4\nd = ['x', (1, 2), {'k': None}]\ne = 'x'*2 + 'y'\n"), encoding="utf-8-sig")
     assert template_parameters(tmp_path/"mine.ipynb") == {"run_folder": None, "a": -1000, "b": -1000,
         "c": 0.25, "d": ["x", (1, 2), {"k": None}], "e": "xxy"}
+
+def test_a_parameters_cell_takes_over_a_configuration(tmp_path):
+    "Each field is a parameter, lines below set other defaults, and what only watches is known."
+    take = "from dataclasses import asdict\nfrom trm_lab.training.config import TrainConfig\n"
+    take += "globals().update(asdict(TrainConfig()))\n"
+    path = tmp_path/"mine.ipynb"
+    path.write_text(with_parameters(take + "lr = 3e-3\nextra = 1\n"))
+    read = read_template(path)
+    assert read.parameters == {**asdict(TrainConfig()), "lr": 3e-3, "extra": 1, "run_folder": None}
+    assert read.aside == WATCHING | {"run_folder"}
+    for source, sentence in ((take + "lr = 1\nlr = 2", "line 6: 'lr' is set twice"),
+        (take.replace("TrainConfig()", "TrainConfigs()"), "did you mean 'TrainConfig'?"),
+        (take + "half = lr/2", "line 5: it is computed from 'lr'")):
+        path.write_text(with_parameters(source))
+        with pytest.raises(InputError, match=re.escape(sentence)): read_template(path)
+
+def test_papermill_overrides_single_parameters_of_the_training_template(tmp_path):
+    "Without `trm-lab run`: the notebook's own cell gives the others their defaults."
+    import papermill
+    notebook = nbformat.read(find_template("train"), as_version=4)
+    first = next(c for c in notebook.cells if c.cell_type == "code")
+    notebook.cells = [first, nbformat.v4.new_code_cell("lr, steps, puzzle")]
+    nbformat.write(notebook, tmp_path/"first.ipynb")
+    ran = papermill.execute_notebook(str(tmp_path/"first.ipynb"), str(tmp_path/"ran.ipynb"), {"lr": 0.5},
+        progress_bar=False, kernel_name="python3")
+    default = TrainConfig()
+    assert ran.cells[-1].outputs[0]["data"]["text/plain"] == repr((0.5, default.steps, default.puzzle))
 
 def test_a_notebook_that_ran_through_without_a_word_is_told_what_is_missing(template, tmp_path):
     with pytest.raises(RunFailed,

@@ -11,9 +11,10 @@ from trm_lab.core.run import Run, run_id
 from trm_lab.runs.lease import attempts, hold
 from trm_lab.runs.templates import experiments_folder, read_parameters, template_parameters
 from trm_lab.runs.notebooks import find_run
-from trm_lab.runs.sweeps import (
-    Grid, Local, Needs, Screen, plan_sweep, points, read_grid, read_sweep, run_member, run_sweep, status,
-    statuses)
+from trm_lab.runs.grids import Grid, Needs, plan_sweep, read_grid, read_sweep
+from trm_lab.runs.outcomes import status, statuses
+from trm_lab.runs.engines import Local
+from trm_lab.runs.sweeps import Screen, points, run_member, run_sweep
 from trm_lab.training.config import TrainConfig
 from trm_lab.models.variants import build_model
 

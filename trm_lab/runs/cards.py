@@ -44,42 +44,50 @@ class Asked:
     name:str # a heading
     origin:str # where they come from
     split:Split # questions and labels
-    images:int|None # how many are images of training puzzles; None: the type cannot tell
-    left_out:int # images that were made and left out
+    images:int|None # how many are images of training puzzles; None: cannot be determined for this type
+    left_out:int # images that were generated and left out
 
+def _from_file(path:Path, puzzle:Puzzle, count:int, seed:int)->tuple[str, str, Split]: # name, origin, puzzles
+    "Some puzzles of a file, in its order."
+    rows = read_rows(path, puzzle)
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:count])
+    origin = f"{len(chosen):,} of the {len(rows):,} puzzles of {path.name}"
+    if len(chosen) < len(rows): origin += f", chosen by seed {seed}"
+    return path.stem, origin, split_of(rows.pairs(chosen))
+
+def _generated(source:str, puzzle:Puzzle, count:int, seed:int)->tuple[str, str, Split]:
+    "Puzzles of a difficulty, generated with a seed."
+    level = None if source == "usual" else source
+    with progress(count + 1, f"generating {source}") as bar: # its one training puzzle is not used
+        made = generate_dataset(puzzle, 1, count, seed, lambda *_: bar.update(1), level,
+            keep=home()/"data"/".generated")
+    name = level or (puzzle.difficulties or ("generated",))[0]
+    return name, f"{made.metadata.origin}, which is not the seed of the training puzzles", made.test
+
+# %% ../../nbs/runs/06_cards.ipynb #20fb4e8c
 def asked(
     dataset:Dataset, # that the model was trained on
     source:str, # a difficulty or a mixture that the puzzle can generate, "usual", or a file
     count:int, # puzzles at most
-    seed:int, # of the generator, or of the choice among more rows
+    seed:int, # of the generator, or of the choice among the rows of a file
 )->Asked:
-    "The puzzles that a source stands for. Raises `InputError` if it is neither."
+    "A test set. Raises `InputError` if its source is neither a difficulty nor a file."
     puzzle, left_out = dataset.puzzle, 0
     path = None if source in ("usual", *puzzle.difficulties) else file_of(source)
-    if path:
-        rows = read_rows(path, puzzle)
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:count])
-        name, split = path.stem, split_of(rows.pairs(chosen))
-        origin = (f"{len(chosen):,} of the {len(rows):,} puzzles of {path.name}"
-            + f", chosen by seed {seed}"*(len(chosen) < len(rows)))
-    else:
-        level = None if source == "usual" else source
-        with progress(count + 1, f"generating {source}") as bar: # its one training puzzle is not used
-            made = generate_dataset(puzzle, 1, count, seed, lambda *_: bar.update(1), level,
-                keep=home()/"data"/".generated")
-        name, split, origin = (level or (puzzle.difficulties or ("generated",))[0], made.test,
-            f"{made.metadata.origin}, which is not the seed of the training puzzles")
+    name, origin, split = (_from_file(path, puzzle, count, seed) if path
+        else _generated(source, puzzle, count, seed))
     images = seen(puzzle, dataset.train, split)
     if images is not None and not path and comparable(puzzle, (split.inputs[0], split.labels[0]), len(split)):
         if images.all():
             raise InputError(
                 f"{source}: all puzzles of seed {seed} are training puzzles; choose another seed")
-        split, left_out, images = (split_of(zip(split.inputs[~images], split.labels[~images])),
-            int(images.sum()), images[~images])
+        left_out = int(images.sum())
+        split = split_of(zip(split.inputs[~images], split.labels[~images]))
+        images = images[~images]
     return Asked(name, origin, split, None if images is None else int(images.sum()), left_out)
 
 # %% ../../nbs/runs/06_cards.ipynb #3cd357c3
-STEPS, USUAL = (1, 4, 16, 64), 16 # fixed numbers of supervision steps, and the one that training had
+STEPS, USUAL = (1, 4, 16, 64), 16 # supervision steps that are scored, and the usual number in training
 
 def _share(count:int, n:int)->dict:
     "A share of n puzzles with its interval."
@@ -88,10 +96,10 @@ def _share(count:int, n:int)->dict:
 def answers_by_step(
     model:RecursiveModel, # in evaluation mode
     split:Split, # N puzzles
-    steps:Sequence[int]=STEPS, # after which to look
-    what:str="step by step", # what the progress bar says
+    steps:Sequence[int]=STEPS, # whose answers are returned
+    what:str="step by step", # label of the progress bar
 )->np.ndarray: # (len(steps), N, L) tokens
-    "What a model would answer after so many supervision steps."
+    "The answers of a model after so many supervision steps."
     rows, answers, solved = np.array(steps) - 1, [], 0
     with progress(len(split)*max(steps), what, "puzzle-steps") as bar:
         for batch in ordered_batches(split, 128):
@@ -101,26 +109,28 @@ def answers_by_step(
             bar.set_postfix_str(f"{solved:,} solved", refresh=False)
     return np.concatenate(answers, 1)
 
+# %% ../../nbs/runs/06_cards.ipynb #f084b347
 def _quartiles(values:np.ndarray, solved:np.ndarray)->list[dict]:
-    """The share solved in each quarter of the puzzles, in the order of some number (N,); fewer
-    quarters where many are equal."""
+    """The share solved in each quarter of the puzzles, ordered by a measure (N,) of each; fewer quarters
+    where many values are equal."""
     edges = np.unique(np.quantile(values, [0.25, 0.5, 0.75, 1.], method="inverted_cdf"))
     quarter = np.searchsorted(edges, values)
     return [{"from": float(values[quarter == q].min()), "to": float(values[quarter == q].max()),
             **_share(int(solved[quarter == q].sum()), int((quarter == q).sum()))} for q in np.unique(quarter)]
 
 def _failures(puzzle:Puzzle, split:Split, answers:np.ndarray, solved:np.ndarray, most:int=3)->list[dict]:
-    "The first puzzles that were not solved, as text."
+    "The first puzzles that were not solved, as text, with the positions of wrong cells."
     return [{"question": puzzle.print(split.inputs[i]), "answer": puzzle.print(answers[i]),
             "wrong": np.flatnonzero(answers[i] != split.labels[i]).tolist()}
         for i in np.flatnonzero(~solved)[:most]]
 
+# %% ../../nbs/runs/06_cards.ipynb #0f00b5a8
 def measured(
     loaded:Loaded, # with its puzzle
-    asked:Asked, # test puzzles
-    restarts:int, # tries after the first, until legal; 0: none
+    asked:Asked, # test set
+    restarts:int, # tries after the first, until the rules accept an answer; 0: none
 )->dict: # for JSON
-    "All scores of a model on one set."
+    "All scores of a model on one test set."
     model, puzzle, split = loaded.model, loaded.puzzle, asked.split
     answers = answers_by_step(model, split, what=f"{asked.name}, step by step")
     solved = (answers == split.labels).all(-1)
@@ -145,7 +155,7 @@ def measured(
 
 # %% ../../nbs/runs/06_cards.ipynb #a4535c51
 def _rounded(model:RecursiveModel, dtype:torch.dtype)->RecursiveModel:
-    "The model, with weights as a file of that type would give them back."
+    "The model with its weights rounded as a file of that type stores them."
     model.load_state_dict({name: t.to(dtype).to(t) for name, t in model.state_dict().items()})
     return model
 
@@ -153,8 +163,8 @@ def rounding(
     model:RecursiveModel, # in evaluation mode; weights and activations are float32
     splits:Sequence[Split], # test puzzles
 )->dict: # for JSON
-    """What rounding the weights to bfloat16 does to the puzzles that are solved after the usual number
-    of steps. Changes nothing."""
+    """How many puzzles are solved with the weights and with the weights rounded to bfloat16, after the usual
+    number of steps. The model is not changed."""
     def solved(model):
         answers = [answers_by_step(model, split, (USUAL,))[0] for split in splits]
         return np.concatenate([(some == split.labels).all(-1) for some, split in zip(answers, splits)])
@@ -165,7 +175,7 @@ def rounding(
 
 # %% ../../nbs/runs/06_cards.ipynb #b6ef37fa
 def _course(run:Run, most:int=8)->list[dict]:
-    "A few rows of a run's curve, evenly spaced."
+    "A few rows of a run's training curve, evenly spaced."
     rows, looks = run.metrics("train"), run.metrics("eval")
     some = ([rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))]
         if rows else [])
@@ -174,110 +184,146 @@ def _course(run:Run, most:int=8)->list[dict]:
                 None)} for row in some]
 
 def _trained_on(recipe:dict, fingerprint:str|None, where:str)->Dataset:
-    "The training puzzles, read or made again. Raises `InputError` if they are others."
-    here = {**recipe, "device": "auto"} # it may have been trained on a machine with other devices
+    "The training puzzles, read or generated again. Raises `InputError` if they are not the same."
+    here = {**recipe, "device": "auto"} # the device of training may not exist here
     dataset, place = dataset_for(build(TrainConfig, here, where), print)
     if fingerprint not in (None, dataset.fingerprint):
         raise InputError(f"{where}: the puzzles in {place} are not those that it was trained on, "
             f"so nothing can be called unseen; bring the dataset back that has the fingerprint {fingerprint}")
     return dataset
 
+# %% ../../nbs/runs/06_cards.ipynb #8017b60c
+def _about_model(loaded:Loaded, recipe:dict, rounded:dict)->dict: # for JSON
+    "What a card says of the model."
+    return {"puzzle": loaded.puzzle.name, "arch": architecture(loaded.model),
+        "parameters": sum(p.numel() for p in loaded.model.parameters()),
+        "updates": len(loaded.model.schedule()), "recipe": recipe,
+        "weights": "bfloat16" if rounded["costs_nothing"] else "float32", "rounding": rounded}
+
+def _about_data(dataset:Dataset, recipe:dict)->dict: # for JSON
+    "What a card says of the training puzzles."
+    trained = kept_back(dataset.train, recipe.get("holdout", 0))[0]
+    return {"data": dataset.metadata.origin, "data_fingerprint": dataset.fingerprint,
+        "training_puzzles": len(dataset.train), "kept_back": dataset.train.groups - len(trained)}
+
+def _about_training(run:Run|None, before:dict)->dict: # for JSON; before: the scores in the model's file
+    "What a card says of the training: all of it for a run, the time alone for a file."
+    curve, info = (_course(run), run.info) if run else ([], {})
+    seconds = curve[-1]["seconds"] if curve else before.get("training_seconds")
+    return {"seconds": seconds, "machine": info.get("device"), "versions": info.get("versions", {}),
+        "curve": curve}
+
+# %% ../../nbs/runs/06_cards.ipynb #f6208db3
+def _with_recipe(
+    source:str|Path, # a run's folder, a model's file, or the name of a shipped model
+    place:torch.device,
+)->tuple[Run|None, Path|str, Loaded]: # the run if it is one, the file, the model
+    "A model whose recipe is known. Raises `InputError` if its run is not finished or there is no recipe."
+    run = Run(Path(source)) if Path(source).is_dir() and (Path(source)/"run.json").exists() else None
+    if run and not run.finished:
+        raise InputError(
+            f"{source}: this run is not finished, or its files were changed since; finish it first")
+    file = run.folder/"checkpoints"/"model.safetensors" if run else source
+    loaded = load(file, place, pick_dtype(place))
+    if loaded.puzzle is None or "recipe" not in loaded.history:
+        raise InputError(f"{source}: it does not say how it was trained; a card is made of a run of trm-lab")
+    return run, file, loaded
+
+# %% ../../nbs/runs/06_cards.ipynb #41811036
+def _headline(first:dict)->dict: # for JSON
+    "The score that comes first: of the first test set, after the usual number of steps."
+    scores = {key: value for key, value in first["steps"][str(USUAL)].items() if key != "legal"}
+    return {"set": first["name"], "steps": USUAL, **scores}
+
+def _write_card(card:dict, folder:Path, loaded:Loaded, dtype:torch.dtype):
+    "Write a model's file with the card in its history, its recipe, and the page."
+    name, history = card["name"], {**loaded.history, "card": card}
+    save_model(folder/f"{name}.safetensors", loaded.model.cpu(), loaded.puzzle, history, loaded.halting,
+        dtype, loaded.identities)
+    write_text(folder/f"{name}.yaml", f"# How {name} was trained: trm-lab train {name}.yaml\n"
+        + yaml_text(card["recipe"]))
+    write_text(folder/f"{name}.md", card_text(card, (folder/f"{name}.safetensors").stat().st_size))
+
+# %% ../../nbs/runs/06_cards.ipynb #5e92f2c5
 def make_card(
     source:str|Path, # a finished run's folder, a model's file, or the name of a shipped model
     folder:str|Path, # gets NAME.safetensors, NAME.md and NAME.yaml
     name:str|None=None, # of the model; None: as its recipe says
     tests:Sequence[str]=(), # as `asked` takes them, the first for the headline; empty: the puzzle's usual
     count:int=1000, # puzzles of each test set at most
-    restarts:int=32, # tries after the first, until legal
+    restarts:int=32, # tries after the first, until the rules accept an answer
     seed:int=1000, # of the test puzzles
     device:str="auto", # to solve them on
-)->dict: # what the card says, as the file's history keeps it
-    """Measure a model, and save it with recipe and card.
+)->dict: # the card, as the file's history holds it
+    """Measure a model, and save it with its recipe and its card.
     Raises `InputError` if the run is not finished or its puzzles are gone."""
-    run = Run(Path(source)) if Path(source).is_dir() and (Path(source)/"run.json").exists() else None
-    if run and not run.finished:
-        raise InputError(
-            f"{source}: this run is not finished, or its files were changed since; finish it first")
     place = pick_device(device)
-    file = run.folder/"checkpoints"/"model.safetensors" if run else source
-    loaded = load(file, place, pick_dtype(place))
-    history, info = loaded.history, run.info if run else {}
-    if loaded.puzzle is None or "recipe" not in history:
-        raise InputError(f"{source}: it does not say how it was trained; a card is made of a run of trm-lab")
-    known, before = {f.name for f in fields(TrainConfig)}, history.get("scores", {})
-    # an older version may have had others
+    run, file, loaded = _with_recipe(source, place)
+    history, before = loaded.history, loaded.history.get("scores", {})
+    known = {f.name for f in fields(TrainConfig)} # an older version may have had others
     recipe = {key: value for key, value in history["recipe"].items() if key in known}
     name, dataset = name or recipe["name"], _trained_on(recipe, before.get("data_fingerprint"), str(source))
     sets = [asked(dataset, test, count, seed) for test in tests or ["usual"]]
     rounded = rounding(load(file, place).model, [each.split for each in sets])
     dtype = torch.bfloat16 if rounded["costs_nothing"] else torch.float32
     _rounded(loaded.model, dtype) # what is measured is what the file will hold
-    curve = _course(run) if run else []
-    arch = architecture(loaded.model)
-    seconds = curve[-1]["seconds"] if curve else before.get("training_seconds")
-    card = {"name": name, "puzzle": loaded.puzzle.name, "arch": arch,
-        "parameters": sum(p.numel() for p in loaded.model.parameters()),
-        "updates": len(loaded.model.schedule()), "recipe": recipe,
-        "weights": str(dtype).removeprefix("torch."), "rounding": rounded, "data": dataset.metadata.origin,
-        "data_fingerprint": dataset.fingerprint, "training_puzzles": len(dataset.train),
-        "kept_back": dataset.train.groups - len(kept_back(dataset.train, recipe.get("holdout", 0))[0]),
-        "seconds": seconds, "machine": info.get("device"), "versions": info.get("versions", {}),
-        "curve": curve, "measured_on": describe_device(place, loaded.model.dtype),
+    card = {"name": name, **_about_model(loaded, recipe, rounded), **_about_data(dataset, recipe),
+        **_about_training(run, before), "measured_on": describe_device(place, loaded.model.dtype),
         "restarts": restarts, "example": loaded.puzzle.print(sets[0].split.inputs[0]),
         "sets": [measured(loaded, each, restarts) for each in sets]}
-    card["headline"] = {"set": card["sets"][0]["name"], "steps": USUAL,
-        **{key: value for key, value in card["sets"][0]["steps"][str(USUAL)].items() if key != "legal"}}
-    folder = Path(folder)
-    save_model(folder/f"{name}.safetensors", loaded.model.cpu(), loaded.puzzle, {**history, "card": card},
-        loaded.halting, dtype, loaded.identities)
-    write_text(folder/f"{name}.yaml", f"# How {name} was trained: trm-lab train {name}.yaml\n"
-        + yaml_text(recipe))
-    write_text(folder/f"{name}.md", card_text(card, (folder/f"{name}.safetensors").stat().st_size))
+    card["headline"] = _headline(card["sets"][0])
+    _write_card(card, Path(folder), loaded, dtype)
     return card
 
 # %% ../../nbs/runs/06_cards.ipynb #a6261c9a
-def _percent(share:dict)->str: return "{:.1%} ({:.1%}–{:.1%})".format(share["share"], *share["interval"])
+def _percent(share:dict)->str:
+    "A share with its interval."
+    return "{:.1%} ({:.1%}–{:.1%})".format(share["share"], *share["interval"])
 
 def _table(head:Sequence, rows:Sequence[Sequence])->str:
+    "A table in Markdown."
     return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (head, ["---"]*len(head), *rows))
 
 def _scores(sets:Sequence[dict])->str:
-    "A row a budget, a column a set."
-    def right(share): # a maze has several right answers, and one label
-        return (_percent(share)
-            + f", {share['legal']['share']:.1%} legal"*(share["legal"]["solved"] != share["solved"]))
+    "The scores: a row for each budget, a column for each set."
+    def right(share): # a maze may have several right answers, but has one label
+        by_rules = share["legal"]
+        differs = by_rules["solved"] != share["solved"]
+        return _percent(share) + f", {by_rules['share']:.1%} solved by the rules"*differs
     rows = [(f"{steps} supervision step{'s'*(steps > 1)}", *(right(s["steps"][str(steps)]) for s in sets))
         for steps in STEPS]
-    rows.append((f"as many as it wants, {USUAL} at most",
+    rows.append((f"until it halts, {USUAL} at most",
         *(f"{_percent(s['adaptive'])}, {s['adaptive']['mean_steps']:.1f} on average" for s in sets)))
-    rows += [(f"{tries} {'try' if tries == '1' else 'tries'}, until legal",
+    rows += [(f"{tries} {'try' if tries == '1' else 'tries at most'}",
             *(f"{_percent(s['tries'][tries])}, {s['tries'][tries]['mean_steps']:.1f} steps" for s in sets))
         for tries in sets[0]["tries"]]
     return _table(("", *(f"{s['name']} ({s['n']:,})" for s in sets)), rows)
 
+# %% ../../nbs/runs/06_cards.ipynb #f65a60f7
 def _images(s:dict)->str:
-    "How many of a set's puzzles are images of training puzzles, behind a comma."
+    "How many of a set's puzzles are images of training puzzles, as the end of a sentence."
     images, n = s["images_of_training_puzzles"], s["n"]
     if images is None: return ", and whether they are images of training puzzles this type cannot tell"
     if not images: return ", none of them an image of a training puzzle"
     return f", {'all' if images == n else format(images, ',')} of them images of training puzzles"
 
 def headline(
-    card:dict, # as `make_card` gave it
+    card:dict, # as `make_card` returned it
 )->str:
-    "The score that comes first, and whether its puzzles were new to the model."
+    "The headline score, and whether its puzzles were new to the model."
     first = card["headline"]
     return f"{_percent(first)} of {first['n']:,} {first['set']} puzzles{_images(card['sets'][0])}"
 
 def _unseen(s:dict)->str:
-    "Whether a set was seen, in a sentence."
+    "How many of a set's puzzles are images of training puzzles, as a sentence."
     images, left_out = (s["images_of_training_puzzles"],
         f"; {s['images_left_out']:,} that were had been left out"*bool(s["images_left_out"]))
     if images is None: return "whether any of them is an image of a training puzzle this type cannot tell"
     return f"{images:,} of {s['n']:,} are images of training puzzles{left_out}"
 
+# %% ../../nbs/runs/06_cards.ipynb #2f45d24b
 def _failed(s:dict)->str:
-    "What a set's failures have in common, and some of them."
+    "The share solved by measures of the puzzles, and some puzzles that were not solved."
     parts = [_table((name, "puzzles", f"solved after {USUAL} steps"),
             [(f"{q['from']:g}" if q["from"] == q["to"] else f"{q['from']:g} to {q['to']:g}", q["n"],
                     _percent(q)) for q in quarters]) for name, quarters in s["by"].items()]
@@ -290,88 +336,113 @@ def _failed(s:dict)->str:
                 f"wrong     {marks(f)}" for f in s["failures"]) + "\n```")
     return f"### {s['name']}\n\n" + "\n\n".join(parts)
 
-def card_text(
-    card:dict, # as `make_card` gave it
-    size:int, # bytes of the model's file
-)->str: # Markdown
-    "A card as a page for strangers."
-    c, recipe, r, sets = card, card["recipe"], card["rounding"], card["sets"]
+# %% ../../nbs/runs/06_cards.ipynb #18ea8c4f
+def _facts(c:dict, size:int)->str:
+    "The table at the top of a card."
+    recipe = c["recipe"]
     steps = recipe["steps"]*recipe["global_batch_size"]
-    facts = [("puzzle", f"`{c['puzzle']}`"),
+    return _table(("", ""), [("puzzle", f"`{c['puzzle']}`"),
         ("architecture", f"`{c['arch']}`, {c['updates']} latent updates in a supervision step"),
         ("parameters", f"{c['parameters']:,}"),
         ("file", f"`{c['name']}.safetensors`, {size:,} bytes, weights in {c['weights']}"),
         ("recipe", f"`{c['name']}.yaml`, every parameter; `trm-lab train {c['name']}.yaml` runs it again"),
         ("trained on", f"{c['training_puzzles']:,} puzzles, {c['data']}"
-            + f"; {c['kept_back']:,} of them only watched"*bool(c["kept_back"])),
+            + f"; {c['kept_back']:,} of them are the validation split"*bool(c["kept_back"])),
         ("training", f"{recipe['steps']:,} steps of {recipe['global_batch_size']} puzzles, "
             f"{steps:,} puzzle-steps; seed {recipe['seed']}"),
         ("wall time", clock(c["seconds"]) if c["seconds"] else "not recorded"),
         ("machine", c["machine"] or "not recorded"),
-        ("versions", ", ".join(f"{k} {v}" for k, v in c["versions"].items()) or "see the file")]
-    curve = (_table(("step", "wall time", "loss", "training puzzles solved",
-                f"held-out puzzles solved (of {c['kept_back']:,})"),
-            [(f"{row['step']:,}", clock(row["seconds"]), f"{row['loss']:.3f}", f"{row['training']:.1%}",
-                    "–" if row["held_out"] is None else f"{row['held_out']:.1%}") for row in c["curve"]])
-        if c["curve"] else "It was not kept with this model.")
-    costs = ("so the file holds them rounded, at half the size; every score here is of what is in the file"
+        ("versions", ", ".join(f"{k} {v}" for k, v in c["versions"].items()) or "see the file")])
+
+def _curve_table(c:dict)->str:
+    "The training curve of a card."
+    if not c["curve"]: return "It was not kept with this model."
+    rows = [(f"{row['step']:,}", clock(row["seconds"]), f"{row['loss']:.3f}", f"{row['training']:.1%}",
+        "–" if row["held_out"] is None else f"{row['held_out']:.1%}") for row in c["curve"]]
+    return _table(("step", "wall time", "loss", "training puzzles solved",
+        f"validation puzzles solved (of {c['kept_back']:,})"), rows)
+
+# %% ../../nbs/runs/06_cards.ipynb #ae2556eb
+def _rounding_text(c:dict)->str:
+    "What rounding the weights costs, as a sentence."
+    r = c["rounding"]
+    costs = ("so the file holds them rounded, at half the size, and every score here is of the file's weights"
         if r["costs_nothing"] else "so they were left in float32")
-    failed, origins = ("\n\n".join(map(_failed, sets)),
-        "\n".join(f"- **{s['name']}**: {s['origin']}; {_unseen(s)}." for s in sets))
-    images = """Images are what the puzzle's symmetries make of it, such as other names for the digits. They were counted by canonical
-form, which is the same for all images of a puzzle (its solution and its givens together) and no others.
+    return (f"Rounding the weights to bfloat16: of {r['n']:,} test puzzles {r['both']:,} were solved with "
+        f"and without after {USUAL} steps,\n{r['only_float32']:,} only without, "
+        f"{r['only_bfloat16']:,} only with; {costs}.")
 
-""" if any(s["images_of_training_puzzles"] is not None for s in sets) else ""
+_IMAGES = """Images are what the puzzle's symmetries make of it, such as other names for the digits. They were
+counted by canonical form, which is the same for all images of a puzzle (its solution and its givens
+together) and no others.
+"""
+
+def _test_sets(c:dict)->str:
+    "Where the test puzzles come from, and how many are images of training puzzles."
+    sets, trained = c["sets"], c["training_puzzles"]
+    parts = ["\n".join(f"- **{s['name']}**: {s['origin']}; {_unseen(s)}." for s in sets) + "\n"]
+    if any(s["images_of_training_puzzles"] is not None for s in sets): parts.append(_IMAGES)
     classes = find_puzzle(c["puzzle"]).classes()
-    few = f"""Up to such images there are only {classes:,} different puzzles of this kind, and the model was trained
-on {c['training_puzzles']:,}: what it would do with a puzzle that is new to it cannot be asked.
+    if classes and classes < trained and sets[0]["images_of_training_puzzles"]:
+        parts.append(f"Up to such images there are only {classes:,} different puzzles of this kind, and the "
+            f"model was trained\non {trained:,}: how well it solves a puzzle that is new to it cannot be "
+            "measured.\n")
+    return "\n".join(parts)
 
-""" if classes and classes < c["training_puzzles"] and sets[0]["images_of_training_puzzles"] else ""
+# %% ../../nbs/runs/06_cards.ipynb #e9437c0c
+def card_text(
+    card:dict, # as `make_card` returned it
+    size:int, # bytes of the model's file
+)->str: # Markdown
+    "A card as a page."
+    c, sets, most_steps = card, card["sets"], card["recipe"]["halt_max_steps"]
+    failed = "\n\n".join(map(_failed, sets))
     return f"""# {c['name']}
 
 A tiny recursive model for {c['puzzle']}: after {USUAL} supervision steps it solves
 {headline(c)}.
 
-{_table(("", ""), facts)}
+{_facts(c, size)}
 
 ## How well it solves
 
-Shares of puzzles with every cell right, and in brackets their 95 % intervals (Wilson). A supervision step is one round of the
-recursion; the model was trained with at most {recipe['halt_max_steps']}. *Until legal*: the puzzle is tried again in random disguises, {USUAL} steps a try, until
-the rules of the puzzle, without any label, accept an answer. This is one training with one seed. The intervals are over
-puzzles: what another seed would give they do not say.
+Shares of puzzles with every cell right, and in brackets their 95 % intervals (Wilson). A supervision step
+is one round of the recursion; the model was trained with at most {most_steps}. In rows with several *tries* a puzzle
+that is not solved is tried again under random symmetries, {USUAL} steps each time, until the rules of the
+puzzle, without any label, accept an answer. This is one training with one seed. The intervals are over
+puzzles; they do not cover the scatter between seeds.
 
 {_scores(sets)}
 
 The test puzzles:
 
-{origins}
+{_test_sets(c)}
+## Which puzzles it fails on
 
-{images}{few}## What it fails on
-
-Quarters of the puzzles by what may make them hard.
+The test puzzles in quarters, ordered by what may make them hard.
 
 {failed}
 
 ## How it was trained
 
-{curve}
+{_curve_table(c)}
 
-Rounding the weights to bfloat16: of {r['n']:,} test puzzles {r['both']:,} were solved with and without after {USUAL} steps, {r['only_float32']:,} only without, {r['only_bfloat16']:,} only with; {costs}.
+{_rounding_text(c)}
 Scores were measured on {c['measured_on']}.
 
-## Use it
+## How to use it
 
 ```
 trm-lab solve "{c['example']}" --model {c['name']}
 ```
 
-In Python: `load_pretrained("{c['name']}")` where it ships with trm-lab, `load(FILE)` from `trm_lab.models.checkpoints` anywhere.
+In Python: `load_pretrained("{c['name']}")` if it ships with trm-lab, `load(FILE)` from
+`trm_lab.models.checkpoints` for any file.
 """
 
 # %% ../../nbs/runs/06_cards.ipynb #31c870ad
 def shipped()->list[dict]: # a row a model, for JSON
-    "What is known of every model that ships with trm-lab."
+    "Every model that ships with trm-lab, with its card."
     rows = []
     for name in pretrained_models():
         loaded, file = load_pretrained(name), pretrained_file(name)
@@ -383,7 +454,7 @@ def shipped()->list[dict]: # a row a model, for JSON
     return rows
 
 def shipped_table()->str:
-    "The same as a table for a terminal."
+    "The shipped models as a table for a terminal."
     def seen_before(row):
         first = row["says"]["sets"][0]
         return ", all images of training puzzles"*(first["images_of_training_puzzles"] == first["n"])
