@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 import torch
-from ..core.errors import RESUME_ME, Count, InputError, Interrupted, Natural, Positive, RunFailed, build
+from ..core.errors import (
+    RESUME_ME, Count, InputError, Interrupted, Name, Natural, Positive, RunFailed, build, given)
 from .lease import LEASE, alive, attempts, attempts_folder, hold
-from ..core.run import Run, home, plain_name
+from ..core.run import Run, home
 from ..core.files import check_manifest, write_json, write_text
 from ..core.settings import read_json, read_yaml, yaml_text
 from .templates import check_code, find_config, find_template, merge, read_parameters
@@ -63,7 +64,7 @@ def read_grid(
             "parameters": {**(values.get("parameters") or {}), **(small.get("parameters") or {})}}
     grid = build(Grid,
         {**values, "needs": build(Needs, values.get("needs") or {}, f"{path.name}: needs")}, path.name)
-    plain_name(grid.name, path.name)
+    given(grid.name, Name, f"{path.name}: the name")
     return grid
 
 # %% ../../nbs/runs/07_sweeps.ipynb #6cea972c
