@@ -205,7 +205,7 @@ def test_settings_on_the_command_line_are_refused_before_there_is_a_folder(cli_r
     (tmp_path/"mine.yaml").write_text("puzzle: sudoku-4x4\nlr: 1e-3\n\nlr: 2e-3\n")
     for command in (["run", "train", "-f"], ["train"]):
         for arguments, sentence in ((["sudoku-4x4", "-p", "lr", "12e456"],
-            "-p lr: 12e456 is no number, or too large for one"),
+            "-p lr: 12e456 is not a number, or is too large for one"),
             (["sudoku-4x4", "-p", "lr", "1", "-p", "lr=2"], "-p lr: it is given twice"),
             (["sudoku-4x4", "-p", "name", "../up"],
                 "'name' should be the name of a folder, found str '../up'"),

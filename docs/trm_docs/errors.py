@@ -17,7 +17,7 @@ class Sentence:
     item:Item|None # the public name whose code raises it; None: a private one
 
 # functions that change how a value looks, not what it is
-SHOWING = ("_shown", "str", "repr", "list", "tuple", "sorted", "int")
+SHOWING = ("shortened", "_quoted", "_shown", "str", "repr", "list", "tuple", "sorted", "int")
 
 def _placeholder(node)->str:
     "How to call what a sentence fills in."
@@ -29,7 +29,7 @@ def _placeholder(node)->str:
         case ast.Call(func=ast.Name(id="len"), args=[what]): return f"⟨number of {_inner(what)}⟩"
         case ast.Call(func=ast.Name(id=name), args=[what, *_]) if name in SHOWING: return _placeholder(what)
         case ast.Call(func=ast.Attribute(attr="join"), args=[what]): return f"⟨{_inner(what)}, …⟩"
-        case ast.Call(func=ast.Name(id="_brief")): return "⟨reason⟩"
+        case ast.Call(func=ast.Name(id="error_line")): return "⟨reason⟩"
         case ast.JoinedStr(): return _text(node)[0]
         case ast.IfExp():
             either = (_placeholder(node.body), _placeholder(node.orelse))

@@ -129,7 +129,7 @@ def test_a_whole_bench(monkeypatch):
     monkeypatch.setattr("trm_lab.checks.bench.matmul_peak", lambda dtype, device: 1e12)
     monkeypatch.setattr("trm_lab.checks.bench.REFERENCE_SIZES", ((32, 2, 9),))
     monkeypatch.setattr("trm_lab.checks.bench.PUZZLES", ("sudoku-4x4", "arc-30x30"))
-    monkeypatch.setattr(Plan, "_counts", lambda self, usual: [3])
+    monkeypatch.setattr("trm_lab.checks.bench._counts", lambda plan, usual: [3])
     told = []
     found = bench(Plan(dtype="float32", repeats=1, seconds=0., memory=False), told.append)
     assert (list(dict.fromkeys(row["table"] for row in json.loads(json.dumps(found))["rows"])) == list(TABLES)

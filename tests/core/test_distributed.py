@@ -166,7 +166,7 @@ def test_a_warned_team_leaves_with_its_code_and_one_goes_on(alone, tmp_path):
 def test_a_batch_that_cannot_be_shared(tmp_path):
     codes, said = joined(tmp_path, 3)
     assert (codes == [2]*3
-        and said.count("a batch of 16 cannot be shared out evenly among 3 processes") == 3), said
+        and said.count("a batch of 16 cannot be divided evenly among 3 processes") == 3), said
 
 # ---- a number that is not finite, in one process only -------------------------
 

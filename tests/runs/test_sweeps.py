@@ -329,7 +329,7 @@ TRAINS = "config: sudoku-4x4\n"
     ("axes: {model.hidden_size: [64, banana]}", "sweep 'g', model.hidden_size banana: run"),
     ("axes: {puzzle: [sudoku-4x4, sudoku-5x5]}", "sweep 'g', puzzle sudoku-5x5"),
     ("axes: {lr: [.nan]}", "sweep 'g', lr nan"), ("axes: {lr: [12e456]}",
-    "g.yaml, line 2: 12e456 is no number, or too large"), ("axes: {lr: [1e-3, 2026-11-26]}",
+    "g.yaml, line 2: 12e456 is not a number, or is too large"), ("axes: {lr: [1e-3, 2026-11-26]}",
     "found str '2026-11-26'"), ("axes: {augment: [yes]}", "'augment' should be bool"),
     ("axes: {name: [fine, a/b]}",
         "sweep 'g', name a/b: 'name' should be the name of a folder, found str 'a/b'"),

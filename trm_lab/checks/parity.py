@@ -14,9 +14,10 @@ import numpy as np, torch
 from torch import Tensor
 from ..models.checkpoints import load
 from ..data.batches import Batch
-from ..core.errors import InputError, build
+from ..core.errors import InputError, build, error_line
 from ..models.halting import HALTINGS, Halting, QLearningHalting
 from ..models.losses import TOKEN_LOSSES, board_loss, correct
+from ..models.trm import RecursiveModel
 from ..core.settings import read_json
 from ..training.config import TrainConfig
 from ..training.trainer import Trainer
@@ -36,6 +37,7 @@ def find_cases(
             f"a case is a folder with config.json, step_0 and {' or '.join(CASES)}")
     return found
 
+# %% ../../nbs/checks/01_parity.ipynb #e3554517
 class _Arrays(dict):
     "The arrays of a case, as tensors by name."
     def __init__(self, path:Path):
@@ -43,9 +45,8 @@ class _Arrays(dict):
         try:
             with np.load(path, allow_pickle=False) as found:
                 super().__init__({name: torch.from_numpy(found[name]) for name in found.files})
-        except Exception as e: # numpy and zipfile raise what they meet
-            raise InputError(
-                f"{path}: cannot be read as a file of arrays ({type(e).__name__}: {e})") from None
+        except Exception as e: # numpy and zipfile raise many kinds
+            raise InputError(f"{path}: cannot be read as a file of arrays ({error_line(e)})") from None
     def __missing__(self, name): raise InputError(f"{self.path}: the array {name} is missing")
 
     def batch(self, prefix:str, index=slice(None))->Batch:
@@ -53,9 +54,57 @@ class _Arrays(dict):
             *(self[f"{prefix}.{name}"][index].long() for name in ("inputs", "labels", "puzzle_identifiers")))
 
     def under(self, prefix:str)->dict[str, Tensor]:
-        "What begins with a prefix, by our names."
+        "The arrays whose names begin with a prefix, by the names that our models use."
         return {name.removeprefix(prefix).removeprefix("model.inner."): t
             for name, t in self.items() if name.startswith(prefix)}
+
+# %% ../../nbs/checks/01_parity.ipynb #86acb3ec
+def _config(folder:Path, *wanted:str)->dict:
+    "The content of config.json, with the mappings `wanted`."
+    config = read_json(folder/"config.json")
+    for name in wanted:
+        if not isinstance(config.get(name), dict):
+            raise InputError(f"{folder/'config.json'}: {name!r} should be a mapping")
+    if not isinstance(config["arch"].get("halt_max_steps"), int):
+        raise InputError(f"{folder/'config.json'}: the whole number 'halt_max_steps' is missing in 'arch'")
+    return config
+
+def _token_loss(arch:dict, where:Path)->str:
+    "Our name of the reference's loss."
+    name = arch.get("loss", {}).get("loss_type", "stablemax_cross_entropy").removesuffix("_cross_entropy")
+    if name not in TOKEN_LOSSES:
+        raise InputError(f"{where}: the loss {name}_cross_entropy is not known; "
+            f"there are {', '.join(f'{known}_cross_entropy' for known in TOKEN_LOSSES)}")
+    return name
+
+def _halting(name:str, max_steps:int, continue_loss:bool)->Halting:
+    "The reference's halting rule for this system, without exploration."
+    if name == "q_learning" or continue_loss:
+        return QLearningHalting(max_steps, 0., continue_loss=continue_loss)
+    return HALTINGS[name](max_steps, 0.)
+
+# %% ../../nbs/checks/01_parity.ipynb #7b6a6c5d
+@dataclass(frozen=True)
+class _Case:
+    "A case that was read: the reference's arrays, and our model with the reference's weights."
+    folder:Path
+    arrays:_Arrays
+    config:dict
+    loss:str # of tokens, by our name
+    model:RecursiveModel
+    halting:Halting
+
+def _read_case(
+    path:Path, # of the arrays
+    prefix:str, # of the arrays that training produced
+    dtype:torch.dtype, # of activations
+    *wanted:str, # mappings that config.json has to hold
+)->_Case:
+    arrays, config = _Arrays(path), _config(path.parent, *wanted)
+    loaded = load(path.parent/"step_0", dtype=dtype)
+    continue_loss = f"{prefix}.q_continue_loss" in arrays
+    halting = _halting(loaded.halting, config["arch"]["halt_max_steps"], continue_loss)
+    return _Case(path.parent, arrays, config, _token_loss(config["arch"], path.parent), loaded.model, halting)
 
 # %% ../../nbs/checks/01_parity.ipynb #a318b62b
 CLOSE = 1e-4 # allowed in float32 for logits, latents, losses and weights
@@ -63,22 +112,23 @@ GRADIENT = 1e-3 # allowed for a gradient, as a share of the tensor's largest ent
 
 @dataclass(frozen=True)
 class Check:
-    "A quantity that was compared."
+    "The comparison of one quantity."
     what:str # logits, z_H, gradients, …
-    difference:float # the largest, absolute; for decisions how many differ
+    difference:float # the largest, absolute; of decisions, how many differ
     allowed:float
     where:str # where it is largest
 
     @property
-    def ok(self)->bool: return self.difference <= self.allowed # nan is not
+    def ok(self)->bool: return self.difference <= self.allowed # False for nan
 
     def __str__(self): return f"{self.what:22} {self.difference:9.2e}  of {self.allowed:.2e}  {self.where}"
 
+# %% ../../nbs/checks/01_parity.ipynb #c4cadf88
 def _worst(
     what:str, # for `Check`
-    pairs:Iterable[tuple[str, Tensor, Tensor]], # where, ours, theirs
+    pairs:Iterable[tuple[str, Tensor, Tensor]], # where, our tensor, the reference's
     allowed:float=CLOSE,
-    relative:bool=False, # is `allowed` a share of their largest entry?
+    relative:bool=False, # whether `allowed` is a share of the reference's largest entry
 )->Check:
     "The pair that comes closest to its limit, or is farthest beyond it."
     checks = []
@@ -98,126 +148,125 @@ def _decisions(what:str, pairs:Iterable[tuple[str, Tensor, Tensor]])->Check:
     return Check(what, float(sum(n for _, n in differing)), 0.,
         next((where for where, n in differing if n), "none differs"))
 
-# %% ../../nbs/checks/01_parity.ipynb #f1a249ff
-def _halting(name:str, max_steps:int, continue_loss:bool)->Halting:
-    "How the reference lets this system halt, without exploration."
-    if name == "q_learning" or continue_loss:
-        return QLearningHalting(max_steps, 0., continue_loss=continue_loss)
-    return HALTINGS[name](max_steps, 0.)
-
-def _described(folder:Path, *wanted:str)->dict:
-    "What config.json says."
-    described = read_json(folder/"config.json")
-    for name in wanted:
-        if not isinstance(described.get(name), dict):
-            raise InputError(f"{folder/'config.json'}: {name!r} should be a mapping")
-    if not isinstance(described["arch"].get("halt_max_steps"), int):
-        raise InputError(f"{folder/'config.json'}: the whole number 'halt_max_steps' is missing in 'arch'")
-    return described
-
-def _token_loss(arch:dict, where:Path)->str:
-    "Our name of the reference's loss."
-    name = arch.get("loss", {}).get("loss_type", "stablemax_cross_entropy").removesuffix("_cross_entropy")
-    if name not in TOKEN_LOSSES:
-        raise InputError(f"{where}: the loss {name}_cross_entropy is not known; "
-            f"there are {', '.join(f'{known}_cross_entropy' for known in TOKEN_LOSSES)}")
-    return name
-
-def check_batch(
-    folder:Path, # with config.json, step_0 and reference.npz
-    dtype:torch.dtype=torch.float32, # of activations
-)->list[Check]:
-    "Evaluation over all supervision steps, and the first training step."
-    found, arch, loaded = (_Arrays(folder/"reference.npz"), _described(folder, "arch")["arch"],
-        load(folder/"step_0", dtype=dtype))
-    model, batch = loaded.model, found.batch("batch")
-    halting = _halting(loaded.halting, arch["halt_max_steps"], "train.q_continue_loss" in found)
+# %% ../../nbs/checks/01_parity.ipynb #5ee808ab
+def _check_evaluation(case:_Case)->list[Check]:
+    "Compare all supervision steps in evaluation mode."
+    found, model = case.arrays, case.model
     with torch.no_grad():
-        x = model.embed(batch)
+        x = model.embed(found.batch("batch"))
         state, states, outputs = model.start(x), [], []
         for _ in found["eval.logits"]:
             state = model.step(x, state)
-            states.append(state); outputs.append(model.read(state))
+            states.append(state)
+            outputs.append(model.read(state))
     latents = {name.removeprefix("eval.") for name in found if name.startswith("eval.z_")}
     if latents != set(state):
-        raise InputError(f"{folder}: the reference has the latents {', '.join(sorted(latents))}, "
+        raise InputError(f"{case.folder}: the reference has the latents {', '.join(sorted(latents))}, "
             f"this model {', '.join(sorted(state))}")
     steps = [f"supervision step {t + 1}" for t in range(len(outputs))]
-    said = lambda name: zip(steps, (getattr(o, name) for o in outputs), found[f"eval.{name}"])
-    checks = [_worst(name, said(name)) for name in ("logits", "q_halt", "q_continue")]
+    checks = [_worst(name, zip(steps, (getattr(o, name) for o in outputs), found[f"eval.{name}"]))
+        for name in ("logits", "q_halt", "q_continue")]
     checks += [_worst(name, zip(steps, (s[name] for s in states), found[f"eval.{name}"])) for name in state]
-    theirs = [halting.done(type(o)(o.logits, *pair))
+    theirs = [case.halting.done(type(o)(o.logits, *pair))
         for o, *pair in zip(outputs, found["eval.q_halt"], found["eval.q_continue"])]
-    checks.append(_decisions("halting decisions", zip(steps, map(halting.done, outputs), theirs)))
+    return [*checks,
+        _decisions("halting decisions", zip(steps, map(case.halting.done, outputs), theirs))]
 
+# %% ../../nbs/checks/01_parity.ipynb #88d20021
+def _training_step(
+    case:_Case,
+)->tuple[dict[str, Tensor], list[Tensor]]: # losses by name; the embedding rows of the batch, with gradient
+    "The first training step, up to and with its backward pass."
+    model, batch, rows_used = case.model, case.arrays.batch("batch"), []
     model.train()
-    taken = [] # the rows of the puzzle embedding that this batch uses
-    def take(table, index, rows): rows.retain_grad(); taken.append(rows)
-    if hasattr(model, "puzzle_emb"): model.puzzle_emb.register_forward_hook(take)
+    def keep(table, index, rows):
+        rows.retain_grad()
+        rows_used.append(rows)
+    if hasattr(model, "puzzle_emb"): model.puzzle_emb.register_forward_hook(keep)
     x = model.embed(batch)
     state = model.step(x, model.start(x))
     output = model.read(state)
     def ahead():
         with torch.no_grad(): return model.read(model.step(x, state))
-    losses = {"lm_loss":
-        board_loss(TOKEN_LOSSES[_token_loss(arch, folder)](output.logits, batch.labels), batch.labels).sum()}
-    for name, each in halting.losses(output, correct(output.logits, batch.labels)[1],
+    losses = {"lm_loss": board_loss(TOKEN_LOSSES[case.loss](output.logits, batch.labels), batch.labels).sum()}
+    for name, each in case.halting.losses(output, correct(output.logits, batch.labels)[1],
             torch.ones(len(batch), dtype=torch.long), ahead).items():
         losses[name] = each.sum()
     losses["loss"] = losses["lm_loss"] + 0.5*sum(value for name, value in losses.items() if name != "lm_loss")
-    checks += [_worst(name, [("training step 1", value, found[f"train.{name}"])])
-        for name, value in losses.items()]
     (losses["loss"]/len(batch)).backward()
-    gradients, parameters = found.under("train.grad."), dict(model.named_parameters())
+    return losses, rows_used
+
+# %% ../../nbs/checks/01_parity.ipynb #d0b61e58
+def _check_gradients(case:_Case)->Check:
+    "Compare the gradient of every weight."
+    gradients, parameters = case.arrays.under("train.grad."), dict(case.model.named_parameters())
     for name in gradients.keys() ^ parameters.keys():
-        raise InputError(f"{folder}: the gradient of {name} is "
-            f"{'not in the reference' if name in parameters else 'one of a weight that this model has not'}")
-    checks.append(_worst("gradients",
-        ((name, p.grad, gradients[name]) for name, p in parameters.items()), GRADIENT, relative=True))
-    if "train.puzzle_emb_local_grad" in found:
-        pair = ("puzzle_emb", taken[0].grad, found["train.puzzle_emb_local_grad"])
-        checks.append(_worst("embedding gradient", [pair], GRADIENT, relative=True))
-        for name in found:
-            if settings := re.fullmatch(r"train\.puzzle_emb_after_signsgd_lr(.+)_wd(.+)", name):
-                model.puzzle_emb.sign_step(*map(float, settings.groups()))
-                checks.append(
-                    _worst("embedding update", [("puzzle_emb", model.puzzle_emb.weights, found[name])]))
+        missing = "in the reference" if name in parameters else "among the weights of this model"
+        raise InputError(f"{case.folder}: the gradient {name} is not {missing}")
+    return _worst("gradients",
+        ((name, p.grad, gradients[name]) for name, p in parameters.items()), GRADIENT, relative=True)
+
+def _check_embedding(case:_Case, rows_used:list[Tensor])->list[Check]:
+    "Compare the gradient of the puzzle embedding, and what sign-SGD makes of it."
+    found = case.arrays
+    if "train.puzzle_emb_local_grad" not in found: return []
+    pair = ("puzzle_emb", rows_used[0].grad, found["train.puzzle_emb_local_grad"])
+    checks = [_worst("embedding gradient", [pair], GRADIENT, relative=True)]
+    for name in found:
+        if settings := re.fullmatch(r"train\.puzzle_emb_after_signsgd_lr(.+)_wd(.+)", name):
+            case.model.puzzle_emb.sign_step(*map(float, settings.groups()))
+            checks.append(
+                _worst("embedding update", [("puzzle_emb", case.model.puzzle_emb.weights, found[name])]))
     return checks
 
+# %% ../../nbs/checks/01_parity.ipynb #f1a249ff
+def check_batch(
+    folder:Path, # with config.json, step_0 and reference.npz
+    dtype:torch.dtype=torch.float32, # of activations
+)->list[Check]:
+    "Compare evaluation over all supervision steps, and the first training step."
+    case = _read_case(Path(folder)/"reference.npz", "train", dtype, "arch")
+    checks = _check_evaluation(case)
+    losses, rows_used = _training_step(case)
+    return [*checks, *(_worst(name, [("training step 1", value, case.arrays[f"train.{name}"])])
+            for name, value in losses.items()), _check_gradients(case), *_check_embedding(case, rows_used)]
+
 # %% ../../nbs/checks/01_parity.ipynb #4b766115
+def _trainer(case:_Case)->Trainer:
+    "A trainer with the case's recipe, whose batches are the reference's."
+    batches = case.arrays["batches.inputs"] # (steps, B, L)
+    recipe = {**case.config["train"], "steps": len(batches), "global_batch_size": batches.shape[1],
+        "loss": case.loss, "ema_ramp": False, "device": "cpu", "name": case.folder.name}
+    config = build(TrainConfig, recipe, str(case.folder/"config.json"))
+    return Trainer(config, None,
+        (case.arrays.batch("batches", step) for step in range(len(batches))), case.model, case.halting)
+
 def check_training(
     folder:Path, # with config.json, step_0 and trajectory.npz
     dtype:torch.dtype=torch.float32, # of activations
 )->list[Check]:
-    "A stretch of training with its carry."
-    found, described, loaded = (_Arrays(folder/"trajectory.npz"), _described(folder, "arch", "train"),
-        load(folder/"step_0", dtype=dtype))
-    arch = described["arch"]
-    count = len(found["batches.inputs"])
-    recipe = {**described["train"], "steps": count, "global_batch_size": found["batches.inputs"].shape[1],
-        "loss": _token_loss(arch, folder), "ema_ramp": False, "device": "cpu", "name": folder.name}
-    config = build(TrainConfig, recipe, str(folder/"config.json"))
-    halting = _halting(loaded.halting, arch["halt_max_steps"], "traj.q_continue_loss" in found)
-    trainer = Trainer(config, None,
-        (found.batch("batches", step) for step in range(count)), loaded.model, halting)
-    measured, steps = [trainer.step() for _ in range(count)], [f"training step {t + 1}" for t in range(count)]
-    told = lambda name: zip(steps, (m[name] for m in measured), found[f"traj.{name}"])
-    checks = [_worst(name, told(name))
+    "Compare twenty steps of training, with their carry."
+    case = _read_case(Path(folder)/"trajectory.npz", "traj", dtype, "arch", "train")
+    found, trainer = case.arrays, _trainer(case)
+    measured = [trainer.step() for _ in found["batches.inputs"]]
+    steps = [f"training step {t + 1}" for t in range(len(measured))]
+    by_step = lambda name: zip(steps, (m[name] for m in measured), found[f"traj.{name}"])
+    checks = [_worst(name, by_step(name))
         for name in ("loss", "lm_loss", "q_halt_loss", "q_continue_loss") if name in measured[0]]
-    checks += [_decisions(what, told(name))
+    checks += [_decisions(what, by_step(name))
         for what, name in (("halting decisions", "halted"), ("supervision steps", "steps"))]
     for what, prefix, model in (("final weights", "final.", trainer.model),
             ("averaged weights", "ema.", trainer.averaged())):
         ours, theirs = model.state_dict(), found.under(prefix)
         for name in theirs.keys() - ours.keys() | dict(model.named_parameters()).keys() - theirs.keys():
-            raise InputError(f"{folder}: {prefix}{name} is not in both the reference and this model")
+            raise InputError(f"{case.folder}: {prefix}{name} is not in both the reference and this model")
         checks.append(_worst(what, ((name, ours[name], t) for name, t in theirs.items())))
     return checks
 
 # %% ../../nbs/checks/01_parity.ipynb #6633ec0a
 def check_case(
-    path:Path, # as `find_cases` gave it
-    dtype:torch.dtype=torch.float32, # of activations; the limits are float32's
+    path:Path, # as `find_cases` returns it
+    dtype:torch.dtype=torch.float32, # of activations; the limits are those of float32
 )->list[Check]:
     "Compare one case. Raises `InputError` if it cannot be compared."
     return {"reference.npz": check_batch, "trajectory.npz": check_training}[path.name](path.parent, dtype)

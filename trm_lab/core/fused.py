@@ -13,13 +13,13 @@ from torch import Tensor
 
 # %% ../../nbs/core/08_fused.ipynb #768bd9d0
 def _onednn(dtype:torch.dtype)->bool:
-    "Can this torch multiply and go on in one pass?"
+    "Whether this torch has the operators that combine a product with another operation."
     return (dtype == torch.bfloat16 and torch.backends.mkldnn.is_available()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
         and hasattr(torch.ops.mkldnn, "_reorder_linear_weight"))
 
 class _Times:
-    "Rows times a weight, wherever the rows' features lie."
+    "The product of rows with a weight, with the features along either axis."
     def __init__(self, weight:Tensor): self.weight = weight # (M, K)
 
     @cached_property
@@ -30,8 +30,8 @@ class _Times:
     def __call__(self,
         x:Tensor, # (N, K), or (K, N) with features along axis 0
         axis:int, # of the features: 0 or 1
-        plus:Tensor|None=None, # of the result's shape: add it
-        times:Tensor|None=None, # of the result's shape: multiply with it
+        plus:Tensor|None=None, # of the result's shape, added to it
+        times:Tensor|None=None, # of the result's shape, multiplied with it
     )->Tensor: # (N, M) or (M, N)
         if axis and self.packed is not None:
             linear, other = torch.ops.mkldnn._linear_pointwise, plus if times is None else times
@@ -41,6 +41,7 @@ class _Times:
         if plus is not None: return torch.addmm(plus, left, right)
         return left @ right if times is None else (left @ right).mul_(times)
 
+# %% ../../nbs/core/08_fused.ipynb #27b3aab5
 @dataclass(frozen=True)
 class Weights:
     "SwiGLU's weights in the precision of activations, without gradient."
@@ -57,15 +58,16 @@ class Weights:
 
 # %% ../../nbs/core/08_fused.ipynb #4c4711f8
 def widened(x:Tensor)->Tensor:
-    "In float32 at least: sums of many bfloat16 numbers lose too much."
+    "At least float32: a sum of many bfloat16 numbers loses too much."
     return x if x.dtype == torch.float64 else x.float()
 
 def _norm(v:Tensor, eps:float, axis:int)->tuple[Tensor, Tensor]:
-    "RMSNorm, and what every row was multiplied by, in float32 at least."
+    "RMSNorm, and the factor of every row in at least float32."
     wide = widened(v)
     scale = (wide*wide).mean(axis, keepdim=True).add_(eps).rsqrt_()
-    return wide.mul_(scale).to(v.dtype), scale # v is nobody else's
+    return wide.mul_(scale).to(v.dtype), scale # in place: no other code holds v
 
+# %% ../../nbs/core/08_fused.ipynb #b8867719
 class _GluNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, gate_up, down, weights, eps, axis):
@@ -94,6 +96,7 @@ class _GluNorm(torch.autograd.Function):
         return (by_up(dup, axis, plus=by_gate(dgate, axis, plus=dv)) if of_x else None,
             dgate_up, ddown, None, None, None)
 
+# %% ../../nbs/core/08_fused.ipynb #9506d505
 def glu_norm(
     x:Tensor, # (N, K), or (K, N) with features along axis 0
     gate_up:Tensor, # (2M, K) parameter

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np, torch
 from safetensors import safe_open, SafetensorError
 from torch import Tensor
-from ..core.errors import build, InputError, one_of
+from ..core.errors import build, error_line, InputError, one_of, shortened
 from ..core.settings import read_json, read_yaml
 from ..core.files import stand_in
 from .layers import SwiGLU
@@ -24,13 +24,6 @@ from .trm import ModelConfig
 # %% ../../nbs/models/06_published.ipynb #7c0763de
 FORMAT = "trm-lab 2"
 _FORMATS = ("trm-lab 1", FORMAT) # in the first, the checksum was of the tensors alone
-def _shown(text)->str:
-    "The first line of what a file or a library says, without what would steer a terminal."
-    line = "".join(c if c.isprintable() else "?" for c in (str(text).splitlines() or [""])[0])
-    return line if len(line) <= 200 else f"{line[:200]}…"
-
-def _brief(e:Exception)->str: return f"{type(e).__name__}: {_shown(e)}"
-
 _WRAPPERS = {"module", "model", "inner", "net", "network", "_forward_module", "_fsdp_wrapped_module"}
 _PART = re.compile(r"(?:^|(?<=\.))(?:embed_tokens|embed_pos|puzzle_emb|lm_head|q_head|[HL]_level"
     r"|[HL]\d*_init)(?=\.|$)") # where the names of a model's own tensors begin
@@ -84,7 +77,7 @@ def _sets_here(named:Mapping[str, Tensor], entry:str, where:str)->dict[str, dict
     sets, strangers = {}, {}
     for name, t in named.items():
         if not name.isprintable():
-            raise InputError(f"{where}: the name of the tensor {_shown(name)} was damaged; copy or download "
+            raise InputError(f"{where}: the name of the tensor {shortened(name)} was damaged; copy or download "
                 "the file again")
         prefix, own = _split_name(name)
         # The rows of one batch, an optimizer's moments: left over from training.
@@ -116,8 +109,8 @@ def _all_sets(found:Mapping, where:str)->dict[str, dict[str, Tensor]|list[Tensor
         met.add(id(part))
         sets |= _sets_here(_tensors(part), entry, where)
         for name, value in part.items():
-            inside = _inside(entry, _shown(name))
-            if _NOT_WEIGHTS.search(_shown(name)): continue
+            inside = _inside(entry, shortened(name))
+            if _NOT_WEIGHTS.search(shortened(name)): continue
             if isinstance(value, Mapping): left.append((inside, value))
             elif isinstance(value, (list, tuple)) and value and _is_average(inside):
                 if all(isinstance(t, Tensor) for t in value): sets[inside] = list(value)
@@ -181,7 +174,7 @@ def _without_weights(found:Mapping)->str:
     "What a file holds in which no weights were found."
     if "param_groups" in found:
         return "it holds the state of an optimizer and no weights; give the model's file"
-    entries = ", ".join(map(_shown, list(found)[:8])) or "none"
+    entries = ", ".join(map(shortened, list(found)[:8])) or "none"
     return f"there are no tensors where weights are expected; its entries are {entries}"
 
 _ADAPTER = ("it is an adapter (LoRA), which is nothing without its model; "
@@ -219,7 +212,7 @@ def _kind(path:Path, where:str)->str: # safetensors, zip, npz, pickle
     if path.suffix == ".safetensors": return "safetensors" # its reader says what is wrong with it
     text = head.decode("utf-8", "replace").lstrip("\ufeff")
     if "\ufffd" not in text[:-3] and all(c.isprintable() or c.isspace() for c in text):
-        raise InputError(f"{where}: it is text and not weights; it begins with {_shown(text.strip())[:40]!r}")
+        raise InputError(f"{where}: it is text and not weights; it begins with {shortened(text.strip()[:40])!r}")
     raise InputError(f"{where}: this is not a checkpoint, or its beginning was damaged; {_READS}")
 
 def _zip_kind(path:Path, where:str)->str: # zip, npz
@@ -232,7 +225,7 @@ def _zip_kind(path:Path, where:str)->str: # zip, npz
         raise InputError(f"{where}: it is a TorchScript program (torch.jit.save); save its weights:  "
             f"torch.save(torch.jit.load({path.name!r}).state_dict(), 'weights.pt')")
     if not any(name.endswith("data.pkl") for name in names):
-        raise InputError(f"{where}: it is a zip archive of {_shown(', '.join(names[:3])) or 'nothing'}; "
+        raise InputError(f"{where}: it is a zip archive of {shortened(', '.join(names[:3])) or 'nothing'}; "
             f"{_UNPACK}")
     return "zip"
 
@@ -267,11 +260,11 @@ def _unpickle(path:Path, device:str, where:str):
         refused = re.findall(r"GLOBAL ([\w.]+)", text)[:1] or _asked_for(path)[:1]
         if refused:
             raise InputError(f"{where}: refused, because reading it would run code: "
-                f"it asks for {_shown(refused[0])}; nothing of it was run. "
+                f"it asks for {shortened(refused[0])}; nothing of it was run. "
                 "Ask its author for the weights alone, as safetensors or a dictionary of tensors") from None
         reason = re.search(r"WeightsUnpickler error:\s*(.+)", text)
         raise InputError(f"{where}: this is not a whole checkpoint "
-            f"({_shown(reason[1]) if reason else _brief(e)}); copy or download it again") from None
+            f"({shortened(reason[1]) if reason else error_line(e)}); copy or download it again") from None
 
 # %% ../../nbs/models/06_published.ipynb #67c510e8
 def _members(path:Path, where:str)->dict[int, zipfile.ZipInfo]: # by where their bytes begin
@@ -280,7 +273,7 @@ def _members(path:Path, where:str)->dict[int, zipfile.ZipInfo]: # by where their
     try:
         with zipfile.ZipFile(path) as z, path.open("rb") as f:
             for member in sorted(z.infolist(), key=lambda m: m.header_offset):
-                name = _shown(member.filename)
+                name = shortened(member.filename)
                 f.seek(member.header_offset + 26)
                 # behind the name and the padding
                 start = member.header_offset + 30 + sum(struct.unpack("<HH", f.read(4)))
@@ -304,7 +297,7 @@ def _members(path:Path, where:str)->dict[int, zipfile.ZipInfo]: # by where their
 def _damaged(e:Exception, name:str,
         where:str)->InputError: # besides BadZipFile, zipfile lets through whatever it meets in damaged fields
     return InputError(
-        f"{where}: it was damaged on the way, at {name} ({_brief(e)}); copy or download it again")
+        f"{where}: it was damaged on the way, at {name} ({error_line(e)}); copy or download it again")
 
 def _check(path:Path, members:Iterable[zipfile.ZipInfo], where:str):
     "Compare members with their checksums."
@@ -313,7 +306,7 @@ def _check(path:Path, members:Iterable[zipfile.ZipInfo], where:str):
             try:
                 with z.open(member) as part:
                     while part.read(1 << 20): pass # the last read compares
-            except Exception as e: raise _damaged(e, _shown(member.filename), where) from None
+            except Exception as e: raise _damaged(e, shortened(member.filename), where) from None
 
 # %% ../../nbs/models/06_published.ipynb #13ed51e3
 def _in_range(rows:tuple[int, ...], count:int, where:str):
@@ -372,7 +365,7 @@ def _read_pickle(
                 tensors = {name: _stored(f, name, t, members, some(name), where)
                     for name, t in tensors.items()}
         except (RuntimeError, EOFError, MemoryError) as e:
-            raise InputError(f"{where}: its tensors do not fit into what it holds ({_brief(e)}); get the "
+            raise InputError(f"{where}: its tensors do not fit into what it holds ({error_line(e)}); get the "
                 "file again") from None
     else:
         # some other program packed the zip again, and torch only reckons where it
@@ -401,7 +394,7 @@ def _read_safetensors(path:Path, rows:tuple[int, ...]|None,
                 else: tensors[name] = f.get_tensor(name).clone() # else it stays tied to the file
             return tensors, f.metadata() or {}
     except (SafetensorError, OSError, IndexError) as e:
-        raise InputError(f"{where}: this is not a whole safetensors file ({_brief(e)}); "
+        raise InputError(f"{where}: this is not a whole safetensors file ({error_line(e)}); "
             "copy, download or train it again") from None
 
 def _read_npz(path:Path, rows:tuple[int, ...]|None, where:str)->dict[str, Tensor]:
@@ -413,7 +406,7 @@ def _read_npz(path:Path, rows:tuple[int, ...]|None, where:str)->dict[str, Tensor
         with np.load(path, allow_pickle=False) as found:
             tensors = {name: torch.from_numpy(found[name]) for name in found.files}
     except Exception as e: # numpy and zipfile raise whatever they meet
-        raise InputError(f"{where}: this is not a whole file of arrays ({_brief(e)}); copy or download it "
+        raise InputError(f"{where}: this is not a whole file of arrays ({error_line(e)}); copy or download it "
             "again") from None
     return _some_rows(tensors, rows, where)
 
@@ -452,13 +445,13 @@ def _join(parts:Mapping[Path, dict[str, Tensor]], index:Path|None, where:str)->d
     for path, part in parts.items():
         for name, t in part.items():
             if name in tensors:
-                raise InputError(f"{where}: the tensor {_shown(name)} is in {path.name} and in another "
+                raise InputError(f"{where}: the tensor {shortened(name)} is in {path.name} and in another "
                     f"part, too; {again}")
             tensors[name] = t
     held = {path.name: part.keys() for path, part in parts.items()}
     for name, file in _weight_map(index).items() if index else ():
         if name not in held[file]:
-            raise InputError(f"{where}: the index places the tensor {_shown(name)} in {file}, which does "
+            raise InputError(f"{where}: the index places the tensor {shortened(name)} in {file}, which does "
                 f"not have it; {again}")
     return tensors
 
