@@ -2,7 +2,8 @@
 from dataclasses import replace
 import numpy as np, pytest, torch
 from trm_lab.interp.interventions import EDITS, Given, Mean, Noise, Patch, Zero
-from trm_lab.interp.survey import Moments, Survey
+from trm_lab.interp.pca import Moments
+from trm_lab.interp.survey import Survey
 from trm_lab.interp.session import Walk, puzzle_batch, rebuild
 from trm_lab.interp.divergence import divergence
 from trm_lab.models.checkpoints import load, load_pretrained, save_model
@@ -200,7 +201,7 @@ def test_code_makes_the_same_run(tmp_path):
 
 def test_code_asks_for_what_nobody_can_know(walk):
     for run in tree(walk): rebuilt(run, model=walk.model)
-    assert "# model: the model that was walked through" in rebuild(walk.root(0))
+    assert "# model: the model of this session" in rebuild(walk.root(0))
     recorded = run_with_trace(walk.model, puzzle_batch(TEXT, FOUR), 3)
     for run in tree(Walk(recorded, puzzle=FOUR)): rebuilt(run, trace=recorded)
     class Own(BinaryHalting): pass

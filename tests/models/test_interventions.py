@@ -430,7 +430,7 @@ def test_a_trace_in_memory_is_not_gone_on_with_after_training(change):
     root = walk.root(0); root.trace
     CHANGES[change](model)
     with pytest.raises(InputError, match="the weights of this model are not those that were traced"): resume(trace, 3, 2)
-    with pytest.raises(InputError, match="walk: the weights of this model were changed since the walk was begun"): walk.root(1).trace
+    with pytest.raises(InputError, match="walk: the weights of this model were changed since the session was begun"): walk.root(1).trace
     with pytest.raises(InputError, match="weights of this model"): root.branch(root.place(2))
     with pytest.raises(InputError, match="weights of this model"): walk.overview([0])
     with pytest.raises(InputError, match="weights of this model"): Walk(trace, puzzle=SIX)

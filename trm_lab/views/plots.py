@@ -4,27 +4,25 @@
 
 # %% auto #0
 __all__ = ['BLUE', 'ORANGE', 'GREEN', 'GREY', 'FEW', 'draw_board', 'boards', 'strip', 'training_curves', 'live', 'solved_by_step',
-           'solved_by_work', 'halting_by_step', 'fixed_and_broken', 'trace_strip', 'size_of_change', 'Plane',
-           'fit_plane', 'path_in_plane', 'path_in_space', 'schedules', 'captured_variance', 'mean_paths',
-           'mean_paths_in_space', 'path_measures', 'dimension_by_site', 'similarity_maps', 'read_by_site',
-           'decided_by_step', 'removals']
+           'solved_by_work', 'halting_by_step', 'fixed_and_broken', 'trace_strip', 'size_of_change', 'fit_plane',
+           'path_in_plane', 'path_in_space', 'schedules', 'captured_variance', 'mean_paths', 'mean_paths_in_space',
+           'path_measures', 'dimension_by_site', 'similarity_maps', 'read_by_site', 'decided_by_step', 'removals']
 
 # %% ../../nbs/views/01_plots.ipynb #8521b843
 import math, time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 import numpy as np, torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from torch import Tensor
-from ..core.errors import InputError
 from ..models.losses import agreement
 from ..models.trm import RecursiveModel
 from ..puzzles.base import IGNORE, Drawing, Puzzle
 from ..core.run import Run
 from ..interp.trace import Site, Trace
+from ..interp.pca import Components, fit_components
 
 # %% ../../nbs/views/01_plots.ipynb #cff5cf9f
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8a8a8a"
@@ -226,59 +224,42 @@ def size_of_change(
     return figure
 
 # %% ../../nbs/views/01_plots.ipynb #f118ffa0
-@dataclass(frozen=True)
-class Plane:
-    "The first principal components of one latent."
-    name:str # of the latent
-    centre:np.ndarray # ((P+L)·D,)
-    axes:np.ndarray # (2 or 3, (P+L)·D)
-    explained:np.ndarray # (2 or 3,) share of the variance
-
-    def place(self,
-        latents:Tensor, # (n, P+L, D)
-    )->np.ndarray: # (n, 2 or 3)
-        "Where latents lie in it."
-        return (latents.flatten(1).float().numpy() - self.centre) @ self.axes.T
-
 def fit_plane(
     trace:Trace, # of many puzzles
     name:str="z_H", # which latent
     components:int=2, # 2 for a plane, 3 for a space
-)->Plane:
+)->Components: # of all entries of a board's latent, D·(P+L)
     "Fit principal components to a latent of all puzzles after all of its updates."
-    from sklearn.decomposition import PCA
-    sites = trace.at(name=name)
-    points = np.concatenate([trace.latent(s).flatten(1).float().numpy() for s in sites]) if sites else np.empty((0, 0))
-    if len(points) <= components: raise InputError(f"plots: {components} principal components of {name} need more than {components} recorded latents, found {len(points)}; trace more puzzles or more steps")
-    fitted = PCA(components, svd_solver="randomized", random_state=0).fit(points)
-    return Plane(name, fitted.mean_, fitted.components_, fitted.explained_variance_ratio_)
+    vectors = [trace.latent(site).flatten(1).float().numpy() for site in trace.at(name=name)]
+    return fit_components(np.concatenate(vectors) if vectors else np.empty((0, 0)), components)
 
-def _paths(trace:Trace, plane:Plane, rows:Sequence[int])->list[tuple[int, np.ndarray, bool]]:
-    "For each puzzle: its number, its points from the start on (k, components), and whether its last answer is right."
+def _paths(trace:Trace, name:str, plane:Components, rows:Sequence[int])->list[tuple[int, np.ndarray, bool]]:
+    "For each puzzle: its number, its points from the start on (n, k), and whether its last answer is right."
     right = agreement(trace.tokens[-1], trace.batch.labels)[1]
-    points = {row: [plane.place(trace.start[plane.name][[row]])] for row in rows}
-    for site in trace.at(name=plane.name):
+    def place(latents): return plane(latents.flatten(1).float().numpy())
+    points = {row: [place(trace.start[name][[row]])] for row in rows}
+    for site in trace.at(name=name):
         present = trace.here(site)
         for row in rows:
-            if present[row]: points[row].append(plane.place(trace.latent(site, rows=[row])))
+            if present[row]: points[row].append(place(trace.latent(site, rows=[row])))
     return [(row, np.concatenate(points[row]), bool(right[row])) for row in rows]
 
 # %% ../../nbs/views/01_plots.ipynb #50ac8fa8
 def path_in_plane(
     trace:Trace,
     rows:Sequence[int], # which puzzles to follow
-    planes:Sequence[Plane]|None=None, # one panel each; None: one a latent, fitted on this trace
+    planes:Mapping[str, Components]|None=None, # by latent, one panel each; None: fitted on this trace
 )->Figure:
     "The way of a few puzzles through the principal plane of each latent."
-    planes = [fit_plane(trace, name) for name in trace.names] if planes is None else planes
+    planes = planes or {name: fit_plane(trace, name) for name in trace.names}
     figure = Figure(figsize=(4.6*len(planes), 4.2), layout="constrained")
-    for ax, plane in zip(np.atleast_1d(figure.subplots(1, len(planes))), planes):
-        for _, points, right in _paths(trace, plane, rows):
+    for ax, (name, plane) in zip(np.atleast_1d(figure.subplots(1, len(planes))), planes.items()):
+        for _, points, right in _paths(trace, name, plane, rows):
             x, y = points[:, :2].T
             ax.plot(x, y, color=BLUE if right else ORANGE, linestyle="-" if right else "--", linewidth=0.9, alpha=0.8, marker=".", markersize=3)
             ax.plot(x[0], y[0], color="black", marker="o", markersize=8, fillstyle="none", linestyle="none")
             ax.plot(x[-1], y[-1], color=BLUE if right else ORANGE, marker="s" if right else "X", markersize=8, markeredgecolor="white", linestyle="none", zorder=3)
-        ax.set(title=plane.name, **{f"{axis}label": f"component {i + 1} ({plane.explained[i]:.0%} of the variance)" for i, axis in enumerate("xy")})
+        ax.set(title=name, **{f"{axis}label": f"component {i + 1} ({plane.explained[i]:.0%} of the variance)" for i, axis in enumerate("xy")})
         ax.grid(alpha=0.3); ax.spines[["top", "right"]].set_visible(False)
     for colour, line, marker, label in ((BLUE, "-", "s", "solved, and its end"), (ORANGE, "--", "X", "not solved, and its end")): ax.plot([], [], color=colour, linestyle=line, marker=marker, markersize=6, label=label)
     ax.plot([], [], color="black", linestyle="none", marker="o", fillstyle="none", label="start")
@@ -290,18 +271,18 @@ def path_in_space(
     trace:Trace,
     rows:Sequence[int], # which puzzles to follow
     name:str="z_H", # which latent
-    space:Plane|None=None, # with three components; None: fitted on this trace
+    space:Components|None=None, # three of them; None: fitted on this trace
 ): # a plotly Figure
     "The way of a few puzzles through the first three principal components of a latent."
     import plotly.graph_objects as go
     space = space or fit_plane(trace, name, 3)
-    figure, said = go.Figure(), ["start", *map(str, trace.at(name=space.name))]
-    for row, points, right in _paths(trace, space, rows):
+    figure, said = go.Figure(), ["start", *map(str, trace.at(name=name))]
+    for row, points, right in _paths(trace, name, space, rows):
         x, y, z = points.T
         symbols = ["circle-open", *["circle"]*(len(points) - 2), "square" if right else "x"]
         figure.add_scatter3d(x=x, y=y, z=z, text=said[:len(points)], name=f"puzzle {row}: {'solved' if right else 'not solved'}", mode="lines+markers", hovertemplate="%{text}<extra>%{fullData.name}</extra>",
             line={"color": BLUE if right else ORANGE, "dash": "solid" if right else "dash", "width": 3}, marker={"symbol": symbols, "size": [8, *[2]*(len(points) - 2), 8], "color": BLUE if right else ORANGE})
-    figure.update_layout(title=space.name, margin={"l": 0, "r": 0, "t": 40, "b": 0},
+    figure.update_layout(title=name, margin={"l": 0, "r": 0, "t": 40, "b": 0},
         scene={f"{axis}axis_title": f"component {i + 1} ({share:.0%})" for i, (axis, share) in enumerate(zip("xyz", space.explained))})
     return figure
 
