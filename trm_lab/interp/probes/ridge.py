@@ -113,6 +113,7 @@ def _choose_penalties(tasks:Sequence[Task], fit:Sums, choose:Sums)->dict[tuple[s
             found[task.name, control] = Probe(weights, bias, best.penalty, pattern)
     return found
 
+# %% ../../../nbs/interp/probes/05_ridge.ipynb #de61ebc8
 class Fitting:
     "Adds up what the probes of all tasks need, site by site."
     def __init__(self,
