@@ -33,7 +33,8 @@ class Edit(ABC):
             text = named(value) if hasattr(value, "branch") else repr(value)
             return text if f.name == "name" else f"{f.name}={text}"
         values = ((f, getattr(self, f.name)) for f in fields(self))
-        return f"{type(self).__name__}({', '.join(shown(f, value) for f, value in values if value != f.default)})"
+        arguments = ", ".join(shown(f, value) for f, value in values if value != f.default)
+        return f"{type(self).__name__}({arguments})"
 
     def __repr__(self): return self.code()
 
@@ -45,7 +46,8 @@ def _cells(cells, who:str)->tuple|None:
     given = (cells,) if whole(cells) else cells
     try: cells = tuple(dict.fromkeys(int(c) if whole(c) else c for c in given))
     except TypeError:
-        raise InputError(f"{who}: cells should be numbers, found {given!r}; give them as in cells=(3, 4)") from None
+        raise InputError(f"{who}: cells should be numbers, found {given!r}; "
+            "give them as in cells=(3, 4)") from None
     if any(isinstance(c, (bool, np.bool_)) for c in cells):
         raise InputError(f"{who}: cells are numbers from 0, found a mask; give cells=np.flatnonzero(mask)")
     return cells
@@ -54,6 +56,14 @@ def _where(cells:tuple|None, walk:"Walk")->str:
     "Cells in words."
     if cells is None: return ""
     return f" in {walk.place(cells[0]) if len(cells) == 1 else f'{len(cells)} cells'}"
+
+# %% ../../nbs/interp/03_interventions.ipynb #da8686ba
+def _checked(edit:Edit, value, z:Tensor)->Tensor:
+    "Raise `InputError` unless the value fits the latent."
+    if isinstance(value, Tensor) and value.shape == z.shape: return value
+    found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+    raise InputError(f"{edit!r}: what shall stand in place of {edit.name} should be a tensor "
+        f"of shape {tuple(z.shape)}, found {found}; return one from `value`")
 
 # %% ../../nbs/interp/03_interventions.ipynb #4eca5f32
 @dataclass(frozen=True, repr=False)
@@ -78,20 +88,19 @@ class LatentEdit(Edit):
     )->Tensor: # (P+L, D)
         "The latent with the values put in at the chosen cells."
         after = z.clone() # keeps the order in memory, on which rounding depends
-        where = slice(None) if self.cells is None else torch.tensor(self.cells) + len(z) - run.walk.puzzle.seq_len
-        value = self.value(z.clone(), run, site)
-        if not isinstance(value, Tensor) or value.shape != z.shape:
-            found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise InputError(f"{self!r}: what shall stand in place of {self.name} should be a tensor "
-                f"of shape {tuple(z.shape)}, found {found}; return one from `value`")
+        value = _checked(self, self.value(z.clone(), run, site), z)
+        where = slice(None)
+        if self.cells is not None: where = torch.tensor(self.cells) + len(z) - run.walk.puzzle.seq_len
         after[where] = value.to(z)[where]
         return after
 
     def refuse(self, run, site):
         walk = run.walk
         if self.name not in walk.names:
-            raise InputError(f"{self!r}: there is no latent {self.name!r}; this model has {', '.join(walk.names)}")
-        if self.cells == (): raise InputError(f"{self!r}: no cells were chosen; leave cells away to change all")
+            raise InputError(
+                f"{self!r}: there is no latent {self.name!r}; this model has {', '.join(walk.names)}")
+        if self.cells == ():
+            raise InputError(f"{self!r}: no cells were chosen; leave cells away to change all")
         for cell in self.cells or (): walk.check_cell(cell, repr(self))
 
     def sentence(self, walk):
@@ -101,7 +110,7 @@ class LatentEdit(Edit):
 @dataclass(frozen=True, repr=False)
 class Zero(LatentEdit):
     "Zeros (zero ablation)."
-    cells:tuple[int, ...]|None = None # of the grid, from 0; None: all positions, those of the puzzle embedding too
+    cells:tuple[int, ...]|None = None # of the grid, from 0; None: all positions, puzzle embedding included
     def value(self, z, run, site): return torch.zeros_like(z)
     def words(self, walk): return "set to zero"
 
@@ -142,7 +151,8 @@ class Patch(LatentEdit):
 
     def refuse(self, run, site):
         super().refuse(run, site)
-        if not hasattr(self.of, "branch"): raise InputError(f"{self!r}: of should be a run, such as walk.root(3)")
+        if not hasattr(self.of, "branch"):
+            raise InputError(f"{self!r}: of should be a run, such as walk.root(3)")
         ours, theirs = run.walk, self.of.walk
         fits = self.name in theirs.names and theirs.positions == ours.positions
         if not fits or self.of.latent(None, self.name).shape != run.latent(None, self.name).shape:
@@ -175,8 +185,8 @@ class Given(Edit):
         walk = run.walk
         walk.check_cell(self.cell, repr(self))
         if not whole(self.token) or self.token not in walk.askable:
-            raise InputError(f"{self!r}: a question of {walk.puzzle.name} does not hold the token {self.token!r}"
-                f"; it holds {', '.join(map(str, walk.askable))}")
+            raise InputError(f"{self!r}: a question of {walk.puzzle.name} does not hold the token "
+                f"{self.token!r}; it holds {', '.join(map(str, walk.askable))}")
 
     def sentence(self, walk):
         return f"{walk.place(self.cell)} of the question set to {walk.vocabulary[self.token]}"

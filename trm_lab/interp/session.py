@@ -41,7 +41,8 @@ def puzzle_batch(
     if isinstance(puzzles, Split): return next(ordered_batches(puzzles, most or len(puzzles)))
     if not isinstance(puzzles, (str, Path)):
         found = type(puzzles).__name__
-        raise InputError(f"puzzles should be text, a file, a folder, a Batch or a Split, found {found}; give one of these")
+        raise InputError(
+            f"puzzles should be text, a file, a folder, a Batch or a Split, found {found}; give one of these")
     path = file_of(puzzles, puzzle)
     if path and path.is_dir():
         dataset = read_dataset(path, puzzle)
@@ -82,7 +83,8 @@ class TraceRow:
         return self.row if site is None else int((self.trace.present[site.step - 1] == self.row).nonzero())
 
     def latent(self, site:Site|None, name:str|None=None)->Tensor: # (P+L, D)
-        "A latent as it is after that update (None: at the start); the one renewed there, if no name is given."
+        """A latent as it is after that update (None: at the start); the one renewed
+        there, if no name is given."""
         if site is None: return self.trace.start[name or self.walk.answer][self.row].clone()
         return self.trace.latent(site, name, [self.row])[0]
 
@@ -137,7 +139,8 @@ class Run(Frames):
 
     @property
     def title(self)->str: # people count from 1
-        return f"branch {self.number} of puzzle {self.puzzle + 1}" if self.parent else f"puzzle {self.puzzle + 1}"
+        return (f"branch {self.number} of puzzle {self.puzzle + 1}" if self.parent
+            else f"puzzle {self.puzzle + 1}")
 
     @property
     def sentence(self)->str:
@@ -181,7 +184,8 @@ class Description:
         return self.recorded.start[self.answer].shape[2] if self.recorded else self.model.config.hidden_size
 
     @cached_property
-    def askable(self)->tuple[int, ...]: return _askable(self.puzzle, self.batch) # tokens that a question may hold
+    def askable(self)->tuple[int, ...]: # tokens that a question may hold
+        return _askable(self.puzzle, self.batch)
     @cached_property
     def vocabulary(self)->tuple[str, ...]: return _token_names(self.puzzle) # a short name for every token
 
@@ -216,7 +220,8 @@ def _token_names(puzzle:Puzzle)->tuple[str, ...]:
         if not text: return "blank"
         return text[0] if len(set(text)) < 3 else str(token) # perhaps another sign between rows
     names = ["padding", *map(shown, range(1, puzzle.vocab_size))]
-    return tuple(name if names.count(name) == 1 else f"{name} (token {token})" for token, name in enumerate(names))
+    return tuple(name if names.count(name) == 1 else f"{name} (token {token})"
+        for token, name in enumerate(names))
 
 # %% ../../nbs/interp/06_session.ipynb #d0902091
 class Subject(Description):
@@ -238,7 +243,8 @@ class Subject(Description):
         usual = self.loaded.policy(max_steps) if self.loaded else BinaryHalting()
         self.policy = halting or usual # judges answers, also where all steps are taken
         # a copy, since the caller's may change later
-        self.batch = self.recorded.batch if self.recorded else puzzle_batch(puzzles, self.puzzle, loaded=self.loaded).copy()
+        self.batch = (self.recorded.batch if self.recorded
+            else puzzle_batch(puzzles, self.puzzle, loaded=self.loaded).copy())
         self.max_steps = len(self.recorded.logits) if self.recorded else max_steps
         self.schedule = self.recorded.schedule if self.recorded else self.model.schedule()
         _check_boards(self)
@@ -263,7 +269,8 @@ def _check_source(subject:Subject):
     if subject.model is not None and subject.model.training:
         raise InputError("walk: the model is in training mode; call model.eval() first")
     if subject.recorded is None and subject.source is None:
-        raise InputError("walk: a model needs puzzles to work on; give text, a file, a folder, a Batch or a Split")
+        raise InputError(
+            "walk: a model needs puzzles to work on; give text, a file, a folder, a Batch or a Split")
 
 def _check_boards(subject:Subject):
     "Raise `InputError` if model, trace and puzzles do not fit together."
@@ -275,8 +282,8 @@ def _check_boards(subject:Subject):
     if model is not None:
         ours, c = (puzzle.seq_len, puzzle.vocab_size), model.config
         if (c.seq_len, c.vocab_size) != ours:
-            raise InputError(f"walk: {puzzle.name} has {ours[0]} cells and {ours[1]} tokens, but this model has "
-                f"{c.seq_len} and {c.vocab_size}; give a model of this type of puzzle")
+            raise InputError(f"walk: {puzzle.name} has {ours[0]} cells and {ours[1]} tokens, "
+                f"but this model has {c.seq_len} and {c.vocab_size}; give a model of this type of puzzle")
         check_identities(model, subject.batch.puzzle_identifiers)
     if recorded and len(recorded.sites) != (every := subject.max_steps*len(subject.schedule)):
         raise InputError(f"walk: {len(recorded.sites)} of the recursion's {every} sites were recorded; "
@@ -292,13 +299,14 @@ def _output(run:Run, steps:slice=slice(None))->Output:
 class Readings(Subject):
     "How answers and their halting are read."
     @torch.no_grad()
-    def decode(self, trace:Trace, site:Site|None, name:str)->Tensor: # (n, L, V) logits of all that are there, float32
-        "A latent of one of this session's traces, read as if it were the answer."
-        if site is None and self.model is not None: return self.model.decode(trace.state(None)[name]).float().cpu()
+    def decode(self, trace:Trace, site:Site|None, name:str)->Tensor: # (n, L, V) logits, float32
+        "A latent of one of this session's traces, read as if it were the answer; of all that are there."
+        if site is None and self.model is not None:
+            return self.model.decode(trace.state(None)[name]).float().cpu()
         return trace.decode(0 if site is None else site, name) # without a model it raises an error
 
     def belief(self, output:Output|Trace)->Tensor: # of the shape of its q_halt
-        "The probability of being done, by the halting head; if it learned two actions, of preferring to stop."
+        "The probability of being done, by the halting head; of two actions, that of stopping."
         return self.policy.belief(output).cpu()
 
     @cached_property
@@ -316,7 +324,8 @@ class Readings(Subject):
         "Was this rollout ended by the rule, and not by the number of steps?"
         if run.steps < self.max_steps: return True
         if self.rule_unknown: return False
-        return bool(self.policy.stop(_output(run, slice(-1, None)), run.tokens[-2:-1] if run.steps > 1 else None))
+        return bool(self.policy.stop(_output(run, slice(-1, None)),
+            run.tokens[-2:-1] if run.steps > 1 else None))
 
     def _legal(self, questions:Tensor, answers:Tensor)->Tensor: # (n,) bool
         "Which answers (n, L) the rules accept."
@@ -360,7 +369,8 @@ class Population(Readings):
         "The mean of a latent over all puzzles that are still there."
         if (site, name) not in self._means:
             total, count = torch.zeros((), dtype=torch.float64), 0
-            for z in _everywhere(self, site, name): total, count = total + z.double().sum(0).cpu(), count + len(z)
+            for z in _everywhere(self, site, name):
+                total, count = total + z.double().sum(0).cpu(), count + len(z)
             self._means[site, name] = (total/count).float()
         return self._means[site, name]
 
@@ -376,7 +386,8 @@ def _everywhere(walk:Population, site:Site|None, name:str)->Iterator[Tensor]:
         state, found = walk.model.start(x), []
         if site is None: yield state[name]; continue
         def watch(u, state):
-            if (u.cycle, u.substep, u.name) == (site.cycle, site.substep, site.name): found.append(state[name])
+            if (u.cycle, u.substep, u.name) == (site.cycle, site.substep, site.name):
+                found.append(state[name])
             return state
         bind = lambda step, here: watch if step == site.step else None
         for _ in recursion(walk.model, x, state, site.step, when_done(walk.halting), bind): pass
@@ -386,11 +397,11 @@ def _everywhere(walk:Population, site:Site|None, name:str)->Iterator[Tensor]:
 class Walk(Population):
     "A model, some puzzles, and for each of them the tree of what was tried."
     def __init__(self,
-        source:Loaded|RecursiveModel|Trace, # a model, or a recursion that was recorded with every site and without a watch
+        source:Loaded|RecursiveModel|Trace, # or a recursion recorded with every site and no watch
         puzzles:str|Path|Batch|Split|None=None, # for a model: as `puzzle_batch` takes them
         max_steps:int=16, # supervision steps at most; a recorded recursion has its own
         puzzle:Puzzle|None=None, # the puzzle type; a `Loaded` knows its own
-        halting:Halting|None=None, # ends rollouts; None: all steps. For a recorded recursion the one that it had
+        halting:Halting|None=None, # ends rollouts; None: all steps. The one that a trace had
         limit_bytes:int=2**31, # memory for all traces together
     ):
         super().__init__(source, puzzles, max_steps, puzzle, halting)
@@ -419,7 +430,7 @@ class Walk(Population):
         for branch in self.branches:
             if branch.key == key: return branch
         if str(key).isdecimal(): return self.root(int(key))
-        raise InputError(f"walk: there is no run {key!r}; the key of a root is like 3, that of a branch like 3.2")
+        raise InputError(f"walk: there is no run {key!r}; roots have keys like 3, branches like 3.2")
 
     def _branch(self, parent:Run, site, edits:tuple[Edit, ...])->Run: return _branch_off(parent, site, edits)
     def _trace(self, run:Run)->Trace: return _remembered(self, run)
@@ -428,11 +439,12 @@ class Walk(Population):
 def _refusal(walk:Walk)->str|None:
     "Why nothing can be changed; None: it can."
     if walk.model is None:
-        return "this trace has no model, so nothing can be computed from it; give it one: `read_trace(path, model)`"
+        return ("this trace has no model, so nothing can be computed from it; "
+            "give it one: `read_trace(path, model)`")
     kept, exact = walk.recorded and walk.recorded.dtype, walk.model.dtype
     if kept and torch.promote_types(kept, exact) != kept:
-        return f"this trace keeps latents as {kept}, which do not say exactly where a model in {exact} stood; " \
-            "record it with dtype=None"
+        return (f"this trace keeps latents as {kept}, "
+            f"which do not say exactly where a model in {exact} stood; record it with dtype=None")
     if walk.rule_unknown:
         return "puzzles left this trace when they were done; say by which rule: Walk(trace, halting=…)"
 
@@ -441,11 +453,12 @@ def _branch_off(parent:Run, site:Site|int|None, edits:tuple[Edit, ...])->Run:
     walk = parent.walk
     if walk.edits_refused: raise InputError(f"walk: {walk.edits_refused}")
     for edit in edits:
-        if not isinstance(edit, Edit): raise InputError(f"walk: {edit!r} is no edit; choose from {', '.join(EDITS)}")
+        if not isinstance(edit, Edit):
+            raise InputError(f"walk: {edit!r} is no edit; choose from {', '.join(EDITS)}")
     site = None if site is None else parent.trace.site(site)
     if site and site.step > parent.steps:
-        raise InputError(f"walk: {parent.title} ended with supervision step {parent.steps} and never was at {site}; "
-            "choose an earlier site")
+        raise InputError(f"walk: {parent.title} ended with supervision step {parent.steps} and never was at "
+            f"{site}; choose an earlier site")
     while parent.parent and parent.frame(site) < parent.fork: parent = parent.parent
     for edit in edits: edit.refuse(parent, site)
     branch = Run(walk, parent.puzzle, len(walk.branches) + 1, parent, site, edits)
@@ -486,11 +499,12 @@ def _resumed(run:Run)->Trace:
         if isinstance(e, Given):
             batch = replace(batch, inputs=batch.inputs.clone())
             batch.inputs[row] = e(batch.inputs[row])
-    return resume(parent, run.site, walk.max_steps, walk.halting, limit_bytes=walk.limit_bytes, edit=edit, batch=batch)
+    return resume(parent, run.site, walk.max_steps, walk.halting,
+        limit_bytes=walk.limit_bytes, edit=edit, batch=batch)
 
 # %% ../../nbs/interp/06_session.ipynb #99054b17
-def _halting_code(walk:Walk, mark:str, use:Callable)->tuple[list[str], list[str]]: # lines, and arguments of the session
-    "The halting rule as Python."
+def _halting_code(walk:Walk, mark:str, use:Callable)->tuple[list[str], list[str]]:
+    "The halting rule as Python: lines, and arguments of the session."
     name = type(walk.halting).__name__
     if not walk.halting: return [], []
     if type(walk.halting) not in HALTINGS.values():
@@ -498,14 +512,15 @@ def _halting_code(walk:Walk, mark:str, use:Callable)->tuple[list[str], list[str]
     use("trm_lab.models.halting", name)
     return [], [f"halting={walk.halting!r}"]
 
-def _source_code(walk:Walk, mark:str, use:Callable)->tuple[list[str], str]: # lines, and the variable that they set
-    "The model or trace as Python."
+def _source_code(walk:Walk, mark:str, use:Callable)->tuple[list[str], str]:
+    "The model or trace as Python: lines, and the variable that they set."
     if walk.loaded and walk.loaded.again:
         use("trm_lab.models.checkpoints", walk.loaded.again.partition("(")[0])
         lines = ["import torch"]*("torch." in walk.loaded.again)
         return [*lines, f"loaded{mark} = {walk.loaded.again}"], f"loaded{mark}"
     kind = "trace" if walk.recorded else "model"
-    return [f"# {kind}{mark}: the {kind} of this session; where it is from is not known here"], f"{kind}{mark}"
+    return ([f"# {kind}{mark}: the {kind} of this session; where it is from is not known here"],
+        f"{kind}{mark}")
 
 def _questions_code(walk:Walk, use:Callable)->str:
     "The puzzles as Python: a file's name, or text where that can be read back, or tokens."
@@ -514,7 +529,8 @@ def _questions_code(walk:Walk, use:Callable)->str:
     questions, identifiers = walk.batch.inputs, walk.batch.puzzle_identifiers
     try:
         texts = [walk.puzzle.print(q) for q in questions.numpy().astype(np.uint8)]
-        if torch.equal(puzzle_batch("\n".join(texts), walk.puzzle).inputs, questions) and not identifiers.any():
+        if (torch.equal(puzzle_batch("\n".join(texts), walk.puzzle).inputs, questions)
+                and not identifiers.any()):
             if len(texts) == 1: return repr(texts[0])
             return '"\\n".join([\n    ' + ",\n    ".join(map(repr, texts)) + "])"
     except (InputError, LookupError, ValueError): pass
@@ -550,7 +566,8 @@ class _Script:
 
     def session_lines(self, walk:Walk)->list[str]:
         mark = self.mark(walk)
-        (lines, options), (source_lines, source) = (code(walk, mark, self.use) for code in (_halting_code, _source_code))
+        (lines, options), (source_lines, source) = (code(walk, mark, self.use)
+            for code in (_halting_code, _source_code))
         lines, arguments = [*lines, *source_lines], [source]
         if not (walk.loaded and walk.loaded.again and walk.loaded.puzzle == walk.puzzle):
             self.use("trm_lab.puzzles.base", "puzzle_from")
@@ -576,5 +593,6 @@ def rebuild(
         arguments = [repr(run.site), *(edit.code(named) for edit in run.edits)]
         lines.append(f"{named(run)} = {named(run.parent)}.branch({', '.join(arguments)})")
     lines += [f"{call} = {named(run)}" for call, run in zip(("run", "other"), runs)]
-    imports = [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(script.modules.items())]
+    imports = [f"from {module} import {', '.join(sorted(names))}"
+        for module, names in sorted(script.modules.items())]
     return "\n".join([*imports, "", *lines, *then]) + "\n"

@@ -20,7 +20,8 @@ from .trace import Trace
 # %% ../../nbs/interp/05_survey.ipynb #5d0549b5
 @dataclass(frozen=True)
 class Overview:
-    "Some of a session's puzzles after each of T supervision steps; nothing is changed, and none leaves early."
+    """Some of a session's puzzles after each of T supervision steps; nothing is
+    changed, and none leaves early."""
     puzzles:Tensor # (n,) from 0
     halt:Tensor # (n, T) probability of being done, by the halting head
     doubt:Tensor # (n, T) probability of the answer's least certain cell

@@ -72,7 +72,8 @@ class RecordedSites:
     )->list[Site]: # in order
         "The recorded sites that match."
         wanted = (step, cycle, substep, name)
-        fits = lambda s: all(w is None or w == v for w, v in zip(wanted, (s.step, s.cycle, s.substep, s.name)))
+        fits = lambda s: all(w is None or w == v
+            for w, v in zip(wanted, (s.step, s.cycle, s.substep, s.name)))
         return [site for site in self.sites if fits(site)]
 
     def site(self,
@@ -83,8 +84,8 @@ class RecordedSites:
             if whole(site) and -len(self.sites) <= site < len(self.sites): return self.sites[site]
             raise InputError(f"trace: there is no site {site!r}; {len(self.sites)} were recorded, from 0")
         if not 1 <= site.step <= len(self.logits) or (site.cycle, site.substep, site.name) not in self._place:
-            raise InputError(f"trace: the recursion never was at {site}; it took {len(self.logits)} supervision steps, "
-                "and `.sites` lists what was recorded")
+            raise InputError(f"trace: the recursion never was at {site}; "
+                f"it took {len(self.logits)} supervision steps, and `.sites` lists what was recorded")
         return site
 
     def here(self, site:Site|int)->Tensor: # (N,) bool
@@ -114,8 +115,8 @@ def _present_rows(trace:"Trace", rows, step:int)->Tensor:
     "Numbers of puzzles. Raises `InputError` if one of them had left before that step."
     rows = numbers_of(rows, len(trace.batch), "puzzle", "trace")
     for row in rows[~torch.isin(rows, trace.present[step - 1])].tolist():
-        raise InputError(f"trace: puzzle {row} left the batch after supervision step {trace.steps[row]} and has "
-            f"no latents in step {step}; choose an earlier site")
+        raise InputError(f"trace: puzzle {row} left the batch after supervision step {trace.steps[row]} and "
+            f"has no latents in step {step}; choose an earlier site")
     return rows
 
 # %% ../../nbs/interp/01_trace.ipynb #3b734bfd
@@ -169,7 +170,8 @@ def _check_weights(trace:"Trace", thoroughly:bool):
     trace._seen[:] = now
 
 def _decode(trace:"Trace", site:Site, name:str|None, rows)->Tensor:
-    if trace.model is None: raise InputError("trace: decoding needs the model; give it to `read_trace(path, model)`")
+    if trace.model is None:
+        raise InputError("trace: decoding needs the model; give it to `read_trace(path, model)`")
     trace.check_weights(thoroughly=False)
     chosen = None if rows is None else _present_rows(trace, rows, site.step)
     # in the recorded batch shape: the last answer's logits are then those of `read`, to the bit
@@ -193,13 +195,13 @@ class Trace(RecordedLatents):
     steps:Tensor # (N,) supervision steps of each puzzle
     present:tuple[Tensor, ...] # T times (n,): the puzzles that took this step
     start:State # the latents before the first update, N puzzles
-    kept:Mapping[tuple[int, str], Tensor|_InFile] = field(repr=False) # (n, P+L, D) by update, from 0, and name
+    kept:Mapping[tuple[int, str], Tensor|_InFile] = field(repr=False) # (n, P+L, D) by update from 0 and name
     weights:str|None = None # `fingerprint` of the model when it was traced; None: not known, never compared
     _seen:list = field(default_factory=list, init=False, repr=False) # the model when they were last compared
     def __repr__(self):
-        size = f"{len(self.batch)} puzzles, {len(self.logits)} supervision steps of {len(self.schedule)} updates"
+        size = f"{len(self.batch)} puzzles, {len(self.logits)} supervision steps"
         unknown = ", from weights that are not known"*(self.weights is None)
-        return f"Trace of {size}, {len(self.sites)} sites recorded{unknown}"
+        return f"Trace of {size} of {len(self.schedule)} updates, {len(self.sites)} sites recorded{unknown}"
 
     @cached_property
     def tokens(self)->Tensor: return self.logits.argmax(-1) # (T, N, L) answers
@@ -243,7 +245,8 @@ def trace_bytes(
 # %% ../../nbs/interp/01_trace.ipynb #aa40a5ae
 class _Recorder:
     "Keeps the wanted latents as they pass, at most `room` bytes of them."
-    def __init__(self, wanted:set[Site], room:int, schedule:tuple[Update, ...], watch:Watch|None, dtype, file=None):
+    def __init__(self, wanted:set[Site], room:int, schedule:tuple[Update, ...],
+            watch:Watch|None, dtype, file=None):
         self.wanted, self.room, self.watch, self.dtype, self.file = wanted, room, watch, dtype, file
         self.updates = {(u.cycle, u.substep, u.name): k for k, u in enumerate(schedule)}
         self.sites, self.kept, self.present, self.written = [], {}, [], 0
@@ -258,7 +261,8 @@ class _Recorder:
             time = (step - 1)*len(self.updates) + self.updates[u.cycle, u.substep, u.name]
             if site in self.wanted: self.sites.append(site)
             for name, z in now.items():
-                if site in self.wanted if name == u.name else z is not state.get(name): self.keep(time, name, z)
+                if site in self.wanted if name == u.name else z is not state.get(name):
+                    self.keep(time, name, z)
             return now
         look.trusted = True
         return look
@@ -267,8 +271,8 @@ class _Recorder:
         z = z.detach().to("cpu", self.dtype, copy=True)
         self.room -= z.nbytes
         if self.room < 0:
-            raise InputError("trace: the watch changes more latents than there is room for; raise limit_bytes, "
-                "or record fewer sites")
+            raise InputError("trace: the watch changes more latents than there is room for; "
+                "raise limit_bytes, or record fewer sites")
         if self.file is None: self.kept[time, name] = z; return
         order = sorted(range(z.ndim), key=z.stride, reverse=True)
         dense = z.permute(order).contiguous()
@@ -278,7 +282,8 @@ class _Recorder:
 # %% ../../nbs/interp/01_trace.ipynb #b17c7bd1
 class _Answers:
     "The answers after each step; a puzzle that has left keeps its last."
-    def __init__(self, logits:Tensor, q_halt:Tensor, q_continue:Tensor, steps:Tensor): # so far: (t, N, …), …, (N,)
+    def __init__(self, logits:Tensor, q_halt:Tensor,
+            q_continue:Tensor, steps:Tensor): # so far: (t, N, …), …, (N,)
         self.course, self.steps = [list(t) for t in (logits, q_halt, q_continue)], steps.clone()
 
     def add(self, now:Moment):
@@ -304,7 +309,8 @@ def _budget(
         kinds = ", ".join(map(str, _DTYPES.values()))
         raise InputError(f"trace: latents cannot be kept as {dtype}; choose from {kinds}")
     if not len(steps):
-        raise InputError(f"trace: max_steps should be at least {steps.start}, found {steps.stop - 1}; raise it")
+        raise InputError(
+            f"trace: max_steps should be at least {steps.start}, found {steps.stop - 1}; raise it")
     wanted = set(_itinerary(model.schedule(), steps, sites))
     needed = trace_bytes(model, puzzles, steps.stop - 1, wanted.__contains__, dtype)
     size = f"{len(wanted)} sites of {puzzles} puzzles take {needed:,} bytes ({needed/2**20:.1f} MiB) " \
@@ -317,14 +323,17 @@ def _budget(
     return wanted, limit - trace_bytes(model, puzzles, steps.stop - 1, lambda site: False, dtype)
 
 # %% ../../nbs/interp/01_trace.ipynb #41c626e7
-def _record(model:RecursiveModel, batch:Batch, x:Tensor, start:State, recorder:_Recorder, max_steps:int, halting)->Trace:
+def _record(model:RecursiveModel, batch:Batch, x:Tensor, start:State, recorder:_Recorder,
+        max_steps:int, halting)->Trace:
     "Run all steps from the start and put the trace together."
     weights, none = fingerprint(model, batch.puzzle_identifiers), torch.empty(0)
     answers = _Answers(none, none, none, torch.zeros(len(batch), dtype=torch.long))
-    for now in recursion(model, x, start, max_steps, when_done(halting), recorder.bind, alone=True): answers.add(now)
+    for now in recursion(model, x, start, max_steps, when_done(halting), recorder.bind, alone=True):
+        answers.add(now)
     kept_start = start.map(lambda z: z.to("cpu", recorder.dtype, copy=True))
-    return Trace(model, batch.to("cpu"), model.schedule(), tuple(recorder.sites), tuple(start), recorder.dtype,
-        present=tuple(recorder.present), start=kept_start, kept=recorder.kept, weights=weights, **answers.fields())
+    return Trace(model, batch.to("cpu"), model.schedule(), tuple(recorder.sites), tuple(start),
+        recorder.dtype, present=tuple(recorder.present), start=kept_start, kept=recorder.kept,
+        weights=weights, **answers.fields())
 
 # %% ../../nbs/interp/01_trace.ipynb #14d468c1
 @torch.no_grad()
@@ -334,7 +343,7 @@ def run_with_trace(
     max_steps:int=16, # supervision steps at most
     halting:Halting|None=None, # lets puzzles leave when they are done; None: everyone takes all steps
     sites:Callable[[Site], bool]|None=None, # which sites to record; None: all
-    watch:Watch|None=None, # sees copies first; what it returns is recorded, and the recursion continues from it
+    watch:Watch|None=None, # sees copies first; what it returns is recorded and used from there on
     dtype:torch.dtype|None=None, # of the latents as they are kept; None: the model's, which resuming needs
     limit_bytes:int=2**31, # refuse to record more than this
     to:str|Path|None=None, # a new folder for the latents; None: memory
@@ -344,7 +353,8 @@ def run_with_trace(
     "Solve, and keep the latents. Raises `InputError` before the start if they would take too much."
     model = unwrapped(model)
     dtype, schedule, where = dtype or model.dtype, model.schedule(), "in memory" if to is None else "on disk"
-    wanted, room = _budget(model, len(batch), range(1, max_steps + 1), sites, dtype, limit_bytes, where, report)
+    wanted, room = _budget(model, len(batch), range(1, max_steps + 1), sites, dtype,
+        limit_bytes, where, report)
     check_identities(model, batch.puzzle_identifiers)
     batch = batch.copy() # the caller's may change later
     x = model.embed(batch.to(next(model.parameters()).device))
@@ -382,8 +392,8 @@ def _read_files(folder:Path)->tuple[dict, dict[str, Tensor]]: # trace.json, answ
         raise InputError(f"{folder}: there is no such trace; `run_with_trace(…, to=…)` writes one")
     told = read_json(folder/"trace.json")
     if told.get("format") != FORMAT:
-        raise InputError(f"{folder}: the format of trace.json should be {FORMAT!r}, found {told.get('format')!r}; "
-            "record the trace again")
+        raise InputError(f"{folder}: the format of trace.json should be {FORMAT!r}, "
+            f"found {told.get('format')!r}; record the trace again")
     try:
         tensors = load_file(folder/"answers.safetensors")
         size = (folder/"latents.bin").stat().st_size
@@ -401,14 +411,16 @@ def _check_model(folder:Path, model:RecursiveModel, schedule:tuple[Update, ...],
             "give the one that was traced")
     size = (model.puzzle_positions + model.config.seq_len, model.config.hidden_size)
     if any(z.shape[1:] != size for z in start.values()):
-        raise InputError(f"{folder}: this was recorded from a model of another size; give the one that was traced")
+        raise InputError(
+            f"{folder}: this was recorded from a model of another size; give the one that was traced")
 
 # %% ../../nbs/interp/01_trace.ipynb #1ebfe1d3
 def read_trace(
     path:str|Path, # as `run_with_trace(…, to=path)` wrote it
     model:RecursiveModel|None=None, # the one that was traced; needed to decode and to resume
 )->Trace:
-    "A trace from its folder. Raises `InputError` if a file is damaged or the model is not the one that was traced."
+    """A trace from its folder. Raises `InputError` if a file is damaged or the model is not
+    the one that was traced."""
     folder = Path(path)
     told, tensors = _read_files(folder)
     part = lambda of: {name.removeprefix(of): t for name, t in tensors.items() if name.startswith(of)}
@@ -418,8 +430,8 @@ def read_trace(
     numbers = np.memmap(folder/"latents.bin", np.uint8, "r") if told["bytes"] else np.empty(0, np.uint8)
     kept = {(k["time"], k["name"]): _InFile(numbers, k["start"], tuple(k["shape"]), tuple(k["order"]), dtype)
         for k in told["latents"]}
-    trace = Trace(model, Batch(**part("batch.")), schedule, tuple(Site(**s) for s in told["sites"]), tuple(start), dtype,
-        *(tensors[name] for name in ("logits", "q_halt", "q_continue", "steps")),
+    trace = Trace(model, Batch(**part("batch.")), schedule, tuple(Site(**s) for s in told["sites"]),
+        tuple(start), dtype, *(tensors[name] for name in ("logits", "q_halt", "q_continue", "steps")),
         tuple(present[str(t)] for t in range(len(present))), start, kept, told.get("weights"))
     try:
         if model: trace.check_weights()
@@ -432,11 +444,12 @@ def read_trace(
 def _same_board(trace:Trace, batch:Batch)->Batch:
     "Other questions for the same recursion. Raises `InputError` if they are not as many, or of another size."
     if not isinstance(batch, Batch):
-        raise InputError(f"trace: batch should be a Batch, found {type(batch).__name__}; `make_batch` makes one")
+        raise InputError(
+            f"trace: batch should be a Batch, found {type(batch).__name__}; `make_batch` makes one")
     puzzles, cells = trace.batch.inputs.shape
     if batch.inputs.shape != (puzzles, cells):
-        raise InputError(f"trace: {puzzles} puzzles of {cells} cells were traced, and batch should have as many"
-            f", found {tuple(batch.inputs.shape)}")
+        raise InputError(f"trace: {puzzles} puzzles of {cells} cells were traced, "
+            f"and batch should have as many, found {tuple(batch.inputs.shape)}")
     if not len(batch) == len(batch.puzzle_identifiers) == len(batch.labels):
         raise InputError("trace: batch should have as many labels and identities as questions")
     check_identities(trace.model, batch.puzzle_identifiers)
@@ -444,7 +457,8 @@ def _same_board(trace:Trace, batch:Batch)->Batch:
 
 def _check_resumable(trace:Trace):
     "Raise `InputError` if the recursion cannot be repeated from what was kept."
-    if trace.model is None: raise InputError("trace: resuming needs the model; give it to `read_trace(path, model)`")
+    if trace.model is None:
+        raise InputError("trace: resuming needs the model; give it to `read_trace(path, model)`")
     trace.check_weights()
     if torch.promote_types(trace.dtype, trace.model.dtype) != trace.dtype:
         raise InputError(f"trace: latents kept as {trace.dtype} do not say exactly where a model in "
@@ -460,19 +474,21 @@ def _edited(edit:Callable|None, state:State, site:Site|None, recorder:_Recorder,
 
 # %% ../../nbs/interp/01_trace.ipynb #72cc9ee4
 def _run_rest(
-    trace:Trace, batch:Batch, state:State, recorder:_Recorder, time:int, steps:range, halting:Halting|None, here:Tensor
+    trace:Trace, batch:Batch, state:State, recorder:_Recorder, time:int, steps:range,
+    halting:Halting|None, here:Tensor
 )->_Answers:
     "Run from after update `time` to the end; here are the puzzles that are left."
     model, done, before = trace.model, slice(steps.start - 1), None
     device = next(model.parameters()).device
     here = here.to(device)
-    if steps.start > 1: before = trace.tokens[steps.start - 2].to(device)[here] # halting compares the next answer with it
+    if steps.start > 1:
+        before = trace.tokens[steps.start - 2].to(device)[here] # halting compares the next answer with it
     x = model.embed(batch.to(device)) # all puzzles first: a smaller batch might round differently
     if len(here) < len(x): x = x[here]
     since = time % len(trace.schedule) + 1 if time >= 0 else 0
     answers = _Answers(trace.logits[done], trace.q_halt[done], trace.q_continue[done], trace.steps)
-    rest = recursion(model, x, state, steps.stop - 1, when_done(halting), recorder.bind, here, steps.start, since,
-        before, alone=True)
+    rest = recursion(model, x, state, steps.stop - 1, when_done(halting), recorder.bind, here, steps.start,
+        since, before, alone=True)
     for now in rest: answers.add(now)
     return answers
 
@@ -496,10 +512,11 @@ def resume(
     watch:Watch|None=None, # sees each further update first, as in `run_with_trace`
     sites:Callable[[Site], bool]|None=None, # which further sites to record; None: all
     limit_bytes:int=2**31, # refuse to record more than this, in memory
-    edit:Callable[[State], State]|None=None, # gets the state of the n puzzles at the site; it is resumed from the result
+    edit:Callable[[State], State]|None=None, # changes the state of the n puzzles at the site
     batch:Batch|None=None, # N puzzles: the questions from here on; None: as they were
 )->Trace:
-    "Run the rest of a recursion again. Raises `InputError` if a latent that it starts from was not recorded exactly."
+    """Run the rest of a recursion again. Raises `InputError` if a latent that it starts from
+    was not recorded exactly."""
     _check_resumable(trace)
     batch = trace.batch if batch is None else _same_board(trace, batch)
     site = None if site is None else trace.site(site)
@@ -507,7 +524,8 @@ def resume(
     here = torch.arange(len(batch)) if site is None else trace.present[step - 1]
     state, steps = trace.state(site), range(step, max_steps + 1)
     further = lambda s: trace._time(s) > time and (sites is None or sites(s))
-    wanted, room = _budget(trace.model, len(here), steps, further, trace.dtype, limit_bytes, "in memory", None)
+    wanted, room = _budget(trace.model, len(here), steps, further, trace.dtype,
+        limit_bytes, "in memory", None)
     recorder = _Recorder(wanted, room, trace.schedule, watch, trace.dtype)
     edited = _edited(edit, state, site, recorder, time)
     answers = _run_rest(trace, batch, edited, recorder, time, steps, halting, here)

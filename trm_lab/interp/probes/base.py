@@ -41,20 +41,23 @@ def fresh_puzzles(
 )->Dataset: # they are its test split; its one training puzzle is not used
     "Generate puzzles for a study. Raises `InputError` if training used the same seed."
     if loaded.puzzle is None:
-        raise InputError(f"{loaded.source}: it does not say which puzzles it was trained on; load it with their type, "
-            "as in puzzle='sudoku-9x9'")
+        raise InputError(f"{loaded.source}: it does not say which puzzles it was trained on; "
+            "load it with their type, as in puzzle='sudoku-9x9'")
     if seed == loaded.history.get("recipe", {}).get("data_seed"):
-        raise InputError(f"seed {seed} made the puzzles that {loaded.source} was trained on; choose another one")
-    return generate_dataset(loaded.puzzle, 1, count, seed, difficulty=difficulty, keep=home()/"data"/".generated")
+        raise InputError(
+            f"seed {seed} made the puzzles that {loaded.source} was trained on; choose another one")
+    return generate_dataset(loaded.puzzle, 1, count, seed, difficulty=difficulty,
+        keep=home()/"data"/".generated")
 
 def halves(
     split:Split,
     seed:int=0, # of the choice
 )->tuple[Split, Split]: # each example a puzzle and a group of its own
-    """Two halves of the puzzles, in their order. Groups stay together, since their puzzles may be augmentations of
-    each other. Raises `InputError` if there is only one group."""
+    """Two halves of the puzzles, in their order. Groups stay together, since their puzzles may be
+    augmentations of each other. Raises `InputError` if there is only one group."""
     if split.groups < 2:
-        raise InputError(f"two halves need at least two groups of puzzles, found {split.groups}; give more puzzles")
+        raise InputError(
+            f"two halves need at least two groups of puzzles, found {split.groups}; give more puzzles")
     chosen = np.zeros(split.groups, bool)
     chosen[np.random.default_rng(seed).permutation(split.groups)[:split.groups//2]] = True
     puzzles = np.repeat(chosen, np.diff(split.group_indices))
@@ -146,7 +149,8 @@ def stream(
             x, course = model.embed(batch), []
             for now in recursion(model, x, model.start(x), steps, bind=_watching(see, here, sites)):
                 right = agreement(now.tokens, batch.labels)[1]
-                course.append([t.cpu().numpy() for t in (now.tokens.to(torch.uint8), right, now.output.q_halt.float())])
+                course.append(
+                    [t.cpu().numpy() for t in (now.tokens.to(torch.uint8), right, now.output.q_halt.float())])
             parts.append([np.stack(kept) for kept in zip(*course)]) # (T, n, …)
             solved = np.concatenate([right[-1] for _, right, _ in parts]).mean()
             bar.set_postfix_str(f"solved {solved:.1%}", refresh=False)
@@ -186,12 +190,13 @@ def spread(
     seed:int=0, # of the resampling
     draws:int=1000, # resampled sets
 )->dict: # value, low, high, n
-    """A mean with its 95 % interval over puzzles: bootstrap, or Wilson's where it is a share. Fewer than two puzzles
-    have no interval."""
+    """A mean with its 95 % interval over puzzles: bootstrap, or Wilson's where it is a share.
+    Fewer than two puzzles have no interval."""
     values = np.asarray(values)
     n = len(values)
     if n < 2: low = high = np.nan
-    elif values.dtype == bool: low, high = wilson(int(values.sum()), n) # resampling equal values gives no interval
+    elif values.dtype == bool:
+        low, high = wilson(int(values.sum()), n) # resampling equal values gives no interval
     else: low, high = np.quantile(resampled(n, seed, draws) @ values.astype(float)/n, (0.025, 0.975))
     return {"value": float(values.mean()) if n else np.nan, "low": float(low), "high": float(high), "n": n}
 
@@ -234,9 +239,11 @@ class Table:
     ):
         "Add a row."
         place = {"latent": at}
-        if isinstance(at, Site): place = {"latent": at.name, "step": at.step, "cycle": at.cycle, "substep": at.substep}
+        if isinstance(at, Site):
+            place = {"latent": at.name, "step": at.step, "cycle": at.cycle, "substep": at.substep}
         number = {"value": float(value), "low": float(low), "high": float(high), "n": int(n)}
-        self.rows.append({"study": self.study, "measure": measure, **place, "control": control, **number, **more})
+        self.rows.append({"study": self.study, "measure": measure, **place,
+            "control": control, **number, **more})
 
     @property
     def frame(self)->pd.DataFrame:
@@ -270,7 +277,8 @@ def write_table(
 ):
     "Write a table to a file, together with its origin."
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    table = table.replace_schema_metadata({**table.schema.metadata, b"trm-lab": json.dumps(dict(origin)).encode()})
+    table = table.replace_schema_metadata(
+        {**table.schema.metadata, b"trm-lab": json.dumps(dict(origin)).encode()})
     with whole_file(path) as temporary: pq.write_table(table, temporary)
 
 def read_table(
@@ -279,7 +287,8 @@ def read_table(
     "Read a table of a study. Raises `InputError` if the file is missing or is not one."
     try: table = pq.read_table(path)
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; `write_table` makes one from a study's table") from None
+        raise InputError(f"{path}: there is no such file; "
+            "`write_table` makes one from a study's table") from None
     except (pa.ArrowException, OSError) as e:
         reason = (str(e).splitlines() or [""])[0]
         raise InputError(f"{path}: this is no whole Parquet file ({reason}); write the table again") from None

@@ -63,7 +63,8 @@ class Paths:
         sites:Callable[[Site], bool], # the ends, as `base.ends` has them
     ):
         self.planes, self.sites = planes, sites
-        self.points = {name: np.zeros((puzzles, steps, len(plane.axes)), np.float32) for name, plane in planes.items()}
+        self.points = {name: np.zeros((puzzles, steps, len(plane.axes)), np.float32)
+            for name, plane in planes.items()}
 
     def __call__(self, site:Site, z:Tensor, here:np.ndarray):
         if not self.sites(site): return
@@ -118,7 +119,8 @@ def path_rows(
     rng:np.random.Generator,
     singles:int=4, # puzzles of each group whose own path is kept, to be drawn
 ):
-    "Mean paths and a few single ones, and the measures in the plane: as it was, in shuffled time, and by group."
+    """Mean paths and a few single ones, and the measures in the plane: as it was, in
+    shuffled time, and by group."""
     plane, groups = points[..., :2], {name: truths(mask, f"group {name!r}") for name, mask in groups.items()}
     _measure_rows(table, plane, name, rng)
     far = _distance_from_solved(plane, ~groups["failed"])
@@ -135,11 +137,13 @@ def path_rows(
 def _measure_rows(table:Table, plane:np.ndarray, name:str, rng:np.random.Generator): # plane (N, T, 2)
     "All puzzles, as it was and in shuffled time."
     for control, paths in (("", plane), ("shuffled time", shuffled_time(plane, rng))):
-        for measure, of in MEASURES.items(): table.add(measure, name, control, group="all", **spread(of(paths)))
+        for measure, of in MEASURES.items():
+            table.add(measure, name, control, group="all", **spread(of(paths)))
         # left-out blocks: a resampled set has some puzzles twice, and the step would explain too much
         blocks = [list(paths[i::10]) for i in range(min(10, len(paths)))]
         value, low, high = jackknife(blocks, lambda some: explained_by_step(np.array(some)))
-        table.add("explained by the step", name, control, group="all", value=value, low=low, high=high, n=len(paths))
+        table.add("explained by the step", name, control, group="all", value=value,
+            low=low, high=high, n=len(paths))
 
 def _distance_from_solved(plane:np.ndarray, solved:np.ndarray)->np.ndarray: # (N, T, 2), (N,) → (N,)
     "How far each path ends from where the solved ones end in the mean; not a number if none is solved."
@@ -150,7 +154,8 @@ def _distance_from_solved(plane:np.ndarray, solved:np.ndarray)->np.ndarray: # (N
 def effective_dimension(
     moments:Moments,
 )->float: # from 1 to D; 0 where nothing varies
-    "The participation ratio of the covariance, from its trace and its squares: the eigenvalues are not needed."
+    """The participation ratio of the covariance, from its trace and its squares: the
+    eigenvalues are not needed."""
     C = moments.covariance
     return float(np.trace(C)**2/max(np.square(C).sum(), 1e-300))
 
@@ -182,7 +187,8 @@ def dimension_rows(
 def unbiased(
     gram:np.ndarray, # (n, n), n ≥ 4
 )->np.ndarray: # (n, n), rows sum to zero
-    "Centre a Gram matrix so that products with another one have no bias (U-centering, Székely and Rizzo 2014)."
+    """Centre a Gram matrix so that products with another one have no bias (U-centering,
+    Székely and Rizzo 2014)."""
     n = len(gram)
     if n < 4: raise InputError(f"similarity needs chunks of at least four puzzles, found {n}")
     gram = gram*(1 - np.eye(n))
@@ -217,7 +223,8 @@ class Grams:
 
 # %% ../../../nbs/interp/probes/02_geometry.ipynb #3f026aec
 def _products(mine:np.ndarray, theirs:np.ndarray, rng:np.random.Generator|None)->np.ndarray: # (3, S, S')
-    "Of a chunk: products of each pair of sites, and the squares of each side. It weighs as much as its puzzles."
+    """Of a chunk: products of each pair of sites, and the squares of each side.
+    It weighs as much as its puzzles."""
     n = mine.shape[-1]
     if theirs.shape[-1] != n:
         raise InputError("similarity needs the same puzzles in the same chunks, "
@@ -251,7 +258,8 @@ def similarity_rows(
     rng:np.random.Generator,
     draws:int=20, # permutations
 ):
-    "CKA of each pair of sites, and its level when puzzles are permuted: the mean and the middle 95 % of the draws."
+    """CKA of each pair of sites, and its level when puzzles are permuted: the mean and the
+    middle 95 % of the draws."""
     permuted = np.array([cka(one, other, rng)[0] for _ in range(draws)])
     chance = permuted.mean(0), *np.quantile(permuted, (0.025, 0.975), axis=0)
     for control, values in (("", cka(one, other)), ("permutation", chance)):
@@ -267,11 +275,14 @@ def _fit_planes(see:Callable, model:RecursiveModel, split:Split, k:int)->dict[st
     "The first k components of cells and of boards, by latent."
     seen = {"cells": Covariances(_by_name, blocks=1), "boards": Covariances(_by_name, pooled=True, blocks=1)}
     see(model, split, "fitting the planes", *seen.values())
-    return {unit: {name: by_name[name][0].components(k) for name in by_name} for unit, by_name in seen.items()}
+    return {unit: {name: by_name[name][0].components(k) for name in by_name}
+        for unit, by_name in seen.items()}
 
-def _first_axes(plane:Components, k:int)->Components: return Components(plane.mean, plane.axes[:k], plane.explained[:k])
+def _first_axes(plane:Components, k:int)->Components:
+    return Components(plane.mean, plane.axes[:k], plane.explained[:k])
 
-def _compare_models(see:Callable, table:Table, grams:Grams, split:Split, models:Mapping[str, RecursiveModel], rng):
+def _compare_models(see:Callable, table:Table, grams:Grams, split:Split,
+        models:Mapping[str, RecursiveModel], rng):
     "Similarity with other models; the dimension of the untrained one."
     for name, other in models.items():
         theirs, spectra = Grams(ends(other)), Covariances()
@@ -311,6 +322,7 @@ def geometry(
     similarity_rows(table, grams, grams, "itself", n, rng)
     positions, D = model.puzzle_positions + model.config.seq_len, model.config.hidden_size
     value, low, high = jackknife(noise_moments(n*positions, D, rng), effective_dimension)
-    for name in in_space: table.add("effective dimension", name, "noise", value=value, low=low, high=high, n=n)
+    for name in in_space:
+        table.add("effective dimension", name, "noise", value=value, low=low, high=high, n=n)
     _compare_models(see, table, grams, shown, {UNTRAINED: untrained(model, seed), **others}, rng)
     return table.frame

@@ -56,7 +56,8 @@ def read_latents(
     batch_size:int=64, # puzzles of a chunk
     progress:bool=True, # show bars
 )->Reading:
-    "Fit and score every probe at every site, beside its controls. Raises `InputError` for steps that there are not."
+    """Fit and score every probe at every site, beside its controls.
+    Raises `InputError` for steps that there are not."""
     model, looks = loaded.model, tuple(range(1, steps + 1) if looks is None else looks)
     if not looks or not set(looks) <= set(range(1, steps + 1)):
         found = ", ".join(map(str, looks)) or "none"
@@ -65,11 +66,14 @@ def read_latents(
     watched = {"steps": steps, "batch_size": batch_size, "sites": lambda site: site.step in looks}
     answers = [stream(model, part, steps=steps, batch_size=batch_size, progress=says(f"answers {i}/2"))
         for i, part in enumerate(parts, 1)]
-    fit, show = (tasks_for(loaded.puzzle, a, model.puzzle_positions + a.labels.shape[1], seed) for a in answers)
+    fit, show = (tasks_for(loaded.puzzle, a, model.puzzle_positions + a.labels.shape[1], seed)
+        for a in answers)
     table, bare, found = Table("reading"), untrained(model, seed), None
     def show_embedded(part, see, _): _embedded(model, part, see, looks, batch_size)
-    def show_latents(model): return lambda part, see, what: stream(model, part, see, **watched, progress=says(what))
-    sources = ("", show_latents(model), model), (UNTRAINED, show_latents(bare), bare), (EMBEDDING, show_embedded, model)
+    def show_latents(model):
+        return lambda part, see, what: stream(model, part, see, **watched, progress=says(what))
+    sources = (("", show_latents(model), model), (UNTRAINED, show_latents(bare), bare),
+        (EMBEDDING, show_embedded, model))
     for control, latents, head in sources:
         fitting = Fitting(fit)
         latents(parts[0], fitting, f"fitting {control}".strip())
@@ -144,7 +148,8 @@ def answer_latents(
     names, answer = list(dict.fromkeys(found.latent)), found.latent.iloc[-1]
     if len(names) == 1: return UNTOLD, f"this model has only one latent, {answer}"
     row, control = _beside(table, answer)
-    said = f"through the output head {answer} gives {_said(row)} of the open cells right, its best control {_said(control)}"
+    said = (f"through the output head {answer} gives {_said(row)} of the open cells right, "
+        f"its best control {_said(control)}")
     if verdict(row, control) != HOLDS: return verdict(row, control), said
     verdicts = []
     for name in names:
@@ -154,7 +159,8 @@ def answer_latents(
         verdicts.append(HOLDS if other.high < half else FAILS if other.low > half else UNTOLD)
         said += f"; {name} gives {_said(other)}, its best control {_said(chance)}"
         tuned = _last(table, measure="tuned lens, cells as at the end", latent=name, control="")
-        if tuned is not None: said += f", and with a head trained for it {_said(tuned)} of the model's last answer"
+        if tuned is not None:
+            said += f", and with a head trained for it {_said(tuned)} of the model's last answer"
     return _worst(verdicts), said
 
 # %% ../../../nbs/interp/probes/07_reading.ipynb #b65aad60
@@ -163,8 +169,10 @@ def first_step(
 )->tuple[str, str]: # the verdict, and a sentence with its figures
     "Are most cells decided after the first supervision step?"
     controls = "", "selectivity", f"{UNTRAINED}, selectivity", UNTRAINED, SHUFFLED, GUESS
-    row, ours, theirs, bare, chance, guess = (_last(table, measure="decided", control=c, step=1) for c in controls)
-    said = f"after one step {_said(row)} of the open cells hold the model's last answer; {_said(chance)} would by the base rate"
+    row, ours, theirs, bare, chance, guess = (
+        _last(table, measure="decided", control=c, step=1) for c in controls)
+    said = (f"after one step {_said(row)} of the open cells hold the model's last answer; "
+        f"{_said(chance)} would by the base rate")
     if guess is not None: said += f", {_said(guess)} by guessing among what the givens allow"
     said += f"; an untrained model keeps {_said(bare)}, of which {_said(theirs)} beyond its own base rate, " \
         f"against {_said(ours)} here"
@@ -183,7 +191,8 @@ def listened_to(
     where:str=EVERY, # which removals
     removed:str=MEAN,
 )->list[tuple[str, str, str, str]]: # probe, latent, verdict, and a sentence with its figures
-    "Does removing what a probe reads change the answer more than removing random directions of the same size?"
+    """Does removing what a probe reads change the answer more than removing random
+    directions of the same size?"""
     some, found = _pick(table, measure="cells changed", where=where, removed=removed), []
     for probe, latent in dict.fromkeys(zip(some.probe, some.latent)) if len(some) else ():
         one = some[(some.probe == probe) & (some.latent == latent)]
@@ -199,12 +208,15 @@ def listened_to(
     return found
 
 # %% ../../../nbs/interp/probes/07_reading.ipynb #c2fd33e4
-READ = "cell's value", "candidates", "whether a unit is consistent", "whether it will be solved", "steps still needed"
+READ = ("cell's value", "candidates", "whether a unit is consistent",
+    "whether it will be solved", "steps still needed")
 
-def _best_site(some:pd.DataFrame, latent:str)->tuple[str, str]: # the verdict, and a sentence; some: rows of one task
+def _best_site(some:pd.DataFrame, latent:str)->tuple[str, str]: # some: the rows of one task
+    "The verdict at the site where it is read best, and a sentence with its numbers."
     mine = some[(some.latent == latent) & (some.control == "")]
     if mine.value.isna().all():
-        return UNTOLD, f"too few puzzles differ in it (at most {int(mine.others.max())} of {int(mine.n.max())})"
+        return (UNTOLD,
+            f"too few puzzles differ in it (at most {int(mine.others.max())} of {int(mine.n.max())})")
     best = mine.loc[mine.value.idxmax()]
     at_site = (some.latent == latent) & (some.cycle == best.cycle) & (some.substep == best.substep)
     same = some[(some.step == best.step) & (at_site | (some.control == EMBEDDING))]
@@ -245,13 +257,16 @@ def findings(
     "Every claim with its verdict and its numbers."
     claims = [("one latent decodes to the answer, the others do not", *answer_latents(table)),
         ("most cells are decided after the first supervision step", *first_step(table))]
-    groups = [("Read beyond every control", "{} can be read from {} beyond every control", can_be_read(table))]
+    groups = [
+        ("Read beyond every control", "{} can be read from {} beyond every control", can_be_read(table))]
     for where in (EVERY, BEFORE):
         claim = f"taking out {{}} from {{}} changes the answer more than chance (in {where})"
-        if used := listened_to(table, where): groups.append((f"Listened to (removed in {where})", claim, used))
+        if used := listened_to(table, where):
+            groups.append((f"Listened to (removed in {where})", claim, used))
     paragraph = [f"*{claim[0].upper()}{claim[1:]}* **{told}**: {said}." for claim, told, said in claims]
     for title, claim, found in groups:
         paragraph.append(_summary(title, found))
         claims += [(claim.format(what, latent), told, figures) for what, latent, told, figures in found]
     rows = [f"| {claim} | **{told}** | {said} |" for claim, told, said in claims]
-    return "\n".join([" ".join(paragraph), "", "| claim | verdict | measured, with 95 % intervals |", "|---|---|---|", *rows])
+    return "\n".join([" ".join(paragraph), "",
+        "| claim | verdict | measured, with 95 % intervals |", "|---|---|---|", *rows])

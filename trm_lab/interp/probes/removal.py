@@ -53,7 +53,7 @@ class Removal:
     def __init__(self,
         at:Mapping[Site, Directions], # where
         to:str=MEAN, # or ZERO
-        random:Tensor|None=None, # (D, D) orthonormal: as many of these instead, scaled to the same change; None: none
+        random:Tensor|None=None, # (D, D) orthonormal: as many of these instead, equally scaled
     ):
         self.at, self.to, self.random = at, to, random
         self.squares, self.seen = 0., 0 # of all changes
@@ -125,7 +125,8 @@ REMOVALS = ((EVERY, MEAN), (EVERY, ZERO), (BEFORE, MEAN), (FIRST, MEAN)) # where
 def _directions_by_task(reading:"Reading", tasks:Sequence[str])->dict[str, dict[Site, Directions]]:
     "At each site those of the tasks that have a score there."
     place = ("measure", "step", "cycle", "substep", "latent")
-    measured = [row for row in reading.table.rows if row["control"] == "" and "cycle" in row and np.isfinite(row["value"])]
+    measured = [row for row in reading.table.rows
+        if row["control"] == "" and "cycle" in row and np.isfinite(row["value"])]
     scored = {tuple(row[column] for column in place) for row in measured}
     along = {name: {} for name in tasks}
     for site, centre in reading.centres.items():
@@ -149,9 +150,11 @@ def _removals(along:dict, latents:Sequence[str], ways:Sequence[tuple[str, str]],
 def _effect_rows(table:Table, latent:str, real:tuple, others:Sequence[tuple], seed:int, about:dict):
     "Real and random effects, each with the mean square of its changes: (effects, square)."
     for measure in EFFECTS:
-        each, sizes = np.stack([effect[measure] for effect, _ in others]), [square for _, square in others] # (draws, N)
+        each = np.stack([effect[measure] for effect, _ in others]) # (draws, N)
+        sizes = [square for _, square in others]
         own, size = real[0][measure], real[1]
-        rows = [("", own, size), (RANDOM, each.mean(0), np.mean(sizes)), ("difference", own - each.mean(0), np.nan)]
+        rows = [("", own, size), (RANDOM, each.mean(0), np.mean(sizes)),
+            ("difference", own - each.mean(0), np.nan)]
         rows += [(f"random draw {i}", *draw) for i, draw in enumerate(zip(each, sizes), 1)]
         for control, values, square in rows:
             some = values[np.isfinite(values)]
@@ -165,13 +168,13 @@ def remove_probes(
     puzzles:int=100, # at most
     draws:int=3, # of random directions
     steps:int=16, # T
-    ways:Sequence[tuple[str, str]]=REMOVALS, # in which of the steps that were looked at, and what it is set to
+    ways:Sequence[tuple[str, str]]=REMOVALS, # in which steps, and what it is set to
     seed:int=0, # of the random directions and of the bootstrap
     batch_size:int=64, # puzzles of a chunk
     progress:bool=True, # show a bar
 ):
-    """Remove the probes' directions from each latent, beside random directions of the same size. Raises `InputError`
-    without draws. Where a task could not be scored, nothing is removed."""
+    """Remove the probes' directions from each latent, beside random directions of the same size.
+    Raises `InputError` without draws. Where a task could not be scored, nothing is removed."""
     if draws < 1:
         raise InputError(f"reading: draws should be at least 1, found {draws}; "
             "without random directions nothing could be compared")

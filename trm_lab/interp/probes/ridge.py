@@ -77,7 +77,8 @@ def _ridge(sums:Sums, penalties:Sequence[float])->list[Probe]:
     mean, target = sums.xx[-1, :-1]/n, sums.xy[-1]/n
     variances, axes = np.linalg.eigh(sums.xx[:-1, :-1]/n - np.outer(mean, mean))
     pattern = sums.xy[:-1]/n - np.outer(mean, target)
-    unit = max(variances.mean(), 1e-6*np.square(mean).mean(), 1e-30) # a constant latent has only rounding left
+    # a constant latent has only rounding left
+    unit = max(variances.mean(), 1e-6*np.square(mean).mean(), 1e-30)
     def fit(penalty):
         weights = axes @ (axes.T @ pattern/(variances.clip(0)[:, None] + penalty*unit))
         return Probe(weights, target - mean @ weights, penalty, pattern)
@@ -101,8 +102,8 @@ def _same_puzzles(tasks:Sequence[Task], puzzles:str):
 CONTROLS = ("", SHUFFLED) # a task's own labels, and those of another puzzle
 
 # %% ../../../nbs/interp/probes/05_ridge.ipynb #634bb7ee
-def _choose_penalties(tasks:Sequence[Task], fit:Sums, choose:Sums)->dict[tuple[str, str], Probe]: # by task and control
-    "For each task the penalty with the smallest error on the puzzles that were left out; then a fit to all."
+def _choose_penalties(tasks:Sequence[Task], fit:Sums, choose:Sums)->dict[tuple[str, str], Probe]:
+    "By task and control: the penalty with the smallest error on the puzzles left out, in a fit to all."
     tried, done, first, found = fit.ridge(PENALTIES), (fit + choose).ridge(PENALTIES), 0, {}
     errors = np.array([choose.error(probe) for probe in tried]) # (penalties, K)
     for task in tasks:
@@ -177,9 +178,9 @@ class Scoring:
                     self._keep(site, measure, score, task, control, here, logits)
 
     def tell(self,
-        table:Table, # gets a row a measurement: the score, with shuffled labels, and the difference (selectivity)
-        control:str="", # the name of these latents as a control, whose score is the only row; empty: the model's own
-        least:int=10, # puzzles that must have another target than the most frequent one; with fewer there is no number
+        table:Table, # gets a row a measurement: score, with shuffled labels, difference (selectivity)
+        control:str="", # the name of a control, which gets its score alone; empty: the model's own latents
+        least:int=10, # puzzles that must differ from the most frequent target; with fewer no number
         seed:int=0, # of the bootstrap
     ):
         "Score what was read."
@@ -188,11 +189,13 @@ class Scoring:
 
 # %% ../../../nbs/interp/probes/05_ridge.ipynb #2a34f014
 def _scored(scoring:Scoring, site:Site, measure:str, control:str, seed:int)->np.ndarray:
-    "The score of each puzzle (N,); or where they are ranked together that of all, and of each resampled set (1 + R,)."
+    """The score of each puzzle (N,); or where they are ranked together that of all, and of
+    each resampled set (1 + R,)."""
     score, task, kept = scoring.kept[site, measure, control]
     if score.together is None: return kept
     rows, N = task.place.rows, len(kept)
-    draws = np.concatenate([np.ones((1, N)), resampled(N, seed, 200)])[:, rows.nonzero()[0]] # a puzzle's rows come together
+    # a puzzle's rows come together
+    draws = np.concatenate([np.ones((1, N)), resampled(N, seed, 200)])[:, rows.nonzero()[0]]
     truth = task.target(site.step, np.arange(N), control)[rows][:, 0]
     return score.together(kept[rows], truth, draws)
 

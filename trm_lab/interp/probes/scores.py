@@ -28,7 +28,8 @@ def auc(
     return np.array(found)
 
 # %% ../../../nbs/interp/probes/03_scores.ipynb #fe02259e
-def _mean_of(values:np.ndarray, rows:np.ndarray)->np.ndarray: # both (n, M); (n,), not a number where no row counts
+def _mean_of(values:np.ndarray, rows:np.ndarray)->np.ndarray: # (n, M), (n, M) → (n,)
+    "The mean over the rows that count; not a number where none does."
     count = rows.sum(1)
     return np.where(count, (values*rows).sum(1)/count.clip(1), np.nan)
 
@@ -57,10 +58,11 @@ def _rank_correlation(values:np.ndarray, truth:np.ndarray, weights:np.ndarray)->
 class Score:
     "How predictions (n, M, K) are compared with targets of the same shape."
     name:str
-    # gets predictions, targets, and which rows (n, M) or numbers (n, M, K) count; returns what is kept of each puzzle:
-    # its score (n,), or what is ranked together with others (n, M)
+    # gets predictions, targets, and which rows (n, M) or numbers (n, M, K) count;
+    # gives what is kept of each puzzle: its score (n,), or what is ranked with others (n, M)
     keep:Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-    # for rows of all puzzles: kept (r,), truth (r,) and weights (R, r) to scores (R,); None: each puzzle has its own
+    # for rows of all puzzles: kept (r,), truth (r,) and weights (R, r) to scores (R,);
+    # None: each puzzle has its own
     together:Callable|None = None
 
 RIGHT, BOARDS = Score("share right", _share_right), Score("share of boards right", _all_right)

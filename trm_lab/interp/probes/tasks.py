@@ -20,7 +20,7 @@ class Place:
     "The things of each puzzle that are read, as states made of its positions."
     name:str
     rows:np.ndarray # (N, M) bool: which count
-    pool:np.ndarray|None = None # (M, P+L) shares with which positions are averaged; None: each cell for itself
+    pool:np.ndarray|None = None # (M, P+L) weights that average positions; None: each cell by itself
 
     def __post_init__(self): truths(self.rows, f"place {self.name!r}: rows")
 
@@ -35,7 +35,7 @@ class Task:
     targets:np.ndarray # (1 or T, N, M, K): one for all supervision steps, or one for each
     score:Score
     shuffled:np.ndarray # (N,) the puzzle whose targets each puzzle gets in the control
-    counts:np.ndarray|None = None # (N, M, K) bool: the numbers that are scored; None: all, where the place's rows count
+    counts:np.ndarray|None = None # (N, M, K) bool: which numbers are scored; None: all of counted rows
     lenses:tuple[tuple[str, Score], ...] = () # measures and scores of the output head on the same targets
     puzzles:str|None = None # fingerprint of the puzzles by `questions_of`; None: not known, never compared
 
@@ -99,9 +99,11 @@ def _cell_tasks(make:_Targets)->list[Task]:
     right, at_end = make.classes(answers.labels), make.classes(answers.tokens[-1])
     lenses = ("logit lens, cells right", RIGHT), ("logit lens, boards right", BOARDS)
     tasks = [make.task("cell's value", cells, right, RIGHT, lenses=lenses),
-        make.task("tuned lens, cells as at the end", cells, at_end, RIGHT, lenses=(("logit lens, cells as at the end", RIGHT),))]
+        make.task("tuned lens, cells as at the end", cells, at_end, RIGHT,
+            lenses=(("logit lens, cells as at the end", RIGHT),))]
     if (fits := puzzle.candidates(answers.questions)) is not None:
-        # the right digit is a candidate, so a probe that knows the answer would know it: only wrong ones are scored
+        # the right digit is a candidate, so a probe that knows the answer would know it:
+        # only wrong ones are scored
         counts = cells.rows[..., None] & fits.any((0, 1)) & ~right[0]
         tasks.append(make.task("candidates", cells, fits[None], ORDER, counts=counts))
     return tasks
