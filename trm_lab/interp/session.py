@@ -541,13 +541,13 @@ def _questions_code(walk:Walk, use:Callable)->str:
 # %% ../../nbs/interp/06_session.ipynb #4468509b
 class _Script:
     "What rollouts depend on: imports, sessions, and branches, each after those that it needs."
-    def __init__(self): self.walks, self.needed, self.modules = [], [], {"trm_lab.interp.session": {"Walk"}}
+    def __init__(self): self.sessions, self.needed, self.modules = [], [], {"trm_lab.interp.session": {"Walk"}}
 
     def use(self, module:str, *names:str): self.modules.setdefault(module, set()).update(names)
 
     def add(self, run:Run):
         "A rollout, after its parent and those that it is patched from."
-        if run.walk not in self.walks: self.walks.append(run.walk)
+        if run.walk not in self.sessions: self.sessions.append(run.walk)
         if run.parent is None or run in self.needed: return
         self.add(run.parent)
         for edit in run.edits:
@@ -557,7 +557,7 @@ class _Script:
         self.needed.append(run)
 
     def mark(self, walk:Walk)->str: # put behind a session's variables, where there are several
-        return f"_{self.walks.index(walk) + 1}" if len(self.walks) > 1 else ""
+        return f"_{self.sessions.index(walk) + 1}" if len(self.sessions) > 1 else ""
 
     def named(self, run:Run)->str:
         mark = self.mark
@@ -588,7 +588,7 @@ def rebuild(
     for run in runs: script.add(run)
     for module, name in uses: script.use(module, name)
     named = script.named
-    lines = [line for walk in script.walks for line in script.session_lines(walk)]
+    lines = [line for walk in script.sessions for line in script.session_lines(walk)]
     for run in script.needed:
         arguments = [repr(run.site), *(edit.code(named) for edit in run.edits)]
         lines.append(f"{named(run)} = {named(run.parent)}.branch({', '.join(arguments)})")

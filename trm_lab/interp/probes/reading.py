@@ -130,7 +130,7 @@ def _said(row:pd.Series)->str:
 
 def _worst(verdicts:Sequence[str])->str:
     "A claim of several parts holds if all of them do."
-    return next(verdict for verdict in (FAILS, UNTOLD, HOLDS) if verdict in verdicts)
+    return next(v for v in (FAILS, UNTOLD, HOLDS) if v in verdicts)
 
 # %% ../../../nbs/interp/probes/07_reading.ipynb #23056127
 LENS = {"measure": "logit lens, cells right"}
@@ -243,8 +243,8 @@ def _summary(title:str, found:list[tuple])->str:
     said = {}
     for told in (HOLDS, FAILS, UNTOLD):
         latents = {}
-        for what, latent, outcome, _ in found:
-            if outcome == told: latents.setdefault(what, []).append(latent)
+        for what, latent, result, _ in found:
+            if result == told: latents.setdefault(what, []).append(latent)
         said[told] = ", ".join(f"{what} ({', '.join(names)})" for what, names in latents.items())
     parts = [f"{title}: {said[HOLDS] or 'nothing'}"]
     if said[FAILS]: parts.append(f"not so: {said[FAILS]}")
