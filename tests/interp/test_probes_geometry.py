@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 from sklearn.decomposition import PCA, IncrementalPCA
 from test_session import FOUR, small
 from trm_lab.views import plots
-from trm_lab.interp.survey import Moments
+from trm_lab.interp.pca import Covariances, Moments
 from trm_lab.interp.session import puzzle_batch
 from trm_lab.models.checkpoints import load_pretrained
 from trm_lab.data.generate import generate_dataset
@@ -15,7 +15,7 @@ from trm_lab.interp.probes.base import (
     COLUMNS, Answers, Table, ends, halves, jackknife, read_table, spread, stream, untrained, verdict,
     write_table)
 from trm_lab.interp.probes.geometry import (
-    Covariances, Grams, captured, cka, effective_dimension, explained_by_step, geometry, noise_moments,
+    Grams, captured, cka, effective_dimension, explained_by_step, geometry, noise_moments,
     outcomes, path_length, path_rows, random_axes, shuffled_time, straightness, unbiased)
 from trm_lab.runs.templates import find_template
 from trm_lab.runs.notebooks import run_notebook
