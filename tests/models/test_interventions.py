@@ -275,7 +275,7 @@ WRONG = {
         r"there is no latent 'zL' \(did you mean 'z_L'\?\); this model has z_H, z_L"),
     "one latent alone": (lambda u, s: {u.name: s[u.name]}, "the latent z_H is missing"),
     "one deleted": (lambda u, s: (s.pop("z_H"), None)[1], "the latent z_H is missing"),
-    "a tensor": (lambda u, s: s["z_L"], "a State with z_H, z_L should come back, or None, found Tensor"),
+    "a tensor": (lambda u, s: s["z_L"], "the function should return a State with z_H, z_L, or None, found Tensor"),
     "a tuple": (lambda u, s: (s["z_H"], s["z_L"]), "found tuple"),
     "true": (lambda u, s: True, "found bool")}
 
@@ -325,7 +325,7 @@ def test_who_leaves_is_said_with_truth_values():
             list(recursion(model, x, start, 2, lambda now: gone))
     assert [len(now.here)
         for now in recursion(model, x, start, 2, lambda now: [True] + [False]*(len(now.here) - 1))] == [3, 2]
-    with pytest.raises(InputError, match="a function of an update and a state is needed, found State"):
+    with pytest.raises(InputError, match="expected a function of an update and a state, found State"):
         list(recursion(model, x, start, 1, bind=lambda step, here: start))
 
 def test_what_is_handed_out_is_the_callers():
