@@ -13,6 +13,7 @@ from trm_lab.data.batches import make_batch, numbers_of
 from trm_lab.data.datasets import split_of
 from trm_lab.core.errors import InputError
 from trm_lab.models.layers import SparseEmbedding
+from trm_lab.training.optimizers import sign_step
 from trm_lab.models.trm import fingerprint, guarded, same_bits
 from trm_lab.interp.probes.base import stream
 from trm_lab.interp.probes.geometry import Grams, cka, path_rows
@@ -560,9 +561,9 @@ def test_gradients_of_several_passes_add_up():
         table = SparseEmbedding(4, 1).train()
         with torch.no_grad(): table.weights.fill_(1.)
         learn(table)
-        table.sign_step(0.5, 0.)
+        sign_step(table, 0.5, 0.)
         once = table.weights.clone()
-        table.sign_step(0.5, 0.)
+        sign_step(table, 0.5, 0.)
         assert torch.equal(table.weights, once) and not len(table.pending)
         return once[:, 0].tolist()
     one, two = torch.tensor([0, 1]), torch.tensor([1, 2])

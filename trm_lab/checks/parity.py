@@ -19,6 +19,7 @@ from ..models.halting import HALTINGS, Halting, QLearningHalting
 from ..models.losses import TOKEN_LOSSES, board_loss, correct
 from ..core.settings import read_json
 from ..training.config import TrainConfig
+from ..training.optimizers import sign_step
 from ..training.trainer import Trainer
 
 # %% ../../nbs/checks/01_parity.ipynb #e5774b73
@@ -179,7 +180,7 @@ def check_batch(
         checks.append(_worst("embedding gradient", [pair], GRADIENT, relative=True))
         for name in found:
             if settings := re.fullmatch(r"train\.puzzle_emb_after_signsgd_lr(.+)_wd(.+)", name):
-                model.puzzle_emb.sign_step(*map(float, settings.groups()))
+                sign_step(model.puzzle_emb, *map(float, settings.groups()))
                 checks.append(
                     _worst("embedding update", [("puzzle_emb", model.puzzle_emb.weights, found[name])]))
     return checks
