@@ -224,9 +224,9 @@ def test_what_cannot_be_saved_is_said(tmp_path):
     for what, sentence in (
             (nn.Linear(2, 2), "Linear is not a model of trm-lab"),
             (Pair(model),
-                "several models (online_model, ema_model); give the one that is meant, as in .online"),
+                "several models (online_model, ema_model); pass one of them, as in .online"),
             (Adapted(model), "weights besides its model (adapter.weight, adapter.bias)"),
-            ({"a": 1}, "a model is needed here, found dict"), (None, "found NoneType"),
+            ({"a": 1}, "expected a model, found dict"), (None, "found NoneType"),
             (changed, "this model cannot be saved: the tensor lm_head.bias (7,) has no place"),
             (Mine(model.config), "Mine is none of the architectures")):
         for save in (lambda: save_model(tmp_path/"m.safetensors", what, None),
