@@ -13,6 +13,7 @@ from trm_lab.data.batches import make_batch, numbers_of
 from trm_lab.data.datasets import split_of
 from trm_lab.core.errors import InputError
 from trm_lab.models.layers import SparseEmbedding
+from trm_lab.training.optimizers import sign_step
 from trm_lab.models.trm import fingerprint, guarded, same_bits
 from trm_lab.interp.probes.base import stream
 from trm_lab.interp.probes.geometry import Grams, cka, path_rows
@@ -275,7 +276,7 @@ WRONG = {
         r"there is no latent 'zL' \(did you mean 'z_L'\?\); this model has z_H, z_L"),
     "one latent alone": (lambda u, s: {u.name: s[u.name]}, "the latent z_H is missing"),
     "one deleted": (lambda u, s: (s.pop("z_H"), None)[1], "the latent z_H is missing"),
-    "a tensor": (lambda u, s: s["z_L"], "a State with z_H, z_L should come back, or None, found Tensor"),
+    "a tensor": (lambda u, s: s["z_L"], "the function should return a State with z_H, z_L, or None, found Tensor"),
     "a tuple": (lambda u, s: (s["z_H"], s["z_L"]), "found tuple"),
     "true": (lambda u, s: True, "found bool")}
 
@@ -325,7 +326,7 @@ def test_who_leaves_is_said_with_truth_values():
             list(recursion(model, x, start, 2, lambda now: gone))
     assert [len(now.here)
         for now in recursion(model, x, start, 2, lambda now: [True] + [False]*(len(now.here) - 1))] == [3, 2]
-    with pytest.raises(InputError, match="a function of an update and a state is needed, found State"):
+    with pytest.raises(InputError, match="expected a function of an update and a state, found State"):
         list(recursion(model, x, start, 1, bind=lambda step, here: start))
 
 def test_what_is_handed_out_is_the_callers():
@@ -557,9 +558,9 @@ def test_gradients_of_several_passes_add_up():
         table = SparseEmbedding(4, 1).train()
         with torch.no_grad(): table.weights.fill_(1.)
         learn(table)
-        table.sign_step(0.5, 0.)
+        sign_step(table, 0.5, 0.)
         once = table.weights.clone()
-        table.sign_step(0.5, 0.)
+        sign_step(table, 0.5, 0.)
         assert torch.equal(table.weights, once) and not len(table.pending)
         return once[:, 0].tolist()
     one, two = torch.tensor([0, 1]), torch.tensor([1, 2])

@@ -224,9 +224,9 @@ def test_what_cannot_be_saved_is_said(tmp_path):
     for what, sentence in (
             (nn.Linear(2, 2), "Linear is not a model of trm-lab"),
             (Pair(model),
-                "several models (online_model, ema_model); give the one that is meant, as in .online"),
+                "several models (online_model, ema_model); pass one of them, as in .online"),
             (Adapted(model), "weights besides its model (adapter.weight, adapter.bias)"),
-            ({"a": 1}, "a model is needed here, found dict"), (None, "found NoneType"),
+            ({"a": 1}, "expected a model, found dict"), (None, "found NoneType"),
             (changed, "this model cannot be saved: the tensor lm_head.bias (7,) has no place"),
             (Mine(model.config), "Mine is none of the architectures")):
         for save in (lambda: save_model(tmp_path/"m.safetensors", what, None),
@@ -311,7 +311,7 @@ def test_a_checkpoint_in_parts(kind, model, tmp_path):
         settings=TOLD)
     parts, index = in_parts(tmp_path/"b", weights, kind)
     parts[0].write_bytes(parts[1].read_bytes())
-    assert "is in" in refusal(index, settings=TOLD) and "another part, too" in refusal(index, settings=TOLD)
+    assert "is in" in refusal(index, settings=TOLD) and "another part too" in refusal(index, settings=TOLD)
     placed = json.loads(index.read_text())
     in_parts(tmp_path/"b", weights, kind)
     index.write_text(json.dumps({"weight_map": {**placed["weight_map"], "more": parts[0].name}}))
@@ -396,7 +396,7 @@ def test_other_things_that_torch_saves(model, tmp_path):
     torch.save([model.state_dict()], tmp_path/"list.pt")
     assert "it holds list, not tensors by name" in refusal(tmp_path/"list.pt")
     torch.save({"conv1.weight": torch.zeros(3, 3)}, tmp_path/"resnet.pt")
-    assert "cannot be told from its tensors (conv1)" in refusal(tmp_path/"resnet.pt")
+    assert "the architecture does not follow from its tensors (conv1)" in refusal(tmp_path/"resnet.pt")
     loop = {"epoch": 1}; loop["self"] = loop
     torch.save(loop, tmp_path/"loop.pt")
     assert "no tensors where weights are expected" in refusal(tmp_path/"loop.pt")

@@ -200,7 +200,7 @@ def test_names():
     ({"pos_encodings": "rope+"}, "pos_encodings '' is not known"),
     ({"pos_encodings": "rope_2d", "hidden_size": 12},
         "rope_2d needs a width of a head that is a multiple of 4, not 6"),
-    ({"pos_encodings": "local_bias", "mlp_t": True}, "act in attention, which mlp_t takes the place of"),
+    ({"pos_encodings": "local_bias", "mlp_t": True}, "act in attention, which mlp_t replaces"),
     ({"pos_encodings": "rope_2d", "seq_len": 35},
         "35 cells are not 5×5; give rows and columns, as in grid: 6x9"),
     ({"pos_encodings": "rope_2d", "grid": "5x8"}, "36 cells are not 5×8"),

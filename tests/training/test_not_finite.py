@@ -68,9 +68,9 @@ def moment(t):
     def further(): step(); spoil(t.optimizers[0].state[t.model.q_head.bias])
     t.optimizers[0].step = further
 def table(t):
-    step, spoil = t.model.puzzle_emb.sign_step, at(LAST, lambda w: w.fill_(math.inf))
-    def further(*given): step(*given); spoil(t.model.puzzle_emb.weights)
-    t.model.puzzle_emb.sign_step = further
+    forget, spoil = t.model.puzzle_emb.forget, at(LAST, lambda w: w.fill_(math.inf))
+    def further(): forget(); spoil(t.model.puzzle_emb.weights) # in `sign_step`, before it writes the rows
+    t.model.puzzle_emb.forget = further
 def average(t):
     done, spoil = t.ema.update, at(LAST, lambda w: w.fill_(math.nan))
     def further(model): done(model); spoil(t.ema.shadow["lm_head.weight"])

@@ -18,7 +18,7 @@ from .trm import TRM, BoardModel, ModelConfig, RecursiveModel, TRMConfig, Update
 
 # %% ../../nbs/models/03_variants.ipynb #b1ad424b
 class TRMSeparate(TRM):
-    "TRM with one network for the thought and one for the answer (f_L and f_H)."
+    "TRM with one network for the reasoning state and one for the answer (f_L and f_H)."
     def networks(self): return {"H_level": self.config.L_layers, "L_level": self.config.L_layers}
 
     def update(self, x, state, u):
@@ -31,7 +31,7 @@ class HRMConfig(TRMConfig):
     "The shape of a Hierarchical Reasoning Model. The defaults are its authors'."
     puzzle_emb_len:Natural = 0 # as many positions as the embedding fills
     H_layers:Count = 4 # layers of the answer's network
-    L_layers:Count = 4 # layers of the thought's network
+    L_layers:Count = 4 # layers of the reasoning state's network
     H_cycles:Count = 2 # N: cycles in a supervision step
     L_cycles:Count = 2 # T: updates of z_L in a cycle
     gradient:str = "update"
@@ -52,8 +52,9 @@ class TRMSingleZ(TRM):
         z = state["z_L"]
         return state.replace(z_L=self.L_level(z + x if u.substep < self.config.L_cycles else z, self.turn))
 
+# %% ../../nbs/models/03_variants.ipynb #68111dfe
 class TRMMultiScale(TRM):
-    "TRM with six thoughts: z_Li ← net(Σz_L + z_H + x) in turn, then z_H ← net(z_H + Σz_L)."
+    "TRM with six reasoning states: z_Li ← net(Σz_L + z_H + x) in turn, then z_H ← net(z_H + Σz_L)."
     thoughts = tuple(f"z_L{i}" for i in range(1, 7))
     latents = ("z_H", *thoughts)
 
@@ -81,9 +82,9 @@ class DirectTransformer(BoardModel):
 # %% ../../nbs/models/03_variants.ipynb #a6f67fe9
 def anderson(
     f:Callable[[Tensor], Tensor], # (B, …) → the same shape; each row for itself
-    z:Tensor, # (B, …) where to begin
+    z:Tensor, # (B, …) the first point
     evaluations:int, # of f
-    ridge:float=1e-6, # holds the mixing weights together where residuals are almost parallel
+    ridge:float=1e-6, # keeps the mixing weights bounded where residuals are almost parallel
 )->Tensor: # (B, …)
     "Approach z = f(z) by Anderson mixing over all evaluations."
     # bfloat16 cannot hold small differences
@@ -94,11 +95,11 @@ def anderson(
         images.append(image.to(wide).reshape(B, -1))
         residuals.append(images[-1] - z.to(wide).reshape(B, -1))
         r = torch.stack(residuals, 1) # (B, k, n)
-        # (B, k); residuals of length 1 keep old, large ones from drowning new, small ones
+        # (B, k); scaled to length 1, large old residuals do not outweigh small new ones
         length = r.norm(dim=-1).double().clamp_min(1e-30)
         gram = ((r @ r.mT).double()/(length[:, :, None]*length[:, None])
             + ridge*torch.eye(r.shape[1], dtype=torch.float64, device=r.device))
-        # the ridge keeps it solvable; `solve` would wait to see that
+        # the ridge keeps it solvable; on a GPU `solve` would wait in order to check that
         solution, _ = torch.linalg.solve_ex(gram, 1/length)
         weights = solution/length # whose combination of residuals is smallest, up to scale
         weights = (weights/weights.sum(-1, keepdim=True)).to(wide)
@@ -111,7 +112,7 @@ def at_fixed_point(
     z:Tensor, # (B, …) its fixed point, or near it
     evaluations:int, # of J^T v in the backward pass
 )->Tensor: # f(z)
-    "One evaluation that hands back the gradient of the whole solution."
+    "One evaluation, whose gradient is that of the fixed point."
     image = f(z)
     if not image.requires_grad: return image
     with torch.enable_grad():
@@ -162,21 +163,21 @@ def unwrapped(
     "The model in a wrapper. Raises `InputError` if there is none, or several, or other weights beside it."
     if isinstance(model, RecursiveModel): return model
     kind = type(model).__name__
-    if not isinstance(model, nn.Module): raise InputError(f"a model is needed here, found {kind}")
+    if not isinstance(model, nn.Module): raise InputError(f"expected a model, found {kind}")
     found = {name: part for name, part in model.named_modules() if isinstance(part, RecursiveModel)}
     if not found: raise InputError(f"{kind} is not a model of trm-lab, and there is none inside it")
     if len(found) > 1:
         first = next(iter(found))
-        raise InputError(f"{kind} holds several models ({', '.join(found)}); give the one that is meant, "
+        raise InputError(f"{kind} holds several models ({', '.join(found)}); pass one of them, "
             f"as in .{first}")
     (name, inner), = found.items()
     inside = {id(t) for t in chain(inner.parameters(), inner.buffers())}
     every = chain(model.named_parameters(), model.named_buffers())
-    # A single number counts something.
+    # a single number is a counter of the wrapper's
     own = [key for key, t in every if id(t) not in inside and t.numel() > 1]
     if own:
         raise InputError(f"{kind} has weights besides its model ({', '.join(own[:3])}); "
-            f"give the model in it, .{name}")
+            f"pass the model in it, .{name}")
     return inner
 
 # %% ../../nbs/models/03_variants.ipynb #8d399839

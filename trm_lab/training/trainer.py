@@ -24,7 +24,7 @@ from ..models.variants import ARCHITECTURES, build_model
 from ..models.losses import board_loss, correct, TOKEN_LOSSES
 from ..models.halting import Halting, HALTINGS
 from ..models.checkpoints import load, load_weights, Loaded
-from .optimizers import EMA, ends, exact, make_moments, OPTIMIZERS, Undo
+from .optimizers import EMA, ends, exact, make_moments, OPTIMIZERS, sign_step, Undo, sign_step
 from .states import (
     not_finite, random_place, random_states, restore_random_states, save_tensors, TrainingState)
 from .config import TrainConfig, WATCHING
@@ -375,7 +375,7 @@ class Trainer:
         average = [*self.ema.shadow.values(), self.ema.count] if self.ema else []
         rows = self.team.gather(identities) if table else None
         self.undo.note([*model.parameters(), *average], self.optimizers, table and table.weights, rows)
-        if table: table.sign_step(c.puzzle_emb_lr*factor, c.puzzle_emb_weight_decay, self.team)
+        if table: sign_step(table, c.puzzle_emb_lr*factor, c.puzzle_emb_weight_decay, self.team)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups: group["lr"] = c.lr*factor
             optimizer.step(); optimizer.zero_grad()
