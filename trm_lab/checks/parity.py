@@ -20,6 +20,7 @@ from ..models.losses import TOKEN_LOSSES, board_loss, correct
 from ..models.trm import RecursiveModel
 from ..core.settings import read_json
 from ..training.config import TrainConfig
+from ..training.optimizers import sign_step
 from ..training.trainer import Trainer
 
 # %% ../../nbs/checks/01_parity.ipynb #e5774b73
@@ -214,7 +215,7 @@ def _check_embedding(case:_Case, rows_used:list[Tensor])->list[Check]:
     checks = [_worst("embedding gradient", [pair], GRADIENT, relative=True)]
     for name in found:
         if settings := re.fullmatch(r"train\.puzzle_emb_after_signsgd_lr(.+)_wd(.+)", name):
-            case.model.puzzle_emb.sign_step(*map(float, settings.groups()))
+            sign_step(case.model.puzzle_emb, *map(float, settings.groups()))
             checks.append(
                 _worst("embedding update", [("puzzle_emb", case.model.puzzle_emb.weights, found[name])]))
     return checks

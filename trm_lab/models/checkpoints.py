@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
 import numpy as np, torch, yaml
 from torch import Tensor
-from ..core.errors import closest, InputError, one_of, RunFailed
+from ..core.errors import closest, error_line, InputError, one_of, RunFailed
 from ..core.settings import read_json
 from ..core.files import hub_file, whole_file, write_safetensors, write_text
 from ..core.run import versions
@@ -25,7 +25,7 @@ from .trm import RecursiveModel
 from .variants import architecture, ARCHITECTURES, unwrapped
 from .halting import Halting, HALTINGS
 from .published import (
-    _ADAPTER, _architecture, _brief, _config, _DATA, _ELSEWHERE, _in_range, _inner, _MODULES, _Read, _read,
+    _ADAPTER, _architecture, _config, _DATA, _ELSEWHERE, _in_range, _inner, _MODULES, _read, _Read,
     _REFERENCE, _shape, _SHARD, _SPREAD, _TABLE, _told, _TRAINING, _weight_map, FORMAT)
 
 # %% ../../nbs/models/07_checkpoints.ipynb #0421b659
@@ -86,7 +86,7 @@ def _unpacked(packed:Tensor, where:str)->tuple[str, ...]:
     "The names in a file. It reads at most 2 GiB: a few compressed bytes may expand to any size."
     try: names = json.loads(zlib.decompressobj().decompress(packed.numpy().tobytes(), 1 << 31))
     except (zlib.error, ValueError, TypeError) as e:
-        raise InputError(f"{where}: the names of its identities were damaged ({_brief(e)}); get the file "
+        raise InputError(f"{where}: the names of its identities were damaged ({error_line(e)}); get the file "
             "again") from None
     if not _are_names(names):
         raise InputError(f"{where}: the names of its identities are not a list of different names; get the "
@@ -260,7 +260,7 @@ def _built(arch:str, settings:dict, tensors:Mapping[str, Tensor], where:str,
     try:
         with torch.device("meta"): model = cls(c, dtype)
     except Exception as e: # numbers that overflow
-        raise InputError(f"{where}: no model can have these settings ({_brief(e)})") from None
+        raise InputError(f"{where}: no model can have these settings ({error_line(e)})") from None
     wanted = model.state_dict()
     _agree(tensors, wanted, where)
     tensors = {name: t.to(wanted[name].dtype) for name, t in tensors.items()} # double precision may overflow
@@ -294,7 +294,7 @@ def _ours(
         raise InputError(f"{where}: it was damaged after it was saved (its checksum differs); {again}")
     try: config, history, own = (json.loads(strings[name]) for name in ("config", "history", "puzzle"))
     except (KeyError, ValueError) as e:
-        raise InputError(f"{where}: its description was damaged ({_brief(e)}); {again}") from None
+        raise InputError(f"{where}: its description was damaged ({error_line(e)}); {again}") from None
     own = puzzle_from(own) if own else None
     if own and puzzle and own != puzzle:
         raise InputError(f"{where}: it was trained on {own.name}, not on {puzzle.name}")

@@ -10,8 +10,8 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from ..core.errors import Count, InputError, Natural, Positive, build
-from ..core.run import Run, home, plain_name
+from ..core.errors import Count, InputError, Name, Natural, Positive, build, given
+from ..core.run import Run, home
 from ..core.files import write_json, write_text
 from ..core.settings import read_json, read_yaml, yaml_text
 from .templates import check_code, find_config, find_template, merge, read_parameters
@@ -56,7 +56,7 @@ def read_grid(
             "parameters": {**(values.get("parameters") or {}), **(small.get("parameters") or {})}}
     grid = build(Grid,
         {**values, "needs": build(Needs, values.get("needs") or {}, f"{path.name}: needs")}, path.name)
-    plain_name(grid.name, path.name)
+    given(grid.name, Name, f"{path.name}: the name")
     return grid
 
 # %% ../../nbs/runs/07_grids.ipynb #6cea972c

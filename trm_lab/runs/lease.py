@@ -7,16 +7,26 @@ __all__ = ['LEASE', 'attempts_folder', 'attempts', 'alive', 'Hold', 'hold']
 
 # %% ../../nbs/runs/01_lease.ipynb #838dcf33
 import contextlib, errno, os, platform, secrets, shutil, tempfile, threading, time
+try: import fcntl
+except ImportError: fcntl = None # Windows has none; there the lease alone decides
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from ..core.errors import InputError
 from ..core.settings import read_json
-from ..core.files import _lock, _sync, fcntl, write_json
+from ..core.files import _sync, write_json
 from ..core.run import Run
 
 # %% ../../nbs/runs/01_lease.ipynb #75437ecc
 LEASE = 60. # seconds without a sign of life after which a holder counts as dead; file servers stall for less
+
+def _lock(file, shared:bool=False)->bool:
+    """Take a file's lock if it is free; where the system has no locks, it always is. A process that only
+    asks takes a shared one, so that two of them do not see each other (filelock has exclusive locks only)."""
+    if fcntl is None: return True
+    try: fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError: return False
+    return True
 
 def attempts_folder(
     run:Run, # where its result will be

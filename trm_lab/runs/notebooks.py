@@ -10,8 +10,8 @@ import contextlib, glob, logging, os, re, shutil, signal, sys, tempfile, typing
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields, make_dataclass
 from pathlib import Path
-from ..core.errors import build, closest, InputError, Interrupted, RunFailed
-from ..core.run import home, identity, made_by, plain_name, Run, run_id
+from ..core.errors import build, closest, given, InputError, Interrupted, Name, RunFailed
+from ..core.run import home, identity, made_by, Run, run_id
 from ..puzzles.base import find_puzzle
 from ..models.variants import ARCHITECTURES
 from ..training.config import TrainConfig
@@ -59,7 +59,7 @@ def settle_parameters(
         trains = {f.name for f in fields(TrainConfig)} <= values.keys()
         counts = {**values, **_trained(values, where)} if trains else values
         if trains: values |= {f.name: counts[f.name] for f in fields(TrainConfig) if f.name != "model"}
-        plain_name(values.get("name") or template.path.stem, where)
+        given(values.get("name") or template.path.stem, Name, f"{where}: the name")
         return values, {name: identity(value, name) for name, value in counts.items()
             if name not in template.aside | {"name"}}
     except InputError as e:

@@ -24,7 +24,7 @@ from ..models.variants import ARCHITECTURES, build_model
 from ..models.losses import board_loss, correct, TOKEN_LOSSES
 from ..models.halting import Halting, HALTINGS
 from ..models.checkpoints import load, load_weights, Loaded
-from .optimizers import EMA, ends, exact, make_moments, OPTIMIZERS, sign_step, Undo, sign_step
+from .optimizers import EMA, ends, exact, make_moments, OPTIMIZERS, sign_step, Undo
 from .states import (
     not_finite, random_place, random_states, restore_random_states, save_tensors, TrainingState)
 from .config import TrainConfig, WATCHING

@@ -19,9 +19,8 @@ from voila.app import Voila
 from ..interp.session import puzzle_batch
 from ..models.checkpoints import Loaded
 from ..data.batches import Batch, make_batch
-from ..core.errors import InputError
+from ..core.errors import InputError, shortened
 from ..puzzles.base import Puzzle
-from ..puzzles.text import shortened
 
 # %% ../../nbs/views/08_serve.ipynb #c07e0083
 def puzzles_of(
