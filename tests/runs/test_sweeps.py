@@ -297,7 +297,7 @@ def test_a_sweep_ends_in_a_report(finished_sweep):
     assert code == 0, err
     page = (folder/"report.html").read_text(encoding="utf-8")
     for words in ("Scores", "listed [1, 2]", "55.0%", "each seed", "latent updates",
-            "Nothing: every run is finished", "data:image/png"):
+            "None: every run is finished", "data:image/png"):
         assert words in page, words
 
 def test_what_is_wrong_is_said_before_anything_begins(tmp_path, notebook):
