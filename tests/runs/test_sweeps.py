@@ -296,8 +296,8 @@ def test_a_sweep_ends_in_a_report(finished_sweep):
     code, out, err = trm_lab(finished_sweep, "report", folder)
     assert code == 0, err
     page = (folder/"report.html").read_text(encoding="utf-8")
-    for words in ("What came out", "listed [1, 2]", "55.0%", "each seed", "latent updates",
-            "Nothing: every run is finished", "data:image/png"):
+    for words in ("Scores", "listed [1, 2]", "55.0%", "each seed", "latent updates",
+            "None: every run is finished", "data:image/png"):
         assert words in page, words
 
 def test_what_is_wrong_is_said_before_anything_begins(tmp_path, notebook):
