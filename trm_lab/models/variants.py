@@ -55,14 +55,14 @@ class TRMSingleZ(TRM):
 # %% ../../nbs/models/03_variants.ipynb #68111dfe
 class TRMMultiScale(TRM):
     "TRM with six reasoning states: z_Li ← net(Σz_L + z_H + x) in turn, then z_H ← net(z_H + Σz_L)."
-    thoughts = tuple(f"z_L{i}" for i in range(1, 7))
-    latents = ("z_H", *thoughts)
+    reasoning = tuple(f"z_L{i}" for i in range(1, 7))
+    latents = ("z_H", *reasoning)
 
     def renewed(self, substep):
-        return "z_H" if substep == self.config.L_cycles else self.thoughts[substep % len(self.thoughts)]
+        return "z_H" if substep == self.config.L_cycles else self.reasoning[substep % len(self.reasoning)]
 
     def update(self, x, state, u):
-        z = sum(state[name] for name in self.thoughts) + state["z_H"]
+        z = sum(state[name] for name in self.reasoning) + state["z_H"]
         return state.replace(**{u.name: self.L_level(z if u.name == "z_H" else z + x, self.turn)})
 
 # %% ../../nbs/models/03_variants.ipynb #1d1c7185
