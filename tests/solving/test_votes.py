@@ -122,8 +122,8 @@ def test_rounds_follow_from_the_seed_and_end_in_time(model, dataset):
     votes = [vote(model, dataset, rounds, seed, max_steps=1) for rounds, seed in ((3, 0), (3, 0), (3, 1))]
     assert keys(votes[0]) == keys(votes[1]) != keys(votes[2])
     told = []
-    some = vote(model, dataset, 3, max_steps=1, until=time.monotonic(),
-        tell=lambda done, votes: told.append(done))
+    some = vote(model, dataset, 3, max_steps=1, deadline=time.monotonic(),
+        on_round=lambda done, votes: told.append(done))
     assert some.predictions == len(dataset.test) and told == [1] # every question is answered once
     with pytest.raises(InputError, match="vote: rounds"): vote(model, dataset, 0)
 
