@@ -115,7 +115,7 @@ class _Writer:
     trainer:Trainer
     run:Run|None # None: nothing is written
     mirror:Mirror
-    ledger:_Ledger
+    loop_state:_Ledger # what the loop remembers
 
     @property
     def states(self)->Path: return self.run.folder/"checkpoints"/"states"
@@ -133,8 +133,8 @@ class _Writer:
     def save(self):
         state = self.trainer.state() # all processes give their part
         if not self.trainer.team.leads: return
-        self.ledger.metrics_bytes = self.run.metrics_bytes()
-        values = {**state.values, "ledger": asdict(self.ledger)}
+        self.loop_state.metrics_bytes = self.run.metrics_bytes()
+        values = {**state.values, "ledger": asdict(self.loop_state)}
         save_state(self.states, TrainingState(state.step, state.tensors, values))
 
     def keep_evidence(self, error:NotFinite):
@@ -155,7 +155,7 @@ class _Loop(_Writer):
     evaluate:Callable|None
     tell:Callable|None
     keep:Callable|None
-    heard:list[str] # signals that came
+    signals:list[str] # that came
     last_save:float = field(default_factory=time.perf_counter)
 
     def due(self, every:int)->bool:
@@ -169,20 +169,20 @@ def _step(loop:_Loop):
     single = trainer.team.size == 1
     late = single and loop.run and begun - loop.last_save >= c.save_seconds
     try:
-        loop.ledger.add(trainer.step())
+        loop.loop_state.add(trainer.step())
         shows = loop.due(c.log_every) or loop.evaluate and loop.due(c.eval_every)
-        if shows or late or loop.heard and single: trainer.look()
+        if shows or late or loop.signals and single: trainer.look()
     except NotFinite as e:
-        loop.ledger.settle(e.good)
+        loop.loop_state.settle(e.good)
         if loop.run and trainer.team.leads: loop.keep_evidence(e)
         elif loop.run: loop.save() # its part of the state
         raise
-    loop.ledger.seconds += time.perf_counter() - begun
+    loop.loop_state.seconds += time.perf_counter() - begun
 
 # %% ../../nbs/training/07_loop.ipynb #3239f708
 def _evaluate(loop:_Loop):
     "Score the averaged model if that is due; the best one is handed on."
-    trainer, ledger = loop.trainer, loop.ledger
+    trainer, ledger = loop.trainer, loop.loop_state
     step = trainer.steps_done
     if not (loop.evaluate and trainer.team.leads and loop.due(trainer.config.eval_every)): return
     averaged = trainer.averaged()
@@ -201,19 +201,19 @@ def _report(loop:_Loop):
     "Write a line of metrics, and report the progress, if that is due."
     c, step = loop.trainer.config, loop.trainer.steps_done
     if not loop.due(c.log_every): return
-    row, rate = loop.ledger.row(c.global_batch_size), step*c.global_batch_size/loop.ledger.seconds
+    row, rate = loop.loop_state.row(c.global_batch_size), step*c.global_batch_size/loop.loop_state.seconds
     loop.log("train", step=step, **row, lr=c.lr*lr_at(c, step),
-        puzzle_steps_per_second=rate, seconds=loop.ledger.seconds)
+        puzzle_steps_per_second=rate, seconds=loop.loop_state.seconds)
     if loop.tell and loop.trainer.team.leads:
-        loop.tell(Progress(step, c.steps, row["loss"], row["exact"], loop.ledger.solved, row["steps_to_halt"],
-            rate, (c.steps - step)*c.global_batch_size/rate))
+        loop.tell(Progress(step, c.steps, row["loss"], row["exact"], loop.loop_state.solved,
+            row["steps_to_halt"], rate, (c.steps - step)*c.global_batch_size/rate))
 
 # %% ../../nbs/training/07_loop.ipynb #8dbc66e9
 def _save(loop:_Loop):
     "Save the state if that is due, and raise `Interrupted` if a signal has come to one of the processes."
     trainer, c, run = loop.trainer, loop.trainer.config, loop.run
     step, last = trainer.steps_done, trainer.steps_done == c.steps
-    stop = trainer.team.any(bool(loop.heard), trainer.device)
+    stop = trainer.team.any(bool(loop.signals), trainer.device)
     if run:
         late = trainer.team.any(time.perf_counter() - loop.last_save >= c.save_seconds, trainer.device)
         if stop or late or last:
@@ -222,14 +222,14 @@ def _save(loop:_Loop):
     if stop and not last:
         saved = (f"and everything is saved in {loop.states}; start the same run again to go on" if run
             else "and nothing was saved, because there is no run folder")
-        raise Interrupted(f"{loop.heard[0] if loop.heard else 'a signal to another process'}: "
+        raise Interrupted(f"{loop.signals[0] if loop.signals else 'a signal to another process'}: "
             f"training stopped after step {step} of {c.steps} {saved}")
 
 def _train(loop:_Loop):
     while loop.trainer.steps_done < loop.trainer.config.steps:
         _step(loop)
         if loop.trainer.pasts: continue # these steps may still have to be undone
-        loop.ledger.settle()
+        loop.loop_state.settle()
         _evaluate(loop) # before the line that reports it
         _report(loop)
         _save(loop)
