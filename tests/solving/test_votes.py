@@ -23,7 +23,7 @@ TASKS = [Task("mirror", [pair("120|003", "021|300"), pair("33|40", "33|04")],
     Task("known", [pair("12", "21")], [pair("45", "54")], False)]
 
 @pytest.fixture(scope="module")
-def dataset(): return disguised_dataset(canvas, Tasks(TASKS, "made here").groups(11, ways_first=True))
+def dataset(): return disguised_dataset(canvas, Tasks(TASKS, "made here").groups(11, dihedral_first=True))
 
 @pytest.fixture(scope="module")
 def model(dataset):
@@ -75,13 +75,13 @@ def test_tasks_come_to_a_canvas_that_they_fit():
     with pytest.raises(InputError, match="no task has only grids of up to 1×1"): tasks.on_canvas(7, 1)
 
 def test_ways_come_first():
-    codes = disguises(TASKS[0], 20, ways_first=True)
+    codes = disguises(TASKS[0], 20, dihedral_first=True)
     assert (codes[:8, 0].tolist() == list(range(8))
         and (codes[:8, 1:] == np.arange(1, 10)).all() and len(codes) == 21)
-    assert (len(disguises(TASKS[0], 7, ways_first=True)) == 8
-        and len(disguises(TASKS[0], 2, ways_first=True)) == 3)
+    assert (len(disguises(TASKS[0], 7, dihedral_first=True)) == 8
+        and len(disguises(TASKS[0], 2, dihedral_first=True)) == 3)
     square = Task("square", [pair("1", "2")], [pair("3", "4")], True) # looks the same in all eight
-    assert len(disguises(square, 7, ways_first=True)) == 1
+    assert len(disguises(square, 7, dihedral_first=True)) == 1
 
 def test_data_build_leaves_out_what_does_not_fit(cli_run, tmp_path):
     def content(text): return [[int(c) for c in row] for row in text.split("|")]
@@ -122,8 +122,8 @@ def test_rounds_follow_from_the_seed_and_end_in_time(model, dataset):
     votes = [vote(model, dataset, rounds, seed, max_steps=1) for rounds, seed in ((3, 0), (3, 0), (3, 1))]
     assert keys(votes[0]) == keys(votes[1]) != keys(votes[2])
     told = []
-    some = vote(model, dataset, 3, max_steps=1, until=time.monotonic(),
-        tell=lambda done, votes: told.append(done))
+    some = vote(model, dataset, 3, max_steps=1, deadline=time.monotonic(),
+        on_round=lambda done, votes: told.append(done))
     assert some.predictions == len(dataset.test) and told == [1] # every question is answered once
     with pytest.raises(InputError, match="vote: rounds"): vote(model, dataset, 0)
 
@@ -158,7 +158,7 @@ def test_some_identities_of_a_model(model, dataset, tmp_path):
     ways = ["<blank>", *(n for n in names[1:] if (parse_name(n)[1][1:] == np.arange(1, 10)).all())]
     small = with_identities(model, names, ways)
     save_model(tmp_path/"small.safetensors", small, canvas, identities=ways)
-    asked = disguised_dataset(canvas, Tasks(TASKS, "made here").groups(7, ways_first=True))
+    asked = disguised_dataset(canvas, Tasks(TASKS, "made here").groups(7, dihedral_first=True))
     loaded = load(tmp_path/"small.safetensors")
     test, _ = matched(loaded, asked, "here")
     again = vote(loaded.model, replace(asked, test=test, identifiers=list(loaded.identities)), max_steps=2)

@@ -114,7 +114,7 @@ def test_the_very_first_step(four):
     for _ in range(4): trainer.step()
     with pytest.raises(NotFinite, match="stopped at step 1: .* the gradient of lm_head.weight"):
         trainer.step()
-    assert trainer.carry is None and trainer.steps_done == 0 and trainer.batches.drawn == 0
+    assert trainer.carry is None and trainer.steps_done == 0 and trainer.source.batches.drawn == 0
     for name, t in trainer.model.state_dict().items(): assert torch.equal(t, before[name]), name
     handle.remove()
     trainer.step()
@@ -136,7 +136,7 @@ def places(trainer):
     moments = [t for o in trainer.optimizers for kept in o.state.values() for t in kept.values()]
     return [t.data_ptr() for t in (*trainer.model.state_dict().values(),
         *trainer.ema.shadow.values(), trainer.ema.count, *moments,
-        *trainer.carry.tensors(), *trainer.undo.copies, trainer.alive, trainer.good, trainer.found)]
+        *trainer.carry.tensors(), *trainer.undo.copies, trainer.finite.alive, trainer.finite.good, trainer.finite.found)]
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_step_in_place_is_the_same_step(optimizer, four):

@@ -8,7 +8,7 @@ __all__ = ['Progress', 'clock', 'listening', 'fit', 'estimate_seconds']
 # %% ../../nbs/training/07_loop.ipynb #f70cb8b8
 import contextlib, math, signal, threading, time, warnings
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from ..core.errors import Interrupted, RunFailed
 from ..core.run import Run
 from ..data.datasets import Dataset
 from ..models.trm import RecursiveModel
-from .states import load_state, save_state, TrainingState
+from .states import load_state, save_state, save_tensors, TrainingState
 from .tracking import Mirror
 from .config import TrainConfig
 from .trainer import lr_at, NotFinite, Trainer
@@ -27,18 +27,18 @@ class Progress:
     "How far a run has come."
     step:int # training steps done
     steps:int # training steps in all
-    loss:float # mean over the puzzles since the last line
-    learned:float # share of the training puzzles that were solved as they were seen, since the last line
-    solved:float|None # share of the held-out puzzles that is solved; None before the first look
-    steps_to_halt:float # supervision steps that a sequence took, since the last line
+    loss:float # mean over the puzzles since the last report
+    learned:float # share of training puzzles solved (as drawn, augmented) since the last report
+    solved:float|None # share of the validation puzzles that is solved; None before the first evaluation
+    steps_to_halt:float # supervision steps that a puzzle took, mean since the last report
     puzzle_steps_per_second:float # B supervision steps a training step
     seconds_left:float
 
     def __str__(self):
         held_out = "–" if self.solved is None else f"{self.solved:.0%}"
+        halts_at = f"{self.steps_to_halt:.1f}" if self.steps_to_halt else "–"
         return (f"training  step {self.step}/{self.steps}  loss {self.loss:.3f}  solved {self.learned:.0%}, "
-            f"held out {held_out}  halts at "
-            f"{f'{self.steps_to_halt:.1f}' if self.steps_to_halt else '–'}  {self.puzzle_steps_per_second:.0f} "
+            f"held out {held_out}  halts at {halts_at}  {self.puzzle_steps_per_second:.0f} "
             f"puzzle-steps/s  {clock(self.seconds_left)} left") # fits into a report's width
 
 def clock(
@@ -55,9 +55,9 @@ _SIGNALS = [s for name in ("SIGTERM", "SIGUSR1", "SIGUSR2")
 
 @contextlib.contextmanager
 def listening(
-    act:Callable[[int], None]=lambda number: None, # what to do about a signal besides noting it
+    act:Callable[[int], None]=lambda number: None, # called with a signal's number, besides noting it
 )->Iterator[list[str]]: # fills with the names of signals that came
-    "While the block runs, schedulers' warnings are noted."
+    "While the block runs, schedulers' signals are noted instead of ending the process."
     heard:list[str] = []
     if threading.current_thread() is not threading.main_thread(): # only the main thread may set handlers
         yield heard
@@ -74,25 +74,25 @@ def listening(
 @dataclass
 class _Ledger:
     "What the loop remembers between steps."
-    sums:dict[str, float] = field(default_factory=dict) # of what was measured since the last line
+    sums:dict[str, float] = field(default_factory=dict) # of the metrics since the last line
     since:int = 0 # steps since the last line
-    solved:float|None = None # at the last look
-    best:float = -1. # of all looks
-    seconds:float = 0. # of training, in all attempts together; looks and saves not counted
+    solved:float|None = None # at the last evaluation
+    best:float = -1. # of all evaluations
+    seconds:float = 0. # of training, in all attempts together, without evaluations and saving
     metrics_bytes:int = 0 # length of metrics.jsonl
 
-    def __post_init__(self): # what steps measured that nobody has looked at
+    def __post_init__(self): # the metrics of steps that may still be undone
         self.waiting:list[dict[str, Tensor]] = []
 
-    def add(self, measured:dict[str, Tensor]):
-        "A step, which may still turn out not to have been taken. Nothing waits."
-        halted = measured["halted"]
-        some = {k: v for k, v in measured.items() if k not in ("steps", "halted")}
+    def add(self, metrics:dict[str, Tensor]):
+        "Take a step's metrics; they stay on the device until `settle`."
+        halted = metrics["halted"]
+        some = {k: v for k, v in metrics.items() if k not in ("steps", "halted")}
         self.waiting.append(
-            {**some, "halted": halted.sum(), "halted_steps": (measured["steps"]*halted).sum()})
+            {**some, "halted": halted.sum(), "halted_steps": (metrics["steps"]*halted).sum()})
 
     def settle(self, count:int|None=None):
-        "Add up the first `count` of the steps that wait, or all, and forget the others."
+        "Add up the first `count` of the waiting steps, or all, and drop the others."
         waiting, self.waiting = self.waiting[:count], []
         if not waiting: return
         rows = torch.stack([torch.stack([v.to(m["loss"]) for v in m.values()]) for m in waiting])
@@ -101,106 +101,163 @@ class _Ledger:
         self.since += len(waiting)
 
     def row(self, batch_size:int)->dict:
-        "The line, and begin the next one."
+        "The line of metrics; the sums begin anew."
         sums, steps = self.sums, self.since
         self.sums, self.since = {}, 0
         halted, halted_steps, norm = sums.pop("halted"), sums.pop("halted_steps"), sums.pop("grad_norm")
         return {**{k: v/(steps*batch_size) for k, v in sums.items()}, "grad_norm": norm/steps,
             "steps_to_halt": halted_steps/max(1, halted)}
 
+# %% ../../nbs/training/07_loop.ipynb #8863822f
+@dataclass
+class _Writer:
+    "Where a training writes."
+    trainer:Trainer
+    run:Run|None # None: nothing is written
+    mirror:Mirror
+    loop_state:_Ledger # what the loop remembers
+
+    @property
+    def states(self)->Path: return self.run.folder/"checkpoints"/"states"
+
+    def log(self, kind:str, **row):
+        "Add a line to metrics.jsonl and to its mirror. Raises `RunFailed` where the disk refuses."
+        try:
+            if self.run and self.trainer.team.leads: self.run.log(kind, **row)
+        except OSError as e:
+            raise RunFailed(f"{self.run.folder/'metrics.jsonl'}: "
+                f"step {self.trainer.steps_done} could not be logged ({e.strerror}); "
+                "the last saved state is intact; free some space or allow writing, then run again") from None
+        self.mirror.log(kind, row)
+
+    def save(self):
+        state = self.trainer.state() # all processes give their part
+        if not self.trainer.team.leads: return
+        self.loop_state.metrics_bytes = self.run.metrics_bytes()
+        values = {**state.values, "ledger": asdict(self.loop_state)}
+        save_state(self.states, TrainingState(state.step, state.tensors, values))
+
+    def keep_evidence(self, error:NotFinite):
+        "Save the state before a step that failed, and its batch; the error's sentence says where."
+        folder, batch = self.run.folder/"checkpoints", error.batch
+        path, kept = (folder/f"not-finite-step-{error.step:09}.safetensors",
+            f"the state before it and the batch are kept in {folder}")
+        try:
+            self.save()
+            save_tensors(path, {f.name: getattr(batch, f.name) for f in fields(batch)}, {"step": error.step})
+        except RunFailed as e: kept = str(e)
+        error.args = (f"{error.args[0]}; {kept}",)
+
+# %% ../../nbs/training/07_loop.ipynb #3cab4986
+@dataclass
+class _Loop(_Writer):
+    "A training in progress, and what its caller wants to be called for."
+    evaluate:Callable|None
+    tell:Callable|None
+    keep:Callable|None
+    signals:list[str] # that came
+    last_save:float = field(default_factory=time.perf_counter)
+
+    def due(self, every:int)->bool:
+        "True every so many steps (0: never), and after the last."
+        step, steps = self.trainer.steps_done, self.trainer.config.steps
+        return bool(every) and step % every == 0 or step == steps
+
+def _step(loop:_Loop):
+    "Take a step, and look what came of it where something is due that has to know."
+    trainer, c, begun = loop.trainer, loop.trainer.config, time.perf_counter()
+    single = trainer.team.size == 1
+    late = single and loop.run and begun - loop.last_save >= c.save_seconds
+    try:
+        loop.loop_state.add(trainer.step())
+        shows = loop.due(c.log_every) or loop.evaluate and loop.due(c.eval_every)
+        if shows or late or loop.signals and single: trainer.look()
+    except NotFinite as e:
+        loop.loop_state.settle(e.good)
+        if loop.run and trainer.team.leads: loop.keep_evidence(e)
+        elif loop.run: loop.save() # its part of the state
+        raise
+    loop.loop_state.seconds += time.perf_counter() - begun
+
+# %% ../../nbs/training/07_loop.ipynb #3239f708
+def _evaluate(loop:_Loop):
+    "Score the averaged model if that is due; the best one is handed on."
+    trainer, ledger = loop.trainer, loop.loop_state
+    step = trainer.steps_done
+    if not (loop.evaluate and trainer.team.leads and loop.due(trainer.config.eval_every)): return
+    averaged = trainer.averaged()
+    scores = loop.evaluate(averaged)
+    solved = float(scores["exact"])
+    if not math.isfinite(solved):
+        warnings.warn(f"the evaluation after step {step} gave {solved} for exact, which is no score; "
+            "these weights are not compared with others", stacklevel=4)
+    ledger.solved = solved if math.isfinite(solved) else None
+    loop.log("eval", step=step, **scores)
+    if ledger.solved is not None and ledger.solved > ledger.best:
+        ledger.best = ledger.solved
+        if loop.keep: loop.keep(averaged, {"step": step, **scores})
+
+def _report(loop:_Loop):
+    "Write a line of metrics, and report the progress, if that is due."
+    c, step = loop.trainer.config, loop.trainer.steps_done
+    if not loop.due(c.log_every): return
+    row, rate = loop.loop_state.row(c.global_batch_size), step*c.global_batch_size/loop.loop_state.seconds
+    loop.log("train", step=step, **row, lr=c.lr*lr_at(c, step),
+        puzzle_steps_per_second=rate, seconds=loop.loop_state.seconds)
+    if loop.tell and loop.trainer.team.leads:
+        loop.tell(Progress(step, c.steps, row["loss"], row["exact"], loop.loop_state.solved,
+            row["steps_to_halt"], rate, (c.steps - step)*c.global_batch_size/rate))
+
+# %% ../../nbs/training/07_loop.ipynb #8dbc66e9
+def _save(loop:_Loop):
+    "Save the state if that is due, and raise `Interrupted` if a signal has come to one of the processes."
+    trainer, c, run = loop.trainer, loop.trainer.config, loop.run
+    step, last = trainer.steps_done, trainer.steps_done == c.steps
+    stop = trainer.team.any(bool(loop.signals), trainer.device)
+    if run:
+        late = trainer.team.any(time.perf_counter() - loop.last_save >= c.save_seconds, trainer.device)
+        if stop or late or last:
+            loop.save()
+            loop.last_save = time.perf_counter()
+    if stop and not last:
+        saved = (f"and everything is saved in {loop.states}; start the same run again to go on" if run
+            else "and nothing was saved, because there is no run folder")
+        raise Interrupted(f"{loop.signals[0] if loop.signals else 'a signal to another process'}: "
+            f"training stopped after step {step} of {c.steps} {saved}")
+
+def _train(loop:_Loop):
+    while loop.trainer.steps_done < loop.trainer.config.steps:
+        _step(loop)
+        if loop.trainer.pasts: continue # these steps may still have to be undone
+        loop.loop_state.settle()
+        _evaluate(loop) # before the line that reports it
+        _report(loop)
+        _save(loop)
+
+# %% ../../nbs/training/07_loop.ipynb #6688dec1
 def fit(
     trainer:Trainer,
     run:Run|None=None, # where metrics.jsonl and checkpoints/ are; an interrupted run resumes its last state
-    evaluate:Callable[[RecursiveModel], dict]|None=None, # held-out scores of the averaged model, with `exact`
+    evaluate:Callable[[RecursiveModel], dict]|None=None, # scores of the averaged model, with `exact`
     tell:Callable[[Progress], None]|None=None, # called every `log_every` steps
     keep:Callable[[RecursiveModel, dict], None]|None=None, # gets the averaged model and scores at each best
 )->RecursiveModel: # the averaged model
     """Train to the end. Raises `Interrupted` after a signal, when everything is saved, and `RunFailed` where
     the loss or the disk fails."""
-    c, leads = trainer.config, trainer.team.leads
-    states = run.folder/"checkpoints"/"states" if run else None
+    c, leads, ledger = trainer.config, trainer.team.leads, _Ledger()
     with contextlib.ExitStack() as stack:
         if run and leads: stack.enter_context(run.alone("training"))
         heard = stack.enter_context(listening())
-        ledger = _Ledger()
         # every process reads the same state
-        if run and (saved := trainer.team.in_turn(lambda: load_state(states))):
+        if run and (saved := trainer.team.in_turn(lambda: load_state(run.folder/"checkpoints"/"states"))):
             trainer.restore(saved)
             ledger = _Ledger(**saved.values["ledger"])
             if leads and tell: print(f"training  goes on after step {trainer.steps_done}", flush=True)
-        if leads and tell and (said := trainer.manner): print(f"training  {said}", flush=True)
+        if leads and tell and (manner := trainer.manner): print(f"training  {manner}", flush=True)
         if run and leads: run.cut_metrics(ledger.metrics_bytes)
         mirror = stack.enter_context(contextlib.closing(Mirror(c.tracker if run and leads else None, run)))
-        _loop(trainer, run, evaluate, tell, keep, states, ledger, mirror, heard)
+        _train(_Loop(trainer, run, mirror, ledger, evaluate, tell, keep, heard))
     return trainer.averaged()
-
-def _loop(trainer:Trainer, run:Run|None, evaluate, tell, keep, states:Path|None, ledger:_Ledger,
-        mirror:Mirror, heard:list[str]):
-    "The steps of `fit`."
-    c, leads = trainer.config, trainer.team.leads
-    def log(kind:str, **row):
-        try:
-            if run and leads: run.log(kind, **row)
-        except OSError as e:
-            raise RunFailed(f"{run.folder/'metrics.jsonl'}: "
-                f"step {trainer.steps_done} could not be logged ({e.strerror}); "
-                "the last saved state is intact; free some space or allow writing, then run again") from None
-        mirror.log(kind, row)
-
-    def save():
-        state = trainer.state() # all processes give their part
-        if leads:
-            ledger.metrics_bytes = run.metrics_bytes()
-            save_state(states,
-                TrainingState(state.step, state.tensors, {**state.values, "ledger": asdict(ledger)}))
-
-    last_save = time.perf_counter()
-    while trainer.steps_done < c.steps:
-        begun = time.perf_counter()
-        late = trainer.team.size == 1 and run and begun - last_save >= c.save_seconds
-        try:
-            ledger.add(trainer.step())
-            step, last = trainer.steps_done, trainer.steps_done == c.steps
-            shows = step % c.log_every == 0 or evaluate and c.eval_every and step % c.eval_every == 0
-            if shows or last or late or heard and trainer.team.size == 1: trainer.look()
-        except NotFinite as e:
-            ledger.settle(e.good)
-            if run and leads: e.keep(run.folder/"checkpoints", save)
-            elif run: save() # its part of the state
-            raise
-        ledger.seconds += time.perf_counter() - begun
-        if trainer.pasts: continue # nobody knows yet whether these steps were good ones
-        ledger.settle()
-        # before the line that reports it
-        if evaluate and (c.eval_every and step % c.eval_every == 0 or last) and leads:
-            averaged = trainer.averaged()
-            scores = evaluate(averaged)
-            solved = float(scores["exact"])
-            if not math.isfinite(solved):
-                warnings.warn(f"the evaluation after step {step} gave {solved} for exact, which is no score; "
-                    "these weights are not compared with others", stacklevel=3)
-            ledger.solved = solved if math.isfinite(solved) else None
-            log("eval", step=step, **scores)
-            if ledger.solved is not None and ledger.solved > ledger.best:
-                ledger.best = ledger.solved
-                if keep: keep(averaged, {"step": step, **scores})
-        if step % c.log_every == 0 or last:
-            row, rate = ledger.row(c.global_batch_size), step*c.global_batch_size/ledger.seconds
-            log("train", step=step, **row, lr=c.lr*lr_at(c, step),
-                puzzle_steps_per_second=rate, seconds=ledger.seconds)
-            if tell and leads:
-                tell(Progress(step, c.steps, row["loss"], row["exact"], ledger.solved, row["steps_to_halt"],
-                    rate, (c.steps - step)*c.global_batch_size/rate))
-        stop = trainer.team.any(bool(heard), trainer.device)
-        due = (trainer.team.any(time.perf_counter() - last_save >= c.save_seconds, trainer.device)
-            if run else False)
-        if run and (stop or due or last):
-            save()
-            last_save = time.perf_counter()
-        if stop and not last:
-            raise Interrupted(f"{heard[0] if heard else 'a signal to another process'}: "
-                f"training stopped after step {step} of {c.steps}"
-                f"{f' and everything is saved in {states}; start the same run again to go on' if run else ', and nothing was saved: there is no run folder'}")
 
 # %% ../../nbs/training/07_loop.ipynb #b0ee09c4
 def estimate_seconds(
