@@ -25,7 +25,7 @@ from .search import Found, Search, solve_by_search, Stopped
 
 # %% ../../nbs/solving/03_evaluate.ipynb #3c78742f
 def wilson(
-    successes:float, # may be a fraction, where a task with two questions counts by halves
+    successes:float, # may be a fraction, where a task with two test questions counts by halves
     n:int, # tries
 )->tuple[float, float]: # low, high
     "The 95 % interval of a share."
@@ -39,7 +39,7 @@ def wilson(
 @dataclass(frozen=True)
 class Scores:
     "How well a model solves a set of puzzles."
-    n:int
+    n:int # puzzles
     cell_accuracy:float
     exact:float
     legal:float
@@ -66,7 +66,7 @@ class After:
 
 @dataclass(frozen=True)
 class Evaluation:
-    "Scores, and each puzzle's fate."
+    "Scores, and the results of each puzzle."
     scores:Scores
     tokens:np.ndarray|None # (N, L) answers, one byte a cell, where they were kept
     steps:np.ndarray # (N,)
@@ -86,7 +86,7 @@ class _Part:
     updates:int
 
 def _part(puzzle:Puzzle, batch:Batch, solution:Solution, keep:bool)->_Part:
-    "Hold a batch's answers against labels and rules."
+    "Compare a batch's answers with labels and rules."
     tokens, questions = (boards.numpy().astype(np.uint8) for boards in (solution.tokens, batch.inputs))
     right = {name: int(holds.sum()) for name, holds in puzzle.score_boards(questions, tokens).items()}
     share, exact = (t.numpy() for t in agreement(solution.tokens, batch.labels))
@@ -101,11 +101,12 @@ def _part(puzzle:Puzzle, batch:Batch, solution:Solution, keep:bool)->_Part:
         *([tokens] if keep else []))
     return _Part(answers, right, np.array(waves, float), solution.updates)
 
+# %% ../../nbs/solving/03_evaluate.ipynb #2de72d2f
 def _total(
     parts:list[_Part], # at least one
     seconds:float, # that solving took
     waves:tuple[int, ...], # tries after each
-    tally:Tally|None, # that was told all answers; None: leave its scores out
+    tally:Tally|None, # that got all answers; None: leave its scores out
 )->Evaluation:
     "Add up."
     share, exact, steps, q_halt, tries, spent, *kept = map(np.concatenate,
@@ -125,16 +126,16 @@ def _total(
     after = tuple(After(wave, *map(float, sums)) for wave, sums in zip(waves, so_far/n))
     return Evaluation(scores, kept[0] if kept else None, steps, q_halt, exact, tries, spent, after)
 
-# %% ../../nbs/solving/03_evaluate.ipynb #86042fae
+# %% ../../nbs/solving/03_evaluate.ipynb #c581b69f
 class _Shown:
-    """Tells a progress bar how far scoring is: puzzles that have left count whole, others
+    """A progress bar of an evaluation: puzzles that have left count whole, others
     by their steps or tries."""
     def __init__(self, bar, max_steps:int):
         self.bar, self.max_steps, self.done, self.exact, self.at = bar, max_steps, 0, 0, 0
         self.batch = 0 # puzzles in the batch that is being solved
 
-    def move(self, done:float, says:str):
-        if says: self.bar.set_postfix_str(says, refresh=False)
+    def move(self, done:float, text:str):
+        if text: self.bar.set_postfix_str(text, refresh=False)
         self.bar.update(int(done) - self.at)
         self.at = int(done)
 
@@ -150,12 +151,45 @@ class _Shown:
         self.done, self.exact = self.done + len(part.answers[1]), self.exact + int(part.answers[1].sum())
         self.move(self.done, f"solved {self.exact/self.done:.1%}")
 
+# %% ../../nbs/solving/03_evaluate.ipynb #f48a3617
+class _Scoring:
+    "An evaluation in progress."
+    def __init__(self, puzzle:Puzzle, total:int, search:Search|None, tally:Tally|None, keep:bool):
+        self.puzzle, self.total, self.search, self.tally, self.keep = puzzle, total, search, tally, keep
+        self.waves = search.waves if search else (1,)
+        self.parts, self.seconds, self.done = [], 0., 0
+
+    def begin(self, batch:Batch)->np.ndarray: # the numbers of its puzzles
+        self.batch, self.begun = batch, time.perf_counter()
+        return np.arange(self.done, self.done + len(batch))
+
+    def add(self, numbers:np.ndarray, solution:Solution)->_Part:
+        self.seconds += time.perf_counter() - self.begun
+        if self.tally is not None:
+            self.tally.add(numbers, solution.tokens.numpy().astype(np.uint8), solution.q_halt.numpy())
+        self.parts.append(_part(self.puzzle, self.batch, solution, self.keep))
+        self.done += len(numbers)
+        return self.parts[-1]
+
+    def stopped(self, found:Found|None)->Stopped: # of a search: the result of its complete waves
+        "The scores until then; those of a tally are left out, which need all answers."
+        if not self.parts and found:
+            self.parts.append(_part(self.puzzle, self.batch.rows(slice(len(found.tokens))), found, self.keep))
+            self.seconds = time.perf_counter() - self.begun
+        if not self.parts: return Stopped(f"stopped before any of {self.total:,} puzzles was scored")
+        waves = self.waves[:len(self.parts[0].waves)]
+        evaluation = _total(self.parts, self.seconds, waves, None)
+        few = (f", which have had {waves[-1]} of {self.search.restarts + 1} tries"
+            if waves != self.waves else "")
+        return Stopped(f"stopped after {evaluation.scores.n:,} of {self.total:,} puzzles{few}", evaluation)
+
+# %% ../../nbs/solving/03_evaluate.ipynb #86042fae
 def evaluate(
     model:RecursiveModel, # in evaluation mode
     puzzle:Puzzle, # whose rules judge
     split:Split, # questions and labels
     max_steps:int=16, # supervision steps at most
-    halting:Halting|None=None, # None: everyone takes all steps
+    halting:Halting|None=None, # None: every puzzle takes all steps
     ignore:int|None=PAD, # the label that does not count
     batch_size:int=256, # puzzles solved together
     watch:Watch|None=None, # as in `solve`
@@ -173,45 +207,25 @@ def evaluate(
     if not len(split): raise InputError("there are no puzzles to score: the split is empty")
     model = unwrapped(model)
     check_identities(model, torch.from_numpy(split.puzzle_identifiers))
-    parts, seconds, done = [], 0., 0
+    scoring = _Scoring(puzzle, len(split), search, tally, keep)
+    together = 64*batch_size if search else batch_size # a search works on the unsolved ones of many puzzles
     with progress(len(split), what) as bar:
         shown = _Shown(bar, max_steps)
         try:
-            together = 64*batch_size if search else batch_size # a search goes on with what is left of many
             for batch in ordered_batches(split, together, ignore):
-                begun, n = time.perf_counter(), len(batch)
-                numbers, shown.batch = np.arange(done, done + n), n
+                numbers, shown.batch = scoring.begin(batch), len(batch)
                 if search:
                     solution = solve_by_search(model, puzzle, batch, search, max_steps, halting,
                         batch_size, numbers, shown.tried)
                 else: solution = solve(model, batch, max_steps, halting, watch, generator, shown.stepped)
-                seconds += time.perf_counter() - begun
-                if tally is not None:
-                    tally.add(numbers, solution.tokens.numpy().astype(np.uint8), solution.q_halt.numpy())
-                parts.append(_part(puzzle, batch, solution, keep))
-                done += n
-                shown.scored(parts[-1])
-        except KeyboardInterrupt as stop:
-            found = getattr(stop, "so_far", None) # of a search: the waves that are over
-            if not parts and found:
-                parts.append(_part(puzzle, batch.rows(slice(len(found.tokens))), found, keep))
-                seconds = time.perf_counter() - begun
-            raise _stopped(parts, seconds, len(split), search) from None
-    return _total(parts, seconds, search.waves if search else (1,), tally)
-
-def _stopped(parts:list[_Part], seconds:float, total:int, search:Search|None)->Stopped:
-    "What to say of an evaluation that was stopped; a tally's scores are left out, which need all answers."
-    if not parts: return Stopped(f"stopped before any of {total:,} puzzles was scored")
-    waves = (search.waves if search else (1,))[:len(parts[0].waves)]
-    evaluation = _total(parts, seconds, waves, None)
-    few = (f", which have had {waves[-1]} of {search.restarts + 1} tries"
-        if search and waves != search.waves else "")
-    return Stopped(f"stopped after {evaluation.scores.n:,} of {total:,} puzzles{few}", evaluation)
+                shown.scored(scoring.add(numbers, solution))
+        except KeyboardInterrupt as stop: raise scoring.stopped(getattr(stop, "so_far", None)) from None
+    return _total(scoring.parts, scoring.seconds, scoring.waves, tally)
 
 # %% ../../nbs/solving/03_evaluate.ipynb #2f2ec500
 @dataclass(frozen=True)
 class Answered:
-    "What became of n of many puzzles."
+    "The answers to n of many puzzles."
     numbers:np.ndarray # (n,) which of them
     tokens:np.ndarray # (n, L) answers; of puzzles that were not tried, the question
     solved:np.ndarray # (n,) does the answer keep all rules, with nothing left to fill in?
@@ -220,7 +234,7 @@ class Answered:
     tries:np.ndarray # (n,)
 
     def rows(self, puzzle:Puzzle, questions:np.ndarray)->Iterator[dict]: # questions: (N, L) of all puzzles
-        "What a table of answers says of each."
+        "A row of a table for each."
         columns = (getattr(self, f.name) for f in fields(self))
         for number, tokens, solved, steps, q_halt, tries in zip(*columns):
             believed = float(torch.sigmoid(torch.tensor(q_halt)))
@@ -229,13 +243,14 @@ class Answered:
                 "solved": bool(solved) if puzzle.decides else None, "steps": int(steps),
                 "halting_probability": round(believed, 4) if tries else None, "tries": int(tries)}
 
+# %% ../../nbs/solving/03_evaluate.ipynb #afe33590
 def solve_many(
     model:RecursiveModel, # in evaluation mode
     puzzle:Puzzle, # whose rules judge
     split:Split, # N questions; their labels are not looked at
     search:Search|None=None, # more than one try; None: one
     max_steps:int=16, # supervision steps at most
-    halting:Halting|None=None, # None: everyone takes all steps
+    halting:Halting|None=None, # None: every puzzle takes all steps
     hopeless:np.ndarray|None=None, # (N,) which are known to have no solution, and are not tried
     rows:int=256, # computed together
 )->Iterator[Answered]: # in order, a few batches at a time
@@ -243,7 +258,7 @@ def solve_many(
     model = unwrapped(model)
     check_identities(model, torch.from_numpy(split.puzzle_identifiers))
     identifiers, hopeless = split.identifiers, np.zeros(len(split), bool) if hopeless is None else hopeless
-    chunk = rows*(4 if search else 1) # a search goes on with what is left of many
+    chunk = rows*(4 if search else 1) # a search works on the unsolved ones of many puzzles
     for start in range(0, len(split), chunk):
         numbers = np.arange(start, min(start + chunk, len(split)))
         n, tokens, tried = len(numbers), np.array(split.inputs[numbers]), np.flatnonzero(~hopeless[numbers])
@@ -252,7 +267,7 @@ def solve_many(
             questions, known = tokens[tried], identifiers[numbers[tried]]
             batch = make_batch(questions, questions, known)
             if search:
-                again = numbers[tried] # what is random follows from these
+                again = numbers[tried] # random numbers follow from these
                 found = solve_by_search(model, puzzle, batch, search, max_steps, halting, rows, again)
                 tries[tried] = found.tries.numpy()
             else:
