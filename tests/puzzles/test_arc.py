@@ -169,7 +169,7 @@ def test_compact_on_disk(ours, tmp_path):
     assert (batch.inputs == again.inputs).all() and (batch.labels == again.labels).all()
     broken = np.load(tmp_path/"compact/train/all__codes.npy"); broken[:, 0] = 8
     np.save(tmp_path/"compact/train/all__codes.npy", broken)
-    with pytest.raises(InputError, match="a way from 0 to 7"):
+    with pytest.raises(InputError, match="a symmetry from 0 to 7"):
         read_dataset(tmp_path/"compact").train.inputs[0]
 
 def test_disguises_differ_and_depend_on_nothing_but_task_and_seed(tasks):
