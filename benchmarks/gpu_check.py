@@ -31,7 +31,7 @@ DEVICE = torch.device("cuda" if CUDA else "cpu")
 BEGUN = time.perf_counter()
 TINY = {"seq_len": 16, "vocab_size": 6, "hidden_size": 64, "num_heads": 4, "swiglu_multiple": 32,
     "num_puzzle_identifiers": 9}
-WAYS = {"eager": (False, False), "captured": (True, False), "compiled": (False, True),
+STRATEGIES = {"eager": (False, False), "captured": (True, False), "compiled": (False, True),
     "captured+compiled": (True, True)}
 
 class Report:
@@ -99,7 +99,7 @@ def boards(count:int, batch:int, tokens:int, vocabulary:int, identities:int, see
 
 def trainer_of(way:str, device:torch.device, dtype:str, arch:str="trm", model:dict={}, **changes)->Trainer:
     "A trainer of a small model whose weights do not depend on where and how it computes."
-    capture, compiled = WAYS[way]
+    capture, compiled = STRATEGIES[way]
     settings = {"name": "check", "arch": arch, "global_batch_size": 32, "lr_warmup_steps": 4, "lr": 3e-4,
         "loss": "stablemax", "halt_max_steps": 3, "steps": 1000, "log_every": 5, **changes}
     # weights are made in float32 on the processor; a model in float64 has the same ones
@@ -130,9 +130,10 @@ PARITY = { # what is trained: (changes, ways that are compiled too)
     "MLP, AdamATan2": ({"model": {"mlp_t": True, "pos_encodings": "none"}, "optimizer": "adam_atan2"}, True),
     "attention, AdamW, Q-learning, two parts": ({"halting": "q_learning", "accumulate": 2}, True),
     "HRM": ({"arch": "hrm", "model": {"H_layers": 2, "L_layers": 2}, "halting": "q_learning"}, False)}
-# An untrained recursion enlarges a rounding error severalfold in every step. On a processor in float64, weights that differ
-# in their last bit are 3e-13 apart after five steps, 2e-9 to 3e-6 after ten and 1e-2 after twenty, when a row of the
-# embedding has moved by another sign. So five steps are compared; float32 on a processor is 3e-4 away by then.
+# An untrained recursion enlarges a rounding error severalfold in every step. On a processor in float64,
+# weights that differ in their last bit are 3e-13 apart after five steps, 2e-9 to 3e-6 after ten and 1e-2
+# after twenty, when a row of the embedding has moved by another sign. So five steps are compared; float32 on
+# a processor is 3e-4 away by then.
 ALLOWED = {"float64": (5, 1e-9), "float32": (5, 1e-3),
     "bfloat16": (5, 1e-2)} # steps, and share of the weights' norm
 
@@ -142,7 +143,7 @@ def parity(r:Report):
         for dtype, (steps, _) in ALLOWED.items():
             wanted, got = (
                 weights_after(trainer_of("eager", torch.device("cpu"), "float64", **changes), steps), {})
-            for way in WAYS:
+            for way in STRATEGIES:
                 if "compiled" in way and (not compiles or dtype == "bfloat16" or r.left() < 60): continue
                 try: one_parity(r, what, changes, dtype, way, wanted, got)
                 except Exception as e:
@@ -204,7 +205,7 @@ def run_of(way:str, dataset, **changes)->Trainer:
     "A trainer with batches that can go on from any place."
     model = {"hidden_size": 64, "num_heads": 4, "swiglu_multiple": 32, "H_cycles": 2, "L_cycles": 2,
         "mlp_t": True, "pos_encodings": "none", "puzzle_emb_len": 1}
-    capture, compiled = WAYS[way]
+    capture, compiled = STRATEGIES[way]
     return Trainer(TrainConfig("resume", puzzle="sudoku-4x4", steps=20, global_batch_size=16,
             halt_max_steps=3, lr_warmup_steps=5, model=model, device=DEVICE.type, dtype="float32",
             compile=compiled, capture=capture and CUDA, log_every=7, **changes), dataset)
@@ -272,12 +273,12 @@ def sized(what:str)->tuple[dict, dict]: # model, settings
     model = {**vars(case.model().config)}
     return model, {"global_batch_size": batch, "loss": "stablemax", "optimizer": "adam_atan2", "lr": 1e-4}
 
-def rated(r:Report, what:str, model:dict, settings:dict, peak:float, ways=tuple(WAYS),
+def rated(r:Report, what:str, model:dict, settings:dict, peak:float, ways=tuple(STRATEGIES),
         seconds:float=2., note:str=""):
     "Milliseconds a step in each way; compiled networks are compiled once."
     made = {"seq_len": 81, "vocab_size": 11, **model}
     for compiled in (False, True):
-        ours = [way for way in ways if WAYS[way][1] == compiled]
+        ours = [way for way in ways if STRATEGIES[way][1] == compiled]
         if not ours: continue
         if r.left() < (70 if compiled else 25):
             r.say(f"  {what}{note}, {' and '.join(ours)}: no time")
@@ -294,7 +295,7 @@ def rated(r:Report, what:str, model:dict, settings:dict, peak:float, ways=tuple(
             for way in ours:
                 begun = time.perf_counter()
                 if CUDA: torch.cuda.reset_peak_memory_stats()
-                if WAYS[way][0]:
+                if STRATEGIES[way][0]:
                     if not CUDA: continue
                     trainer.captured = CapturedStep(trainer._in_place, network.config)
                 for _ in range(5): trainer.step()
@@ -308,8 +309,8 @@ def rated(r:Report, what:str, model:dict, settings:dict, peak:float, ways=tuple(
                 trainer.look()
                 each = statistics.median(spent)
                 memory = torch.cuda.max_memory_allocated()/2**30 if CUDA else 0.
-                lost = (""
-                    if not WAYS[way][0] or trainer.captured and trainer.captured.graph else ", NOT CAPTURED")
+                lost = ("" if not STRATEGIES[way][0] or trainer.captured and trainer.captured.graph
+                    else ", NOT CAPTURED")
                 r.row("rates", f"{what:14}{note} {way:18} {1e3*each:8.2f} ms  {100*flops/each/peak:5.1f} "
                     f"% of peak  {memory:5.1f} GiB  first steps {first:.0f} s{lost}",
                     what=what, note=note, way=way, ms=1e3*each,

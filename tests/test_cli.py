@@ -44,7 +44,7 @@ def csv_file(tmp_path, puzzles):
 def test_solve_prints_board_verdict_steps_and_probability(cli_run, puzzles):
     six, pairs = puzzles
     code, out, _ = cli_run("solve", pairs[0][0])
-    assert code == 0 and "legal: " in out and "supervision steps: " in out and "halting probability" in out
+    assert code == 0 and "solved: " in out and "supervision steps: " in out and "halting probability" in out
     answers = [cli_run("solve", q)[1] for q, _ in pairs[:6]]
     assert sum(a in out for (_, a), out in zip(pairs, answers)) >= 4
 
@@ -57,7 +57,7 @@ def test_eval_reads_csv_and_folder(cli_run, csv_file, tmp_path, puzzles):
     code, out, _ = cli_run("eval", "sudoku-6x6", "--data", csv_file(), "--json")
     scores = json.loads(out)
     assert code == 0 and scores["n"] == 30 and scores["exact"] > 0.8
-    assert ({"n", "cell_accuracy", "exact", "legal", "mean_steps", "halting_accuracy", "puzzles_per_second"}
+    assert ({"n", "cell_accuracy", "exact", "solved", "mean_steps", "halting_accuracy", "puzzles_per_second"}
         <= scores.keys())
     six, pairs = puzzles
     tokens = [(six.parse(q), six.parse(a)) for q, a in pairs]
@@ -164,7 +164,8 @@ def test_eval_and_solve_search(cli_run, csv_file, puzzles):
     code, out, _ = cli_run("eval", "sudoku-6x6", "--data", csv_file(), "--steps", "2", "--restarts", "3",
         "--until", "legal", "--json")
     scores = json.loads(out)
-    assert (code == 0 and scores["search"]["until"] == "legal" and scores["search"]["way"] == "symmetries"
+    assert (code == 0 and scores["search"]["stop_when"] == "solved"
+        and scores["search"]["strategy"] == "symmetries"
         and [a["tries"] for a in scores["after"]] == [1, 2, 4])
     exact = [a["exact"] for a in scores["after"]]
     assert (exact == sorted(exact) and exact[-1] == scores["exact"] and scores["puzzle_steps"] <= 30*2*4
@@ -175,9 +176,9 @@ def test_eval_and_solve_search(cli_run, csv_file, puzzles):
     assert (code == 0 and "after   2 tries" in out and "mean_tries           3" in out
         and "puzzle_steps         90" in out)
     code, out, _ = cli_run("solve", puzzles[1][0][0], "--restarts", "3", "--stop-when", "solved")
-    assert code == 0 and "legal: yes" in out and "of at most 4" in out
+    assert code == 0 and "solved: yes" in out and "of at most 4" in out
     for wrong, sentence in ((["--way", "symetries"], "did you mean 'symmetries'?"),
-            (["--until", "right"], "search: until 'right' is not known"),
+            (["--until", "right"], "search: stop_when 'right' is not known"),
             (["--way", "plain", "--restarts", "2"], "would repeat the first try")):
         for command in (["eval", "sudoku-6x6", "--data", csv_file()], ["solve", puzzles[1][0][0]]):
             code, _, err = cli_run(*command, *wrong)

@@ -35,13 +35,13 @@ import json, sys, time
 from pathlib import Path
 import numpy as np
 from trm_lab.data.batches import Batches
-from trm_lab.data.datasets import disguised_dataset, read_dataset, write_dataset
+from trm_lab.data.datasets import augmented_dataset, read_dataset, write_dataset
 from trm_lab.puzzles.arc import Arc, read_tasks, score_predictions
 what, folder = sys.argv[1], Path(sys.argv[2])
 start, said = time.perf_counter(), {}
 if what == "build":
     tasks = read_tasks("arcagi")
-    write_dataset(disguised_dataset(Arc(), tasks.groups(1000), origin=tasks.origin), folder/"set")
+    write_dataset(augmented_dataset(Arc(), tasks.groups(1000), origin=tasks.origin), folder/"set")
     stream = Batches(read_dataset(folder/"set").train, 768, puzzle=Arc())
     next(stream)
     said["seconds"] = time.perf_counter() - start

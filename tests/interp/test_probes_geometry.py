@@ -11,9 +11,8 @@ from trm_lab.interp.session import puzzle_batch
 from trm_lab.models.checkpoints import load_pretrained
 from trm_lab.data.generate import generate_dataset
 from trm_lab.core.errors import InputError
-from trm_lab.interp.probes.base import (
-    COLUMNS, Answers, Table, ends, halves, jackknife, read_table, spread, stream, untrained, verdict,
-    write_table)
+from trm_lab.interp.probes.base import (COLUMNS, Answers, Table, last_updates, halves, jackknife, read_table,
+    mean_interval, stream, untrained, compare_intervals, write_table)
 from trm_lab.interp.probes.geometry import (
     Grams, captured, cka, effective_dimension, explained_by_step, geometry, noise_moments,
     outcomes, path_length, path_rows, random_axes, shuffled_time, straightness, unbiased)
@@ -53,7 +52,7 @@ def test_streaming_shows_what_a_trace_records(arch):
         assert (np.array_equal(answers.q_halt[:, some], trace.q_halt)
             and np.array_equal(answers.tokens[:, some], trace.tokens))
     assert (answers.solved == (answers.tokens == answers.labels).all(-1)).all()
-    last = [site for site in seen if ends(model)(site)]
+    last = [site for site in seen if last_updates(model)(site)]
     assert (len(last) == 2*len({u.name for u in model.schedule()})
         and all(site == [s for s in seen if (s.step, s.name) == (site.step, site.name)][-1] for site in last))
 
@@ -94,7 +93,7 @@ def test_intervals_hold_what_they_promise():
     rng, hit = np.random.default_rng(0), np.zeros(3)
     for trial in range(200):
         values = rng.normal(2, 1, 60)
-        boot, share = spread(values, seed=trial), spread(rng.random(60) < 0.9)
+        boot, share = mean_interval(values, seed=trial), mean_interval(rng.random(60) < 0.9)
         _, low, high = jackknife([np.array([b.sum(), len(b)]) for b in np.array_split(values, 10)],
             lambda s: s[0]/s[1])
         hit += boot["low"] < 2 < boot["high"], share["low"] < 0.9 < share["high"], low < 2 < high
@@ -102,9 +101,10 @@ def test_intervals_hold_what_they_promise():
 
 def test_a_verdict_needs_two_intervals_that_do_not_touch():
     row = lambda low, high: {"value": (low + high)/2, "low": low, "high": high}
-    assert verdict(row(2, 3), row(0, 1)) == "holds" and verdict(row(0, 1), row(2, 3)) == "does not hold"
-    assert (verdict(row(0, 2), row(1, 3)) == verdict(row(0, 1), row(1, 2))
-        == verdict(row(np.nan, np.nan), row(0, 1)) == "cannot be told")
+    assert (compare_intervals(row(2, 3), row(0, 1)) == "holds"
+        and compare_intervals(row(0, 1), row(2, 3)) == "does not hold")
+    assert (compare_intervals(row(0, 2), row(1, 3)) == compare_intervals(row(0, 1), row(1, 2))
+        == compare_intervals(row(np.nan, np.nan), row(0, 1)) == "cannot be told")
 
 def test_a_table_comes_back_as_it_was(tmp_path):
     table = Table("x")
@@ -186,7 +186,8 @@ def test_shuffled_time_tells_a_drift_from_noise():
             mixed = shuffled_time(points, rng)
             assert np.allclose(np.sort(mixed, 1), np.sort(points, 1)) # the same points
             assert (explained_by_step(points) > 5*explained_by_step(mixed) + 0.2) == ordered
-            found[ordered] += [verdict(spread(of(points), draws=200), spread(of(mixed), draws=200))
+            found[ordered] += [
+                compare_intervals(mean_interval(of(points), draws=200), mean_interval(of(mixed), draws=200))
                 for of in (straightness, lambda p: -path_length(p))]
     assert set(found[True]) == {"holds"} and found[False].count("cannot be told") >= 47
 

@@ -13,10 +13,11 @@ from trm_lab.interp.probes.base import Table, fresh_puzzles, stream
 from trm_lab.interp.probes.removal import (
     BEFORE, EVERY, FIRST, MEAN, RANDOM, ZERO, Removal, directions, effects, last_logits, remove_probes)
 from trm_lab.interp.probes.reading import (
-    EMBEDDING, UNTRAINED, Reading, answer_latents, can_be_read, findings, first_step, listened_to,
+    EMBEDDING, UNTRAINED, Reading, answer_latents, can_be_read, findings, first_step, is_used,
     read_latents)
 from trm_lab.interp.probes.scores import ORDER, RIGHT, auc
-from trm_lab.interp.probes.tasks import SELECTIVITY, SHUFFLED, Place, Task, consistent, open_cells, tasks_for
+from trm_lab.interp.probes.tasks import (SELECTIVITY, SHUFFLED, Place, ProbeTask,
+    consistent, open_cells, tasks_for)
 from trm_lab.interp.probes.ridge import Fitting, Scoring, Sums
 from trm_lab.puzzles.base import find_puzzle
 from trm_lab.puzzles.sudoku import Sudoku
@@ -53,7 +54,7 @@ def planted(N, seed):
     questions = np.random.default_rng(seed).integers(0, 16, (N, CELLS)).astype(np.uint8)
     asked = np.roll(questions, -1, 1)
     place, shuffled = Place("cells", np.ones((N, CELLS), bool)), np.random.default_rng(seed).permutation(N)
-    tasks = [Task(name, place, np.eye(4, dtype=bool)[digit][None], RIGHT, shuffled)
+    tasks = [ProbeTask(name, place, np.eye(4, dtype=bool)[digit][None], RIGHT, shuffled)
         for name, digit in (("label", asked//4), ("decoy", asked % 4))]
     return split_of(zip(questions, asked//4)), tasks
 
@@ -65,7 +66,7 @@ def study():
     stream(model, fit, fitting, steps=2, batch_size=32)
     scoring, table = Scoring(show_tasks, fitting.probes()), Table("reading")
     answers = stream(model, show, scoring, steps=2, batch_size=32)
-    scoring.tell(table)
+    scoring.add_rows(table)
     return SimpleNamespace(model=model, tasks=show_tasks, table=table, answers=answers,
         reading=Reading(table, scoring.probes, fitting.centres(), show, answers))
 
@@ -96,7 +97,7 @@ def removed(study):
 
 @pytest.mark.parametrize("to", [MEAN, ZERO])
 def test_removing_the_label_changes_the_answer_and_removing_a_decoy_does_not(removed, to):
-    found = {(probe, latent): verdict for probe, latent, verdict, _ in listened_to(removed, EVERY, to)}
+    found = {(probe, latent): verdict for probe, latent, verdict, _ in is_used(removed, EVERY, to)}
     assert (found["label", "thought"] == found["label", "said"] == "holds"
         and found["decoy", "thought"] == "does not hold")
     wanted = {"measure": "cells changed", "latent": "thought", "where": EVERY, "removed": to}
@@ -190,7 +191,7 @@ def test_the_penalty_is_chosen_on_puzzles_that_the_fit_left_out():
     place, shuffled = Place("boards", np.ones((N, 1), bool), np.ones((1, 1), np.float32)), rng.permutation(N)
     z = torch.from_numpy(rng.normal(size=(N, 1, 40)))
     for target, strong in ((rng.normal(size=N), True), (z[:, 0, 3].numpy(), False)):
-        fitting = Fitting([Task("it", place, target[None, :, None, None], RIGHT, shuffled)])
+        fitting = Fitting([ProbeTask("it", place, target[None, :, None, None], RIGHT, shuffled)])
         fitting(Site(1, 0, 0, "z"), z, np.arange(N))
         assert (fitting.probes()[Site(1, 0, 0, "z"), "it", ""].penalty >= 1) == strong
 
@@ -291,11 +292,11 @@ def test_types_without_candidates(name):
 
 def test_arc():
     "Boards with room around the grids, and identities of their own."
-    from trm_lab.data.datasets import disguised_dataset
-    from trm_lab.puzzles.arc import Arc, Task as ArcTask, Tasks
+    from trm_lab.data.datasets import augmented_dataset
+    from trm_lab.puzzles.arc import Arc, ProbeTask as ArcTask, Tasks
     arc = Arc()
     pair = lambda question, answer: (arc.parse(question), arc.parse(answer))
-    data = disguised_dataset(arc, Tasks([ArcTask(f"t{i}", [pair("12", "21")], [pair("34", "43"),
+    data = augmented_dataset(arc, Tasks([ArcTask(f"t{i}", [pair("12", "21")], [pair("34", "43"),
                     pair("56", "65")], scored=True) for i in range(3)], "a test").groups(augment=2))
     loaded = tiny("trm", arc, num_puzzle_identifiers=len(data.identifiers))
     check(loaded, data.test, False)

@@ -102,11 +102,11 @@ def test_weights_in_bfloat16(arch, tmp_path):
 def test_a_run_begins_with_rounded_weights(tmp_path):
     from trm_lab.data.generate import generate_dataset
     from trm_lab.training.config import TrainConfig
-    from trm_lab.training.trainer import first_model
+    from trm_lab.training.trainer import initial_model
     dataset, shape = generate_dataset(Sudoku(2, 2), 4, 1), {**SMALL, "num_puzzle_identifiers": 1}
     model = build_model("trm", {"seq_len": 16, "vocab_size": 6, **shape})
     save_model(tmp_path/"half.safetensors", model, Sudoku(2, 2), dtype=torch.bfloat16)
-    begun = first_model(TrainConfig(init_from=str(tmp_path/"half.safetensors")), dataset, torch.float32)
+    begun = initial_model(TrainConfig(init_from=str(tmp_path/"half.safetensors")), dataset, torch.float32)
     assert same(begun.state_dict(), {name: t.bfloat16().float() for name, t in model.state_dict().items()})
 
 def test_the_first_format_is_still_read(model, tmp_path):

@@ -2,7 +2,7 @@
 import json, warnings
 from dataclasses import replace
 import numpy as np, pytest, torch
-from trm_lab.interp.session import Walk
+from trm_lab.interp.session import Session
 from trm_lab.models.checkpoints import identities_of, load, matched, save_model, write_published
 from trm_lab.data.datasets import Dataset, Split, read_dataset, write_dataset
 from trm_lab.data.generate import generate_dataset
@@ -82,14 +82,14 @@ def test_what_was_never_learned_is_refused_by_name(saved, tmp_path, monkeypatch,
     from trm_lab.views.serve import puzzles_of
     assert puzzles_of(Sudoku(2, 2), str(tmp_path/"fewer"),
         loaded=load(saved)).puzzle_identifiers.tolist() == [5, 6, 7, 8]
-    walk = Walk(load(saved), str(tmp_path/"fewer"), 2)
-    assert walk.batch.puzzle_identifiers.tolist() == [5, 6, 7, 8]
+    session = Session(load(saved), str(tmp_path/"fewer"), 2)
+    assert session.batch.puzzle_identifiers.tolist() == [5, 6, 7, 8]
     fewer = tmp_path/"fewer"
     for command in (["solve", fewer, "--model", saved], ["eval", saved, "--data", fewer]):
         assert run(*command, "--steps", "2")[0] == 0
     code, _, err = run("solve", tmp_path/"other", "--model", saved, "--steps", "2")
     assert code == 2 and "3 of the 4 identities" in err
-    assert "3 of the 4 identities" in raised(Walk, load(saved), str(tmp_path/"other"), 2)
+    assert "3 of the 4 identities" in raised(Session, load(saved), str(tmp_path/"other"), 2)
     assert "3 of the 4 identities" in raised(puzzles_of, Sudoku(2, 2), str(tmp_path/"other"),
         loaded=load(saved))
 

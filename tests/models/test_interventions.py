@@ -5,11 +5,12 @@ from types import SimpleNamespace
 import numpy as np, pytest, torch
 from torch import nn
 from trm_lab.models import layers
-from trm_lab.interp.interventions import Given, LatentEdit, Mean, Noise, Patch, Zero
+from trm_lab.interp.interventions import (Given, LatentIntervention, MeanAblation, Noise,
+    ActivationPatch, ZeroAblation)
 from trm_lab.interp.survey import Survey
-from trm_lab.interp.session import Walk
+from trm_lab.interp.session import Session
 from trm_lab.interp.divergence import divergence
-from trm_lab.data.batches import make_batch, numbers_of
+from trm_lab.data.batches import make_batch, as_indices
 from trm_lab.data.datasets import split_of
 from trm_lab.core.errors import InputError
 from trm_lab.models.layers import SparseEmbedding
@@ -81,13 +82,13 @@ def test_a_kept_iterator_never_uses_old_weights(change, dtype):
     "Neither itself, nor anybody else who uses the model meanwhile."
     model, batch = small(dtype), draw(3)
     x, start = asked(model)
-    walk = recursion(model, x, start, 3)
-    first = next(walk)
+    session = recursion(model, x, start, 3)
+    first = next(session)
     CHANGES[change](model)
     fresh = copy.deepcopy(model)
     other = solve(model, batch, 2)
     assert torch.equal(other.q_halt, solve(fresh, batch, 2).q_halt), "solving while the iterator is kept"
-    second = next(walk)
+    second = next(session)
     with torch.no_grad():
         state = fresh.step(x, first.state)
         assert_same_state(second.state, state)
@@ -174,9 +175,9 @@ def test_weights_without_a_version_and_weights_that_are_computed():
     torch.nn.utils.parametrize.register_parametrization(
         normal.L_level.layers[0].mlp.down_proj, "weight", scaled)
     x, start = asked(normal, 2)
-    walk = recursion(normal, x, start, 2)
-    first = next(walk); scaled.factor = 3.
-    with torch.no_grad(): assert_same_state(next(walk).state, copy.deepcopy(normal).step(x, first.state))
+    session = recursion(normal, x, start, 2)
+    first = next(session); scaled.factor = 3.
+    with torch.no_grad(): assert_same_state(next(session).state, copy.deepcopy(normal).step(x, first.state))
 
 def test_grad_mode_is_the_callers_between_steps():
     model = small()
@@ -276,7 +277,8 @@ WRONG = {
         r"there is no latent 'zL' \(did you mean 'z_L'\?\); this model has z_H, z_L"),
     "one latent alone": (lambda u, s: {u.name: s[u.name]}, "the latent z_H is missing"),
     "one deleted": (lambda u, s: (s.pop("z_H"), None)[1], "the latent z_H is missing"),
-    "a tensor": (lambda u, s: s["z_L"], "the function should return a State with z_H, z_L, or None, found Tensor"),
+    "a tensor": (lambda u, s: s["z_L"],
+        "the function should return a State with z_H, z_L, or None, found Tensor"),
     "a tuple": (lambda u, s: (s["z_H"], s["z_L"]), "found tuple"),
     "true": (lambda u, s: True, "found bool")}
 
@@ -309,11 +311,11 @@ def test_numbers_that_are_not_finite_are_the_experiment(number):
     trace = run_with_trace(model, batch, 2, watch=watch)
     assert same_bits(trace.latent(0)[0, 3], torch.full((32,), number)) and trace.latent(0)[1].isfinite().all()
     assert len(trace.kept) == len(trace.sites), "a latent that was not touched is not kept once more"
-    class Put(LatentEdit):
+    class Put(LatentIntervention):
         cells = None
         def value(self, z, run, site): return torch.full_like(z, number)
-        def words(self, walk): return "put"
-    root = Walk(model, batch, 2, SIX).root(0)
+        def words(self, session): return "put"
+    root = Session(model, batch, 2, SIX).root(0)
     there = root.branch(root.place(1), Put("z_L"))
     again = there.branch(there.place(there.length - 1))
     assert again.identical and not any(d.any() for d in divergence(there, again).latents.values())
@@ -342,13 +344,13 @@ def test_what_is_handed_out_is_the_callers():
         assert torch.equal(now.output.logits, logits) and now.here.tolist() == [0, 1, 2]
         now.state["z_H"].zero_(); now.state["z_L"] = None; now.tokens.zero_(); now.here.fill_(9)
     asked_for = replace(batch, inputs=batch.inputs.clone())
-    trace, walk = run_with_trace(model, asked_for, 2), Walk(model, asked_for, 2, SIX)
+    trace, session = run_with_trace(model, asked_for, 2), Session(model, asked_for, 2, SIX)
     asked_for.inputs.fill_(1)
     assert (torch.equal(trace.batch.inputs, batch.inputs)
-        and (walk.root(0).question == batch.inputs[0].numpy()).all())
+        and (session.root(0).question == batch.inputs[0].numpy()).all())
     trace.state(None)["z_H"].zero_(); trace.state(0)["z_L"].zero_(); trace.latent(0).zero_()
     assert torch.equal(resume(trace, None, 2).logits, run_with_trace(model, batch, 2).logits)
-    root = walk.root(0)
+    root = session.root(0)
     root.question[:] = 0; root.logits.zero_(); root.tokens.zero_()
     assert (root.question == batch.inputs[0].numpy()).all() and root.logits.any() and root.tokens.any()
     def demean(site, z, here): z -= z.mean(0); here[:] = 0
@@ -378,8 +380,8 @@ def test_masks_choose_what_they_mask(as_mask):
         and torch.equal(trace.decode(1, rows=mask), trace.decode(1, rows=chosen)))
     assert torch.equal(trace.change(1, rows=mask), trace.change(1, rows=chosen))
     assert torch.equal(trace.batch.rows(mask).inputs, trace.batch.inputs[2:])
-    walk = Walk(small(), draw(4), 2, SIX)
-    assert walk.overview(mask).puzzles.tolist() == chosen
+    session = Session(small(), draw(4), 2, SIX)
+    assert session.overview(mask).puzzles.tolist() == chosen
     assert trace.latent(1, rows=as_mask([False]*4)).shape == (0, 38, 32)
 
 @pytest.mark.parametrize("rows, sentence", [([True, False], "a mask of 2"),
@@ -387,11 +389,11 @@ def test_masks_choose_what_they_mask(as_mask):
         (np.zeros((4, 4), bool), "a mask of 16"), ([-1], "no puzzle -1"), (4, "no puzzle 4"),
         ([None], "found list"), (1.5, "found float32"), (slice(2), "found slice")], ids=str)
 def test_rows_that_are_none_are_refused(rows, sentence):
-    trace, walk = run_with_trace(small(), draw(4), 1), Walk(small(), draw(4), 1, SIX)
-    survey = Survey(walk)
+    trace, session = run_with_trace(small(), draw(4), 1), Session(small(), draw(4), 1, SIX)
+    survey = Survey(session)
     for use in (lambda: trace.latent(0, rows=rows), lambda: trace.decode(0, rows=rows),
-            lambda: trace.change(0, rows=rows), lambda: walk.overview(rows),
-            lambda: survey.see_trace(trace, rows)):
+            lambda: trace.change(0, rows=rows), lambda: session.overview(rows),
+            lambda: survey.add_trace(trace, rows)):
         with pytest.raises(InputError, match=sentence): use()
     if not isinstance(rows, slice):
         with pytest.raises(InputError, match=sentence): trace.batch.rows(rows)
@@ -400,46 +402,47 @@ def test_numbers_in_every_form():
     wanted = [2, 0, 2]
     for which in (wanted, tuple(wanted), np.array(wanted, np.uint8), torch.tensor(wanted, dtype=torch.int32),
             np.array(wanted, np.uint64)):
-        assert numbers_of(which, 3, "puzzle", "here").tolist() == wanted
-    assert (numbers_of(range(2), 3, "puzzle", "here").tolist() == [0, 1]
-        and numbers_of([], 3, "puzzle", "here").tolist() == [])
+        assert as_indices(which, 3, "puzzle", "here").tolist() == wanted
+    assert (as_indices(range(2), 3, "puzzle", "here").tolist() == [0, 1]
+        and as_indices([], 3, "puzzle", "here").tolist() == [])
 
 def test_cells_and_places_that_are_truth_values_or_no_numbers():
-    walk = Walk(small(), draw(2), 2, SIX)
-    root = walk.root(0)
+    session = Session(small(), draw(2), 2, SIX)
+    root = session.root(0)
     mask = np.arange(36) % 5 == 0
-    for make in (Zero, Mean, lambda name, cells: Noise(name, cells=cells),
-            lambda name, cells: Patch(name, walk.root(1), cells)):
+    for make in (ZeroAblation, MeanAblation, lambda name, cells: Noise(name, cells=cells),
+            lambda name, cells: ActivationPatch(name, session.root(1), cells)):
         for cells in (mask, mask.tolist(), torch.from_numpy(mask), (True, False)):
             with pytest.raises(InputError, match="found a mask; give cells=np.flatnonzero"):
                 make("z_H", cells=cells)
-    wanted = root.branch(None, Zero("z_H", (0, 5, 10)))
+    wanted = root.branch(None, ZeroAblation("z_H", (0, 5, 10)))
     for cells in ([0, 5, 10], np.array([0, 5, 10]), torch.tensor([0, 5, 10]), range(0, 11, 5), (0, 5, 0, 10)):
-        branch = root.branch(None, Zero("z_H", cells))
+        branch = root.branch(None, ZeroAblation("z_H", cells))
         assert (torch.equal(branch.logits, wanted.logits)
-            and repr(branch.edits[0]) == "Zero('z_H', cells=(0, 5, 10))" and "in 3 cells" in branch.sentence)
-    assert repr(Zero("z_H", 5)) == "Zero('z_H', cells=(5,))"
-    for wrong, sentence in ((lambda: root.branch(None, Zero("z_H", (1.5,))), "no cell 1.5"),
-            (lambda: Zero("z_H", [[1]]), "cells should be numbers"),
+            and repr(branch.interventions[0]) == "Zero('z_H', cells=(0, 5, 10))"
+            and "in 3 cells" in branch.sentence)
+    assert repr(ZeroAblation("z_H", 5)) == "Zero('z_H', cells=(5,))"
+    for wrong, sentence in ((lambda: root.branch(None, ZeroAblation("z_H", (1.5,))), "no cell 1.5"),
+            (lambda: ZeroAblation("z_H", [[1]]), "cells should be numbers"),
             (lambda: root.branch(None, Given(True, 2)), "no cell True"),
             (lambda: root.branch(None, Given(0, True)), "token True"),
             (lambda: root.branch(None, Given(0, 2.)), "token 2.0"),
-            (lambda: walk.root(True), "no puzzle True"), (lambda: root.place(True), "not True"),
+            (lambda: session.root(True), "no puzzle True"), (lambda: root.place(True), "not True"),
             (lambda: root.place(1.), "not 1.0"), (lambda: root.trace.latent(True), "no site True"),
             (lambda: root.trace.latent(1.5), "no site 1.5"), (lambda: root.trace.latent(99), "no site 99"),
             (lambda: root.branch(None, Noise("z_H", 1., 1.5)), "seed")):
         with pytest.raises(InputError, match=sentence): wrong()
 
 def test_an_edit_of_ones_own_gives_a_whole_latent():
-    class Own(LatentEdit):
+    class Own(LatentIntervention):
         cells = (0,)
         def __init__(self, what):
             object.__setattr__(self, "name", "z_L")
             object.__setattr__(self, "what", what)
         def __repr__(self): return "Own()"
         def value(self, z, run, site): z.zero_(); return self.what(z)
-        def words(self, walk): return "put"
-    root = Walk(small(), draw(2), 2, SIX).root(0)
+        def words(self, session): return "put"
+    root = Session(small(), draw(2), 2, SIX).root(0)
     for what in (lambda z: z[0], lambda z: None, lambda z: z[:1]):
         with pytest.raises(InputError, match=r"Own\(\): "
                 r"what shall stand in place of z_L should be a tensor of shape \(38, 32\), found"):
@@ -473,14 +476,17 @@ def test_a_trace_is_read_with_the_model_it_is_from(tmp_path):
 def test_a_trace_in_memory_is_not_gone_on_with_after_training(change):
     model, batch = small(), draw(2)
     trace, before = run_with_trace(model, batch, 2), copy.deepcopy(model.state_dict())
-    walk = Walk(model, batch, 2, SIX)
-    root = walk.root(0); root.trace
+    session = Session(model, batch, 2, SIX)
+    root = session.root(0); root.trace
     CHANGES[change](model)
-    with pytest.raises(InputError, match="the weights of this model are not those that were traced"): resume(trace, 3, 2)
-    with pytest.raises(InputError, match="walk: the weights of this model were changed since the session was begun"): walk.root(1).trace
+    with pytest.raises(InputError, match="the weights of this model are not those that were traced"):
+        resume(trace, 3, 2)
+    with pytest.raises(InputError,
+            match="session: the weights of this model were changed since the session was begun"):
+        session.root(1).trace
     with pytest.raises(InputError, match="weights of this model"): root.branch(root.place(2))
-    with pytest.raises(InputError, match="weights of this model"): walk.overview([0])
-    with pytest.raises(InputError, match="weights of this model"): Walk(trace, puzzle=SIX)
+    with pytest.raises(InputError, match="weights of this model"): session.overview([0])
+    with pytest.raises(InputError, match="weights of this model"): Session(trace, puzzle=SIX)
     if change in ("optimizer", "other weights loaded", "another tensor as data"):
         with pytest.raises(InputError, match="not those that were traced"): trace.decode(1)
     assert len(resume(replace(trace, weights=None), 3, 2).logits) == 2, "asked for, it goes on with them"
@@ -505,8 +511,9 @@ def test_other_questions_for_a_trace():
 
 def test_a_patch_says_that_it_is_from_another_model():
     batch = draw(2)
-    one, same, other = (Walk(m, batch, 2, SIX) for m in (small(), small(), small(seed=2)))
-    said = [one.root(0).branch(None, Patch("z_H", walk.root(1))).sentence for walk in (one, same, other)]
+    one, same, other = (Session(m, batch, 2, SIX) for m in (small(), small(), small(seed=2)))
+    said = [one.root(0).branch(None, ActivationPatch("z_H", session.root(1))).sentence
+        for session in (one, same, other)]
     assert (said[0] == said[1] and "taken from puzzle 2 of a model with other weights" in said[2]
         and "other weights" not in said[0])
 

@@ -6,7 +6,7 @@ from processes import run_forked
 from safetensors.torch import save_file
 from torch import nn
 from trm_lab.models.checkpoints import load, load_weights, save_model, write_published
-from trm_lab.interp.session import Walk
+from trm_lab.interp.session import Session
 from trm_lab.data.generate import generate_dataset
 from trm_lab.data.batches import ordered_batches
 from trm_lab.data.datasets import read_dataset, write_dataset
@@ -214,7 +214,7 @@ def test_a_wrapped_model_solves(how):
             torch.from_numpy(evaluate(wrapped, data.puzzle, data.test, 2).tokens).long(),
             run_with_trace(wrapped, batch, 2).tokens[-1]):
         assert torch.equal(tokens, expected)
-    assert Walk(wrapped, batch, 2, data.puzzle).model is unwrapped(wrapped)
+    assert Session(wrapped, batch, 2, data.puzzle).model is unwrapped(wrapped)
     assert "Linear is not a model of trm-lab" in raised(solve, nn.Linear(2, 2), batch, 2)
 
 def test_what_cannot_be_saved_is_said(tmp_path):

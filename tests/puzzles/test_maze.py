@@ -102,7 +102,7 @@ def test_any_answer_gets_a_verdict(size, seed):
         found = plain(as_walls, *size)
         assert verdict.solved == bool(same and found and found[1] == steps and marks.sum() == steps - 1)
         assert verdict.complete or not maze.scores(question, answer)["valid"]
-        assert set(maze.scores(question, answer)) == {"legal", "valid", "optimal"}
+        assert set(maze.scores(question, answer)) == {"solved", "valid", "optimal"}
         assert maze.draw(question, answer).wrong == tuple(i in verdict.cells for i in range(maze.seq_len))
 
 BOARD = """\
@@ -140,7 +140,7 @@ def test_the_rules_on_answers(answer, reasons, valid):
         np.array(["?# SGo".index(c) for c in answer.replace("/", "")], np.uint8))
     verdict = maze.check(question, tokens)
     assert list(verdict.reasons) == reasons
-    assert maze.scores(question, tokens) == {"legal": verdict.solved, "valid": valid,
+    assert maze.scores(question, tokens) == {"solved": verdict.solved, "valid": valid,
         "optimal": verdict.solved}
     assert bool(verdict.cells) == bool(reasons and "the shortest" not in reasons[0])
 

@@ -258,11 +258,12 @@ def test_a_dataset_from_a_list_without_answers(tmp_path, cli_run):
     code, out, err = cli_run("data", "build", "sudoku-6x6", tmp_path/"d", "--csv", file)
     assert code == 0 and "answers    12 supplied by the solver" in out, err
     kept = read_dataset(tmp_path/"d")
-    assert SIX.legal(kept.train.inputs, kept.train.labels).all() and len(kept.train) + len(kept.test) == 12
+    assert SIX.solved(kept.train.inputs, kept.train.labels).all() and len(kept.train) + len(kept.test) == 12
     told = []
     mazes = generate_dataset(Maze(6, 6, 12), 6, 1).train
     made = from_csv(Maze(6, 6),
-        write(tmp_path/"m.txt", "\n\n".join(Maze(6, 6).text(q) for q in mazes.inputs)), tell=told.append)
+        write(tmp_path/"m.txt", "\n\n".join(Maze(6, 6).text(q) for q in mazes.inputs)),
+        on_message=told.append)
     assert told == ["answers    6 supplied by the solver"] and {bytes(a)
         for a in np.concatenate([made.train.labels, made.test.labels])} == {bytes(a) for a in mazes.labels}
 
@@ -440,12 +441,13 @@ def test_a_search_gives_up_at_once_what_has_no_solution():
     loaded = load_pretrained("sudoku-6x6")
     fine = generate_dataset(SIX, 1, 1, seed=5).test.inputs[0]
     questions = np.stack([fine, SIX.parse("12345......6" + "."*24), SIX.parse("11" + "."*34)])
-    found = solve_by_search(loaded.model, SIX, make_batch(questions, questions), Search(16, until="legal"), 4)
-    assert (found.tries[1:].tolist() == [1, 1] and not found.legal[1:].any()
+    found = solve_by_search(loaded.model, SIX, make_batch(questions, questions),
+        Search(16, stop_when="solved"), 4)
+    assert (found.tries[1:].tolist() == [1, 1] and not found.solved[1:].any()
         and found.steps[1:].tolist() == [4, 4])
     class Silent(Sudoku):
         "Its solver says nothing."
         def solutions(self, question, limit=2): return None
     again = solve_by_search(loaded.model, Silent(2, 3), make_batch(questions, questions),
-        Search(4, until="legal"), 4)
+        Search(4, stop_when="solved"), 4)
     assert again.tries[1:].tolist() == [5, 5] and torch.equal(again.tokens[0], found.tokens[0])

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np, pytest, torch
 import test_cli
 from trm_lab.runs import cards
-from trm_lab.runs.cards import STEPS, USUAL, asked, card_text, make_card, rounding, shipped, shipped_table
+from trm_lab.runs.cards import (STEPS, DEFAULT_STEPS, puzzle_set, card_text, make_card,
+    rounding, shipped, shipped_table)
 from trm_lab.models.checkpoints import load, load_pretrained, pretrained_models, save_model
 from trm_lab.data.generate import generate_dataset
 from trm_lab.data.datasets import read_dataset, split_of
@@ -40,7 +41,7 @@ def write_csv(path, pairs):
             *(["here", six.print(q), six.print(a), 0] for q, a in pairs)])
     return path
 
-def disguised(split, count, seed=0):
+def augmented(split, count, seed=0):
     questions, answers = (np.asarray(boards[:count]) for boards in (split.inputs, split.labels))
     return list(zip(*six.symmetries(np.random.default_rng(seed), count)(questions, answers)))
 
@@ -48,31 +49,31 @@ def disguised(split, count, seed=0):
 
 def test_images_of_training_puzzles_are_counted_or_left_out(trained_on, tmp_path):
     fresh = generate_dataset(six, 1, 7, seed=77).test
-    mixed = disguised(trained_on.train, 4) + list(zip(fresh.inputs, fresh.labels))
+    mixed = augmented(trained_on.train, 4) + list(zip(fresh.inputs, fresh.labels))
     assert seen(six, trained_on.train, split_of(mixed)).tolist() == [True]*4 + [False]*7
-    found = asked(trained_on, str(write_csv(tmp_path/"p.csv", mixed)), 100, 1) # a file stays as it is
+    found = puzzle_set(trained_on, str(write_csv(tmp_path/"p.csv", mixed)), 100, 1) # a file stays as it is
     assert (len(found.split), found.images, found.left_out, found.name) == (11, 4, 0, "p")
     # the training puzzles' own mixture and seed, of which it had 26
-    made = asked(trained_on, "easy+minimal", 40, 0)
+    made = puzzle_set(trained_on, "easy+minimal", 40, 0)
     # the first is no test puzzle, and two were the run's own
     assert (len(made.split), made.images, made.left_out) == (17, 0, 23)
 
 def test_a_seed_that_gives_the_training_puzzles_is_refused(trained_on):
     with pytest.raises(InputError, match="all puzzles of seed 0 are training puzzles; choose another seed"):
-        asked(trained_on, "easy+minimal", 10, 0)
+        puzzle_set(trained_on, "easy+minimal", 10, 0)
 
 def test_where_there_are_too_few_puzzles_they_are_asked_and_counted():
     four = generate_dataset(Sudoku(2, 2), 200, 1)
-    found = asked(four, "usual", 20, 1)
+    found = puzzle_set(four, "usual", 20, 1)
     assert len(found.split) == 20 and found.images > 10 and not found.left_out
 
 def test_larger_boards_cannot_be_compared():
     twelve = generate_dataset(Sudoku(3, 4), 1, 1)
-    assert asked(twelve, "usual", 1, 1).images is None
+    assert puzzle_set(twelve, "usual", 1, 1).images is None
 
 def test_data_check_counts_images_in_a_file(trained_on, lab, tmp_path, cli_run):
     file = write_csv(tmp_path/"p.csv",
-        disguised(trained_on.train, 3) + disguised(generate_dataset(six, 1, 5, seed=77).test, 5))
+        augmented(trained_on.train, 3) + augmented(generate_dataset(six, 1, 5, seed=77).test, 5))
     code, out, err = cli_run("data", "check",
         home()/"data"/"sudoku-6x6-easy+minimal-24+2-seed0", "--csv", file)
     assert code == 0 and f"{file}: 3 of 8 puzzles are training puzzles or images of them" in out, out + err
@@ -82,7 +83,7 @@ def test_data_check_counts_images_in_a_file(trained_on, lab, tmp_path, cli_run):
 @pytest.fixture(scope="module")
 def card(lab, trained_on, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
-    file = write_csv(out/"seen.csv", disguised(trained_on.train, 6))
+    file = write_csv(out/"seen.csv", augmented(trained_on.train, 6))
     return make_card(lab.folder, out, "small", ["easy", str(file)], count=20, restarts=2), out
 
 def test_what_a_card_is_made_of(card, lab):
@@ -97,8 +98,9 @@ def test_what_a_card_is_made_of(card, lab):
     assert ([row["step"] for row in made["curve"]] == [2, 4, 6] and made["curve"][0]["held_out"] is None
         and made["curve"][1]["held_out"] is not None)
     easy, file = made["sets"]
-    assert (easy["n"] <= 20 and (file["n"], file["images_of_training_puzzles"]) == (6, 6) and made["headline"]
-        == {"set": "easy", "steps": USUAL, **{k: v for k, v in easy["steps"]["16"].items() if k != "legal"}})
+    assert (easy["n"] <= 20 and (file["n"], file["images_of_training_puzzles"]) == (6, 6)
+        and made["headline"] == {"set": "easy", "steps": DEFAULT_STEPS,
+            **{k: v for k, v in easy["steps"]["16"].items() if k != "legal"}})
 
 def test_the_scores_are_those_of_the_file(card, trained_on):
     "Solved again with what was saved, one budget at a time."
@@ -106,7 +108,7 @@ def test_the_scores_are_those_of_the_file(card, trained_on):
     from trm_lab.solving.evaluate import evaluate
     made, out = card
     loaded = load(out/"small.safetensors", dtype=pick_dtype(pick_device()))
-    split = asked(trained_on, "easy", 20, 1000).split
+    split = puzzle_set(trained_on, "easy", 20, 1000).split
     for steps in STEPS:
         exact = int(evaluate(loaded.model, six, split, steps).exact.sum())
         assert made["sets"][0]["steps"][str(steps)] | {"legal": None} == {"solved": exact, "n": len(split),
@@ -182,9 +184,9 @@ def test_the_page_of_models_says_what_the_cards_measured():
     assert sorted(rows) == pretrained_models() and "unseen" not in page
     for row in shipped():
         said, first = rows[row["name"]], row["says"]["sets"][0]
-        measured = {"none" if not share["solved"] else f"{100*share['share']:.3g} %"
-            for share in (first["steps"][str(USUAL)], *first["tries"].values())}
-        assert said.split(";")[0].split(",")[0].split(". ")[0] in measured, row["name"]
+        measure_set = {"none" if not share["solved"] else f"{100*share['share']:.3g} %"
+            for share in (first["steps"][str(DEFAULT_STEPS)], *first["tries"].values())}
+        assert said.split(";")[0].split(",")[0].split(". ")[0] in measure_set, row["name"]
         assert (f"{row['parameters']:,} parameters" in page
             or row["name"] in ("sudoku-6x6-hrm", "sudoku-6x6-attention", "sudoku-6x6-single-z"))
         assert ("images of training puzzles" in said) == (first["images_of_training_puzzles"] == first["n"])

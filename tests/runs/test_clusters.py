@@ -6,7 +6,7 @@ from test_sweeps import until
 from trm_lab.runs.clusters import ENGINES
 from trm_lab.core.errors import InputError, Interrupted
 from trm_lab.core.files import write_text
-from trm_lab.runs.grids import Grid, Needs, plan_sweep
+from trm_lab.runs.grids import Grid, Resources, plan_sweep
 from trm_lab.runs.outcomes import status
 from trm_lab.runs.sweeps import run_sweep
 
@@ -21,12 +21,12 @@ def free_port():
 def study(folder, notebook, runs=4, **needs):
     "Small runs that wait until they may go on."
     return plan_sweep(Grid("some", notebook, parameters={"way": "wait", "marker": str(folder/"go")},
-            seeds=runs, needs=Needs(**{"cores": 1, "hours": 1, **needs}), retries=2, score="solved"),
+            seeds=runs, needs=Resources(**{"cores": 1, "hours": 1, **needs}), retries=2, score="solved"),
         folder/"reports")
 
 def committed_once(sweep, attempts):
     "All are finished; so many attempts they needed in all."
-    runs = [m.run for m in sweep.members]
+    runs = [m.run for m in sweep.trials]
     assert [status(run).state for run in runs] == ["finished"]*len(runs)
     assert sum(run.info["attempt"] for run in runs) == attempts
     assert sorted(run.info["solved"] for run in runs) == pytest.approx(
@@ -42,8 +42,8 @@ class Disturbed:
     def __init__(self, act): self.act, self.done, self.begun = act, False, time.monotonic()
     def __call__(self, course):
         assert time.monotonic() - self.begun < 300, "it never came to its end: " + " / ".join(course.lines())
-        self.done = (self.done
-            or self.act([s for s in course.states.values() if s.state == "running" and s.says == "at work"]))
+        self.done = (self.done or self.act(
+            [s for s in course.states.values() if s.state == "running" and s.last_line == "at work"]))
 
 def check_interrupted(on, folder, notebook):
     """A run sees the GPU that the scheduler chose, and as many threads as it asked for cores.
@@ -57,7 +57,7 @@ def check_interrupted(on, folder, notebook):
         raise KeyboardInterrupt
     with pytest.raises(Interrupted, match="start the same sweep again"):
         run_sweep(sweep, ENGINES[on](sweep), Disturbed(stop))
-    now = status(sweep.members[0].run)
+    now = status(sweep.trials[0].run)
     assert now.state == "interrupted" and "start the same run again" in now.problem, now
     until(lambda: nobody_works(sweep), 20)
 

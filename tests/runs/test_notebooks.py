@@ -12,7 +12,7 @@ from trm_lab.runs.notebooks import FINISHED, find_run, remarks, run_notebook
 from trm_lab.runs.templates import find_template, read_parameters, read_template, template_parameters
 from trm_lab.runs.pages import page, write_report
 from trm_lab.runs.training import train_run
-from trm_lab.training.config import WATCHING, TrainConfig
+from trm_lab.training.config import OBSERVATION_ONLY, TrainConfig
 
 HEAD = "name = 'tried'\nrun_folder = None"
 START = ("from pathlib import Path\nfrom trm_lab.core.run import Run; from trm_lab.core.files import "
@@ -78,8 +78,8 @@ def test_spellings_of_one_recipe_are_one_run(tmp_path, monkeypatch):
         assert name(f"puzzle: sudoku-4x4\nlr: 2e-3\nseed: 8\n{line}\n") != recipe, line
 
 def test_the_template_and_the_trainer_agree_on_what_only_watches():
-    assert read_template(find_template("train")).aside == WATCHING | {"run_folder"} and WATCHING <= {f.name
-        for f in fields(TrainConfig)}
+    assert (read_template(find_template("train")).aside == OBSERVATION_ONLY | {"run_folder"}
+        and OBSERVATION_ONLY <= {f.name for f in fields(TrainConfig)})
 
 def changed(path, change):
     notebook = json.loads(Path(path).read_text())
@@ -282,7 +282,7 @@ def test_a_parameters_cell_takes_over_a_configuration(tmp_path):
     path.write_text(with_parameters(take + "lr = 3e-3\nextra = 1\n"))
     read = read_template(path)
     assert read.parameters == {**asdict(TrainConfig()), "lr": 3e-3, "extra": 1, "run_folder": None}
-    assert read.aside == WATCHING | {"run_folder"}
+    assert read.aside == OBSERVATION_ONLY | {"run_folder"}
     for source, sentence in ((take + "lr = 1\nlr = 2", "line 6: 'lr' is set twice"),
         (take.replace("TrainConfig()", "TrainConfigs()"), "did you mean 'TrainConfig'?"),
         (take + "half = lr/2", "line 5: it is computed from 'lr'")):

@@ -8,13 +8,13 @@ from trm_lab.cli import main
 from trm_lab.core.errors import InputError, RunFailed, build
 from trm_lab.puzzles.base import find_puzzle
 from trm_lab.core.run import Run, run_id
-from trm_lab.runs.lease import attempts, hold
+from trm_lab.runs.lease import attempts, take_lease
 from trm_lab.runs.templates import experiments_folder, read_parameters, template_parameters
 from trm_lab.runs.notebooks import find_run
-from trm_lab.runs.grids import Grid, Needs, plan_sweep, read_grid, read_sweep
+from trm_lab.runs.grids import Grid, Resources, plan_sweep, read_grid, read_sweep
 from trm_lab.runs.outcomes import status, statuses
 from trm_lab.runs.engines import Local
-from trm_lab.runs.sweeps import Screen, points, run_member, run_sweep
+from trm_lab.runs.sweeps import Screen, settings, run_trial, run_sweep
 from trm_lab.training.config import TrainConfig
 from trm_lab.models.variants import build_model
 
@@ -25,16 +25,16 @@ import os, random, sys
 from pathlib import Path
 from trm_lab.core.errors import InputError
 from trm_lab.core.run import Run
-from trm_lab.runs.lease import hold
+from trm_lab.runs.lease import take_lease
 place, ids, rng = Path(sys.argv[1]), int(sys.argv[2]), random.Random(os.getpid())
 for i in rng.sample(range(ids), ids):
     run = Run(place/f"run-{i}")
     if run.finished: continue
     try:
-        with hold(run) as held:
+        with take_lease(run) as lease:
             if run.finished: continue
-            held.work.start("race", {"i": i}); held.work.finish([], by=os.getpid())
-            if held.commit():
+            lease.work.start("race", {"i": i}); lease.work.finish([], by=os.getpid())
+            if lease.commit():
                 with open(place/"winners", "a") as f: f.write(f"{i}\\n")
     except InputError as e: assert "another process is already running" in str(e), e
 """
@@ -56,15 +56,15 @@ SLEEPER = """
 import sys
 from pathlib import Path
 from trm_lab.core.run import Run
-from trm_lab.runs.lease import hold
-with hold(Run(Path(sys.argv[1])), lease=1.) as held:
-    held.work.start("slept", {}); held.work.finish([], by="sleeper")
+from trm_lab.runs.lease import take_lease
+with take_lease(Run(Path(sys.argv[1])), lease=1.) as lease:
+    lease.work.start("slept", {}); lease.work.finish([], by="sleeper")
     print("holds", flush=True)
     sys.stdin.readline() # it is stopped here
     if sys.argv[2] == "writes": # as its kernel does, which slept too
-        held.work.start("slept", {})
-        held.work.finish([], by="sleeper")
-    print(held.commit(), flush=True)
+        lease.work.start("slept", {})
+        lease.work.finish([], by="sleeper")
+    print(lease.commit(), flush=True)
 """
 
 @pytest.mark.parametrize("late", [False, True],
@@ -77,17 +77,17 @@ def test_a_holder_that_slept_commits_nothing(does, late, tmp_path):
         stdout=subprocess.PIPE, text=True)
     assert sleeper.stdout.readline() == "holds\n"
     with pytest.raises(InputError, match="another process is already running this run"):
-        with hold(run): pass
+        with take_lease(run): pass
     sleeper.send_signal(signal.SIGSTOP)
     def woken():
         sleeper.send_signal(signal.SIGCONT)
         said, _ = sleeper.communicate("\n", timeout=60)
         assert sleeper.returncode == 0 and said == "False\n"
-    with hold(run, patience=60.) as held:
-        assert held.work.info["by"] == "sleeper" # it goes on with what is there
-        held.work.start("slept", {}); held.work.finish([], by="other")
+    with take_lease(run, patience=60.) as lease:
+        assert lease.work.info["by"] == "sleeper" # it goes on with what is there
+        lease.work.start("slept", {}); lease.work.finish([], by="other")
         if not late: woken()
-        assert held.commit()
+        assert lease.commit()
     if late: woken()
     assert run.finished and run.info["by"] == "other" and not attempts(run)
 
@@ -98,7 +98,7 @@ def test_a_dead_holder_is_followed_at_once(tmp_path):
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "holds\n"
     holder.kill(); holder.wait()
-    with hold(run) as held: assert held.place.name == "2" and held.work.info["by"] == "sleeper"
+    with take_lease(run) as lease: assert lease.place.name == "2" and lease.work.info["by"] == "sleeper"
     assert [p.name for p in attempts(run)] == ["1.over", "2.over"]
 
 # ---- ways to end -------------------------------------------------------------
@@ -110,21 +110,22 @@ def sweep_of(folder, notebook, ways, slots=2, **more):
     out = io.StringIO()
     try: run_sweep(sweep, Local(sweep, slots), Screen(out).show)
     except RunFailed as e: out.write(str(e))
-    return {m.at["way"]: status(m.run) for m in sweep.members}, out.getvalue(), sweep
+    return {m.at["way"]: status(m.run) for m in sweep.trials}, out.getvalue(), sweep
 
-WAYS = {"success": ("finished", ""), "exception": ("failed", "ZeroDivisionError"),
+STRATEGIES = {"success": ("finished", ""), "exception": ("failed", "ZeroDivisionError"),
     "exit": ("failed", "its last cell was not reached"), "kernel killed": ("failed", "its kernel died"),
     "os._exit": ("failed", "its kernel died"), "papermill warned": ("interrupted", "SIGTERM"),
     "papermill killed": ("failed", "SIGKILL"), "memory": ("failed", "more than 1.5 GB of memory")}
 
 def check_ways(folder, notebook):
-    found, said, sweep = sweep_of(folder, notebook, WAYS, needs=Needs(memory=1.5),
+    found, said, sweep = sweep_of(folder, notebook, STRATEGIES, needs=Resources(memory=1.5),
         parameters={"listed": [1, "a"], "mapped": {"b": [2.5, None]}})
-    for way, (state, problem) in WAYS.items():
+    for way, (state, problem) in STRATEGIES.items():
         assert found[way].state == state and problem in found[way].problem, (way, found[way])
     assert "7 of 8 runs did not come to their end" in said
     # the last output is kept
-    assert {way for way, s in found.items() if s.says.startswith("at work")} >= {"papermill killed", "memory"}
+    assert {way for way, s in found.items() if s.last_line.startswith("at work")} >= {
+        "papermill killed", "memory"}
     assert not [p for p in (sweep.folder/"attempts").glob("*/output.txt")
         if b"Invalid Signature" in p.read_bytes()] # kernels that started together hear only their own run
     parameters = found["success"].run.info["parameters"]
@@ -133,7 +134,7 @@ def check_ways(folder, notebook):
         if str(sweep.folder) in " ".join(p.info["cmdline"] or [])] # nobody works on
 
 def check_hang(folder, notebook):
-    found, *_ = sweep_of(folder, notebook, ["hang"], needs=Needs(hours=0.0025))
+    found, *_ = sweep_of(folder, notebook, ["hang"], needs=Resources(hours=0.0025))
     assert found["hang"].state == "failed" and "longer than 0.0025 hours" in found["hang"].problem
 
 def check_missing_kernel(folder, notebook, monkeypatch):
@@ -187,7 +188,7 @@ def until(condition, seconds=180):
 
 def at_work(folder):
     "Runs whose cells have said something, while they go on."
-    return ([s for s in statuses(folder).values() if s.state == "running" and s.says == "at work"]
+    return ([s for s in statuses(folder).values() if s.state == "running" and s.last_line == "at work"]
         if (folder/"sweep.json").exists() else [])
 
 def family(process): return psutil.Process(process.pid).children(recursive=True)
@@ -213,7 +214,7 @@ def check_interrupted_sweep(tmp_path, notebook, which, again=1, **grid):
         said, _ = sweep.communicate(timeout=300)
         assert sweep.returncode == 0 and f"finished: {len(statuses(folder))} runs" in said, said
     assert {s.state for s in statuses(folder).values()} == {"finished"}
-    first, second, *others = [m.run.info["attempt"] for m in read_sweep(folder).members]
+    first, second, *others = [m.run.info["attempt"] for m in read_sweep(folder).trials]
     assert first == second == 2 and {*others} == {1}
 
 @pytest.fixture(scope="module")
@@ -241,7 +242,7 @@ def test_two_sweeps_begin_at_once(tmp_path, notebook):
         assert sweep.returncode == 0 and "finished: 4 runs" in said, said
     folder = tmp_path/"reports"/"waits"
     assert ([s.state for s in statuses(folder).values()] == ["finished"]*4
-        and [m.run.info["attempt"] for m in read_sweep(folder).members] == [1]*4)
+        and [m.run.info["attempt"] for m in read_sweep(folder).trials] == [1]*4)
 
 @pytest.mark.soak
 @pytest.mark.parametrize("round", range(3))
@@ -270,15 +271,15 @@ def test_retries_are_bounded_and_a_changed_result_is_no_result(tmp_path, noteboo
     with pytest.raises(RunFailed,
             match="1 of 1 runs did not come to their end, the first because .*ZeroDivisionError"):
         run_sweep(sweep, Local(sweep, 1))
-    run = sweep.members[0].run
+    run = sweep.trials[0].run
     assert ([p.name for p in attempts(run)] == ["1.over", "2.over"]
         and (attempts(run)[-1]/run.folder.name/"way.failed.ipynb").exists())
-    good, _ = run_member(notebook, {}, tmp_path/"again")
-    assert good.finished and run_member(notebook, {}, tmp_path/"again") == (good, False)
+    good, _ = run_trial(notebook, {}, tmp_path/"again")
+    assert good.finished and run_trial(notebook, {}, tmp_path/"again") == (good, False)
     (good.folder/"sum.json").write_text("7")
     assert status(good).state == "failed"
     with pytest.raises(RunFailed, match="sum.json was changed.; remove the folder to run it again"):
-        run_member(notebook, {}, tmp_path/"again")
+        run_trial(notebook, {}, tmp_path/"again")
 
 def test_a_dry_run_starts_nothing(tmp_path, notebook):
     code, out, _ = trm_lab(tmp_path, "sweep", grid_file(tmp_path, notebook), "--dry-run")
@@ -292,7 +293,7 @@ def test_a_sweep_ends_in_a_report(finished_sweep):
     assert (code == 0 and {r["state"] for r in rows} == {"finished"}
         and sorted(r["metrics"]["solved"] for r in rows) == [0.5, 0.5, 0.6, 0.6])
     assert "4 runs: 4 finished" in trm_lab(finished_sweep, "runs")[1]
-    assert [(p.mean, p.missing) for p in points(read_sweep(folder))] == [(pytest.approx(0.55), 0)]*2
+    assert [(p.mean, p.missing) for p in settings(read_sweep(folder))] == [(pytest.approx(0.55), 0)]*2
     code, out, err = trm_lab(finished_sweep, "report", folder)
     assert code == 0, err
     page = (folder/"report.html").read_text(encoding="utf-8")
@@ -355,10 +356,10 @@ def test_numbers_in_a_grid_are_what_their_parameters_hold(tmp_path):
     (tmp_path/"g.yaml").write_text(TRAINS
         + "axes: [{lr: 1, steps: 10}, {lr: 1.0, steps: 2e1}]\nseeds: [010]\nname: 2026-11-26\n")
     sweep = plan_sweep(read_grid(tmp_path/"g.yaml"), tmp_path)
-    assert sweep.folder.name == "2026-11-26" and [m.at for m in sweep.members] == [{"lr": 1., "steps": 10,
+    assert sweep.folder.name == "2026-11-26" and [m.at for m in sweep.trials] == [{"lr": 1., "steps": 10,
         "seed": 10}, {"lr": 1., "steps": 20, "seed": 10}]
     sweep.write() # and what an engine's process reads is the same run
-    for m in sweep.members:
+    for m in sweep.trials:
         assert find_run("train", read_parameters(sweep.parameters(m)), sweep.folder)[0] == m.run
 
 def test_a_notebook_that_is_edited_while_its_sweep_goes_on(tmp_path, notebook):
@@ -369,8 +370,8 @@ def test_a_notebook_that_is_edited_while_its_sweep_goes_on(tmp_path, notebook):
     mine.write_text(mine.read_text().replace("0.1*seed", "0.2*seed"))
     with pytest.raises(InputError,
         match="it was changed since the sweep in .* was planned, .* start the sweep again"):
-        run_member(str(mine), sweep.members[0].parameters, sweep.folder)
-    assert plan_sweep(sweep.grid, tmp_path).members[0].run != sweep.members[0].run
+        run_trial(str(mine), sweep.trials[0].parameters, sweep.folder)
+    assert plan_sweep(sweep.grid, tmp_path).trials[0].run != sweep.trials[0].run
 
 def test_a_sweep_of_an_earlier_version_goes_on(tmp_path, notebook):
     "Its runs are found under the names that they had, finished ones and attempts, and committed there."
@@ -379,23 +380,23 @@ def test_a_sweep_of_an_earlier_version_goes_on(tmp_path, notebook):
         return m.run.folder.with_name(run_id("way", {"template": "way",
             **{k: v for k, v in {**template_parameters(Path(notebook)), **m.parameters}.items()
             if k != "run_folder"}}))
-    done, begun = sweep.members
-    run_member(notebook, done.parameters, sweep.folder)
+    done, begun = sweep.trials
+    run_trial(notebook, done.parameters, sweep.folder)
     done.run.folder.rename(old(done))
     left = sweep.folder/"attempts"/old(begun).name/"1.over"/old(begun).name # one that was ended in the middle
     Run(left).start("way", {}); Run(left).log("train", step=7)
     again = plan_sweep(sweep.grid, tmp_path)
-    assert [m.run.folder for m in again.members] == [old(done), old(begun)] and [status(m.run).state
-        for m in again.members] == ["finished", "interrupted"]
-    assert run_member(notebook, begun.parameters, sweep.folder) == (Run(old(begun)),
+    assert [m.run.folder for m in again.trials] == [old(done), old(begun)] and [status(m.run).state
+        for m in again.trials] == ["finished", "interrupted"]
+    assert run_trial(notebook, begun.parameters, sweep.folder) == (Run(old(begun)),
         True) and not attempts(Run(old(begun)))
-    assert [m.run.info["attempt"] for m in again.members] == [1, 2]
+    assert [m.run.info["attempt"] for m in again.trials] == [1, 2]
 
 def test_the_ablation_grid():
     "33 runs, at both sizes; what differs between rows does so at smoke size too."
     path = experiments_folder()/"sweeps"/"ablation.yaml"
     for smoke in (False, True):
-        found = plan_sweep(read_grid(path, smoke), Path("reports")).members
+        found = plan_sweep(read_grid(path, smoke), Path("reports")).trials
         assert len(found) == 33
         rows = {m.at["config"]: build(TrainConfig, m.parameters, m.at["config"]) for m in found}
         assert len({repr(replace(row, name="same")) for row in rows.values()}) == 11

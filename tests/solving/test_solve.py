@@ -15,7 +15,7 @@ from trm_lab.puzzles.base import Rearranged
 from trm_lab.puzzles.lights_out import LightsOut
 from trm_lab.puzzles.maze import FREE, GOAL, PATH, START, WALL, Maze
 from trm_lab.puzzles.sudoku import BLANK, Sudoku, _shuffled
-from trm_lab.solving.search import CHOICES, Search, Stopped, solve_by_search
+from trm_lab.solving.search import SELECTORS, Search, Stopped, solve_by_search
 from trm_lab.solving.evaluate import evaluate
 from trm_lab.solving.solve import solve
 
@@ -42,18 +42,18 @@ def test_legal_is_the_verdict_of_check(box):
     answers[100:150] = swapped[answers[100:150]] # keeps the units right, but not the givens
     answers[150:200] = rng.integers(BLANK, sudoku.vocab_size, (50, sudoku.seq_len))
     expected = [sudoku.check(q, a).solved for q, a in zip(questions, answers)]
-    found = sudoku.legal(questions, answers)
+    found = sudoku.solved(questions, answers)
     assert (found.dtype == bool and found.tolist() == expected and 0 < sum(expected) < 300
         and not found[150:200].any() and found[200:].all())
-    assert sudoku.legal(questions[:0], answers[:0]).shape == (0,)
+    assert sudoku.solved(questions[:0], answers[:0]).shape == (0,)
 
 @pytest.mark.parametrize("puzzle", [Maze(6, 6, min_path=5), LightsOut(3, 4), SIX], ids=lambda p: p.name)
 def test_legal_is_what_scores_call_legal(puzzle):
     questions, labels = drawn(puzzle, 20)
     answers = np.concatenate([labels, np.roll(labels, 1, 0)])
     questions = np.concatenate([questions]*2)
-    expected = [puzzle.scores(q, a)["legal"] for q, a in zip(questions, answers)]
-    assert puzzle.legal(questions, answers).tolist() == expected and all(expected[:20]) and not all(expected)
+    expected = [puzzle.scores(q, a)["solved"] for q, a in zip(questions, answers)]
+    assert puzzle.solved(questions, answers).tolist() == expected and all(expected[:20]) and not all(expected)
 
 def spoiled(rng, questions, labels, vocabulary):
     "Right answers, wrong ones, and nonsense."
@@ -69,8 +69,8 @@ def spoiled(rng, questions, labels, vocabulary):
 def by_hand(puzzle, question, answer):
     "What one board says, asked for alone."
     solved = puzzle.check(question, answer).solved
-    if not isinstance(puzzle, Maze): return {"legal": solved}
-    return {"legal": solved, "valid": puzzle._path(question, answer)[0].solved, "optimal": solved}
+    if not isinstance(puzzle, Maze): return {"solved": solved}
+    return {"solved": solved, "valid": puzzle._path(question, answer)[0].solved, "optimal": solved}
 
 @pytest.mark.parametrize("puzzle", [SIX, Sudoku(2, 2), Maze(6, 6, min_path=5), Maze(3, 7, min_path=3),
         LightsOut(3, 4), Arc()], ids=lambda p: p.name)
@@ -93,7 +93,7 @@ def test_many_boards_are_scored_as_each_alone(puzzle):
     for name in found:
         assert (found[name].tolist() == [scores[name] for scores in expected]
             and 0 < found[name].sum() < len(answers)), name
-    assert puzzle.legal(questions, answers).tolist() == found["legal"].tolist()
+    assert puzzle.solved(questions, answers).tolist() == found["solved"].tolist()
     assert [puzzle.scores(q, a) for q, a in zip(questions[:9], answers[:9])] == expected[:9]
     assert all(len(values) == 0 for values in puzzle.score_boards(questions[:0], answers[:0]).values())
 
@@ -115,11 +115,11 @@ def test_a_type_may_still_score_board_by_board():
     "A type of one's own from before: it says `scores` of one board, and evaluate asks it."
     class Corners(LightsOut):
         def scores(self, question, answer):
-            return {"legal": self.check(question, answer).solved, "corner": bool(answer[0] == 4)}
+            return {"solved": self.check(question, answer).solved, "corner": bool(answer[0] == 4)}
     puzzle, plain = Corners(3, 3), LightsOut(3, 3)
     questions, labels = drawn(plain, 20)
     found = puzzle.score_boards(questions, labels)
-    assert (found["legal"].all() and (found["corner"] == (labels[:, 0] == 4)).all()
+    assert (found["solved"].all() and (found["corner"] == (labels[:, 0] == 4)).all()
         and 0 < found["corner"].sum() < 20)
 
 @given(st.sampled_from([*(Sudoku(*box) for box in BOXES), Maze(4, 4, min_path=3), Maze(3, 5, min_path=3),
@@ -128,23 +128,24 @@ def test_a_type_may_still_score_board_by_board():
 def test_a_disguise_can_be_taken_off(puzzle, seed):
     "Any board comes back as it was, right or not."
     rng = np.random.default_rng(seed)
-    boards, disguise = (rng.integers(0, puzzle.vocab_size, (5, puzzle.seq_len)).astype(np.uint8),
+    boards, augmentation = (rng.integers(0, puzzle.vocab_size, (5, puzzle.seq_len)).astype(np.uint8),
         puzzle.symmetries(rng, 5))
-    image = disguise.image(boards)
-    assert ((disguise.undo(image) == boards).all() and (disguise.image(disguise.undo(boards)) == boards).all()
-        and image.dtype == boards.dtype)
+    image = augmentation.apply(boards)
+    assert ((augmentation.invert(image) == boards).all()
+        and (augmentation.apply(augmentation.invert(boards)) == boards).all() and image.dtype == boards.dtype)
 
 @pytest.mark.parametrize("puzzle",
     [SIX, Sudoku(3, 3), Maze(6, 6, min_path=5), LightsOut(3, 3)], ids=lambda p: p.name)
 def test_an_answer_to_the_disguise_answers_the_puzzle(puzzle):
     questions, labels = drawn(puzzle, 12)
-    disguise = puzzle.symmetries(np.random.default_rng(1), 12)
-    images, answers = disguise(questions, labels)
-    assert ((disguise.image(questions) == images).all() and (disguise.undo(images) == questions).all()
-        and (images != questions).any())
-    assert puzzle.legal(images, answers).all() and puzzle.legal(questions, disguise.undo(answers)).all()
+    augmentation = puzzle.symmetries(np.random.default_rng(1), 12)
+    images, answers = augmentation(questions, labels)
+    assert ((augmentation.apply(questions) == images).all()
+        and (augmentation.invert(images) == questions).all() and (images != questions).any())
+    assert (puzzle.solved(images, answers).all()
+        and puzzle.solved(questions, augmentation.invert(answers)).all())
     if not isinstance(puzzle, (Maze, LightsOut)):
-        assert (disguise.undo(answers) == labels).all() # those label anew
+        assert (augmentation.invert(answers) == labels).all() # those label anew
 
 # ---- a model -------------------------------------------------------------------
 
@@ -164,24 +165,24 @@ def assert_same(a, b, names=("tokens", "steps", "tries", "spent", "answers", "q_
         assert torch.allclose(one, other, atol=1e-3) if name == "q_halt" else torch.equal(one, other), name
 
 @pytest.mark.parametrize("halting", [None, BinaryHalting(4)], ids=["fixed", "adaptive"])
-@pytest.mark.parametrize("way", ["symmetries", "latents"])
-def test_without_restarts_it_is_solve_to_the_bit(shipped, puzzles, halting, way):
+@pytest.mark.parametrize("strategy", ["symmetries", "latents"])
+def test_without_restarts_it_is_solve_to_the_bit(shipped, puzzles, halting, strategy):
     batch = some(puzzles, np.arange(24))
-    found, plain = (solve_by_search(shipped.model, SIX, batch, Search(0, way, noise=1.), 4, halting),
+    found, plain = (solve_by_search(shipped.model, SIX, batch, Search(0, strategy, noise=1.), 4, halting),
         solve(shipped.model, batch, 4, halting))
     for name in ("tokens", "steps", "q_halt"): assert torch.equal(getattr(found, name), getattr(plain, name))
-    assert found.updates == plain.updates and found.waves == (1,) and found.legal is None
+    assert found.updates == plain.updates and found.waves == (1,) and found.solved is None
     assert ((found.tries == 1).all() and torch.equal(found.spent[0], plain.steps)
         and torch.equal(found.answers[0].long(), plain.tokens))
     a, b = (evaluate(shipped.model, SIX, puzzles.first(24), 4, halting, search=search)
-        for search in (None, Search(0, way)))
+        for search in (None, Search(0, strategy)))
     assert (replace(a.scores, puzzles_per_second=0.) == replace(b.scores, puzzles_per_second=0.)
         and (a.tokens == b.tokens).all() and a.after == b.after)
 
-@pytest.mark.parametrize("search", [Search(5, noise=0.3, choose="residual"),
-        Search(5, "latents", choose="vote", noise=0.3), Search(5, "plain", noise=0.5),
-        Search(5, until="legal"), Search(5, "latents", until="legal", noise=0.3)],
-    ids=lambda s: f"{s.way}-{s.until or s.choose}")
+@pytest.mark.parametrize("search", [Search(5, noise=0.3, select="residual"),
+        Search(5, "latents", select="vote", noise=0.3), Search(5, "plain", noise=0.5),
+        Search(5, stop_when="solved"), Search(5, "latents", stop_when="solved", noise=0.3)],
+    ids=lambda s: f"{s.strategy}-{s.stop_when or s.select}")
 def test_a_puzzle_has_the_same_fate_alone(shipped, puzzles, search):
     "Whatever the size of a batch, and whoever is in it, as long as its number is the same."
     numbers, steps = np.array([3, 50, 7, 66, 90, 12]), 2
@@ -198,11 +199,11 @@ def test_a_puzzle_has_the_same_fate_alone(shipped, puzzles, search):
     assert ((a.tokens == b.tokens).all() and (a.spent == b.spent).all()
         and (a.tries == b.tries).all() and a.after == b.after)
 
-@pytest.mark.parametrize("way", ["symmetries", "latents", "plain"])
-def test_another_seed_or_number_is_another_try(shipped, puzzles, way):
+@pytest.mark.parametrize("strategy", ["symmetries", "latents", "plain"])
+def test_another_seed_or_number_is_another_try(shipped, puzzles, strategy):
     batch = some(puzzles, np.arange(12))
     run = lambda seed, numbers=None: solve_by_search(shipped.model, SIX, batch,
-        Search(1, way, "halting", seed=seed, noise=0.05), 1, numbers=numbers).q_halt
+        Search(1, strategy, "halting", seed=seed, noise=0.05), 1, numbers=numbers).q_halt
     assert (torch.equal(run(0), run(0)) and not torch.equal(run(0), run(1))
         and not torch.equal(run(0), run(0, np.arange(12) + 12)))
 
@@ -210,9 +211,9 @@ def test_until_legal_ends_a_puzzle_and_counts_the_work(shipped, puzzles):
     batch = some(puzzles, np.arange(100))
     course = [solve(shipped.model, batch, t).tokens.numpy() for t in (1, 2, 3, 4)]
     # 1 where it never is
-    first = np.stack([SIX.legal(puzzles.inputs, tokens) for tokens in course]).argmax(0) + 1
-    ever = np.stack([SIX.legal(puzzles.inputs, tokens) for tokens in course]).any(0)
-    found = solve_by_search(shipped.model, SIX, batch, Search(7, until="legal"), 4)
+    first = np.stack([SIX.solved(puzzles.inputs, tokens) for tokens in course]).argmax(0) + 1
+    ever = np.stack([SIX.solved(puzzles.inputs, tokens) for tokens in course]).any(0)
+    found = solve_by_search(shipped.model, SIX, batch, Search(7, stop_when="solved"), 4)
     steps, tries, spent = (getattr(found, name).numpy() for name in ("steps", "tries", "spent"))
     assert 0.5 < ever.mean() < 1
     assert ((steps[ever] == first[ever]).all() and (tries[ever] == 1).all()
@@ -221,14 +222,14 @@ def test_until_legal_ends_a_puzzle_and_counts_the_work(shipped, puzzles):
         and (spent[0, ~ever] == 4).all() and (spent[1:, ~ever] >= 5).all())
     assert ((np.diff(spent, axis=0) >= 0).all()
         and found.updates == spent[-1].sum()*len(shipped.model.schedule()))
-    assert (spent[-1] <= 4*tries).all() and found.legal.float().mean() > ever.mean()
+    assert (spent[-1] <= 4*tries).all() and found.solved.float().mean() > ever.mean()
     for wave, until in enumerate(found.waves): # who is done, and nobody else, has spent nothing since
         assert ((spent[-1] == spent[wave]) == (tries <= until)).all()
 
 def legal_claims_hold(puzzle, questions, found):
     "Every claim against the rules one by one, also that no given was changed."
     verdicts = [puzzle.check(q, a).solved for q, a in zip(questions, found.tokens.numpy())]
-    assert found.legal.tolist() == verdicts
+    assert found.solved.tolist() == verdicts
     return sum(verdicts)
 
 class Guesses(RecursiveModel):
@@ -259,16 +260,16 @@ class ChangesGivens(Guesses):
         other = np.arange(SIX.vocab_size); other[[4, 5]] = other[[5, 4]]
         return other[np.stack([SIX.solve(q) for q in questions])]
 
-@pytest.mark.parametrize("way", ["symmetries", "latents"])
-def test_legal_is_never_claimed_wrongly(way):
+@pytest.mark.parametrize("strategy", ["symmetries", "latents"])
+def test_legal_is_never_claimed_wrongly(strategy):
     questions, labels = drawn(SIX, 60)
-    batch, search = make_batch(questions, labels), Search(6, way, until="legal")
+    batch, search = make_batch(questions, labels), Search(6, strategy, stop_when="solved")
     for share in (0.02, 0.1, 1.):
         right = legal_claims_hold(SIX, questions, solve_by_search(Guesses(share), SIX, batch, search, 2))
         assert right == 0 if share == 1. else right > 10
     found = solve_by_search(ChangesGivens(), SIX, batch, search, 2)
     assert (legal_claims_hold(SIX, questions, found) == sum(not np.isin(q, (4, 5)).any() for q in questions)
-        and (found.tries[~found.legal] == 7).all())
+        and (found.tries[~found.solved] == 7).all())
 
 # ---- whose answer counts -------------------------------------------------------
 
@@ -283,8 +284,8 @@ def test_choices_against_plain_recomputation(K, seed):
         best = max(range(K), key=lambda k: (votes[answers[k]], q_halt[row, k]))
         expected = {"halting": max(range(K), key=lambda k: q_halt[row, k]),
             "residual": min(range(K), key=lambda k: change[row, k]), "vote": best}
-        assert (
-            {name: int(choose(tokens, q_halt, change)[row]) for name, choose in CHOICES.items()} == expected)
+        assert ({name: int(select(tokens, q_halt, change)[row])
+            for name, select in SELECTORS.items()} == expected)
 
 def test_tries_and_choices_against_runs_one_by_one(shipped, puzzles):
     "Every try made again with plain means; then each choice among them, after each wave."
@@ -292,30 +293,30 @@ def test_tries_and_choices_against_runs_one_by_one(shipped, puzzles):
     question = puzzles.inputs[[number]]
     answers, q_halt, change = [], [], []
     for k in range(K):
-        disguise = (SIX.symmetries(np.random.default_rng(np.random.SeedSequence([5, number, k])), 1) if k
+        augmentation = (SIX.symmetries(np.random.default_rng(np.random.SeedSequence([5, number, k])), 1) if k
             else Rearranged(np.arange(36)[None]))
-        batch, states = make_batch(disguise.image(question), question), []
+        batch, states = make_batch(augmentation.apply(question), question), []
         done = solve(model, batch, steps, watch=lambda u, state: states.append(state) or state)
         z, before = states[-1]["z_H"], states[-1 - len(model.schedule())]["z_H"]
-        answers.append(disguise.undo(done.tokens.numpy().astype(np.uint8))[0])
+        answers.append(augmentation.invert(done.tokens.numpy().astype(np.uint8))[0])
         q_halt.append(float(done.q_halt))
         change.append(float((z - before).norm()/z.norm()))
-    for choose, pick in CHOICES.items():
-        found = solve_by_search(model, SIX, some(puzzles, [number]), Search(K - 1, choose=choose, seed=5),
+    for select, pick in SELECTORS.items():
+        found = solve_by_search(model, SIX, some(puzzles, [number]), Search(K - 1, select=select, seed=5),
             steps, numbers=np.array([number]))
         for wave, tries in enumerate(found.waves):
             expected = int(pick(np.stack(answers[:tries])[None], np.array([q_halt[:tries]]),
                 np.array([change[:tries]]))[0])
-            assert (found.answers[wave, 0].numpy() == answers[expected]).all(), (choose, tries)
+            assert (found.answers[wave, 0].numpy() == answers[expected]).all(), (select, tries)
         assert (abs(float(found.q_halt) - q_halt[expected]) < 1e-3
             and found.spent[:, 0].tolist() == [steps*tries for tries in found.waves])
 
 def test_more_tries_solve_more(shipped, puzzles):
     "Two steps a try, so that there is something to gain."
-    found = evaluate(shipped.model, SIX, puzzles, 2, search=Search(15, until="legal"))
+    found = evaluate(shipped.model, SIX, puzzles, 2, search=Search(15, stop_when="solved"))
     exact = [after.exact for after in found.after]
     assert (exact == sorted(exact) and exact[-1] >= exact[0] + 0.1
-        and exact[-1] == found.scores.exact == found.scores.legal)
+        and exact[-1] == found.scores.exact == found.scores.solved)
     assert (found.after[-1].spent == found.spent.mean()
         and [after.tries for after in found.after] == [1, 2, 4, 8, 16])
     long = solve(shipped.model, some(puzzles, np.arange(4)), 64)
@@ -324,10 +325,12 @@ def test_more_tries_solve_more(shipped, puzzles):
 # ---- sentences -----------------------------------------------------------------
 
 @pytest.mark.parametrize("settings, sentence",
-    [({"restarts": -1}, "'restarts' cannot be negative"), ({"way": "symmetry"}, "did you mean 'symmetries'?"),
-        ({"choose": "best"}, "search: choose 'best' is not known"),
-        ({"until": "leagl"}, "did you mean 'legal'?"), ({"noise": float("nan")}, "'noise' should be a finite "
-            "number"), ({"way": "plain"}, "would repeat the first try")], ids=str)
+    [({"restarts": -1}, "'restarts' cannot be negative"),
+        ({"strategy": "symmetry"}, "did you mean 'symmetries'?"),
+        ({"select": "best"}, "search: select 'best' is not known"),
+        ({"stop_when": "sovled"}, "did you mean 'solved'?"),
+        ({"noise": float("nan")}, "'noise' should be a finite "
+            "number"), ({"strategy": "plain"}, "would repeat the first try")], ids=str)
 def test_settings_that_make_no_sense(settings, sentence):
     with pytest.raises(InputError) as error: Search(**settings)
     assert sentence in str(error.value)
@@ -336,8 +339,8 @@ def test_what_cannot_be_searched_is_said():
     arc, board = Arc(), to_tokens([[1, 2]])
     model, batch = Guesses(), make_batch(board[None], board[None])
     with pytest.raises(InputError, match="the rules of arc-30x30 cannot tell whether an answer is right"):
-        solve_by_search(model, arc, batch, Search(1, "latents", until="legal"))
-    for act in ("image", "undo"):
+        solve_by_search(model, arc, batch, Search(1, "latents", stop_when="solved"))
+    for act in ("apply", "invert"):
         with pytest.raises(InputError, match="start from random latents"):
             getattr(arc.symmetries(np.random.default_rng(0), 1), act)(board[None])
     questions, labels = drawn(SIX, 1)
@@ -375,36 +378,36 @@ def test_scores_until_ctrl_c_are_those_of_the_batches_that_were_done(shipped, pu
 def test_a_stopped_search_counts_whole_waves(shipped, puzzles):
     """Those that are solved already are no fair sample: the waves that are over count, of the first one
     the puzzles that had it."""
-    batch, search = some(puzzles, slice(0, 40)), Search(7, until="legal")
+    batch, search = some(puzzles, slice(0, 40)), Search(7, stop_when="solved")
     whole = solve_by_search(shipped.model, SIX, batch, search, 1, rows=10)
     told, steps = [], lambda calls: Interrupts(calls)
     def until(calls):
         with pytest.raises(Stopped) as stop:
             solve_by_search(shipped.model, SIX, batch, search, 1, steps(calls), rows=10,
-                tell=lambda *what: told.append(what))
+                on_progress=lambda *what: told.append(what))
         return stop.value.so_far
     assert until(0) is None
     part = until(2) # of four times ten puzzles with a try each
     assert (len(part.tokens) == 20 and part.waves == (1,)
         and torch.equal(part.tokens, whole.answers[0, :20].long()) and part.tries.tolist() == [1]*20)
-    assert torch.equal(part.legal,
-        torch.from_numpy(SIX.legal(puzzles.inputs[:20], part.tokens.numpy().astype(np.uint8))))
+    assert torch.equal(part.solved,
+        torch.from_numpy(SIX.solved(puzzles.inputs[:20], part.tokens.numpy().astype(np.uint8))))
     part, waves = until(5), 0 # in the second wave, or a later one
     waves = len(part.waves)
     assert (len(part.tokens) == 40 and 1 <= waves < 4 and torch.equal(part.answers, whole.answers[:waves])
         and torch.equal(part.spent, whole.spent[:waves]))
     assert (part.updates == int(part.spent[-1].sum())*len(shipped.model.schedule())
         and int(part.tries.max()) == part.waves[-1])
-    assert ([done for tries, done, legal in told if tries == 1][:2] != [0, 0]
+    assert ([done for tries, done, solved in told if tries == 1][:2] != [0, 0]
         and all(0 <= done <= 40 for _, done, _ in told))
 
 def test_the_second_lot_of_a_search_is_left_out_when_it_was_not_finished(shipped, puzzles):
     """Batches of one are searched 64 at a time; a lot that is not through would mix
     puzzles of few and many tries."""
-    class After(Interrupts):
+    class SearchScores(Interrupts):
         def stop(self, output, before): return super().stop(output, before) | True
     with pytest.raises(Stopped, match="^stopped after 64 of 100 puzzles$") as stop:
-        evaluate(shipped.model, SIX, puzzles, 2, After(64 + 64 + 5), batch_size=1,
+        evaluate(shipped.model, SIX, puzzles, 2, SearchScores(64 + 64 + 5), batch_size=1,
             search=Search(1, "latents"))
     assert stop.value.so_far.scores.n == 64 and [after.tries for after in stop.value.so_far.after] == [1, 2]
 

@@ -3,12 +3,12 @@ import json, re, time
 from dataclasses import replace
 import numpy as np, pytest, torch
 from trm_lab.models.checkpoints import Loaded, identities_of, load, matched, save_model, with_identities
-from trm_lab.data.datasets import disguised_dataset, read_dataset, write_dataset
+from trm_lab.data.datasets import augmented_dataset, read_dataset, write_dataset
 from trm_lab.data.batches import ordered_batches
 from trm_lab.core.errors import InputError
 from trm_lab.models.trm import TRM, TRMConfig
 from trm_lab.puzzles.arc import (
-    Arc, Task, Tasks, Votes, crop, disguises, parse_name, placed, read_task_file, seen_from)
+    Arc, Task, Tasks, Votes, crop, augmentations, parse_name, placed, read_task_file, seen_from)
 from trm_lab.puzzles.arc import to_grid, to_tokens
 from trm_lab.puzzles.base import find_puzzle
 from trm_lab.solving.evaluate import evaluate
@@ -23,7 +23,7 @@ TASKS = [Task("mirror", [pair("120|003", "021|300"), pair("33|40", "33|04")],
     Task("known", [pair("12", "21")], [pair("45", "54")], False)]
 
 @pytest.fixture(scope="module")
-def dataset(): return disguised_dataset(canvas, Tasks(TASKS, "made here").groups(11, dihedral_first=True))
+def dataset(): return augmented_dataset(canvas, Tasks(TASKS, "made here").groups(11, dihedral_first=True))
 
 @pytest.fixture(scope="module")
 def model(dataset):
@@ -75,13 +75,13 @@ def test_tasks_come_to_a_canvas_that_they_fit():
     with pytest.raises(InputError, match="no task has only grids of up to 1×1"): tasks.on_canvas(7, 1)
 
 def test_ways_come_first():
-    codes = disguises(TASKS[0], 20, dihedral_first=True)
+    codes = augmentations(TASKS[0], 20, dihedral_first=True)
     assert (codes[:8, 0].tolist() == list(range(8))
         and (codes[:8, 1:] == np.arange(1, 10)).all() and len(codes) == 21)
-    assert (len(disguises(TASKS[0], 7, dihedral_first=True)) == 8
-        and len(disguises(TASKS[0], 2, dihedral_first=True)) == 3)
+    assert (len(augmentations(TASKS[0], 7, dihedral_first=True)) == 8
+        and len(augmentations(TASKS[0], 2, dihedral_first=True)) == 3)
     square = Task("square", [pair("1", "2")], [pair("3", "4")], True) # looks the same in all eight
-    assert len(disguises(square, 7, dihedral_first=True)) == 1
+    assert len(augmentations(square, 7, dihedral_first=True)) == 1
 
 def test_data_build_leaves_out_what_does_not_fit(cli_run, tmp_path):
     def content(text): return [[int(c) for c in row] for row in text.split("|")]
@@ -128,7 +128,7 @@ def test_rounds_follow_from_the_seed_and_end_in_time(model, dataset):
     with pytest.raises(InputError, match="vote: rounds"): vote(model, dataset, 0)
 
 def test_a_task_is_solved_by_its_share():
-    data = disguised_dataset(canvas, Tasks(TASKS, "made here").groups(0))
+    data = augmented_dataset(canvas, Tasks(TASKS, "made here").groups(0))
     votes, labels = Votes(data), data.test.labels[:].copy()
     labels[1] = canvas.parse("8") # the second pair of the first task is wrong once
     votes.add(np.arange(3), labels, np.zeros(3))
@@ -158,7 +158,7 @@ def test_some_identities_of_a_model(model, dataset, tmp_path):
     ways = ["<blank>", *(n for n in names[1:] if (parse_name(n)[1][1:] == np.arange(1, 10)).all())]
     small = with_identities(model, names, ways)
     save_model(tmp_path/"small.safetensors", small, canvas, identities=ways)
-    asked = disguised_dataset(canvas, Tasks(TASKS, "made here").groups(7, dihedral_first=True))
+    asked = augmented_dataset(canvas, Tasks(TASKS, "made here").groups(7, dihedral_first=True))
     loaded = load(tmp_path/"small.safetensors")
     test, _ = matched(loaded, asked, "here")
     again = vote(loaded.model, replace(asked, test=test, identifiers=list(loaded.identities)), max_steps=2)

@@ -170,7 +170,7 @@ def test_weights_that_were_spoilt_from_outside_are_not_saved(four, tmp_path):
         with torch.no_grad(): trainer.model.lm_head.weight[0, 0] = math.nan
     with pytest.raises(RunFailed, match="step-000000004: "
             ".*the tensor model.lm_head.weight holds .* not finite.; the last good one is of step 3"):
-        fit(trainer, run, tell=poison)
+        fit(trainer, run, on_progress=poison)
     assert load_state(run.folder/"checkpoints"/"states").step == 3
     with pytest.raises(NotFinite,
             match="the weights lm_head.weight hold a number that is not finite already"):
@@ -189,7 +189,8 @@ def test_a_state_that_holds_one_is_passed_over(name, number, four, undisturbed, 
         if progress.step == 8: raise Stop
     run = Run(tmp_path/"run")
     states = run.folder/"checkpoints"/"states"
-    with pytest.raises(Stop): fit(noisy(Trainer(replace(CONFIG, save_seconds=0.), four)), run, tell=stop)
+    with pytest.raises(Stop):
+        fit(noisy(Trainer(replace(CONFIG, save_seconds=0.), four)), run, on_progress=stop)
     assert saved_steps(states) == [6, 7]
     state = load_state(states)
     state.tensors[name].view(-1)[0] = number

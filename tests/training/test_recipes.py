@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 import pytest
 import test_cli
-from trm_lab.data.datasets import dataset_of, disguised_dataset, read_dataset, write_dataset
+from trm_lab.data.datasets import dataset_of, augmented_dataset, read_dataset, write_dataset
 from trm_lab.data.generate import generate_dataset
 from trm_lab.core.errors import InputError, build
 from trm_lab.puzzles.arc import Arc, read_tasks, score_predictions
@@ -101,7 +101,7 @@ def folders(tmp_path_factory):
     mazes = read_rows(REFERENCE/"maze_hard.csv", maze).pairs(slice(None))
     write_dataset(dataset_of(maze, mazes[:2], mazes[2:]), place/"maze")
     tasks = read_tasks(REFERENCE/"arc")
-    write_dataset(disguised_dataset(Arc(), tasks.groups(4), origin=tasks.origin), place/"arc")
+    write_dataset(augmented_dataset(Arc(), tasks.groups(4), origin=tasks.origin), place/"arc")
     write_dataset(generate_dataset(Sudoku(3, 3), 4, 3), place/"sudoku")
     return place
 
@@ -118,7 +118,7 @@ def test_a_smoke_run_trains_scores_and_is_found_again(name, folders, tmp_path, c
     scores, further = run["fixed"], {"sudoku": set(), "maze": {"valid", "optimal"},
         "arc": {f"ARC/pass@{k}" for k in (1, 2, 5, 10, 100, 1000)}}[kind]
     assert (set(scores["further"]) == further
-        and set(scores["intervals"]) == {"exact", "legal", "halting_accuracy", *further})
+        and set(scores["intervals"]) == {"exact", "solved", "halting_accuracy", *further})
     assert scores["n"] == {"sudoku": 2, "maze": 1, "arc": sum(len(g.test)*len(g.codes)
         for g in list(g for g in read_tasks(REFERENCE/"arc").groups(4) if g.test)[:2])}[kind]
     assert "found the finished run" in cli_run(*arguments)[1]
@@ -163,7 +163,7 @@ def test_what_was_trained_on_is_not_scored(cli_run, arc_model, tmp_path):
     """The model's training tasks as another dataset's scored ones, as ARC-AGI-1's are in ARC-AGI-2: refused,
     by the run that begins with it too."""
     arc, tasks = Arc(), read_tasks(REFERENCE/"arc", subsets=["evaluation", "training"], score="training")
-    write_dataset(disguised_dataset(arc, tasks.groups(4), origin=tasks.origin), tmp_path/"turned")
+    write_dataset(augmented_dataset(arc, tasks.groups(4), origin=tasks.origin), tmp_path/"turned")
     code, _, err = cli_run("eval", arc_model, "--data", tmp_path/"turned")
     assert code == 2 and "3 of 3 scored tasks" in err and "are training tasks too" in err
     code, out, _ = cli_run("eval", arc_model, "--data", tmp_path/"turned",

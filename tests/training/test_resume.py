@@ -39,7 +39,7 @@ def fingerprint(folder):
     for name in sorted(state.tensors):
         digest.update(name.encode() + state.tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes())
     values = json.loads(json.dumps(dict(state.values)))
-    for clock in ("seconds", "metrics_bytes"): values["ledger"].pop(clock)
+    for format_duration in ("seconds", "metrics_bytes"): values["ledger"].pop(format_duration)
     rows = [{k: v for k, v in row.items() if k not in CLOCKS} for row in read_jsonl(folder/"metrics.jsonl")]
     digest.update(json.dumps([state.step, values, rows], sort_keys=True).encode())
     return digest.hexdigest()
@@ -213,7 +213,7 @@ def test_a_full_disk_keeps_the_last_state(four, tmp_path):
         with pytest.raises(RunFailed, match=r"step-0000000\d\d: the training state could not be saved .*No "
                 r"space left on device.*; the last good one is of step 1\d"):
             fit(Trainer(tiny(model={**TINY["model"], "hidden_size": 8}, global_batch_size=8), four[0]),
-                Run(small/"run"), tell=fill)
+                Run(small/"run"), on_progress=fill)
         kept = saved_steps(small/"run"/"checkpoints"/"states")
         (small/"filler").unlink()
         fit(Trainer(tiny(model={**TINY["model"], "hidden_size": 8}, global_batch_size=8), four[0]),
@@ -228,7 +228,7 @@ def test_metrics_that_cannot_be_written_are_named(four, tmp_path):
             (tmp_path/"run"/"metrics.jsonl").mkdir()
     with pytest.raises(RunFailed, match=r"metrics.jsonl: step \d+ could not be logged .Is a directory.; "
             r"the last saved state is intact"):
-        fit(Trainer(tiny(), four[0]), Run(tmp_path/"run"), tell=block)
+        fit(Trainer(tiny(), four[0]), Run(tmp_path/"run"), on_progress=block)
     assert saved_steps(tmp_path/"run"/"checkpoints"/"states")[-1] >= 7
 
 def test_a_loss_that_is_no_number_is_kept(four, tmp_path):
@@ -247,7 +247,7 @@ def test_a_loss_that_is_no_number_is_kept(four, tmp_path):
     assert saved_steps(tmp_path/"run"/"checkpoints"/"states")[-1] == TINY["steps"]
 
 def test_nobody_else_in_the_folder(four, tmp_path):
-    with Run(tmp_path/"run").alone("training"):
+    with Run(tmp_path/"run").lock("training"):
         code = (f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
             "import test_resume as t; from trm_lab.core.run import Run; from pathlib import Path\n"
             f"with Run(Path({str(tmp_path/'run')!r})).alone('training', patience=0.2): pass")

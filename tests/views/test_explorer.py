@@ -7,14 +7,14 @@ from statistics import median, quantiles
 import nbformat, numpy as np, pytest, torch
 from PIL import Image
 from conftest import PATIENCE
-from trm_lab.interp.session import Walk, puzzle_batch
-from trm_lab.interp.interventions import Zero
+from trm_lab.interp.session import Session, puzzle_batch
+from trm_lab.interp.interventions import ZeroAblation
 from trm_lab.models.checkpoints import Loaded, load_pretrained
 from trm_lab.data.datasets import dataset_of
 from trm_lab.data.generate import generate_dataset
 from trm_lab.data.batches import make_batch, ordered_batches
 from trm_lab.core.errors import InputError
-from trm_lab.views.explorer import ASKS, Explorer
+from trm_lab.views.explorer import REQUESTS, Explorer
 from trm_lab.views.packs import VERDICTS
 from trm_lab.views.page import html_page, save_html
 from trm_lab.models.halting import BinaryHalting, Halting, QLearningHalting
@@ -89,7 +89,7 @@ class Page:
 
 def check_pack(run, told, data):
     "A pack against the run itself, at its ends and at every fifth frame between."
-    walk, fork, end = run.walk, run.fork, run.length
+    session, fork, end = run.session, run.fork, run.length
     assert ((told["run"], told["fork"], told["length"], told["steps"]) == (run.key, fork, end, run.steps)
         and len(data["plane"]) == end - fork + 1)
     scale = told["scale"]
@@ -97,7 +97,7 @@ def check_pack(run, told, data):
     for k, f in enumerate(range(fork, end + 1)):
         site = run.place(f)
         if 4 < k < end - fork - 4 and f % 5: continue
-        for n, name in enumerate(walk.names):
+        for n, name in enumerate(session.names):
             plane, z = data["plane"][k, n], run.latent(site, name).float()
             if f == 0: assert (data["tokens"][plane] == run.question).all()
             else:
@@ -108,12 +108,13 @@ def check_pack(run, told, data):
             assert (np.abs(position("norm", low, high, plane) - z.square().mean(-1).sqrt().numpy()).max()
                 <= (high - low)/255 + 1e-6)
         if f and site == run.trace.at(step=site.step)[-1]:
-            assert np.isclose(data["halting"][k], walk.belief(run.trace)[site.step - 1, run.row], atol=1e-6)
+            assert np.isclose(data["halting"][k],
+                session.belief(run.trace)[site.step - 1, run.row], atol=1e-6)
             assert (data["tokens"][data["plane"][k, 0]] == run.tokens[site.step - 1].numpy()).all()
         if k and f:
             which, before, now = (site.name,
                 run.latent(run.place(f - 1), site.name).float(), run.latent(site).float())
-            assert (data["renewed"][k] == walk.names.index(which)
+            assert (data["renewed"][k] == session.names.index(which)
                 and np.isclose(data["change"][k], (now - before).square().mean().sqrt(), atol=1e-5))
             final = run.latent(run.place(end), which).float()
             assert np.isclose(data["toward"][k],
@@ -125,8 +126,8 @@ def check_pack(run, told, data):
                 assert np.isclose(data["turn"][k], torch.cosine_similarity((now - before).flatten(),
                         earlier.float().flatten(), 0), atol=1e-3)
     for plane, tokens in list(enumerate(data["tokens"]))[::9]:
-        try: wrong = walk.puzzle.draw(run.question, tokens).wrong
-        except InputError: wrong = (False,)*walk.puzzle.seq_len
+        try: wrong = session.puzzle.draw(run.question, tokens).wrong
+        except InputError: wrong = (False,)*session.puzzle.seq_len
         assert tuple(np.unpackbits(data["wrong"][plane])[:len(wrong)].astype(bool)) == wrong
     assert (data["question"] == run.question).all() and np.isfinite(data["path"]).all()
 
@@ -141,7 +142,7 @@ def test_every_frame_is_what_the_run_decodes(loaded, solved):
         "size": len(explorer.blob), "id": 0} == {**json.loads(json.dumps(header["packs"][0])), "id": 0}
     for puzzle in range(4):
         told, data = page.pack(str(puzzle))
-        check_pack(explorer.walk.root(puzzle), told, data)
+        check_pack(explorer.session.root(puzzle), told, data)
         assert (data["solution"] == solved.batch.labels[puzzle].numpy()).all() and told["fitted"] == 4
         if puzzle == 0:
             assert (VERDICTS[data["verdict"][data["plane"][-1, 0]]] == "solved"
@@ -149,12 +150,12 @@ def test_every_frame_is_what_the_run_decodes(loaded, solved):
 
 def test_packs_of_branches(loaded, solved):
     explorer = Explorer(loaded, solved.batch)
-    page, root = Page(explorer), explorer.walk.root(1)
-    for frame, edits in ((5, [dict(kind="Zero", name="z_L", cells=[4, 9])]),
+    page, root = Page(explorer), explorer.session.root(1)
+    for frame, edits in ((5, [dict(kind="ZeroAblation", name="z_L", cells=[4, 9])]),
             (0, [dict(kind="Noise", name="z_H", size=0.5, seed=3)]), (32, []),
-            (15, [dict(kind="Given", cell=0, token=5), dict(kind="Mean", name="z_H")]), (10, [])):
+            (15, [dict(kind="Given", cell=0, token=5), dict(kind="MeanAblation", name="z_H")]), (10, [])):
         told, (blob,) = page.ask("branch", run="1", frame=frame, edits=edits)
-        run, data = explorer.walk.branches[-1], arrays(told, blob)
+        run, data = explorer.session.branches[-1], arrays(told, blob)
         check_pack(run, told, data)
         assert (told["parent"] == "1" and told["fork"] == frame and told["sentence"] == run.sentence
             and [e["kind"] for e in told["edits"]] == [e["kind"] for e in edits])
@@ -165,21 +166,22 @@ def test_packs_of_branches(loaded, solved):
                 assert np.allclose(data[name], whole[name][frame:], atol=1e-5, equal_nan=True), name
             for name in ("change", "turn"):
                 assert np.allclose(data[name][1:], whole[name][frame + 1:], atol=1e-3, equal_nan=True), name
-        for n, name in enumerate(run.walk.names):
+        for n, name in enumerate(run.session.names):
             f = min(frame + 3, 32)
             assert np.isclose(data["divergence"][f - frame, n],
                 (run.latent(run.place(f), name) - root.latent(root.place(f), name)).square().mean().sqrt(),
                 atol=1e-6)
         if edits and edits[0]["kind"] != "Given":
-            assert (data["renewed"][0] == run.walk.names.index(edits[0]["name"])
+            assert (data["renewed"][0] == run.session.names.index(edits[0]["name"])
                 and np.isclose(data["change"][0], data["divergence"][0, data["renewed"][0]], atol=1e-6))
         if edits and edits[0]["kind"] == "Given": assert data["question"][0] == 5 and "solution" not in data
     tree = page.ask("tree")[0]["branches"]
     assert ([t["run"] for t in tree] == ["1.1", "1.2", "1.3", "1.4", "1.5"]
         and all("arrays" not in t for t in tree))
-    deeper, (blob,) = page.ask("branch", run="1.1", frame=8, edits=[dict(kind="Patch", name="z_H", of="0")])
+    deeper, (blob,) = page.ask("branch", run="1.1", frame=8,
+        edits=[dict(kind="ActivationPatch", name="z_H", of="0")])
     assert deeper["parent"] == "1.1" and deeper["edits"][0]["of"] == "0"
-    check_pack(explorer.walk.branches[-1], deeper, arrays(deeper, blob))
+    check_pack(explorer.session.branches[-1], deeper, arrays(deeper, blob))
     # up to its fork a branch is its parent
     assert page.ask("branch", run="1.1", frame=2, edits=[])[0]["parent"] == "1"
 
@@ -188,22 +190,23 @@ def test_every_system_is_packed(arch):
     "One latent or seven, one update a supervision step or many."
     four = Sudoku(2, 2)
     explorer = Explorer(small(four, arch), "1" + "."*15 + "\n" + "."*15 + "2", four, 3)
-    page, walk = Page(explorer), explorer.walk
-    check_pack(walk.root(1), *page.pack("1"))
-    for name in walk.names:
-        told, (blob,) = page.ask("branch", run="0", frame=1, edits=[dict(kind="Zero", name=name, cells=None)])
-        check_pack(walk.branches[-1], told, arrays(told, blob))
+    page, session = Page(explorer), explorer.session
+    check_pack(session.root(1), *page.pack("1"))
+    for name in session.names:
+        told, (blob,) = page.ask("branch", run="0", frame=1,
+            edits=[dict(kind="ZeroAblation", name=name, cells=None)])
+        check_pack(session.branches[-1], told, arrays(told, blob))
         shares = arrays(*(lambda a: (a[0], a[1][0]))(page.ask("cell", run=told["run"], cell=2)))["share"]
-        run = walk.branches[-1]
+        run = session.branches[-1]
         for k in (0, len(shares) - 1):
-            for n, z in enumerate(walk.names):
+            for n, z in enumerate(session.names):
                 assert np.abs(
                     shares[k, n]/255 - run.decode(run.place(k + 1), z)[2].softmax(-1).numpy()).max() < 0.6/255
     side = explorer.header["sides"][0]
-    assert (side["names"] == side["readings"] == list(walk.names)
-        and len(side["updates"]) == len(walk.schedule) and side["answer"] == walk.answer)
+    assert (side["names"] == side["readings"] == list(session.names)
+        and len(side["updates"]) == len(session.schedule) and side["answer"] == session.answer)
     assert [(c, s, side["names"][n]) for c, s, n in side["updates"]] == [
-        (u.cycle, u.substep, u.name) for u in walk.schedule]
+        (u.cycle, u.substep, u.name) for u in session.schedule]
 
 class Hostile(Puzzle):
     "A type that the library has never seen, whose words want out of the page."
@@ -258,7 +261,7 @@ def test_no_text_gets_out_of_its_place(tmp_path):
     try:
         evil = Hostile()
         model = Loaded(small(evil), evil, {}, source="</script><img src=x onerror=alert(2)>.safetensors",
-            again="load('</script>')")
+            load_call="load('</script>')")
         plain = Loaded(small(Sudoku(2, 2)), Sudoku(2, 2), {})
         explorer = Explorer(model, "<&<\n&&<", max_steps=2)
         page = Page(explorer)
@@ -281,15 +284,15 @@ TYPES = [(Sudoku(2, 2), "12" + "."*14), (Sudoku(3, 2), "1" + "."*35), (Maze(2, 2
 def test_every_type_is_packed(puzzle, text, tmp_path):
     explorer = Explorer(small(puzzle), text, puzzle, 2)
     page, header = Page(explorer), explorer.header
-    check_pack(explorer.walk.root(0), *page.pack("0"))
+    check_pack(explorer.session.root(0), *page.pack("0"))
     assert (header["rows"], header["cols"], len(header["glyphs"]), len(header["vocab"])) == (puzzle.rows,
         puzzle.cols, puzzle.vocab_size, puzzle.vocab_size)
-    drawing = puzzle.draw(explorer.walk.root(0).question, explorer.walk.root(0).question)
-    for i, token in enumerate(explorer.walk.root(0).question):
+    drawing = puzzle.draw(explorer.session.root(0).question, explorer.session.root(0).question)
+    for i, token in enumerate(explorer.session.root(0).question):
         assert (header["glyphs"][token], header["colours"][token]) == (drawing.glyphs[i], drawing.colours[i])
     if header["symbols"]:
-        assert "".join(header["symbols"][t] for t in explorer.walk.root(0).question) == puzzle.print(
-            explorer.walk.root(0).question)
+        assert "".join(header["symbols"][t] for t in explorer.session.root(0).question) == puzzle.print(
+            explorer.session.root(0).question)
     explorer.save_gif(tmp_path/"walk.gif")
     film = Image.open(tmp_path/"walk.gif")
     assert film.format == "GIF" and film.n_frames >= 2
@@ -373,23 +376,24 @@ def test_the_overview_comes_in_portions(loaded):
 
 def test_code_from_the_page_makes_the_same_tensors(loaded, solved):
     explorer = Explorer(loaded, solved.batch, max_steps=13)
-    page, walk = Page(explorer), explorer.walk
+    page, session = Page(explorer), explorer.session
     page.ask("branch", run="0", frame=9, edits=[
         dict(kind="Noise", name="z_L", size=0.5, seed=4, cells=[1, 2]), dict(kind="Given", cell=3, token=2)])
-    page.ask("branch", run="2", frame=0, edits=[dict(kind="Zero", name="z_H", cells=None)])
-    page.ask("branch", run="0.1", frame=13, edits=[dict(kind="Patch", name="z_L", of="2.2", cells=None),
-        dict(kind="Mean", name="z_H", cells=[7])])
+    page.ask("branch", run="2", frame=0, edits=[dict(kind="ZeroAblation", name="z_H", cells=None)])
+    page.ask("branch", run="0.1", frame=13,
+        edits=[dict(kind="ActivationPatch", name="z_L", of="2.2", cells=None),
+            dict(kind="MeanAblation", name="z_H", cells=[7])])
     for run, beside, frame, reading in (("0.3", "0", 24, "z_H"), ("0.1", "0.3", 12, "renewed"),
             ("2", None, 5, "z_L"), ("2.2", "2", 0, "z_H")):
         text = page.ask("code", run=run, beside=beside, frame=frame, reading=reading, puzzle=0)[0]["text"]
         space = {}
         exec(text, space)
-        mine = walk.run(run)
-        assert (torch.equal(space["run"].logits, mine.logits)
-            and all(torch.equal(space["run"].latent(s, n), mine.latent(s, n))
-                for s in mine.trace.sites for n in walk.names))
+        mine = session.rollout(run)
+        assert (torch.equal(space["rollout"].logits, mine.logits)
+            and all(torch.equal(space["rollout"].latent(s, n), mine.latent(s, n))
+                for s in mine.trace.sites for n in session.names))
         if beside:
-            assert (torch.equal(space["other"].logits, walk.run(beside).logits)
+            assert (torch.equal(space["other"].logits, session.rollout(beside).logits)
                 and space["apart"].identical is False)
         if frame:
             assert torch.equal(space["logits"],
@@ -401,9 +405,10 @@ def test_two_models_side_by_side(loaded, tmp_path):
     explorer = Explorer.compare(loaded, other, text, max_steps=3)
     page = Page(explorer)
     assert [s["names"] for s in explorer.header["sides"]] == [["z_H", "z_L"]]*2
-    check_pack(explorer._answers.sides[1].walk.root(0),
+    check_pack(explorer._answers.sides[1].session.root(0),
         *(lambda told, data: ({**told, "run": told["run"].removeprefix("B:")}, data))(*page.pack("B:0")))
-    assert page.ask("branch", run="B:0", frame=2, edits=[dict(kind="Zero", name="z_L")])[0]["run"] == "B:0.1"
+    assert (page.ask("branch", run="B:0", frame=2, edits=[dict(kind="ZeroAblation", name="z_L")])[0]["run"]
+        == "B:0.1")
     assert ([t["side"] for t in page.ask("tree")[0]["branches"]] == [1]
         and page.ask("overview", side=1, **{"from": 0})[0]["side"] == 1)
     assert "no latents in common" in page.refuse({"id": 1, "ask": "divergence", "a": "0", "b": "B:0"})
@@ -412,22 +417,23 @@ def test_two_models_side_by_side(loaded, tmp_path):
     space = {"model_2": other.model}
     exec(text, space)
     assert torch.equal(space["other"].decode(space["other"].place(5)),
-        explorer._answers.sides[1].walk.branches[0].decode(
-            explorer._answers.sides[1].walk.branches[0].place(5)))
+        explorer._answers.sides[1].session.branches[0].decode(
+            explorer._answers.sides[1].session.branches[0].place(5)))
     explorer.save_html(tmp_path/"two.html")
     assert [p["run"] for p in json.loads(
         Tags((tmp_path/"two.html").read_text()).text["trm-header"])["packs"]] == ["0", "B:0", "B:0.1"]
     with pytest.raises(InputError, match="cannot be compared"):
-        Explorer(Walk(loaded, text := "."*36, 1), beside=Walk(small(Sudoku(2, 2)), "."*16, 1, Sudoku(2, 2)))
+        Explorer(Session(loaded, text := "."*36, 1),
+            beside=Session(small(Sudoku(2, 2)), "."*16, 1, Sudoku(2, 2)))
 
 def test_wrong_messages_are_answered_with_a_sentence(loaded, solved, capfd):
     "Whatever comes, nothing is raised and nothing is printed."
     page = Page(Explorer(loaded, solved.batch, max_steps=1))
     good = {"run": dict(run="0"), "tree": {}, "overview": {"from": 0}, "branch":
-        dict(run="0", frame=1, edits=[dict(kind="Zero", name="z_L")]), "cell": dict(run="0", cell=1),
+        dict(run="0", frame=1, edits=[dict(kind="ZeroAblation", name="z_L")]), "cell": dict(run="0", cell=1),
         "latents": dict(run="0", frame=1, name="z_H"), "divergence": dict(a="0", b="0"),
         "code": dict(run="0", frame=1, reading="z_H"), "gif": dict(run="0"), "page": {}}
-    assert set(good) == set(ASKS)
+    assert set(good) == set(REQUESTS)
     for ask, fields in good.items():
         page.ask(ask, **fields)
         for field in fields:
@@ -439,24 +445,26 @@ def test_wrong_messages_are_answered_with_a_sentence(loaded, solved, capfd):
     for message in (None, 3, "run", [], {}, {"id": 1}, {"ask": None}, {"ask": []}, {"ask": "__init__"},
             {"ask": "sides"}, {"ask": "find", "run": "0"}, {"id": {"a": 1}, "ask": "nothing"}):
         page.refuse(message)
-    for edit, what in [(dict(kind="Zero"), "needs name"), (dict(kind="Zero", name="z_Q"), "no latent 'z_Q'"),
-            (dict(kind="Zero", name="z_L", cells=[99]), "no cell 99"),
-            (dict(kind="Zero", name="z_L", cells=[]), "no cells"),
-            (dict(kind="Zero", name="z_L", cells="12"), "list of cells"),
-            (dict(kind="Edit"), "is not known"), (dict(kind="Patch", name="z_L", of="9"), "no puzzle 9"),
-            (dict(kind="Patch", name="z_L"), "needs name, of"),
+    for edit, what in [(dict(kind="ZeroAblation"), "needs name"),
+            (dict(kind="ZeroAblation", name="z_Q"), "no latent 'z_Q'"),
+            (dict(kind="ZeroAblation", name="z_L", cells=[99]), "no cell 99"),
+            (dict(kind="ZeroAblation", name="z_L", cells=[]), "no cells"),
+            (dict(kind="ZeroAblation", name="z_L", cells="12"), "list of cells"),
+            (dict(kind="Edit"), "is not known"),
+            (dict(kind="ActivationPatch", name="z_L", of="9"), "no puzzle 9"),
+            (dict(kind="ActivationPatch", name="z_L"), "needs name, of"),
             (dict(kind="Noise", name="z_L", size=-1), "standard deviation"),
             (dict(kind="Noise", name="z_L", size="x"), "could not be computed"),
             (dict(kind="Given", cell=0, token=99), "does not hold the token 99"),
             (dict(kind="Given", cell=0, token=0), "token 0")]:
         assert what in page.refuse({"id": 1, "ask": "branch", "run": "0", "frame": 2, "edits": [edit]})
-    assert len(page.explorer.walk.branches) == 1
+    assert len(page.explorer.session.branches) == 1
     assert capfd.readouterr() == ("", "")
 
 def test_show_from_code(loaded, solved):
     explorer = Explorer(loaded, solved.batch)
-    root = explorer.walk.root(2)
-    branch = root.branch(root.place(12), Zero("z_L"))
+    root = explorer.session.root(2)
+    branch = root.branch(root.place(12), ZeroAblation("z_L"))
     explorer.show(run=branch, site=branch.site, reading="renewed", beside=root)
     assert explorer.header["view"] == {"run": "2.1", "puzzle": 2, "frame": 12,
         "reading": "renewed", "beside": "2"}
@@ -478,9 +486,9 @@ def test_a_large_board_is_a_small_page(tmp_path):
     explorer = Explorer(model, "".join(grid.ravel()), maze)
     explorer.save_html(tmp_path/"maze.html")
     size = (tmp_path/"maze.html").stat().st_size
-    print(f"\n30×30, {explorer.walk.root(0).length} updates: pack {len(explorer.blob)/1e6:.2f} MB, "
+    print(f"\n30×30, {explorer.session.root(0).length} updates: pack {len(explorer.blob)/1e6:.2f} MB, "
         f"page {size/1e6:.2f} MB")
-    assert explorer.walk.root(0).length == 336 and size < 5e6
+    assert explorer.session.root(0).length == 336 and size < 5e6
     told, data = Page(explorer).pack("0")
     assert data["component"].shape == (len(data["norm"]), 3, 916) and len(data["tokens"]) <= 340
 
@@ -510,10 +518,10 @@ def test_text_becomes_puzzles(loaded, solved, tmp_path):
             ("\n".join(one[i:i + 6] for i in range(0, 36, 6)), 1), (tmp_path/"two.csv", 2),
             (str(tmp_path/"two.csv"), 2), (split, 2), (solved.batch, 4)):
         explorer = Explorer(loaded, puzzles, max_steps=1)
-        assert len(explorer.walk) == count and (
-            explorer.walk.labelled or isinstance(puzzles, str) and "csv" not in puzzles)
+        assert len(explorer.session) == count and (
+            explorer.session.labelled or isinstance(puzzles, str) and "csv" not in puzzles)
         explorer.close()
-        assert explorer.blob == b"" and explorer.walk is None and repr(explorer) == "Explorer, closed"
+        assert explorer.blob == b"" and explorer.session is None and repr(explorer) == "Explorer, closed"
     explorer._handle_custom_msg({"id": 1, "ask": "tree"}, []) # a page that has not yet heard of it
 
 # ---- in a browser ------------------------------------------------------------
@@ -532,9 +540,9 @@ def walked(loaded, solved):
     """An Explorer that has tried something: branch 1 goes on unchanged, branch 2 without z_L, and
     all puzzles were looked at."""
     explorer = Explorer(loaded, solved.batch)
-    root = explorer.walk.root(0)
-    for edits in ((), (Zero("z_L"),)): root.branch(FORK, *edits)
-    for i in range(1, len(solved.batch)): explorer.walk.root(i)
+    root = explorer.session.root(0)
+    for edits in ((), (ZeroAblation("z_L"),)): root.branch(FORK, *edits)
+    for i in range(1, len(solved.batch)): explorer.session.root(i)
     seen = 0
     while seen < len(solved.batch):
         seen = explorer._answers({"id": "test", "ask": "overview", "from": seen})[0]["to"]
@@ -582,7 +590,7 @@ def walk_to_the_end(page):
 
 def check_walk(said, run):
     "Every update was shown, in order, and the last board is the solution."
-    puzzle, trace = run.walk.puzzle, run.trace
+    puzzle, trace = run.session.puzzle, run.trace
     assert [s["site"] for s in said] == ["question",
         *(f"{s.step}.{s.cycle}.{s.substep}.{s.name}" for s in trace.sites)]
     assert said[0]["board"] == puzzle.print(run.question)
@@ -590,14 +598,14 @@ def check_walk(said, run):
         assert said[step*len(trace.schedule)]["board"] == puzzle.print(run.tokens[step - 1].numpy())
     assert said[-1]["verdict"] == "solved"
 
-def check_halting(page, walk):
+def check_halting(page, session):
     "Where the page would stop is where the library stops."
     keys(page, "2", "Home")
     for threshold in (0.2, 0.97):
         drag_threshold(page, threshold)
         said = told(page)
         assert abs(float(said["threshold"]) - threshold) < 0.03 and said["policy"] == "settled"
-        stopped = run_with_trace(walk.model, walk.batch.rows([0]), 16,
+        stopped = run_with_trace(session.model, session.batch.rows([0]), 16,
             BinaryHalting(threshold=float(said["threshold"])))
         assert said["stop"] == str(int(stopped.steps[0])), threshold
     slider = page.get_by_role("slider", name="threshold")
@@ -605,7 +613,7 @@ def check_halting(page, walk):
     assert (abs(float(told(page)["threshold"]) - float(said["threshold"]) + 0.01) < 1e-6
         and told(page)["frame"] == "0") # the arrow was the slider's
     press(page, "verified")
-    legal = [walk.puzzle.check(walk.root(0).question, t.numpy()).solved for t in walk.root(0).tokens]
+    legal = [session.puzzle.check(session.root(0).question, t.numpy()).solved for t in session.root(0).tokens]
     assert told(page)["stop"] == str(legal.index(True) + 1)
     press(page, "fixed")
     assert told(page)["stop"] == "16"
@@ -648,9 +656,9 @@ def each_panel(page, pictures, name):
         page.screenshot(path=pictures/f"{name}-{panel}.png")
 
 def test_the_page_walks_from_a_file(walked, open_page, pictures, tmp_path):
-    path, walk = tmp_path/"walk <b>.html", walked.walk
+    path, session = tmp_path/"walk <b>.html", walked.session
     walked.save_html(path)
-    fork, inner = walk.root(0).frame(FORK), len(walk.schedule)
+    fork, inner = session.root(0).frame(FORK), len(session.schedule)
     for theme in ("light", "dark"):
         page, asked, wrong = open_page(color_scheme=theme, offline=True), [], []
         page.on("request", lambda r: asked.append(r.url))
@@ -659,7 +667,7 @@ def test_the_page_walks_from_a_file(walked, open_page, pictures, tmp_path):
         page.goto(path.as_uri())
         page.wait_for_selector(".trm-explorer[data-frame]")
         if theme == "light":
-            check_walk(walk_to_the_end(page), walk.root(0))
+            check_walk(walk_to_the_end(page), session.root(0))
             check_pace("HTML page", page)
             for key, frame in (("Home", 0), ("Shift+ArrowRight", inner), ("ArrowRight", inner + 1),
                     ("Shift+ArrowRight", 2*inner), ("Shift+ArrowLeft", inner), ("ArrowLeft", inner - 1),
@@ -676,10 +684,10 @@ def test_the_page_walks_from_a_file(walked, open_page, pictures, tmp_path):
             keys(page, "?"); assert page.locator(".trm-help").is_visible()
             page.keyboard.press("Escape"); assert page.locator(".trm-help").is_hidden()
             keys(page, "Home", *["ArrowRight"]*(inner + 3), "v")
-            assert told(page)["reading"] == "z_L" and told(page)["board"] == walk.puzzle.print(
-                walk.root(0).decode(walk.root(0).place(inner + 3), "z_L").argmax(-1).numpy())
+            assert told(page)["reading"] == "z_L" and told(page)["board"] == session.puzzle.print(
+                session.root(0).decode(session.root(0).place(inner + 3), "z_L").argmax(-1).numpy())
             page.keyboard.press("v"); page.keyboard.press("v")
-            check_halting(page, walk)
+            check_halting(page, session)
         keys(page, "Home", *["ArrowRight"]*(fork + 2), "4")
         assert "No cell" in page.locator(".trm-says:visible").inner_text()
         page.locator(".trm-board").first.focus()
@@ -748,7 +756,7 @@ def test_whatever_is_missing_is_said(loaded, solved, open_page, tmp_path):
 def test_two_models_stand_side_by_side(loaded, solved, open_page, pictures, tmp_path):
     other = small(loaded.puzzle, "trm_hier6")
     explorer = Explorer.compare(loaded, Loaded(other, loaded.puzzle, {}), solved.batch.rows([0]), max_steps=4)
-    for side in explorer._answers.sides: side.walk.root(0)
+    for side in explorer._answers.sides: side.session.root(0)
     explorer.save_html(tmp_path/"two.html")
     page, wrong = open_page(offline=True), []
     page.on("console", lambda m: wrong.append(m.text)); page.on("pageerror", lambda e: wrong.append(str(e)))
@@ -757,7 +765,8 @@ def test_two_models_stand_side_by_side(loaded, solved, open_page, pictures, tmp_
     until(page, beside="B:0")
     inner = len(solved.schedule)
     keys(page, "Home", "Shift+ArrowRight", "Shift+ArrowRight")
-    boards = [side.walk.puzzle.print(side.walk.root(0).tokens[1].numpy()) for side in explorer._answers.sides]
+    boards = [side.session.puzzle.print(side.session.root(0).tokens[1].numpy())
+        for side in explorer._answers.sides]
     assert ([told(page)[name] for name in ("board", "boardBeside")] == boards
         and told(page)["frame"] == str(2*inner)) # after as many supervision steps
     for number in range(1, 6): keys(page, str(number))
@@ -810,9 +819,9 @@ def mean_steps(page):
 def test_the_page_stops_by_the_rule_that_was_given(loaded, preferring, many, open_page, tmp_path, name):
     "Each puzzle's mark, and the mean over all, are where Python's runs ended, whatever the rule."
     rule, model = RULES[name], preferring if name == "q" else loaded
-    walk = Walk(model, many, halting=rule)
-    explorer = Explorer(walk)
-    ended = [walk.root(i).steps for i in range(24)]
+    session = Session(model, many, halting=rule)
+    explorer = Explorer(session)
+    ended = [session.root(i).steps for i in range(24)]
     assert set(ended) == {16} if rule is None else len(set(ended)) > 1
     if rule is None: ended = solve(model.model, many, 16, model.policy(16)).steps.tolist()
     overview = explorer._answers.sides[0].overview
@@ -840,9 +849,9 @@ def test_the_page_stops_by_the_rule_that_was_given(loaded, preferring, many, ope
     assert marked(page, 24) == ended
 
 def test_two_models_stop_by_a_rule_each(loaded, many, open_page, tmp_path):
-    first, second = (Walk(loaded, many.rows(range(6)), halting=rule)
+    first, second = (Session(loaded, many.rows(range(6)), halting=rule)
         for rule in (BinaryHalting(), BinaryHalting(threshold=0.97, certain=1.)))
-    ended = [[walk.root(i).steps for i in range(6)] for walk in (first, second)]
+    ended = [[session.root(i).steps for i in range(6)] for session in (first, second)]
     assert ended[0] != ended[1]
     Explorer(first, beside=second).save_html(tmp_path/"two.html")
     page = open_page(offline=True)
@@ -871,9 +880,9 @@ def test_a_recording_shows_where_its_puzzles_left(loaded, many, open_page, tmp_p
 
 def test_a_walk_brings_its_own_rule(loaded, many):
     with pytest.raises(InputError, match="a session has its puzzles and its halting rule"):
-        Explorer(Walk(loaded, many), halting=BinaryHalting(threshold=0.9))
+        Explorer(Session(loaded, many), halting=BinaryHalting(threshold=0.9))
     with pytest.raises(InputError, match="a session has its puzzles and its halting rule"):
-        Explorer(Walk(loaded, many), many)
+        Explorer(Session(loaded, many), many)
 
 HOSTILE = '</script><script>window.hit = 1</script><img src="x" onerror="window.hit = 1">'
 
@@ -996,7 +1005,7 @@ def test_many_puzzles_and_large_boards_in_jupyterlab(open_page, lab):
             until(page, puzzle="40", run="40", busy="")
             print(f"; puzzle 41 after {time.monotonic() - start:.2f} s", end="")
             keys(page, "Home", *["Shift+ArrowRight"]*8, "5")
-            choose(page, "what to change", "Zero"); choose(page, "latent", "z_L"); press(page, "Add")
+            choose(page, "what to change", "ZeroAblation"); choose(page, "latent", "z_L"); press(page, "Add")
             start = time.monotonic(); press(page, "Resume from here"); until(page, beside="40.1")
             print(f"; a branch from its middle after {time.monotonic() - start:.2f} s", end="")
     assert not wrong, wrong
@@ -1014,13 +1023,13 @@ def test_the_widget_walks_in_jupyterlab(loaded, solved, open_page, pictures, lab
     page.wait_for_selector(".trm-explorer[data-frame]")
     print(f"\nJupyterLab: first drawing {time.monotonic() - start:.1f} s after the cell was started")
     explorer_on(page).evaluate("e => e.scrollIntoView()")
-    root = Walk(loaded, solved.batch).root(0)
+    root = Session(loaded, solved.batch).root(0)
     check_walk(walk_to_the_end(page), root)
     # the notebook took none of the keys
     assert page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex") == 1
     check_pace("JupyterLab", page)
     until(page, overview=f"{len(solved.batch)}/{len(solved.batch)}")
-    check_halting(page, root.walk)
+    check_halting(page, root.session)
     # a cell, and what each token's probability is there
     fork = root.frame(FORK)
     keys(page, "Home", *["ArrowRight"]*fork, "4")
@@ -1031,7 +1040,7 @@ def test_the_widget_walks_in_jupyterlab(loaded, solved, open_page, pictures, lab
     # resume unchanged; without z_L; and with another given
     keys(page, "5"); press(page, "Resume from here"); until(page, beside="0.1")
     assert told(page)["identical"] == "true" and told(page)["differs"] == "never"
-    choose(page, "what to change", "Zero"); choose(page, "latent", "z_L"); press(page, "Add")
+    choose(page, "what to change", "ZeroAblation"); choose(page, "latent", "z_L"); press(page, "Add")
     start = time.monotonic(); press(page, "Resume from here"); until(page, beside="0.2")
     print(f"JupyterLab: a branch is there {time.monotonic() - start:.2f} s after resuming")
     given = int(np.flatnonzero(root.question > 1)[0])
@@ -1055,8 +1064,8 @@ def test_the_widget_walks_in_jupyterlab(loaded, solved, open_page, pictures, lab
     page.screenshot(path=pictures/"lab-code.png")
     page.keyboard.press("Escape"); assert page.locator(".trm-code").is_hidden()
     said = run_cell(page, 3,
-        f"{code}\nmade = explorer.walk.run('0.2')\nprint('equal', torch.equal(other.logits, made.logits), "
-        "all(torch.equal(other.latent(s), made.latent(s)) for s in made.trace.sites))")
+        f"{code}\nmade = explorer.walk.rollout('0.2')\nprint('equal', torch.equal(other.logits, "
+        "made.logits), all(torch.equal(other.latent(s), made.latent(s)) for s in made.trace.sites))")
     assert "equal True True" in said, said
     for what, name in (("Film", "lab.gif"), ("Page", "lab.html")):
         press(page, "Take away")

@@ -62,9 +62,9 @@ def test_without_the_token_there_is_nothing(server):
         "token started a kernel")
 
 def test_only_this_machine_can_ask(server):
-    listening = {c.laddr.ip for c in psutil.Process(server.process.pid).net_connections("inet")
+    catch_signals = {c.laddr.ip for c in psutil.Process(server.process.pid).net_connections("inet")
         if c.status == psutil.CONN_LISTEN}
-    assert listening == {"127.0.0.1"}
+    assert catch_signals == {"127.0.0.1"}
 
 def test_the_explorer_is_drawn_and_asks_nobody_else(server, open_page):
     page, asked, forbidden, wrong = open_page(), [], [], []

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STEPS', 'PUZZLES', 'TABLES', 'REFERENCE_SIZES', 'GROWING_SIZES', 'step_flops', 'matmul_peak', 'Case', 'TrainCase',
            'ModelCase', 'SolveCase', 'TraceCase', 'DataCase', 'DrawCase', 'LoadCase', 'GenerateCase', 'Sample',
-           'spread', 'Result', 'peak_memory', 'measure', 'Plan', 'show', 'bench']
+           'quartiles', 'Result', 'peak_memory', 'measure', 'Plan', 'show', 'bench']
 
 # %% ../../nbs/checks/02_bench.ipynb #713862f1
 import json, os, re, shutil, subprocess, sys, tempfile, time
@@ -20,7 +20,7 @@ import numpy as np, torch
 from torch.utils.flop_counter import FlopCounterMode
 from ..models.checkpoints import load, pretrained_models
 from ..data.batches import Batch, Batches, make_batch, ordered_batches
-from ..data.datasets import Dataset, dataset_of, disguised_dataset, read_dataset, write_dataset
+from ..data.datasets import Dataset, dataset_of, augmented_dataset, read_dataset, write_dataset
 from ..core.device import DTYPES, describe_device, pick_device, pick_dtype
 from ..core.errors import Amount, Count, InputError, RunFailed, check, one_of
 from ..models.trm import RecursiveModel
@@ -217,7 +217,7 @@ def _dataset(name:str, boards:int)->Dataset:
     grid = lambda: to_tokens(rng.integers(10, size=rng.integers(3, 31, 2)).tolist())
     tasks = [Task(f"random{i}", [(grid(), grid()) for _ in range(3)], [(grid(), grid())], True)
         for i in range(-(-boards//3))]
-    return disguised_dataset(puzzle, Tasks(tasks, "random grids").groups(7))
+    return augmented_dataset(puzzle, Tasks(tasks, "random grids").groups(7))
 
 # %% ../../nbs/checks/02_bench.ipynb #3c51c92b
 @dataclass(frozen=True, kw_only=True)
@@ -269,7 +269,7 @@ class Sample:
     amounts:dict[str, float] # of work: puzzles, flops, …
     peak:float|None # FLOP/s of matrix products just before
 
-def spread(
+def quartiles(
     values:Iterable[float],
 )->dict[str, float]: # median, and the quartiles low and high
     "The median of some numbers, and the range that holds the middle half of them."
@@ -287,13 +287,13 @@ class Result:
 
     def row(self)->dict:
         "All values of the result, for JSON."
-        some, each = self.samples, lambda value: spread(map(value, self.samples))
+        some, each = self.samples, lambda value: quartiles(map(value, self.samples))
         row = {"table": self.case.table, "what": self.case.what, "how": self.case.how, **asdict(self.case),
             "calls": len(some), "first_seconds": self.first_seconds, "seconds": each(lambda s: s.seconds),
             "per_call": {name: float(np.mean([s.amounts[name] for s in some])) for name in some[0].amounts},
             "per_second": {name: each(lambda s: s.amounts[name]/s.seconds) for name in some[0].amounts}}
         if self.case.dtype:
-            row |= {"peak_flops_per_second": spread({s.peak for s in some}),
+            row |= {"peak_flops_per_second": quartiles({s.peak for s in some}),
                 "share_of_peak": each(lambda s: s.amounts["flops"]/s.seconds/s.peak)}
         return row | {"memory": self.memory}
 
@@ -329,23 +329,23 @@ def measure(
     repeats:int=5, # rounds
     seconds:float=0.3, # that a turn takes at least; a call that takes longer is a turn by itself
     memory:bool=True, # also measure the memory of cases with matrix products
-    say:Callable[[str], None]=lambda text: None, # called with a line on the progress
+    on_message:Callable[[str], None]=lambda text: None, # called with a line on the progress
 )->list[Result]: # in the same order
     "Run all cases in turns, after a first call of each that is not a sample."
-    say(f"preparing {len(cases)} cases")
+    on_message(f"preparing {len(cases)} cases")
     devices = [pick_device(case.device) for case in cases]
     works = [case.prepare() for case in cases]
     first = [_seconds(work, device)[0] for work, device in zip(works, devices)]
     samples:list[list[Sample]] = [[] for _ in cases]
     for turn in range(repeats):
-        say(f"round {turn + 1} of {repeats}")
+        on_message(f"round {turn + 1} of {repeats}")
         for case, work, device, mine in zip(cases, works, devices, samples):
             peak = matmul_peak(DTYPES[case.dtype], device) if case.dtype else None
             begun = time.perf_counter()
             while True:
                 mine.append(Sample(*_seconds(work, device), peak))
                 if time.perf_counter() - begun >= seconds: break
-    if memory and any(case.dtype for case in cases): say("memory, each case in a process of its own")
+    if memory and any(case.dtype for case in cases): on_message("memory, each case in a process of its own")
     return [Result(case, *of, peak_memory(case) if memory and case.dtype else None)
         for case, *of in zip(cases, first, samples)]
 
@@ -463,7 +463,7 @@ def _data_cases(plan:Plan)->list[Case]:
 def _number(value:float)->str: # three digits that count
     return f"{value:,.0f}" if value >= 99.95 else f"{value:#.3g}"
 
-def _duration(seconds:dict[str, float])->str: # as `spread` gives it
+def _duration(seconds:dict[str, float])->str: # as `quartiles` gives it
     median, half = seconds["median"], (seconds["high"] - seconds["low"])/2
     return (f"{_number(median) if median >= 1 else _number(median*1e3)} "
         f"{'s' if median >= 1 else 'ms'} ±{half/median:.0%}")
@@ -502,7 +502,7 @@ def _aligned(
 # %% ../../nbs/checks/02_bench.ipynb #73a01bb5
 def _peaks(rows:list[dict])->list[str]:
     "A line with the peak rates of the precisions in a table, if it has any."
-    peaks = {dtype: spread(row["peak_flops_per_second"]["median"] for row in rows if row["dtype"] == dtype)
+    peaks = {dtype: quartiles(row["peak_flops_per_second"]["median"] for row in rows if row["dtype"] == dtype)
         for dtype in dict.fromkeys(row["dtype"] for row in rows) if dtype}
     if not peaks: return []
     return ["peak of matrix products: " + ", ".join("{} {} ({}–{}) GFLOP/s".format(
@@ -527,7 +527,7 @@ def show(
 # %% ../../nbs/checks/02_bench.ipynb #0f70694f
 def bench(
     plan:Plan=Plan(),
-    say:Callable[[str], None]=print, # called with each table when it is complete
+    on_message:Callable[[str], None]=print, # called with each table when it is complete
     progress:Callable[[str], None]=lambda text: None, # called with a line on what is being measured
 )->dict: # plain values for JSON: `machine`, and `rows` as `Result.row` gives them
     "Measure what the plan lists. Raises `InputError` for sizes and models that are not possible."
@@ -536,10 +536,10 @@ def bench(
         "device": describe_device(device, pick_dtype(device, plan.dtype)), "threads": torch.get_num_threads(),
         "repeats": plan.repeats, "versions": versions()}
     rows = []
-    say(f"{machine['device']}\n{machine['date']}, torch {machine['versions']['torch']}, "
+    on_message(f"{machine['device']}\n{machine['date']}, torch {machine['versions']['torch']}, "
         f"{plan.repeats} round{'s'*(plan.repeats > 1)}")
     for table, cases in todo.items():
         found = [result.row() for result in measure(cases, plan.repeats, plan.seconds, plan.memory, progress)]
-        say(f"\n{show(found)}")
+        on_message(f"\n{show(found)}")
         rows += found
     return {"machine": machine, "rows": rows}

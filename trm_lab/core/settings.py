@@ -146,7 +146,7 @@ def yaml_text(
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 # %% ../../nbs/core/04_settings.ipynb #9acfb080
-def _once(pairs:list[tuple])->dict:
+def _unique_keys(pairs:list[tuple])->dict:
     "A JSON object. Raises `KeyError` with a key that stands in it twice."
     values = dict(pairs)
     if len(values) < len(pairs):
@@ -162,7 +162,7 @@ def read_json(
     Raises `InputError` if it cannot be read or is not JSON, or if a key stands twice in one object.
     """
     text = read_text(path)
-    try: return json.loads(text, object_pairs_hook=_once, parse_float=_decimal)
+    try: return json.loads(text, object_pairs_hook=_unique_keys, parse_float=_decimal)
     except KeyError as e:
         name = json.dumps(e.args[0], ensure_ascii=False)
         places = [text.count("\n", 0, m.start()) + 1 for m in re.finditer(re.escape(name) + r"\s*:", text)]

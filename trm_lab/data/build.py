@@ -16,9 +16,9 @@ from ..core.files import hub_file
 from ..puzzles.base import Puzzle
 from ..puzzles.arc import Arc, read_tasks, SIDE
 from ..puzzles.text import read_rows
-from .datasets import Dataset, dataset_of, disguised_dataset, Split, UNSEEN_ALL
+from .datasets import Dataset, dataset_of, augmented_dataset, Split, UNSEEN_ALL
 from .generate import generate_dataset
-from .compare import _digest, alike, comparable, Compared, Crossings
+from .compare import _digest, duplicate_keys, comparable, ComparedExamples, Overlaps
 
 # %% ../../nbs/data/05_build.ipynb #811cdb02
 UNSEEN_TEST = "no test puzzle has the canonical form of a training puzzle"
@@ -33,11 +33,11 @@ class _Divided:
     held:np.ndarray # rows of the last file for testing
     unseen:str|None # how it was verified that no test puzzle is a training puzzle
 
-def _divide_one(path, rows, numbers, train:int|None, rng, sure:bool, tell)->_Divided:
+def _divide_one(path, rows, numbers, train:int|None, rng, sure:bool, on_message)->_Divided:
     "Divide one file; rows with equal `numbers` repeat each other."
     kept = rng.permutation(_first_of(numbers))
     if len(kept) < len(rows):
-        tell(f"left out   {len(rows) - len(kept):,} for repeating another "
+        on_message(f"left out   {len(rows) - len(kept):,} for repeating another "
             f"row{' or being an image of one' if sure else ''}")
     if len(kept) < 2:
         raise InputError(f"{path}: it takes two different puzzles to divide them, and there is one; "
@@ -48,11 +48,11 @@ def _divide_one(path, rows, numbers, train:int|None, rng, sure:bool, tell)->_Div
             f"training, not {count:,}")
     return _Divided(kept[:count], kept[count:], UNSEEN_ALL if sure else None)
 
-def _keep_divided(path, files, numbers, train:int|None, rng, sure:bool, tell)->_Divided:
+def _keep_divided(path, files, numbers, train:int|None, rng, sure:bool, on_message)->_Divided:
     "Take a training and a test file as they are; a test puzzle that stands in training is reported."
     seen = int(np.isin(numbers[1], numbers[0]).sum())
     if seen:
-        tell(f"beware     {seen:,} of the {len(files[1]):,} test puzzles are training "
+        on_message(f"beware     {seen:,} of the {len(files[1]):,} test puzzles are training "
             f"puzzles{' or images of them' if sure else ''}; they were kept, as the set comes divided")
     if train is not None and not 0 < train <= len(files[0]):
         raise InputError(
@@ -70,7 +70,7 @@ def from_csv(
     skip_bad:bool=False, # leave out rows that are wrong, and count them; False: the first one is an error
     seed:int=0,
     origin:str|None=None, # for the metadata; None: the names of the files
-    tell:Callable[[str], None]=lambda line: None, # gets a sentence on what was left out
+    on_message:Callable[[str], None]=lambda line: None, # gets a sentence on what was left out
 )->Dataset:
     "A dataset from published puzzles. Raises `InputError` with file, row and fault."
     paths = [Path(p) for p in (path, test_path) if p]
@@ -78,12 +78,12 @@ def from_csv(
     rng, total = np.random.default_rng(seed), sum(map(len, files))
     sure = comparable(puzzle, (files[0].questions[0], files[0].answers[0]), total)
     for p, rows in zip(paths, files):
-        if rows.easier: tell(f"left out   {rows.easier:,} rows of {p.name} rated below {min_rating:g}")
-        for note in rows.notes(p.name): tell(note)
-    numbers = (alike(puzzle, *((rows.questions, rows.answers) for rows in files)) if sure
+        if rows.easier: on_message(f"left out   {rows.easier:,} rows of {p.name} rated below {min_rating:g}")
+        for note in rows.notes(p.name): on_message(note)
+    numbers = (duplicate_keys(puzzle, *((rows.questions, rows.answers) for rows in files)) if sure
         else [_digest(rows.questions) for rows in files])
-    if test_path: divided = _keep_divided(path, files, numbers, train, rng, sure, tell)
-    else: divided = _divide_one(path, files[0], numbers[0], train, rng, sure, tell)
+    if test_path: divided = _keep_divided(path, files, numbers, train, rng, sure, on_message)
+    else: divided = _divide_one(path, files[0], numbers[0], train, rng, sure, on_message)
     skipped = sum(len(rows.skipped) for rows in files)
     notes = [origin or " and ".join(p.name for p in paths),
         f"{len(divided.chosen):,} for training by seed {seed}"]
@@ -117,8 +117,9 @@ def seen(
     "Which test puzzles are training puzzles or images of them."
     if not len(test): return np.zeros(0, bool)
     if puzzle.canonical(test.inputs[0], test.labels[0]) is None: return None
-    originals = Compared.of(train)
-    trained, tested = alike(puzzle, (originals.questions, originals.answers), (test.inputs, test.labels))
+    originals = ComparedExamples.of(train)
+    trained, tested = duplicate_keys(puzzle, (originals.questions, originals.answers),
+        (test.inputs, test.labels))
     return np.isin(tested, trained)
 
 # %% ../../nbs/data/05_build.ipynb #a2c70963
@@ -144,7 +145,7 @@ def from_tasks(
     allow_overlap:bool=False, # also when the answers of scored tasks are trained on
     puzzle:Arc=Arc(), # with its canvas
     max_grid:int|None=None, # leave out tasks with larger grids; augmentations begin with the eight symmetries
-    tell:Callable[[str], None]=lambda line: None, # gets the test pairs that stand in training under any name
+    on_message:Callable[[str], None]=lambda line: None, # gets the test pairs that stand in training under any name
 )->Dataset:
     "ARC tasks. Raises `InputError` naming file, task and pair."
     augment, seed = given(augment, Natural, "ARC: augment"), given(seed, Natural, "ARC: seed")
@@ -153,11 +154,11 @@ def from_tasks(
     if puzzle.side != SIDE or max_grid: tasks = tasks.on_canvas(puzzle.side, max_grid)
     origin = f"{tasks.origin}; {augment:,} augmentations of each at most, seed {seed}"
     groups = tasks.groups(augment, seed, dihedral_first=max_grid is not None)
-    dataset = disguised_dataset(puzzle, groups, origin=origin, overlap=tasks.overlap)
-    crossings = Crossings(puzzle, dataset.train, dataset.test, dataset.identifiers)
-    leaks = [crossing for crossing in crossings if crossing.leak]
-    for crossing in leaks[:10]: tell(f"beware     {crossings.finding(crossing)}")
-    if len(leaks) > 10: tell(f"           and {len(leaks) - 10:,} more")
+    dataset = augmented_dataset(puzzle, groups, origin=origin, overlap=tasks.overlap)
+    overlaps = Overlaps(puzzle, dataset.train, dataset.test, dataset.identifiers)
+    leaks = [overlap for overlap in overlaps if overlap.leak]
+    for overlap in leaks[:10]: on_message(f"beware     {overlaps.finding(overlap)}")
+    if len(leaks) > 10: on_message(f"           and {len(leaks) - 10:,} more")
     return dataset if leaks else replace(dataset, metadata=replace(dataset.metadata, unseen=UNSEEN_PAIRS))
 
 # %% ../../nbs/data/05_build.ipynb #f56a5679

@@ -21,35 +21,37 @@ class Divergence:
     identical:bool # the same steps, logits and latents, bit for bit
 
 def divergence(
-    a:"Run", # one rollout
-    b:"Run", # another: of the same session, or of a model with the same latents and schedule
+    a:"Rollout", # one rollout
+    b:"Rollout", # another: of the same session, or of a model with the same latents and schedule
 )->Divergence:
     "How far apart two rollouts are. Raises `InputError` if they have no latents in common."
-    ours, theirs = ((walk.names, walk.schedule, walk.width, walk.positions) for walk in (a.walk, b.walk))
+    ours, theirs = ((session.names, session.schedule, session.width, session.positions)
+        for session in (a.session, b.session))
     if ours != theirs:
         raise InputError("divergence: these two models have no latents in common at the same places; "
             "compare their answers")
-    found = {name: _distances(a, b, name) for name in a.walk.names}
+    found = {name: _distances(a, b, name) for name in a.session.names}
     answers = a.steps == b.steps and same_bits(a.logits, b.logits)
     identical = answers and all(same for _, same in found.values())
     return Divergence({name: apart for name, (apart, _) in found.items()}, _first_difference(a, b), identical)
 
 # %% ../../nbs/interp/04_divergence.ipynb #82373dee
-def _distances(a:"Run", b:"Run", name:str)->tuple[Tensor, bool]: # (F,)
+def _distances(a:"Rollout", b:"Rollout", name:str)->tuple[Tensor, bool]: # (F,)
     "How far apart a latent is, frame by frame, and whether it is the same bit for bit at all of them."
     frames = min(a.length, b.length) + 1
     fork = b.fork if b.parent is a else a.fork if a.parent is b else 0 # up to there they are one
     apart, same = torch.zeros(frames), True
     for f in range(fork, frames):
-        renewed = f in (0, fork) or any((f - 1, name) in run.trace.kept for run in (a, b))
+        renewed = f in (0, fork) or any((f - 1, name) in rollout.trace.kept for rollout in (a, b))
         if not renewed: apart[f] = apart[f - 1]; continue
         x, y = a.latent(a.place(f), name), b.latent(b.place(f), name)
         if not same_bits(x, y): apart[f], same = (x.float() - y.float()).square().mean().sqrt(), False
     return apart, same
 
-def _first_difference(a:"Run", b:"Run")->int|None:
+def _first_difference(a:"Rollout", b:"Rollout")->int|None:
     "The first supervision step after which the answers differ."
     steps = max(a.steps, b.steps)
-    one, other = (torch.cat([run.tokens, run.tokens[-1:].expand(steps - run.steps, -1)]) for run in (a, b))
+    one, other = (torch.cat([rollout.tokens, rollout.tokens[-1:].expand(steps - rollout.steps, -1)])
+        for rollout in (a, b))
     differs = (one != other).any(1).nonzero()
     return int(differs[0]) + 1 if len(differs) else None

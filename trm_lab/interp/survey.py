@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 import numpy as np, torch
 from torch import Tensor
-from ..data.batches import Batch, numbers_of
+from ..data.batches import Batch, as_indices
 from ..models.losses import agreement
 from ..models.trm import Output
 from ..solving.solve import recursion
@@ -24,94 +24,97 @@ class Overview:
     changed, and none leaves early."""
     puzzles:Tensor # (n,) from 0
     halt:Tensor # (n, T) probability of being done, by the halting head
-    doubt:Tensor # (n, T) probability of the answer's least certain cell
+    least_confidence:Tensor # (n, T) probability of the answer's least certain cell
     same:Tensor # (n, T) bool, the same answer as one step before?
     solved:Tensor|None # (n, T) bool, by the label or else by the rules; None: neither can decide
-    legal:Tensor # (n, T) bool, do the rules accept it as a solution? Never, where they cannot decide
+    accepted:Tensor # (n, T) bool, do the rules accept it as a solution? Never, where they cannot decide
     stops:Tensor # (n, T) bool, would the rule stop here? In a trace with an unknown rule: had it left?
 
 # %% ../../nbs/interp/05_survey.ipynb #f708612a
-def _judged(walk:"Walk", tokens:Tensor, output:Output, before:Tensor|None, stops:Tensor|None=None)->tuple:
+def _judged(session:"Session", tokens:Tensor, output:Output, before:Tensor|None,
+        stops:Tensor|None=None)->tuple:
     "What is kept of a supervision step: the answers (n, L), and four numbers (n,) about each."
-    look = walk.policy.look(output, before)
-    if stops is None: stops = walk.policy.stop(output, before)
-    return tuple(t.cpu() for t in (tokens, look.halt, look.doubt, look.same, stops))
+    signals = session.policy.signals(output, before)
+    if stops is None: stops = session.policy.stop(output, before)
+    return tuple(t.cpu() for t in (tokens, signals.halt, signals.least_confidence, signals.same, stops))
 
-def _computed_steps(walk:"Walk", batch:Batch, survey:"Survey|None")->Iterator[tuple]:
+def _computed_steps(session:"Session", batch:Batch, survey:"Survey|None")->Iterator[tuple]:
     "Run the model on some puzzles and show the survey each latent."
     def watch(u, state):
-        if survey: survey.see(u.name, state[u.name])
+        if survey: survey.add(u.name, state[u.name])
         return state
-    x = walk.model.embed(batch.to(next(walk.model.parameters()).device))
-    start = walk.model.start(x)
-    for now in recursion(walk.model, x, start, walk.max_steps, bind=lambda step, here: watch):
-        yield _judged(walk, now.tokens, now.output, now.before)
+    x = session.model.embed(batch.to(next(session.model.parameters()).device))
+    start = session.model.start(x)
+    for now in recursion(session.model, x, start, session.max_steps, bind=lambda step, here: watch):
+        yield _judged(session, now.tokens, now.output, now.before)
 
-def _recorded_steps(walk:"Walk", some:Tensor)->Iterator[tuple]:
+def _recorded_steps(session:"Session", some:Tensor)->Iterator[tuple]:
     "Read some puzzles from the session's trace."
-    trace = walk.recorded
-    for t in range(walk.max_steps):
-        left = (trace.steps[some] <= t + 1) & (trace.steps[some] < walk.max_steps)
+    trace = session.recorded
+    for t in range(session.max_steps):
+        left = (trace.steps[some] <= t + 1) & (trace.steps[some] < session.max_steps)
         output = Output(*(values[t, some] for values in (trace.logits, trace.q_halt, trace.q_continue)))
         before = trace.tokens[t - 1, some] if t else None
-        yield _judged(walk, trace.tokens[t, some], output, before, left if walk.rule_unknown else None)
+        yield _judged(session, trace.tokens[t, some], output, before, left if session.rule_unknown else None)
 
 # %% ../../nbs/interp/05_survey.ipynb #98a7a1e3
 @torch.no_grad()
 def overview(
-    walk:"Walk",
+    session:"Session",
     some:Tensor, # (n,) puzzles, from 0, as `portions` gives them, or a mask of all
     survey:"Survey|None"=None, # is shown the latents on the way
 )->Overview:
     "What becomes of some of a session's puzzles, step by step. Their latents are not kept."
-    walk.check_weights()
-    some = numbers_of(some, len(walk), "puzzle", "walk")
-    batch = walk.batch.rows(some)
-    steps = list(_recorded_steps(walk, some) if walk.recorded else _computed_steps(walk, batch, survey))
-    if survey and walk.recorded: survey.see_trace(walk.recorded, some)
+    session.check_weights()
+    some = as_indices(some, len(session), "puzzle", "session")
+    batch = session.batch.rows(some)
+    steps = list(
+        _recorded_steps(session, some) if session.recorded else _computed_steps(session, batch, survey))
+    if survey and session.recorded: survey.add_trace(session.recorded, some)
     if survey: survey.count += len(some)
-    tokens, halt, doubt, same, stops = (torch.stack(parts, 1) for parts in zip(*steps)) # (n, T, …)
-    legal = torch.stack([walk._legal(batch.inputs, answers) for answers in tokens.unbind(1)], 1)
-    solved = legal if walk.puzzle.decides else None
-    if walk.labelled: solved = agreement(tokens.transpose(0, 1), batch.labels)[1].T
-    return Overview(some, halt, doubt, same, solved, legal, stops)
+    tokens, halt, least_confidence, same, stops = (torch.stack(parts, 1) for parts in zip(*steps)) # (n, T, …)
+    accepted = torch.stack([session._accepted(batch.inputs, answers) for answers in tokens.unbind(1)], 1)
+    solved = accepted if session.puzzle.decides else None
+    if session.labelled: solved = agreement(tokens.transpose(0, 1), batch.labels)[1].T
+    return Overview(some, halt, least_confidence, same, solved, accepted, stops)
 
 # %% ../../nbs/interp/05_survey.ipynb #5e069f1a
 class Survey:
     "Where latents lie, by name: a board's mean over its positions, and single positions."
     SAMPLE = 4 # positions of each latent that are taken in
-    def __init__(self, walk:"Walk"):
-        self.positions, self.count = walk.positions, 0 # of puzzles
-        self.pooled, self.single = ({name: Moments(walk.width) for name in walk.names} for _ in range(2))
-        self._seen = {name: ([], []) for name in walk.names} # not yet in the moments
+    def __init__(self, session:"Session"):
+        self.positions, self.count = session.positions, 0 # of puzzles
+        self.pooled, self.single = ({name: Moments(session.width) for name in session.names}
+            for _ in range(2))
+        self._buffered = {name: ([], []) for name in session.names} # not yet in the moments
         self._rng = np.random.default_rng(0)
 
-    def see(self,
+    def add(self,
         name:str, # of the latent
         z:Tensor, # (n, P+L, D) after an update
     ):
         "Take a latent in."
-        pooled, single = self._seen[name]
+        pooled, single = self._buffered[name]
         some = self._rng.integers(self.positions, size=self.SAMPLE)
         pooled.append(z.float().mean(1).cpu().numpy())
         single.append(z[:, some].float().flatten(0, 1).cpu().numpy())
         if sum(map(len, single)) > 4096: self._flush(name)
 
     def _flush(self, name:str):
-        for seen, moments in zip(self._seen[name], (self.pooled[name], self.single[name])):
+        for seen, moments in zip(self._buffered[name], (self.pooled[name], self.single[name])):
             if seen: moments.add(np.concatenate(seen))
             seen.clear()
 
-    def see_trace(self, trace:Trace, rows=None):
+    def add_trace(self, trace:Trace, rows=None):
         "Take in all updates of some puzzles of a trace; None: of all of them."
-        if rows is not None: rows = numbers_of(rows, len(trace.batch), "puzzle", "survey")
+        if rows is not None: rows = as_indices(rows, len(trace.batch), "puzzle", "survey")
         for site in trace.sites:
             here = trace.present[site.step - 1]
             if rows is not None: here = here[torch.isin(here, rows)]
-            if len(here): self.see(site.name, trace.latent(site, rows=here))
+            if len(here): self.add(site.name, trace.latent(site, rows=here))
 
     def components(self)->tuple[dict[str, Components], dict[str, Components]]:
         "By latent: two components of boards' means, three of positions."
-        for name in self._seen: self._flush(name)
+        for name in self._buffered: self._flush(name)
         return tuple({name: m.components(k) for name, m in kind.items()}
             for kind, k in ((self.pooled, 2), (self.single, 3)))

@@ -16,14 +16,14 @@ import numpy as np, torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from ..data.batches import Batch, numbers_of, whole
+from ..data.batches import Batch, as_indices, is_integer
 from ..core.device import DTYPES
 from ..core.errors import InputError
 from ..models.halting import Halting
 from ..models.trm import Guarded, RecursiveModel, State, Update, Watch, fingerprint, guarded, intervene
 from ..core.settings import read_json
-from ..core.files import whole_folder, write_json
-from ..solving.solve import Moment, check_identities, recursion, when_done
+from ..core.files import atomic_folder, write_json
+from ..solving.solve import StepOutput, check_identities, recursion, when_done
 from ..models.variants import unwrapped
 
 # %% ../../nbs/interp/01_trace.ipynb #ef57afb6
@@ -81,7 +81,7 @@ class RecordedSites:
     )->Site:
         "The site itself. Raises `InputError` if the recursion has no such site."
         if not isinstance(site, Site):
-            if whole(site) and -len(self.sites) <= site < len(self.sites): return self.sites[site]
+            if is_integer(site) and -len(self.sites) <= site < len(self.sites): return self.sites[site]
             raise InputError(f"trace: there is no site {site!r}; {len(self.sites)} were recorded, from 0")
         if not 1 <= site.step <= len(self.logits) or (site.cycle, site.substep, site.name) not in self._place:
             raise InputError(f"trace: the recursion never was at {site}; "
@@ -113,7 +113,7 @@ def _last_renewal(trace:"Trace", time:int, name:str)->int: # -1: the start
 
 def _present_rows(trace:"Trace", rows, step:int)->Tensor:
     "Numbers of puzzles. Raises `InputError` if one of them had left before that step."
-    rows = numbers_of(rows, len(trace.batch), "puzzle", "trace")
+    rows = as_indices(rows, len(trace.batch), "puzzle", "trace")
     for row in rows[~torch.isin(rows, trace.present[step - 1])].tolist():
         raise InputError(f"trace: puzzle {row} left the batch after supervision step {trace.steps[row]} and "
             f"has no latents in step {step}; choose an earlier site")
@@ -222,7 +222,7 @@ class Trace(RecordedLatents):
         return _decode(self, self.site(site), name, rows)
 
 # %% ../../nbs/interp/01_trace.ipynb #a7ad81b8
-def _itinerary(schedule:tuple[Update, ...], steps:range, sites:Callable[[Site], bool]|None)->list[Site]:
+def _selected_sites(schedule:tuple[Update, ...], steps:range, sites:Callable[[Site], bool]|None)->list[Site]:
     "Every site to be recorded."
     every = (Site(step, u.cycle, u.substep, u.name) for step in steps for u in schedule)
     return [site for site in every if sites is None or sites(site)]
@@ -238,7 +238,7 @@ def trace_bytes(
     c, dtype = model.config, dtype or model.dtype
     device, positions = next(model.parameters()).device, model.puzzle_positions + c.seq_len
     x = torch.zeros(1, positions, c.hidden_size, dtype=model.dtype, device=device)
-    latents = len(_itinerary(model.schedule(), range(1, max_steps + 1), sites)) + len(model.start(x))
+    latents = len(_selected_sites(model.schedule(), range(1, max_steps + 1), sites)) + len(model.start(x))
     answers = max_steps*(c.seq_len*c.vocab_size*model.dtype.itemsize + 2*4) # logits and the two q
     return batch_size*(latents*x.numel()*dtype.itemsize + answers)
 
@@ -284,19 +284,19 @@ class _Answers:
     "The answers after each step; a puzzle that has left keeps its last."
     def __init__(self, logits:Tensor, q_halt:Tensor,
             q_continue:Tensor, steps:Tensor): # so far: (t, N, …), …, (N,)
-        self.course, self.steps = [list(t) for t in (logits, q_halt, q_continue)], steps.clone()
+        self.by_step, self.steps = [list(t) for t in (logits, q_halt, q_continue)], steps.clone()
 
-    def add(self, now:Moment):
+    def add(self, now:StepOutput):
         here, out = now.here.cpu(), now.output
         self.steps[here] = now.step
-        for course, t in zip(self.course, (out.logits, out.q_halt, out.q_continue)):
+        for by_step, t in zip(self.by_step, (out.logits, out.q_halt, out.q_continue)):
             t = t.detach().cpu()
-            last = course[-1].clone() if course else t.new_zeros(len(self.steps), *t.shape[1:])
+            last = by_step[-1].clone() if by_step else t.new_zeros(len(self.steps), *t.shape[1:])
             last[here] = t
-            course.append(last)
+            by_step.append(last)
 
     def fields(self)->dict[str, Tensor]:
-        return dict(zip(("logits", "q_halt", "q_continue"), map(torch.stack, self.course)), steps=self.steps)
+        return dict(zip(("logits", "q_halt", "q_continue"), map(torch.stack, self.by_step)), steps=self.steps)
 
 # %% ../../nbs/interp/01_trace.ipynb #685ee854
 _DTYPES = {**DTYPES, "float16": torch.float16}
@@ -311,7 +311,7 @@ def _budget(
     if not len(steps):
         raise InputError(
             f"trace: max_steps should be at least {steps.start}, found {steps.stop - 1}; raise it")
-    wanted = set(_itinerary(model.schedule(), steps, sites))
+    wanted = set(_selected_sites(model.schedule(), steps, sites))
     needed = trace_bytes(model, puzzles, steps.stop - 1, wanted.__contains__, dtype)
     size = f"{len(wanted)} sites of {puzzles} puzzles take {needed:,} bytes ({needed/2**20:.1f} MiB) " \
         f"as {str(dtype).removeprefix('torch.')} {where}"
@@ -328,7 +328,7 @@ def _record(model:RecursiveModel, batch:Batch, x:Tensor, start:State, recorder:_
     "Run all steps from the start and put the trace together."
     weights, none = fingerprint(model, batch.puzzle_identifiers), torch.empty(0)
     answers = _Answers(none, none, none, torch.zeros(len(batch), dtype=torch.long))
-    for now in recursion(model, x, start, max_steps, when_done(halting), recorder.bind, alone=True):
+    for now in recursion(model, x, start, max_steps, when_done(halting), recorder.bind, trusted=True):
         answers.add(now)
     kept_start = start.map(lambda z: z.to("cpu", recorder.dtype, copy=True))
     return Trace(model, batch.to("cpu"), model.schedule(), tuple(recorder.sites), tuple(start),
@@ -360,7 +360,7 @@ def run_with_trace(
     x = model.embed(batch.to(next(model.parameters()).device))
     start = model.start(x, generator)
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(whole_folder(to)) if to is not None else None
+        folder = stack.enter_context(atomic_folder(to)) if to is not None else None
         file = stack.enter_context(open(folder/"latents.bin", "wb")) if folder else None
         recorder = _Recorder(wanted, room, schedule, watch, dtype, file)
         trace = _record(model, batch, x, start, recorder, max_steps, halting)
@@ -390,20 +390,20 @@ def _read_files(folder:Path)->tuple[dict, dict[str, Tensor]]: # trace.json, answ
     "Raises `InputError` if a file is missing or damaged."
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such trace; `run_with_trace(…, to=…)` writes one")
-    told = read_json(folder/"trace.json")
-    if told.get("format") != FORMAT:
+    header = read_json(folder/"trace.json")
+    if header.get("format") != FORMAT:
         raise InputError(f"{folder}: the format of trace.json should be {FORMAT!r}, "
-            f"found {told.get('format')!r}; record the trace again")
+            f"found {header.get('format')!r}; record the trace again")
     try:
         tensors = load_file(folder/"answers.safetensors")
         size = (folder/"latents.bin").stat().st_size
     except (OSError, SafetensorError) as e:
         raise InputError(f"{folder}: answers.safetensors or latents.bin cannot be read ({e}); "
             "record the trace again") from None
-    if size != told["bytes"]:
-        raise InputError(f"{folder}: latents.bin should have {told['bytes']:,} bytes, found {size:,}; "
+    if size != header["bytes"]:
+        raise InputError(f"{folder}: latents.bin should have {header['bytes']:,} bytes, found {size:,}; "
             "record the trace again")
-    return told, tensors
+    return header, tensors
 
 def _check_model(folder:Path, model:RecursiveModel, schedule:tuple[Update, ...], start:State):
     if model.schedule() != schedule:
@@ -422,17 +422,17 @@ def read_trace(
     """A trace from its folder. Raises `InputError` if a file is damaged or the model is not
     the one that was traced."""
     folder = Path(path)
-    told, tensors = _read_files(folder)
+    header, tensors = _read_files(folder)
     part = lambda of: {name.removeprefix(of): t for name, t in tensors.items() if name.startswith(of)}
-    schedule, dtype = tuple(Update(**u) for u in told["schedule"]), _DTYPES[told["dtype"]]
+    schedule, dtype = tuple(Update(**u) for u in header["schedule"]), _DTYPES[header["dtype"]]
     start, present = State(part("start.")), part("present.")
     if model: _check_model(folder, model, schedule, start)
-    numbers = np.memmap(folder/"latents.bin", np.uint8, "r") if told["bytes"] else np.empty(0, np.uint8)
+    numbers = np.memmap(folder/"latents.bin", np.uint8, "r") if header["bytes"] else np.empty(0, np.uint8)
     kept = {(k["time"], k["name"]): _InFile(numbers, k["start"], tuple(k["shape"]), tuple(k["order"]), dtype)
-        for k in told["latents"]}
-    trace = Trace(model, Batch(**part("batch.")), schedule, tuple(Site(**s) for s in told["sites"]),
+        for k in header["latents"]}
+    trace = Trace(model, Batch(**part("batch.")), schedule, tuple(Site(**s) for s in header["sites"]),
         tuple(start), dtype, *(tensors[name] for name in ("logits", "q_halt", "q_continue", "steps")),
-        tuple(present[str(t)] for t in range(len(present))), start, kept, told.get("weights"))
+        tuple(present[str(t)] for t in range(len(present))), start, kept, header.get("weights"))
     try:
         if model: trace.check_weights()
     except InputError:
@@ -488,7 +488,7 @@ def _run_rest(
     since = time % len(trace.schedule) + 1 if time >= 0 else 0
     answers = _Answers(trace.logits[done], trace.q_halt[done], trace.q_continue[done], trace.steps)
     rest = recursion(model, x, state, steps.stop - 1, when_done(halting), recorder.bind, here, steps.start,
-        since, before, alone=True)
+        since, before, trusted=True)
     for now in rest: answers.add(now)
     return answers
 

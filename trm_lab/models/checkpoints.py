@@ -17,7 +17,7 @@ import numpy as np, torch, yaml
 from torch import Tensor
 from ..core.errors import closest, error_line, InputError, one_of, RunFailed
 from ..core.settings import read_json
-from ..core.files import hub_file, whole_file, write_safetensors, write_text
+from ..core.files import hub_file, atomic_file, write_safetensors, write_text
 from ..core.run import versions
 from ..puzzles.base import find_puzzle, Puzzle, puzzle_from
 from ..data.datasets import Dataset, Split
@@ -26,7 +26,7 @@ from .variants import architecture, ARCHITECTURES, unwrapped
 from .halting import Halting, HALTINGS
 from .published import (
     _ADAPTER, _architecture, _config, _DATA, _ELSEWHERE, _in_range, _inner, _MODULES, _read, _Read,
-    _REFERENCE, _shape, _SHARD, _SPREAD, _TABLE, _told, _TRAINING, _weight_map, FORMAT)
+    _REFERENCE, _shape, _SHARD, _SPREAD, _TABLE, _config_beside, _TRAINING, _weight_map, FORMAT)
 
 # %% ../../nbs/models/07_checkpoints.ipynb #0421b659
 def _agree(tensors:Mapping[str, Tensor], wanted:Mapping[str, Tensor], where:str):
@@ -159,7 +159,7 @@ class Loaded:
     unverified:str|None = None # why the bytes could not be checked; None: a checksum agreed
     rows:tuple[int, ...]|None = None # row i of the puzzle embedding is the file's row rows[i]; None: all
     source:str|None = None # as asked for: a file, an address, a shipped model's name; None: it was not loaded
-    again:str|None = None # the Python that loads it once more
+    load_call:str|None = None # the Python that loads it once more
     weights:str|None = None # which of several in the file: "ema (state_dict_ema)"; None: there is one set
     described:str|None = None # the file beside it that its settings were read from; None: there was none
     identities:tuple[str, ...]|None = field(default=None, repr=False) # of the embedding's rows; None: unknown
@@ -310,8 +310,8 @@ def _theirs(
     where:str, # for the sentence
 )->_About:
     "The description of a published file, from the config beside it and the shapes of its tensors."
-    told, beside = _told(path)
-    name, tensors = str(told.get("name", "")), read.tensors
+    stated, beside = _config_beside(path)
+    name, tensors = str(stated.get("name", "")), read.tensors
     if not arch and name:
         arch = _MODULES.get(name.partition("@")[0].rpartition(".")[2])
         if not arch:
@@ -320,17 +320,17 @@ def _theirs(
     arch = arch or _architecture(tensors, where)
     Config = ARCHITECTURES[arch].Config
     known = {f.name for f in fields(Config)}
-    for key in sorted(map(str, told.keys() - known - _TRAINING - _ELSEWHERE)):
+    for key in sorted(map(str, stated.keys() - known - _TRAINING - _ELSEWHERE)):
         raise InputError(f"{beside}: the key {key!r} is not known for {arch}{closest(key, known)}; "
             "if the network computes the same without it, remove it there")
-    given = {**{key: told[key] for key in told.keys() & known}, **settings}
-    settings = _shape(tensors, Config, given, bool(told), puzzle.seq_len if puzzle else None, where)
+    given = {**{key: stated[key] for key in stated.keys() & known}, **settings}
+    settings = _shape(tensors, Config, given, bool(stated), puzzle.seq_len if puzzle else None, where)
     # published models were trained with stablemax
-    loss = "softmax" if "softmax" in str(told.get("loss")) else "stablemax"
+    loss = "softmax" if "softmax" in str(stated.get("loss")) else "stablemax"
     history = {"file": read.file, "weights": read.role, **({"read": read.weights} if read.weights else {}),
         "loss": loss}
     # TRM's switch to Q-learning
-    by_q = arch in ("hrm", "direct_transformer") or told.get("no_ACT_continue") is False
+    by_q = arch in ("hrm", "direct_transformer") or stated.get("no_ACT_continue") is False
     return _About(arch, settings, history, "q_learning" if by_q else "binary", puzzle, read.unverified,
         beside or None)
 
@@ -430,7 +430,7 @@ def load_pretrained(
 )->Loaded:
     "A trained model that ships with trm-lab."
     return replace(load(pretrained_file(name), device, dtype), source=name,
-        again=_call("load_pretrained", name, device, dtype))
+        load_call=_call("load_pretrained", name, device, dtype))
 
 # %% ../../nbs/models/07_checkpoints.ipynb #e42d297f
 def matched(
@@ -538,5 +538,5 @@ def write_published(
     published = OrderedDict((f"_orig_mod.model.inner.{name}", weights[name].clone())
         for name in sorted(weights, key=place))
     for name, text in beside.items(): write_text(path.with_name(name), text)
-    with whole_file(path) as temporary, temporary.open("wb") as f:
+    with atomic_file(path) as temporary, temporary.open("wb") as f:
         torch.save(published, f) # by its handle: else torch writes the temporary name into the file

@@ -8,7 +8,7 @@ __all__ = ['TOKEN_LOSSES', 'softmax_cross_entropy', 'stablemax_cross_entropy', '
 # %% ../../nbs/models/04_losses.ipynb #77c6dbe4
 import torch, torch.nn.functional as F
 from torch import Tensor
-from ..core.fused import widened
+from ..core.fused import upcast
 from ..puzzles.base import IGNORE
 
 # %% ../../nbs/models/04_losses.ipynb #63e903cb
@@ -17,7 +17,7 @@ def softmax_cross_entropy(
     labels:Tensor, # (B, L), -100 where a cell does not count
 )->Tensor: # (B, L), 0 where a cell does not count
     "−log softmax(logits)[label], cell by cell."
-    return F.cross_entropy(widened(logits).flatten(0, 1), labels.flatten(), ignore_index=IGNORE,
+    return F.cross_entropy(upcast(logits).flatten(0, 1), labels.flatten(), ignore_index=IGNORE,
         reduction="none").view(labels.shape)
 
 # %% ../../nbs/models/04_losses.ipynb #ebbfc3e3

@@ -17,7 +17,7 @@ from safetensors import safe_open, SafetensorError
 from torch import Tensor
 from ..core.errors import build, error_line, InputError, one_of, shortened
 from ..core.settings import read_json, read_yaml
-from ..core.files import stand_in
+from ..core.files import download_problem
 from .layers import SwiGLU
 from .trm import ModelConfig
 
@@ -78,8 +78,8 @@ def _sets_here(named:Mapping[str, Tensor], entry:str, where:str)->dict[str, dict
     sets, strangers = {}, {}
     for name, t in named.items():
         if not name.isprintable():
-            raise InputError(f"{where}: the name of the tensor {shortened(name)} was damaged; copy or download "
-                "the file again")
+            raise InputError(f"{where}: the name of the tensor {shortened(name)} was damaged; "
+                "copy or download the file again")
         prefix, own = _split_name(name)
         # The rows of one batch, an optimizer's moments: left over from training.
         if own.startswith("puzzle_emb.local_") or _NOT_WEIGHTS.search(prefix): continue
@@ -168,9 +168,9 @@ def _weights(found, weights:str|None, where:str)->tuple[dict[str, Tensor], str, 
         buffers = {name: t for name, t in model.items() if name.endswith("_init") or name == _TABLE}
         chosen = {**buffers, **chosen}
     role = "ema" if roles[label] == "ema" else "model"
-    said = f"{role} ({label})" if label not in ("", role) else role
+    description = f"{role} ({label})" if label not in ("", role) else role
     chosen = {name: _weight(name, t, where) for name, t in chosen.items()}
-    return chosen, role, said if len(sets) > 1 or role == "ema" else None
+    return chosen, role, description if len(sets) > 1 or role == "ema" else None
 
 def _without_weights(found:Mapping)->str:
     "The sentence for a file in which no weights were found."
@@ -219,9 +219,9 @@ def _kind(path:Path, where:str)->str: # safetensors, zip, npz, pickle
     "The format of a checkpoint. Raises `InputError` with the kind of the file if it is none."
     try:
         with path.open("rb") as f: head = f.read(512)
-        told = stand_in(path)
+        stated = download_problem(path)
     except OSError as e: raise InputError(f"{where}: cannot be read ({e.strerror})") from None
-    if told: raise InputError(f"{where}: {told}")
+    if stated: raise InputError(f"{where}: {stated}")
     # checked first: a safetensors file begins with its header's length, which may equal any signature
     if head[4:9] == b"\0\0\0\0{": return "safetensors"
     if what := _foreign(path, head): raise InputError(f"{where}: it is {what}")
@@ -230,7 +230,8 @@ def _kind(path:Path, where:str)->str: # safetensors, zip, npz, pickle
     if path.suffix == ".safetensors": return "safetensors" # its reader raises the error
     text = head.decode("utf-8", "replace").lstrip("\ufeff")
     if "\ufffd" not in text[:-3] and all(c.isprintable() or c.isspace() for c in text):
-        raise InputError(f"{where}: it is text and not weights; it begins with {shortened(text.strip())[:40]!r}")
+        raise InputError(
+            f"{where}: it is text and not weights; it begins with {shortened(text.strip())[:40]!r}")
     raise InputError(f"{where}: this is not a checkpoint, or its beginning was damaged; {_READS}")
 
 # %% ../../nbs/models/06_published.ipynb #289fa953
@@ -356,18 +357,19 @@ def _read_pickle(
     path:Path,
     zipped:bool, # as torch.save does today
     rows:tuple[int, ...]|None, # of the puzzle embedding
-    choose:Callable, # takes the object in the file; returns tensors, and what is known of them
+    select_weights:Callable, # takes the object in the file; returns tensors, and what is known of them
     where:str, # for the sentence
-)->tuple[dict[str, Tensor], str|None, list]: # tensors, why unverified, and the rest of what `choose` returned
+)->tuple[dict[str, Tensor], str|None, list]: # tensors, why unverified, and the rest of what `select_weights` returned
     "Tensors from what torch.save wrote."
     if not zipped:
-        tensors, *said = choose(_unpickle(path, "cpu", where))
-        return _some_rows(tensors, rows, where), "a pickle of the old kind, which has no checksum", said
+        tensors, *description = select_weights(_unpickle(path, "cpu", where))
+        return (_some_rows(tensors, rows, where),
+            "a pickle of the old kind, which has no checksum", description)
     members = _members(path, where)
     # checked later, when it is known which one is the table
     later = {begin for begin, member in members.items() if "/data/" in member.filename} if rows else set()
     _check(path, (member for begin, member in members.items() if begin not in later), where)
-    tensors, *said = choose(_unpickle(path, "meta", where))
+    tensors, *description = select_weights(_unpickle(path, "meta", where))
     if all(t.untyped_storage()._checkpoint_offset in members for t in tensors.values()):
         some = lambda name: rows if name.endswith(_TABLE) else None
         large = {t.untyped_storage()._checkpoint_offset for name, t in tensors.items() if some(name)}
@@ -382,9 +384,9 @@ def _read_pickle(
     else:
         # another program has packed the zip again, and torch's offsets are those of its own layout
         _check(path, (members[begin] for begin in later), where)
-        tensors, *said = choose(_unpickle(path, "cpu", where))
+        tensors, *description = select_weights(_unpickle(path, "cpu", where))
         tensors = _some_rows(tensors, rows, where)
-    return tensors, f"only {len(rows)} rows of its puzzle embedding were read" if rows else None, said
+    return tensors, f"only {len(rows)} rows of its puzzle embedding were read" if rows else None, description
 
 # %% ../../nbs/models/06_published.ipynb #82b9ea49
 def _read_safetensors(path:Path, rows:tuple[int, ...]|None,
@@ -413,8 +415,8 @@ def _read_npz(path:Path, rows:tuple[int, ...]|None, where:str)->dict[str, Tensor
         with np.load(path, allow_pickle=False) as found:
             tensors = {name: torch.from_numpy(found[name]) for name in found.files}
     except Exception as e: # numpy and zipfile raise exceptions of many kinds
-        raise InputError(f"{where}: this is not a whole file of arrays ({error_line(e)}); copy or download it "
-            "again") from None
+        raise InputError(f"{where}: this is not a whole file of arrays ({error_line(e)}); "
+            "copy or download it again") from None
     return _some_rows(tensors, rows, where)
 
 # %% ../../nbs/models/06_published.ipynb #d4510302
@@ -481,8 +483,8 @@ def _raw(found, where:str)->tuple[dict[str, Tensor]]:
 def _read(path:Path, rows:tuple[int, ...]|None, weights:str|None, where:str)->_Read:
     "Read a checkpoint of any kind, in one file or in parts."
     files, index = _parts(path, where)
-    whole, choose = len(files) == 1, partial(_weights, weights=weights, where=where)
-    tensors, unverified, strings, said = {}, None, {}, None
+    whole, select_weights = len(files) == 1, partial(_weights, weights=weights, where=where)
+    tensors, unverified, strings, description = {}, None, {}, None
     for file in files:
         at = where if whole else str(file)
         kind = _kind(file, at)
@@ -491,14 +493,14 @@ def _read(path:Path, rows:tuple[int, ...]|None, weights:str|None, where:str)->_R
             unverified = "safetensors has no checksum"
         elif kind == "npz": tensors[file] = _read_npz(file, rows, at)
         else: # of a single zip only the chosen tensors are read
-            first = choose if whole else partial(_raw, where=at)
-            tensors[file], reason, said = _read_pickle(file, kind == "zip", rows, first, at)
+            first = select_weights if whole else partial(_raw, where=at)
+            tensors[file], reason, description = _read_pickle(file, kind == "zip", rows, first, at)
             unverified = unverified or reason
     name = index.name if index else files[0].name + f" and {len(files) - 1} more"*(not whole)
     if strings.get("format") in _FORMATS and whole: return _Read(name, *tensors.values(), unverified, strings)
     joined = _join(tensors, index, where)
-    if not said: joined, *said = choose(joined)
-    return _Read(name, joined, unverified, {}, *said)
+    if not description: joined, *description = select_weights(joined)
+    return _Read(name, joined, unverified, {}, *description)
 
 # %% ../../nbs/models/06_published.ipynb #12af4bbf
 # The reference's module and class for each of our architectures; the first author's HRM
@@ -518,7 +520,7 @@ _ELSEWHERE = {"H_layers",
     "L_layers", "H_cycles", "L_cycles"} # required by the reference's classes also where they do nothing
 _DATA = ("seq_len", "vocab_size", "num_puzzle_identifiers") # the reference takes them from the dataset
 
-def _told(path:Path)->tuple[dict, str]:
+def _config_beside(path:Path)->tuple[dict, str]:
     "The settings beside a checkpoint, and their files. Raises `InputError` if two contradict each other."
     found = {}
     for name, read in (("all_config.yaml", read_yaml), ("config.json", read_json)):
@@ -618,7 +620,7 @@ def _read_shapes(tensors:Mapping[str, Tensor], known:set[str], where:str)->_Shap
 def _shape(
     tensors:Mapping[str, Tensor], # by our names
     Config:type[ModelConfig], # of the architecture
-    told:dict, # settings that are given: they take precedence
+    stated:dict, # settings that are given: they take precedence
     described:bool, # was a config beside the file? Then what it leaves out is the architecture's default
     seq_len:int|None, # cells of the puzzle, if that is known
     where:str, # for error sentences
@@ -627,15 +629,15 @@ def _shape(
     known = {f.name for f in fields(Config)}
     shapes = _read_shapes(tensors, known, where)
     found, S = shapes.settings | ({"seq_len": seq_len} if seq_len else {}), shapes.positions
-    given = {**found, **told}
+    given = {**found, **stated}
     missing = [name for name in ("num_heads", "H_cycles", "L_cycles", "rounds", "evaluations")
         if name in known and name not in given]
     # checks the given settings before anything is computed from them
     trial = _config(Config, {"seq_len": 1, "num_heads": 1, **given}, where)
-    found |= _swiglu(shapes.widths, trial, told)
+    found |= _swiglu(shapes.widths, trial, stated)
 
     L, P = given.get("seq_len"), None
-    if not trial.puzzle_width or described or "puzzle_emb_len" in told or Config.puzzle_emb_len == 0:
+    if not trial.puzzle_width or described or "puzzle_emb_len" in stated or Config.puzzle_emb_len == 0:
         P = trial.puzzle_positions
     if S and L is None and P is not None: found["seq_len"] = S - P
     elif S and P is None and L is not None: found["puzzle_emb_len"] = S - L
@@ -646,4 +648,4 @@ def _shape(
         raise InputError(f"{where}: {', '.join(missing)} can be neither read beside the file nor worked out "
             f"from its tensors; give {'it' if len(missing) == 1 else 'them'}: settings={{'{example}': …}}, "
             f"or on the command line --arch {example}=…")
-    return {**found, **told}
+    return {**found, **stated}

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from ..data.batches import Batch
 from ..core.errors import Count, InputError, Natural, Positive, check, closest, one_of
-from ..core.fused import widened
+from ..core.fused import upcast
 from .layers import (
     POSITIONS, Block, Embedding, Grid, Linear, Positions, SparseEmbedding, cast_once)
 from .layers import recheck_casts, truncated_normal_
@@ -194,8 +194,8 @@ class Network(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
-    def forward(self, z:Tensor, turn:tuple[Tensor, Tensor]|None)->Tensor: # (B, P+L, D)
-        for layer in self.layers: z = layer(z, turn)
+    def forward(self, z:Tensor, rope:tuple[Tensor, Tensor]|None)->Tensor: # (B, P+L, D)
+        for layer in self.layers: z = layer(z, rope)
         return z
 
 def _block(c:ModelConfig, grid:Grid)->Block:
@@ -240,7 +240,7 @@ class _TokensInAndOut(RecursiveModel):
     def read(self, state):
         z = state[self.answer]
         # the halting head reads the first position: of the puzzle embedding or, without one, of the grid
-        q = widened(self.q_head(z[:, 0]))
+        q = upcast(self.q_head(z[:, 0]))
         return Output(self.decode(z), q[:, 0], q[:, 1])
 
 # %% ../../nbs/models/02_trm.ipynb #9054efe7
@@ -261,7 +261,7 @@ class BoardModel(_TokensInAndOut):
         if c.puzzle_positions: self.puzzle_emb = SparseEmbedding(c.num_puzzle_identifiers, c.puzzle_width)
         if positions.embedding: self.embed_pos = POSITIONS["embedding"][positions.embedding](grid, D)
         angles = _angles(c, grid)
-        self.rotates = bool(angles)
+        self.uses_rope = bool(angles)
         for name, values in angles.items(): self.register_buffer(name, values, persistent=False)
         for name, layers in self.networks().items():
             setattr(self, name, Network([_block(c, grid) for _ in range(layers)]))
@@ -282,8 +282,8 @@ class BoardModel(_TokensInAndOut):
         return self._planned[1]
 
     @property
-    def turn(self)->tuple[Tensor, Tensor]|None: # the angles of rotary positions, for a network
-        return (self.cos, self.sin) if self.rotates else None
+    def rope(self)->tuple[Tensor, Tensor]|None: # the angles of rotary positions, for a network
+        return (self.cos, self.sin) if self.uses_rope else None
 
 # %% ../../nbs/models/02_trm.ipynb #8de08260
 class TRM(BoardModel):
@@ -306,8 +306,8 @@ class TRM(BoardModel):
 
     def update(self, x, state, u):
         if u.name == "z_L":
-            return state.replace(z_L=self.L_level(state["z_L"] + (state["z_H"] + x), self.turn))
-        return state.replace(z_H=self.L_level(state["z_H"] + state["z_L"], self.turn))
+            return state.replace(z_L=self.L_level(state["z_L"] + (state["z_H"] + x), self.rope))
+        return state.replace(z_H=self.L_level(state["z_H"] + state["z_L"], self.rope))
 
 # %% ../../nbs/models/02_trm.ipynb #1182f9be
 def same_bits(

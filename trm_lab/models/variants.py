@@ -23,7 +23,7 @@ class TRMSeparate(TRM):
 
     def update(self, x, state, u):
         if u.name == "z_L": return super().update(x, state, u)
-        return state.replace(z_H=self.H_level(state["z_H"] + state["z_L"], self.turn))
+        return state.replace(z_H=self.H_level(state["z_H"] + state["z_L"], self.rope))
 
 # %% ../../nbs/models/03_variants.ipynb #c87bdc3f
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class TRMSingleZ(TRM):
 
     def update(self, x, state, u):
         z = state["z_L"]
-        return state.replace(z_L=self.L_level(z + x if u.substep < self.config.L_cycles else z, self.turn))
+        return state.replace(z_L=self.L_level(z + x if u.substep < self.config.L_cycles else z, self.rope))
 
 # %% ../../nbs/models/03_variants.ipynb #68111dfe
 class TRMMultiScale(TRM):
@@ -63,7 +63,7 @@ class TRMMultiScale(TRM):
 
     def update(self, x, state, u):
         z = sum(state[name] for name in self.reasoning) + state["z_H"]
-        return state.replace(**{u.name: self.L_level(z if u.name == "z_H" else z + x, self.turn)})
+        return state.replace(**{u.name: self.L_level(z if u.name == "z_H" else z + x, self.rope)})
 
 # %% ../../nbs/models/03_variants.ipynb #1d1c7185
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class DirectTransformer(BoardModel):
     Config, latents = DirectConfig, ("z_H",)
     def networks(self): return {"H_level": self.config.H_layers}
     def plan(self): return (Update(0, 0, "z_H", grad=True),)
-    def update(self, x, state, u): return state.replace(z_H=self.H_level(state["z_H"] + x, self.turn))
+    def update(self, x, state, u): return state.replace(z_H=self.H_level(state["z_H"] + x, self.rope))
 
 # %% ../../nbs/models/03_variants.ipynb #a6f67fe9
 def anderson(
@@ -151,7 +151,7 @@ class FixedPoint(BoardModel):
 
     def update(self, x, state, u):
         c, z = self.config, state["z_H"]
-        f = lambda z: self.L_level(z + x, self.turn)
+        f = lambda z: self.L_level(z + x, self.rope)
         if not u.grad: return state.replace(z_H=anderson(f, z, c.evaluations))
         return state.replace(
             z_H=at_fixed_point(f, z, c.backward_evaluations) if c.gradient == "implicit" else f(z))

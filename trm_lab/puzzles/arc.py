@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['SIDE', 'END', 'COLOURS', 'SEPARATOR', 'PLAIN', 'VERSIONS', 'HIDDEN', 'PASS_KS', 'to_tokens', 'crop', 'to_grid',
-           'seen_from', 'dihedral', 'inverse', 'identity_names', 'parse_name', 'placed', 'Arc', 'Task',
-           'read_task_file', 'overlap', 'task_ids', 'Tasks', 'read_tasks', 'disguises', 'Votes', 'score_predictions']
+           'seen_from', 'transform_grids', 'inverse', 'identity_names', 'parse_name', 'placed', 'Arc', 'Task',
+           'read_task_file', 'overlap', 'task_ids', 'Tasks', 'read_tasks', 'augmentations', 'Votes',
+           'score_predictions']
 
 # %% ../../nbs/puzzles/04_arc.ipynb #d054ceb1
 import hashlib, math, zipfile, zlib
@@ -104,15 +105,15 @@ def seen_from(
 
 # %% ../../nbs/puzzles/04_arc.ipynb #5adc60ee
 # transposed, rows reversed, columns reversed
-_WAYS = ((0, 0, 0), (1, 1, 0), (0, 1, 1), (1, 0, 1), (0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 1, 1))
-_BACK = np.array([0, 3, 2, 1, 4, 5, 6, 7], np.uint8) # the inverse of each
+_TRANSFORMS = ((0, 0, 0), (1, 1, 0), (0, 1, 1), (1, 0, 1), (0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 1, 1))
+_INVERSE_TRANSFORMS = np.array([0, 3, 2, 1, 4, 5, 6, 7], np.uint8) # the inverse of each
 
-def dihedral(
+def transform_grids(
     grids:np.ndarray, # (…, rows, columns)
-    way:int, # 0: none; 1 to 3: quarter turns left; 4: left-right; 5: upside down; 6, 7: along the diagonals
+    transform:int, # 0: none; 1 to 3: quarter turns left; 4: left-right; 5: upside down; 6, 7: along the diagonals
 )->np.ndarray: # (…, rows, columns), or with the two exchanged
     "A grid turned or mirrored."
-    transposed, rows, columns = _WAYS[way]
+    transposed, rows, columns = _TRANSFORMS[transform]
     if transposed: grids = grids.swapaxes(-1, -2)
     return grids[..., ::-1 if rows else 1, ::-1 if columns else 1]
 
@@ -124,7 +125,8 @@ def inverse(
     codes:np.ndarray, # (N, 10)
 )->np.ndarray: # (N, 10)
     "The codes of the inverse augmentations."
-    return np.concatenate([_BACK[codes[:, :1]], codes[:, 1:].argsort(1).astype(np.uint8) + 1], 1)
+    return np.concatenate(
+        [_INVERSE_TRANSFORMS[codes[:, :1]], codes[:, 1:].argsort(1).astype(np.uint8) + 1], 1)
 
 def identity_names(
     task:str, # its id
@@ -140,13 +142,13 @@ def parse_name(
     name:str, # of an identity
 )->tuple[str, np.ndarray]: # the task's id, and the code (10,)
     "The task and the augmentation of an identity. Raises `InputError` if the name is not of this form."
-    task, *disguise = str(name).split(SEPARATOR)
-    if not disguise: return task, PLAIN
-    way, colours = disguise if len(disguise) == 2 else ("", "")
-    if (len(way) != 2 or way[0] != "t" or way[1] not in "01234567" or colours[:1] != "0"
+    task, *augmentation = str(name).split(SEPARATOR)
+    if not augmentation: return task, PLAIN
+    transform, colours = augmentation if len(augmentation) == 2 else ("", "")
+    if (len(transform) != 2 or transform[0] != "t" or transform[1] not in "01234567" or colours[:1] != "0"
             or sorted(colours) != list("0123456789")):
         raise InputError(f"the identifier {name!r} should read like 0520fde7 or 0520fde7|||t4|||0614732958")
-    return task, np.frombuffer((way[1] + colours[1:]).encode(), np.uint8) - ord("0")
+    return task, np.frombuffer((transform[1] + colours[1:]).encode(), np.uint8) - ord("0")
 
 # %% ../../nbs/puzzles/04_arc.ipynb #474af8b9
 _PALETTE = ("#000000", "#0074D9", "#FF4136", "#2ECC40", "#FFDC00", "#AAAAAA", "#F012BE",
@@ -231,7 +233,7 @@ class _Framed(_Canvas):
                 f"the end marker is missing at {len(missing)} of {(frame == END).sum()} places, first in row "
                 f"{missing[0]//self.side + 1}, column {missing[0] % self.side + 1}",) if missing else ())
 
-    def legal(self, questions, answers):
+    def solved(self, questions, answers):
         questions, answers = np.asarray(questions), np.asarray(answers)
         some = (slice(i, i + 1024) for i in range(0, len(questions), 1024))
         return np.concatenate(
@@ -281,13 +283,13 @@ def _transformed(tokens, codes)->np.ndarray: # (N, L) both
     "Grids turned and recoloured by codes (N, 10), at the top left of the canvas."
     side = _side(tokens)
     if (codes.shape != (len(tokens), COLOURS)
-            or len(codes) and (codes.max() >= COLOURS or codes[:, 0].max() >= len(_WAYS))):
+            or len(codes) and (codes.max() >= COLOURS or codes[:, 0].max() >= len(_TRANSFORMS))):
         raise InputError(f"codes of ARC augmentations are (N, {COLOURS}): "
-            f"a symmetry from 0 to {len(_WAYS)-1} and {COLOURS-1} colours from 1 to 9")
+            f"a symmetry from 0 to {len(_TRANSFORMS)-1} and {COLOURS-1} colours from 1 to 9")
     turned = np.zeros((len(tokens), side, side), np.uint8)
-    for way in np.unique(codes[:, 0]):
-        rows = codes[:, 0] == way
-        turned[rows] = dihedral(np.asarray(tokens)[rows].reshape(-1, side, side), way)
+    for transform in np.unique(codes[:, 0]):
+        rows = codes[:, 0] == transform
+        turned[rows] = transform_grids(np.asarray(tokens)[rows].reshape(-1, side, side), transform)
     turned = turned.reshape(-1, side*side)
     corner, size = _find(turned)
     placed = _framed(turned, corner, size, np.zeros_like(corner))
@@ -316,7 +318,7 @@ class _Symmetric(_Framed):
         moves, place = rng.random(count) >= _STAY, rng.random((count, 2))
         return _Placed(moves, place)
 
-    def settled(self, rng, questions, answers, puzzles):
+    def materialise(self, rng, questions, answers, puzzles):
         """One example of each puzzle stays where it is, the others get a place for good, as
         the reference builder does."""
         order = np.lexsort((rng.random(len(puzzles)), puzzles))
@@ -324,7 +326,7 @@ class _Symmetric(_Framed):
         moves[order[np.unique(puzzles[order], return_index=True)[1]]] = False
         return _moved(questions, answers, moves, rng.random((len(puzzles), 2)))
 
-    def unplaced(self, boards): return self.disguised(boards, np.repeat(PLAIN[None], len(boards), 0))
+    def unplaced(self, boards): return self.augment(boards, np.repeat(PLAIN[None], len(boards), 0))
 
     def canonical(self, question, answer):
         "Of one pair, wherever it stands: the smallest of its eight ways, colours named as they appear."
@@ -332,9 +334,10 @@ class _Symmetric(_Framed):
         corner, size = _find(pair)
         grids = zip(pair.reshape(-1, self.side, self.side), corner, size)
         cut = [board[r:r + h, c:c + w] for board, (r, c), (h, w) in grids]
-        return min(_named([dihedral(grid, way) for grid in cut]) for way in range(len(_WAYS)))
+        return min(_named([transform_grids(grid, transform) for grid in cut])
+            for transform in range(len(_TRANSFORMS)))
 
-    def disguised(self, tokens, codes):
+    def augment(self, tokens, codes):
         "Grids turned and recoloured, at the top left of the canvas."
         return _transformed(tokens, codes)
 
@@ -393,7 +396,7 @@ def _problems(dataset)->Iterator[tuple[str, str]]: # kind and sentence
             yield "wrong augmentation", f"{what} is not augmented as its name says, {name}"
     if wrong: return
     trained, scored = (_originals(dataset, split) for split in (dataset.train, dataset.test))
-    # by name; single pairs, which may stand in training under any name, `datasets.Crossings` compares
+    # by name; single pairs, which may stand in training under any name, `datasets.Overlaps` compares
     identities = dataset.train.puzzle_identifiers[dataset.train.group_indices[:-1]]
     groups = Counter(parse_name(dataset.identifiers[i])[0] for i in identities)
     twice = (id for id, pairs in scored.items() if groups[id] > 1 and pairs & trained.get(id, set()))
@@ -470,11 +473,11 @@ def _pairs(content, key, place)->Iterator[tuple[str, object, object]]: # place, 
             raise InputError(f"{where}: it should have an 'input' and an 'output'")
         yield where, pair["input"], pair.get("output")
 
-def _solution(place:str, said, known)->object: # an answer, or None
+def _solution(place:str, stated, known)->object: # an answer, or None
     "The answer in a file of solutions, or the one beside the question. Raises `InputError` if they differ."
-    if said == HIDDEN: said = None
-    if said is None or known is None: return said if known is None else known
-    beside, solution = to_tokens(said, f"{place}, output"), to_tokens(known, f"{place}, solution")
+    if stated == HIDDEN: stated = None
+    if stated is None or known is None: return stated if known is None else known
+    beside, solution = to_tokens(stated, f"{place}, output"), to_tokens(known, f"{place}, solution")
     if (beside == solution).all(): return known
     both = "the challenges give one answer and the file of solutions another"
     raise InputError(f"{place}: {both}; remove the wrong one")
@@ -595,10 +598,10 @@ class Tasks:
         seed:int=0, # the same seed gives the same augmentations, whatever other tasks there are
         dihedral_first:bool=False, # begin with the eight symmetries in the task's own colours
     )->Iterator[Group]:
-        """For `data.disguised_dataset`: for training, the demonstrations of all tasks and the test pairs
+        """For `data.augmented_dataset`: for training, the demonstrations of all tasks and the test pairs
         of those that are not scored."""
         for task in self.tasks:
-            codes = disguises(task, augment, seed, dihedral_first)
+            codes = augmentations(task, augment, seed, dihedral_first)
             yield Group(task.demos + ([] if task.scored else task.tests), task.tests if task.scored else [],
                 codes, identity_names(task.id, codes))
 
@@ -644,8 +647,9 @@ _COLOUR = _NUMBERS[-1, :COLOURS]
 
 def _by_colour(grid, cell)->np.ndarray:
     "Sums of the cells' numbers, by symmetry and colour of the grid as it is, (8, 10)."
-    numbers = np.stack([dihedral(cell[:size[0], :size[1]], _BACK[way]) for way in range(8)
-        for size in [grid.shape[::-1] if _WAYS[way][0] else grid.shape]])
+    numbers = np.stack(
+        [transform_grids(cell[:size[0], :size[1]], _INVERSE_TRANSFORMS[transform]) for transform in range(8)
+            for size in [grid.shape[::-1] if _TRANSFORMS[transform][0] else grid.shape]])
     return np.stack([(numbers*(grid == colour)).sum((1, 2)) for colour in range(COLOURS)], 1)
 
 def _fingerprints(pairs, codes)->np.ndarray:
@@ -662,7 +666,7 @@ def _fingerprints(pairs, codes)->np.ndarray:
     return total
 
 # %% ../../nbs/puzzles/04_arc.ipynb #927ff44c
-def disguises(
+def augmentations(
     task:Task,
     count:int=1000, # wanted, besides the task itself
     seed:int=0, # the same seed and task give the same list
@@ -678,8 +682,9 @@ def disguises(
     codes, found = codes[fresh], found[fresh]
     for _ in range(5): # the reference tries five times as often as it needs
         if len(codes) > count or dihedral_first and count < 8: break # then no others are wanted
-        ways, colours = rng.integers(8, size=(count, 1)), rng.permuted(np.tile(PLAIN[1:], (count, 1)), axis=1)
-        drawn = np.concatenate([ways, colours], 1).astype(np.uint8)
+        transforms, colours = (rng.integers(8, size=(count, 1)),
+            rng.permuted(np.tile(PLAIN[1:], (count, 1)), axis=1))
+        drawn = np.concatenate([transforms, colours], 1).astype(np.uint8)
         codes, found = np.concatenate([codes, drawn]), np.concatenate([found, _fingerprints(pairs, drawn)])
         # the first of those that look the same
         fresh = np.sort(np.unique(found, return_index=True)[1])[:count + 1]

@@ -59,7 +59,7 @@ class Drawing:
 
 # %% ../../nbs/puzzles/01_base.ipynb #6d2b9ae1
 _BY_ANSWER = "the symmetries of this type of puzzle depend on the answer, so"
-_ASK_LATENTS = "start from random latents: way 'latents'"
+_ASK_LATENTS = "start from random latents: strategy 'latents'"
 
 class Symmetry(ABC):
     "One symmetry for each of N puzzles."
@@ -67,14 +67,14 @@ class Symmetry(ABC):
     def __call__(self, question:np.ndarray, answer:np.ndarray)->tuple[np.ndarray, np.ndarray]:
         "Transform questions and answers, both (N, L) tokens; each row is still a right pair."
 
-    def image(self, boards:np.ndarray)->np.ndarray:
+    def apply(self, boards:np.ndarray)->np.ndarray:
         """Transform boards (N, L) alone, such as questions whose answers are not known.
         Raises `InputError` where the symmetry depends on the answer."""
         raise InputError(f"{_BY_ANSWER} a question alone cannot be transformed; {_ASK_LATENTS}")
 
-    def undo(self, boards:np.ndarray)->np.ndarray:
+    def invert(self, boards:np.ndarray)->np.ndarray:
         """Transform boards (N, L) back: an answer to the transformed puzzle becomes one to the puzzle.
-        Raises `InputError` as `image` does."""
+        Raises `InputError` as `apply` does."""
         raise InputError(f"{_BY_ANSWER} an answer alone cannot be transformed back; {_ASK_LATENTS}")
 
 @dataclass(frozen=True)
@@ -86,14 +86,14 @@ class Rearranged(Symmetry):
     label:Callable[[np.ndarray], np.ndarray]|None = None
 
     def __call__(self, question, answer):
-        question = self.image(question)
-        return question, self.image(answer) if self.label is None else self.label(question)
+        question = self.apply(question)
+        return question, self.apply(answer) if self.label is None else self.label(question)
 
-    def image(self, boards):
+    def apply(self, boards):
         moved = np.take_along_axis(boards, self.cells, 1)
         return moved if self.tokens is None else np.take_along_axis(self.tokens, moved, 1)
 
-    def undo(self, boards):
+    def invert(self, boards):
         if self.tokens is not None:
             boards = np.take_along_axis(self.tokens.argsort(1).astype(boards.dtype), boards, 1)
         return np.take_along_axis(boards, self.cells.argsort(1), 1)
@@ -159,20 +159,20 @@ class Rules(ABC):
     def check(self, question:np.ndarray, answer:np.ndarray)->Verdict:
         "Judge an answer by the rules alone; a question is judged as its own answer."
 
-    def legal(self, questions:np.ndarray, answers:np.ndarray)->np.ndarray:
+    def solved(self, questions:np.ndarray, answers:np.ndarray)->np.ndarray:
         "Which of many answers `check` calls solved, (N,) bool; both (N, L)."
         return np.array([self.check(*pair).solved for pair in zip(questions, answers)], bool)
 
     def scores(self, question:np.ndarray, answer:np.ndarray)->dict[str, bool]:
-        "What can be said of an answer without its label, by name; every type has `legal`."
+        "What can be said of an answer without its label, by name; every type has `solved`."
         scores = self.score_boards(question[None], answer[None])
         return {name: bool(holds[0]) for name, holds in scores.items()}
 
     def score_boards(self, questions:np.ndarray, answers:np.ndarray)->dict[str, np.ndarray]:
         "`scores` of many answers, both (N, L): by name (N,) bool. A type with more scores overrides either."
-        if type(self).scores is Rules.scores: return {"legal": self.legal(questions, answers)}
+        if type(self).scores is Rules.scores: return {"solved": self.solved(questions, answers)}
         each = [self.scores(*pair) for pair in zip(questions, answers)]
-        names = each[0] if each else ("legal",)
+        names = each[0] if each else ("solved",)
         return {name: np.array([scores[name] for scores in each], bool) for name in names}
 
     def solutions(self,
@@ -210,7 +210,7 @@ class Structure(ABC):
         "Bytes that transformed copies of a puzzle share, and no other puzzle; None: the type cannot tell."
         return None
 
-    def likeness(self, questions:np.ndarray, answers:np.ndarray)->np.ndarray:
+    def similarity_key(self, questions:np.ndarray, answers:np.ndarray)->np.ndarray:
         "A number (N,) for each puzzle, which its transformed copies share and other puzzles rarely do."
         forms = (self.canonical(*pair) for pair in zip(questions, answers))
         digests = (hashlib.blake2b(form, digest_size=8).digest() for form in forms)
@@ -245,17 +245,17 @@ class Puzzle(Notation, Rules, Structure):
             raise InputError(f"{self.name} has no difficulties to choose from; leave out {difficulty!r}")
         return one_of(difficulty, self.difficulties, f"{self.name}: difficulty")
 
-    def turns(self, mixture:str)->tuple[str, ...]:
+    def parse_mixture(self, mixture:str)->tuple[str, ...]:
         """Which difficulties take turns: `easy+2minimal` is easy, minimal, minimal.
         Raises `InputError` if one is unknown or there is none."""
         parts = [re.fullmatch(r"(\d*)(.*)", part).groups() for part in mixture.split("+")]
-        turns = tuple(self._asked(level) for count, level in parts for _ in range(int(count or 1)))
-        if not turns:
+        levels = tuple(self._asked(level) for count, level in parts for _ in range(int(count or 1)))
+        if not levels:
             asked = f"the difficulty {mixture!r} asks for no puzzles"
             raise InputError(f"{self.name}: {asked}; write a mixture like easy+2minimal")
-        return turns
+        return levels
 
-    def bunch(self, difficulty:str)->int:
+    def stream_length(self, difficulty:str)->int:
         "How many puzzles to take from one stream of `generate`; more than 1 where only the first is costly."
         return 1
 
@@ -268,7 +268,7 @@ class Group:
     "The examples of one task, and the K augmentations in which they are learnt."
     train:list[tuple[np.ndarray, np.ndarray]] # question and answer tokens, each (L,), for the training split
     test:list[tuple[np.ndarray, np.ndarray]] # the same for the test split; may be empty
-    codes:np.ndarray # (K, C) as `TaskPuzzle.disguised` understands them; the first one changes nothing
+    codes:np.ndarray # (K, C) as `TaskPuzzle.augment` understands them; the first one changes nothing
     names:list[str] # K names of identities
 
 class Tally(Protocol):
@@ -287,10 +287,10 @@ class TaskPuzzle(Puzzle):
     placeholder:np.ndarray|None = None # label (L,) of questions whose answers are not given
 
     @abstractmethod
-    def disguised(self, tokens:np.ndarray, codes:np.ndarray)->np.ndarray:
+    def augment(self, tokens:np.ndarray, codes:np.ndarray)->np.ndarray:
         "Boards (N, L) in the augmentations that `codes` (N, C) stand for."
 
-    def settled(self,
+    def materialise(self,
         rng:np.random.Generator,
         questions:np.ndarray, # (N, L) tokens
         answers:np.ndarray, # (N, L) tokens
@@ -334,8 +334,8 @@ def rows_by_cols(
     "The two numbers in a size, decimal and without leading zeros. Raises `InputError` for anything else."
     sides = size.split("x")
     if len(sides) != 2 or not all(map(_SIDE.fullmatch, sides)):
-        said = size if len(size) < 40 else f"{size[:40]}…"
-        raise InputError(f"{type} size {said!r} is not understood; write it like {example}")
+        shown = size if len(size) < 40 else f"{size[:40]}…"
+        raise InputError(f"{type} size {shown!r} is not understood; write it like {example}")
     return int(sides[0]), int(sides[1])
 
 # %% ../../nbs/puzzles/01_base.ipynb #dfc9a4b4

@@ -90,7 +90,7 @@ class _Ruled(_Board):
         reasons = tuple(f"the light in {self._at(i)} {verb} on" for i, verb in zip(wrong, verbs))
         return Verdict(bool(answered.all()), tuple(map(int, wrong)), reasons)
 
-    def legal(self, questions, answers):
+    def solved(self, questions, answers):
         "Without this, `check` would be asked board by board."
         answers = np.asarray(answers)
         switched = (answers == PRESS) @ _switches(self.rows, self.cols).T % 2 == 1

@@ -164,8 +164,8 @@ def _replaced(question, answer, cols)->tuple[set[int], list[str]]: # cells, and 
     return wrong, reasons
 
 def _walk(question, answer, rows, cols)->tuple[np.ndarray, list[int], int]:
-    """Follow the marks from S as long as there is one way to go: the marked cells and the path, on the bordered
-    board, and how many ways there are at its end."""
+    """Follow the marks from S as long as there is one way to go: the marked cells and the path, on the
+    bordered board, and how many ways there are at its end."""
     stride, place = cols + 1, _place(np.arange(rows*cols), cols)
     marked = np.zeros((rows + 2)*stride, bool) # with a border
     marked[place] = (answer == PATH) | (question == START) | (question == GOAL)
@@ -254,7 +254,7 @@ class _Judged(_Board):
         if not path.solved or steps == shortest: return path
         return Verdict(True, (), (f"the path has {steps} steps, the shortest has {shortest}",))
 
-    def legal(self, questions, answers): return self.score_boards(questions, answers)["legal"]
+    def solved(self, questions, answers): return self.score_boards(questions, answers)["solved"]
 
     def score_boards(self, questions, answers):
         "`valid`: a path from S to G; `optimal`: valid and as short as can be, which is what the rules ask."
@@ -264,7 +264,7 @@ class _Judged(_Board):
             some = slice(i, i + 1024)
             shortest[some] = _all_shortest(questions[some], self.rows, self.cols)
             steps[some] = _routes(questions[some], answers[some], self.rows, self.cols)
-        return {"legal": steps == shortest, "valid": steps > 0, "optimal": steps == shortest}
+        return {"solved": steps == shortest, "valid": steps > 0, "optimal": steps == shortest}
 
 # %% ../../nbs/puzzles/03_maze.ipynb #50cc15be
 class _Labelled(_Judged):
@@ -328,7 +328,8 @@ class Maze(_Labelled):
         raise InputError(f"{self.name} has no difficulties like {difficulty!r}; "
             f"say how many steps the shortest path has at least, as in path{self.min_path}")
 
-    def bunch(self, difficulty): return 16 # a draw of 4096 boards holds several, unless paths are very long
+    def stream_length(self, difficulty): # a draw of 4096 boards holds several, unless paths are very long
+        return 16
 
     def generate(self, rng, difficulty=None)->Iterator[tuple[np.ndarray, np.ndarray]]:
         """Endless mazes of Maze-Hard's distribution, with canonical labels.

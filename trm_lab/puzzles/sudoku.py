@@ -436,7 +436,7 @@ class _Ruled(_Board):
         "Judge by the rules: each digit at most once in a row, column or box, and no given changed."
         return _verdict(np.asarray(question), np.asarray(answer), self.box)
 
-    def legal(self, questions, answers):
+    def solved(self, questions, answers):
         compute = functools.partial(_legal, box=self.box)
         return _in_chunks(compute, bool, np.asarray(questions), np.asarray(answers))
 
@@ -460,7 +460,7 @@ class _Ruled(_Board):
         "The smallest copy of the solution, then of its givens (up to 9×9; None beyond)."
         return _canonical(question, answer, self.box) if self.n <= 9 else None
 
-    def likeness(self, questions, answers):
+    def similarity_key(self, questions, answers):
         def compute(questions, answers): return _likeness(answers, questions > BLANK, self.box)
         return _in_chunks(compute, np.uint64, np.asarray(questions), np.asarray(answers))
 
@@ -497,7 +497,7 @@ class Sudoku(_Ruled):
         "Beyond 9×9 there is no choice: a shuffled pattern with half of its cells."
         return ("minimal", "easy", "hard", "extreme", *["fiendish"]*(self.n == 9)) if self.n <= 9 else ()
 
-    def bunch(self, difficulty): return _WANDERED if difficulty == "fiendish" else 1
+    def stream_length(self, difficulty): return _WANDERED if difficulty == "fiendish" else 1
 
     def generate(self, rng, difficulty=None)->Iterator[tuple[np.ndarray, np.ndarray]]:
         """Endless puzzles with one solution each. `minimal`: no clue can go; `easy`: four clues on ten cells;

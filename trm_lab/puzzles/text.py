@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Lines', 'COLUMNS', 'plain', 'read_board', 'Record', 'records', 'file_of', 'Example', 'examples', 'Rows', 'listed',
-           'read_rows', 'nearest', 'whole_text', 'count_solutions']
+           'read_rows', 'nearest', 'read_whole', 'count_solutions']
 
 # %% ../../nbs/puzzles/06_text.ipynb #8ae40dec
 import ast, csv, gzip, io, itertools, json, math, os, re, sys, unicodedata, zlib
@@ -616,7 +616,7 @@ def nearest(
         return _misfit(plain(record.question), puzzle)[0] if puzzle.characters else math.inf
     return min(puzzles, key=misfit)
 
-def whole_text(
+def read_whole(
     path:Path, # Path("-"): standard input, which can be read only once
 )->str: # ends with a line break, so that it cannot be the name of a file
     "All of a text file. Raises `InputError` as `examples` does."

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from ..core.errors import InputError
 from ..core.run import home
-from .grids import Member, Needs, Sweep
-from .outcomes import Ending, output_of, settle
-from .engines import GRACE, Engine, Local, Watched, threads
+from .grids import Trial, Resources, Sweep
+from .outcomes import Outcome, output_of, record_outcome
+from .engines import GRACE, Engine, Local, ChildProcess, threads
 
 # %% ../../nbs/runs/10_clusters.ipynb #ee72f08f
 @dataclass
@@ -23,46 +23,46 @@ class Job:
     "One run, as a scheduler executes it. It is sent to other machines by pickle."
     command:Sequence[str] # what follows `trm-lab`
     log:Path # its output is appended here
-    needs:Needs # its limits
+    needs:Resources # its limits
     folder:Path # working folder, from which relative paths in the parameters start
     environment:Mapping[str, str] # over the scheduler's
 
-    def __call__(self)->Ending:
+    def __call__(self)->Outcome:
         "Execute the run, and return how its process ended."
-        self.watched = None
+        self.child = None
         before = signal.signal(signal.SIGINT, lambda *_: self._warn()) # Ray ends a task with SIGINT
         try:
             try:
                 os.chdir(self.folder)
-                self.watched = Watched(self.command, self.log, self.needs, self.environment)
-            except OSError as e: return Ending("failed", f"it could not be started: {e}")
+                self.child = ChildProcess(self.command, self.log, self.needs, self.environment)
+            except OSError as e: return Outcome("failed", f"it could not be started: {e}")
             return self._wait()
         finally: signal.signal(signal.SIGINT, before)
 
     def checkpoint(self): # submitit calls this when Slurm warns, before it queues the job again
         "Let the run save, and return the job that resumes it."
         self._warn()
-        if self.watched: self._wait()
+        if self.child: self._wait()
         from submitit.helpers import DelayedSubmission
         return DelayedSubmission(replace(self))
 
     def _warn(self):
-        if self.watched: self.watched.warn()
+        if self.child: self.child.warn()
 
-    def _wait(self)->Ending:
-        while (ending := self.watched.ending()) is None: time.sleep(0.5)
-        return ending
+    def _wait(self)->Outcome:
+        while (outcome := self.child.outcome()) is None: time.sleep(0.5)
+        return outcome
 
 # %% ../../nbs/runs/10_clusters.ipynb #61a9c7b0
-def job_of(sweep:Sweep, member:Member)->Job:
+def job_of(sweep:Sweep, trial:Trial)->Job:
     "The job that executes a run of a sweep."
     needs, chosen = sweep.grid.needs, {"TRM_LAB_HOME": str(home().resolve())}
     if not needs.gpus: chosen["CUDA_VISIBLE_DEVICES"] = ""
-    return Job(sweep.command(member), output_of(member.run), needs, Path.cwd(),
+    return Job(sweep.command(trial), output_of(trial.run), needs, Path.cwd(),
         {**threads(needs.cores), **chosen})
 
 # %% ../../nbs/runs/10_clusters.ipynb #1aba64c2
-def _bring(package:str):
+def _require(package:str):
     "Import a package of the extra `sweep`. Raises `InputError` with the command that installs it."
     try: return importlib.import_module(package)
     except ImportError:
@@ -77,13 +77,13 @@ def _cancel(engine:Engine, left:Mapping, cancel:Callable[[], None]):
         if now > again:
             cancel()
             again = now + 10
-        for member, ending in engine.ended():
-            if ending.code is not None:
-                settle(member.run, ending) # without a code it never began, and its run is unchanged
+        for trial, outcome in engine.ended():
+            if outcome.code is not None:
+                record_outcome(trial.run, outcome) # without a code it never began, and its run is unchanged
         time.sleep(0.5)
 
 # %% ../../nbs/runs/10_clusters.ipynb #f169e508
-def _slurm_limits(needs:Needs)->dict:
+def _slurm_limits(needs:Resources)->dict:
     "The limits of a job by sbatch's names. Raises `InputError` without a time limit."
     if not needs.hours:
         raise InputError("Slurm requires a time limit; set `hours` in the grid's `needs`")
@@ -104,7 +104,7 @@ def _check_accepted(limits:Mapping):
 class _SlurmJobs:
     "The submitted jobs that have not ended, and which of them Slurm still knows."
     def __init__(self):
-        self.by_run:dict[str, tuple[Member, object]] = {}
+        self.by_run:dict[str, tuple[Trial, object]] = {}
         # seconds between questions to Slurm; time of the last one; jobs that it did not know then
         self.pause, self.asked, self.missed = 10., -math.inf, set()
 
@@ -119,19 +119,19 @@ class _SlurmJobs:
             {job.job_id for _, job in self.by_run.values()} - set(known.stdout.split()))
         return before & self.missed
 
-    def ended(self)->list[tuple[Member, Ending]]:
+    def ended(self)->list[tuple[Trial, Outcome]]:
         over, gone = [], self._gone()
-        for name, (member, job) in [*self.by_run.items()]:
+        for name, (trial, job) in [*self.by_run.items()]:
             if job.paths.result_pickle.exists():
-                try: ending = job.result()
+                try: outcome = job.result()
                 except Exception:
                     problem = f"Slurm's job {job.job_id} broke off; {job.paths.stdout} says why"
-                    ending = Ending("failed", problem)
+                    outcome = Outcome("failed", problem)
             elif job.job_id in gone:
-                ending = Ending("failed",
+                outcome = Outcome("failed",
                     f"Slurm's job {job.job_id} ended without a message; {job.paths.stdout} may say more")
             else: continue
-            over.append((member, ending))
+            over.append((trial, outcome))
             del self.by_run[name]
         return over
 
@@ -148,13 +148,13 @@ class Slurm:
         sweep:Sweep,
         slots:int|None=None, # jobs at a time; None: as many as Slurm lets run
     ):
-        submitit = _bring("submitit")
+        submitit = _require("submitit")
         if not shutil.which("sbatch"):
             raise InputError("there is no Slurm on this machine: the command sbatch was not found; "
                 "log in to a machine that has it, or choose --on local or --on ray")
         limits = _slurm_limits(sweep.grid.needs)
         _check_accepted(limits)
-        self.sweep, self.slots = sweep, slots or max(1, len(sweep.members))
+        self.sweep, self.slots = sweep, slots or max(1, len(sweep.trials))
         self.jobs, self.refused = _SlurmJobs(), [] # refused: runs that sbatch did not accept
         self.executor = submitit.SlurmExecutor(sweep.folder/"slurm", max_num_timeout=sweep.grid.retries)
         # since Slurm 22.05 srun does not inherit this from sbatch
@@ -162,16 +162,16 @@ class Slurm:
             stderr_to_stdout=True, signal_delay_s=int(GRACE) + 30, additional_parameters={"requeue": True},
             srun_args=[f"--cpus-per-task={sweep.grid.needs.cores}"])
 
-    def submit(self, members:Sequence[Member]):
-        if not members: return
+    def submit(self, trials:Sequence[Trial]):
+        if not trials: return
         try:
-            with self.executor.batch(): jobs = [self.executor.submit(job_of(self.sweep, m)) for m in members]
-            self.jobs.by_run |= {m.run.folder.name: (m, job) for m, job in zip(members, jobs)}
+            with self.executor.batch(): jobs = [self.executor.submit(job_of(self.sweep, m)) for m in trials]
+            self.jobs.by_run |= {m.run.folder.name: (m, job) for m, job in zip(trials, jobs)}
         except Exception as e: # of sbatch; jobs that are running already go on
             reason = (str(e).strip().splitlines() or [""])[-1]
-            self.refused += [(m, Ending("failed", f"Slurm accepted no job: {reason}")) for m in members]
+            self.refused += [(m, Outcome("failed", f"Slurm accepted no job: {reason}")) for m in trials]
 
-    def ended(self)->list[tuple[Member, Ending]]:
+    def ended(self)->list[tuple[Trial, Outcome]]:
         refused, self.refused = self.refused, []
         return refused + self.jobs.ended()
 
@@ -182,7 +182,7 @@ class Slurm:
 # %% ../../nbs/runs/10_clusters.ipynb #c8663f8c
 def _join_cluster():
     "Ray, connected to the cluster of RAY_ADDRESS or of this machine. Raises `InputError` if there is none."
-    ray = _bring("ray")
+    ray = _require("ray")
     if ray.is_initialized(): return ray
     named = os.environ.get("RAY_ADDRESS", "").removeprefix("ray://")
     try:
@@ -197,7 +197,7 @@ def _join_cluster():
 
 def _slots(
     nodes:Sequence[Mapping[str, float]], # resources of each node
-    needs:Needs, # of one run
+    needs:Resources, # of one run
 )->int:
     "The number of runs that fit on the nodes of a cluster. Raises `InputError` if no node has room for one."
     each = {"CPU": needs.cores, "GPU": needs.gpus, "memory": (needs.memory or 0)*1e9}
@@ -219,24 +219,24 @@ class Ray:
         self.slots = slots or _slots([node["Resources"] for node in self.ray.nodes() if node["Alive"]], needs)
         self.task = self.ray.remote(num_cpus=needs.cores, num_gpus=needs.gpus,
             memory=(needs.memory or 0)*1e9 or None, max_retries=sweep.grid.retries)(lambda job: job())
-        self.queue:deque[Member] = deque()
-        self.tasks:dict[object, Member] = {}
+        self.queue:deque[Trial] = deque()
+        self.tasks:dict[object, Trial] = {}
 
-    def submit(self, members:Sequence[Member]): self.queue.extend(members)
+    def submit(self, trials:Sequence[Trial]): self.queue.extend(trials)
 
-    def ended(self)->list[tuple[Member, Ending]]:
+    def ended(self)->list[tuple[Trial, Outcome]]:
         done, _ = (self.ray.wait([*self.tasks], num_returns=len(self.tasks), timeout=0)
             if self.tasks else ([], []))
         over = [(self.tasks.pop(task), self._result(task)) for task in done]
         while self.queue and len(self.tasks) < self.slots:
-            member = self.queue.popleft()
-            self.tasks[self.task.remote(job_of(self.sweep, member))] = member
+            trial = self.queue.popleft()
+            self.tasks[self.task.remote(job_of(self.sweep, trial))] = trial
         return over
 
-    def _result(self, task)->Ending:
+    def _result(self, task)->Outcome:
         try: return self.ray.get(task)
         except self.ray.exceptions.RayError as e:
-            return Ending("failed", f"Ray: {type(e).__name__}: {str(e).strip().splitlines()[-1]}")
+            return Outcome("failed", f"Ray: {type(e).__name__}: {str(e).strip().splitlines()[-1]}")
 
     def stop(self):
         self.queue.clear()

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from ..core.errors import closest, InputError
 from ..core.settings import read_json, read_text, read_yaml
-from ..core.run import identity
-from ..training.config import TrainConfig, WATCHING
+from ..core.run import canonical_value
+from ..training.config import TrainConfig, OBSERVATION_ONLY
 
 # %% ../../nbs/runs/02_templates.ipynb #75fdf7e9
 def experiments_folder()->Path:
@@ -88,18 +88,18 @@ def _notebook(path:Path)->dict:
             problem = f"a merge conflict was not resolved ({line.strip():.60}); choose one side"
             raise InputError(f"{path}, line {number}: {problem}") from None
         raise
-    said = notebook if isinstance(notebook, dict) else {}
-    if "worksheets" in said or said.get("nbformat") in (1, 2, 3):
-        raise InputError(f"{path}: the notebook is in an old format (nbformat {said.get('nbformat')}); "
+    content = notebook if isinstance(notebook, dict) else {}
+    if "worksheets" in content or content.get("nbformat") in (1, 2, 3):
+        raise InputError(f"{path}: the notebook is in an old format (nbformat {content.get('nbformat')}); "
             f"convert it with  jupyter nbconvert --to notebook --inplace {path}")
-    if not isinstance(said.get("cells"), list):
+    if not isinstance(content.get("cells"), list):
         raise InputError(f"{path}: this is JSON, but no notebook: it has no list of cells")
-    if said.get("nbformat") != 4:
-        raise InputError(f"{path}: only nbformat 4 can be run, this one says {said.get('nbformat')!r}")
-    for number, cell in enumerate(said["cells"], 1):
+    if content.get("nbformat") != 4:
+        raise InputError(f"{path}: only nbformat 4 can be run, this one says {content.get('nbformat')!r}")
+    for number, cell in enumerate(content["cells"], 1):
         if not _whole(cell):
             raise InputError(f"{path}: cell {number} is damaged; open and save the notebook in JupyterLab")
-    return said
+    return content
 
 def _language(notebook:dict)->str:
     "The programming language of a notebook; Python if its metadata do not say."
@@ -156,7 +156,8 @@ def _assigned(statement:ast.stmt)->tuple[list[str], ast.expr|None]:
         "belongs into a later cell")
 
 # %% ../../nbs/runs/02_templates.ipynb #bb3c384a
-_CONFIGURATIONS = {"TrainConfig": (TrainConfig, WATCHING)} # dataclass, and its fields that change no result
+_CONFIGURATIONS = {
+    "TrainConfig": (TrainConfig, OBSERVATION_ONLY)} # dataclass, and its fields that change no result
 _FIELDS_OF = re.compile(r"^globals\(\)\.update\(asdict\((\w+)\(\)\)\)", re.MULTILINE)
 
 def _fields_of(source:str)->tuple[dict, frozenset]: # name to default, and names that change no result
@@ -188,7 +189,7 @@ def _set_by(statement:ast.stmt, given:Mapping)->dict: # name to value
     for name in names:
         if name in given: raise ValueError(f"{name!r} is set twice; leave one out")
     values = {name: _plain(expression) for name in names}
-    for name, value in values.items(): identity(value, name) # refuses NaN
+    for name, value in values.items(): canonical_value(value, name) # refuses NaN
     return values
 
 # %% ../../nbs/runs/02_templates.ipynb #977fdd97

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np, torch
 from ..models.checkpoints import Loaded, load_weights
 from ..data.batches import Batches, make_batch
-from ..data.datasets import Dataset, disguised_dataset
+from ..data.datasets import Dataset, augmented_dataset
 from ..core.errors import Amount, Count, InputError, Natural, Positive, check, given, one_of
 from ..models.trm import RecursiveModel
 from ..core.progress import progress
@@ -123,7 +123,7 @@ def learn_task(
             f"a model of ARC tasks is needed, and this one was trained on {canvas and canvas.name}")
     task = replace(task.on_canvas(canvas.side), scored=True)
     groups = Tasks([task], task.id).groups(how.augment, how.seed, dihedral_first=True)
-    dataset = disguised_dataset(canvas, groups)
+    dataset = augmented_dataset(canvas, groups)
     # each augmentation is a group of its own, so that a batch may hold many
     groups = np.arange(len(dataset.train.puzzle_identifiers) + 1, dtype=np.int32)
     split = replace(dataset.train, group_indices=groups)

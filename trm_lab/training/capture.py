@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from ..core.errors import RunFailed
 from ..models.trm import Network
-from ..core.distributed import Team
+from ..core.distributed import ProcessGroup
 
 # %% ../../nbs/training/05_capture.ipynb #ff5238db
 def _on_side_stream(step:Callable[..., Mapping[str, Tensor]], given:list[Tensor])->dict[str, Tensor]:
@@ -71,7 +71,7 @@ LONG = 3000 # steps from which compiling pays: a minute for 20 ms a step
 
 def captures(
     device:torch.device,
-    team:Team, # the processes that share the run
+    team:ProcessGroup, # the processes that share the run
     config, # its `capture` decides: True, False or None
 )->bool:
     "Is a step captured as a CUDA graph?"

@@ -10,7 +10,7 @@ import copy, math
 from collections.abc import Iterable
 import torch
 from torch import Tensor
-from ..core.distributed import Team
+from ..core.distributed import ProcessGroup
 from ..core.errors import Amount, Share, given
 from ..models.layers import SparseEmbedding, sum_by_identity
 from ..models.trm import Network, RecursiveModel
@@ -164,7 +164,7 @@ def sign_step(
     table:SparseEmbedding, # changed in place; its gradients are dropped
     lr:float|Tensor, # how far a weight moves
     weight_decay:float, # a row shrinks by lr·weight_decay
-    process_group:Team=Team(), # its processes may have gradients for the same rows
+    process_group:ProcessGroup=ProcessGroup(), # its processes may have gradients for the same rows
 ):
     "row ← row·(1 − lr·decay) − lr·sign(gradient), for the rows that have gradients."
     if not len(table.index): return
@@ -265,7 +265,7 @@ class _Copies:
 class Undo(_Copies):
     "Copies of what an update changes, so that the update can be undone."
     @torch.no_grad()
-    def settle(self,
+    def record_outcome(self,
         good:Tensor, # one truth value, on the device
     ):
         "Keep the update if it was `good`, else undo it; nothing waits for the device to know."

@@ -15,7 +15,7 @@ import numpy as np, torch
 from safetensors.torch import load_file
 from torch import Tensor
 from ..core.errors import RunFailed
-from ..core.files import check_manifest, whole_folder, write_json, write_manifest, write_safetensors
+from ..core.files import check_manifest, atomic_folder, write_json, write_manifest, write_safetensors
 from ..core.settings import read_json
 
 # %% ../../nbs/training/02_states.ipynb #61d20e41
@@ -84,7 +84,7 @@ def _write(place:Path, state:TrainingState):
     "Write a state's folder; one of the same name is replaced."
     aside = f".{place.name}.{secrets.token_hex(8)}" # hidden: `load_state` sweeps what begins so away
     fresh, old = place.with_name(f"{aside}.new"), place.with_name(f"{aside}.old")
-    with whole_folder(fresh) as temporary:
+    with atomic_folder(fresh) as temporary:
         write_safetensors(temporary/"tensors.safetensors", state.tensors)
         write_json(temporary/"values.json", {"step": state.step, **state.values})
         write_manifest(temporary, ["tensors.safetensors", "values.json"])

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from ..core.run import Run
 
 # %% ../../nbs/training/03_tracking.ipynb #8ab689c7
-class _Calls:
+class _WandbLike:
     "wandb, or trackio, which has the same calls."
     def __init__(self, module:str, run:Run):
         self.module = importlib.import_module(module)
@@ -28,8 +28,8 @@ class _TensorBoard:
         for name, value in values.items(): self.writer.add_scalar(name, value, step)
     def close(self): self.writer.close()
 
-TRACKERS = {"tensorboard": _TensorBoard, "trackio": lambda run: _Calls("trackio", run),
-    "wandb": lambda run: _Calls("wandb", run)}
+TRACKERS = {"tensorboard": _TensorBoard, "trackio": lambda run: _WandbLike("trackio", run),
+    "wandb": lambda run: _WandbLike("wandb", run)}
 
 # %% ../../nbs/training/03_tracking.ipynb #748f50fa
 class Mirror:

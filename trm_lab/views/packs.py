@@ -14,8 +14,8 @@ import numpy as np, torch
 from torch import Tensor
 from ..core.errors import InputError
 from ..interp.divergence import divergence
-from ..interp.interventions import LatentEdit
-from ..interp.session import Run, Walk
+from ..interp.interventions import LatentIntervention
+from ..interp.session import Rollout, Session
 from ..interp.survey import Survey
 from ..interp.trace import Site
 from ..models.losses import TOKEN_LOSSES
@@ -81,72 +81,73 @@ class Judge:
 # %% ../../nbs/views/05_packs.ipynb #8b029edb
 class Decoder:
     "Boards and halting probabilities of a walk's latents, each computed once."
-    def __init__(self, walk:Walk):
-        self.walk, self._known = walk, weakref.WeakKeyDictionary() # by trace
+    def __init__(self, session:Session):
+        self.session, self._known = session, weakref.WeakKeyDictionary() # by trace
 
     def ends_step(self, site:Site|None)->bool:
         "Is a supervision step complete there?"
-        u = self.walk.schedule[-1]
+        u = self.session.schedule[-1]
         return site is not None and (site.cycle, site.substep, site.name) == (u.cycle, u.substep, u.name)
 
-    def board(self, run:Run, site:Site|None,
+    def board(self, rollout:Rollout, site:Site|None,
             name:str)->tuple[np.ndarray, np.ndarray]|None: # tokens (L,), probabilities in 255ths (L,)
         "What a latent shows; None where that cannot be computed, because the model is missing."
-        trace, known = run.trace, self._known.setdefault(run.trace, {})
-        ended = name == self.walk.answer and self.ends_step(site)
-        if self.walk.model is None and not ended: return None
+        trace, known = rollout.trace, self._known.setdefault(rollout.trace, {})
+        ended = name == self.session.answer and self.ends_step(site)
+        if self.session.model is None and not ended: return None
         if (site, name) not in known:
             logits = (trace.logits[site.step - 1][trace.present[site.step - 1]].float() if ended
-                else self.walk.decode(trace, site, name))
+                else self.session.decode(trace, site, name))
             tokens = logits.argmax(-1)
-            share = (-TOKEN_LOSSES[self.walk.policy.loss](logits, tokens)).exp()
+            share = (-TOKEN_LOSSES[self.session.policy.loss](logits, tokens)).exp()
             known[site, name] = (tokens.numpy().astype(np.uint8),
                 (255*share.nan_to_num()).round().numpy().astype(np.uint8))
-        return tuple(values[run.here(site)] for values in known[site, name])
+        return tuple(values[rollout.here(site)] for values in known[site, name])
 
     @torch.no_grad()
-    def halting(self, run:Run, site:Site|None)->float:
+    def halting(self, rollout:Rollout, site:Site|None)->float:
         "The halting probability anywhere; not a number where that needs a model that is missing."
-        if self.ends_step(site): return float(self.walk.belief(run.trace)[site.step - 1, run.row])
-        if self.walk.model is None: return np.nan
-        known = self._known.setdefault(run.trace, {})
-        if site not in known: known[site] = self.walk.belief(self.walk.model.read(run.trace.state(site)))
-        return float(known[site][run.here(site)])
+        if self.ends_step(site): return float(self.session.belief(rollout.trace)[site.step - 1, rollout.row])
+        if self.session.model is None: return np.nan
+        known = self._known.setdefault(rollout.trace, {})
+        if site not in known:
+            known[site] = self.session.belief(self.session.model.read(rollout.trace.state(site)))
+        return float(known[site][rollout.here(site)])
 
 # %% ../../nbs/views/05_packs.ipynb #4fbfb024
-def cell_distribution(run:Run, cell:int)->np.ndarray: # (F, names, V) float32
+def cell_distribution(rollout:Rollout, cell:int)->np.ndarray: # (F, names, V) float32
     "The probability that each latent gives to the tokens of a cell, at every frame of a run's own."
-    walk = run.walk
-    names, loss = walk.names, TOKEN_LOSSES[walk.policy.loss]
-    shares = np.zeros((run.length - run.fork + 1, len(names), walk.puzzle.vocab_size), np.float32)
+    session = rollout.session
+    names, loss = session.names, TOKEN_LOSSES[session.policy.loss]
+    shares = np.zeros((rollout.length - rollout.fork + 1, len(names), session.puzzle.vocab_size), np.float32)
     for k in range(len(shares)):
-        site = run.place(run.fork + k)
+        site = rollout.place(rollout.fork + k)
         for n, name in enumerate(names):
-            if k and (run.fork + k - 1, name) not in run.trace.kept:
+            if k and (rollout.fork + k - 1, name) not in rollout.trace.kept:
                 shares[k, n] = shares[k - 1, n]
                 continue
-            logits = walk.decode(run.trace, site, name)[run.here(site), cell].expand(
+            logits = session.decode(rollout.trace, site, name)[rollout.here(site), cell].expand(
                 1, len(shares[k, n]), -1) # the same for each token, whose cost is asked
             shares[k, n] = (-loss(logits, torch.arange(logits.shape[1])[None])).exp()[0].numpy()
     return shares
 
 # %% ../../nbs/views/05_packs.ipynb #40cd8e7b
 def moves(
-    run:Run,
+    rollout:Rollout,
 )->Iterator[tuple[int, str|None, Tensor|None, Tensor|None]]: # frame, latent, movements (P+L, D)
     "Of each own frame: which latent moved, by how much, and by how much the last time."
-    schedule, parent, fork = run.walk.schedule, run.parent or run, run.fork
-    changed, moved = [e.name for e in run.edits if isinstance(e, LatentEdit)], {}
+    schedule, parent, fork = rollout.session.schedule, rollout.parent or rollout, rollout.fork
+    changed, moved = [e.name for e in rollout.interventions if isinstance(e, LatentIntervention)], {}
     if fork == 0 and not changed: yield 0, None, None, None
     # from a little before the fork, to know how latents moved there
-    for f in range(max(0, fork - 2*len(schedule)), run.length + 1):
-        site, which, before, source = run.place(f), None, None, parent if f <= fork else run
+    for f in range(max(0, fork - 2*len(schedule)), rollout.length + 1):
+        site, which, before, source = rollout.place(f), None, None, parent if f <= fork else rollout
         if f:
             which = schedule[(f - 1) % len(schedule)].name
             before, moved[which] = (moved.get(which),
-                source.latent(site, which).float() - source.latent(run.place(f - 1), which).float())
-        if f == fork and run.parent:
-            moved |= {name: run.latent(site, name).float() - parent.latent(site, name).float()
+                source.latent(site, which).float() - source.latent(rollout.place(f - 1), which).float())
+        if f == fork and rollout.parent:
+            moved |= {name: rollout.latent(site, name).float() - parent.latent(site, name).float()
                 for name in changed}
             if changed: yield f, changed[0], moved[changed[0]], None
             elif f: yield f, which, None, None
@@ -185,27 +186,27 @@ class Planes:
 # %% ../../nbs/views/05_packs.ipynb #9417c912
 class GrowingOverview:
     "The overview of a walk, as far as it was computed, and the principal axes of its latents."
-    def __init__(self, walk:Walk):
-        self.walk, self.parts, self._survey = walk, [], Survey(walk)
+    def __init__(self, session:Session):
+        self.session, self.parts, self._survey = session, [], Survey(session)
         self._axes, self.fitted = None, 0 # by name pooled and single, and of how many puzzles
 
     def __len__(self)->int: return sum(len(part.puzzles) for part in self.parts) # puzzles in it
 
-    def axes(self, run:Run): # by name: two components of whole latents, three of single positions
+    def axes(self, rollout:Rollout): # by name: two components of whole latents, three of single positions
         "Principal axes: of all puzzles if they are known, else of this run's trace."
         if self._axes is None:
-            survey = Survey(self.walk)
-            survey.see_trace(run.trace)
-            self._axes, self.fitted = survey.components(), len(run.trace.batch)
+            survey = Survey(self.session)
+            survey.add_trace(rollout.trace)
+            self._axes, self.fitted = survey.components(), len(rollout.trace.batch)
         return self._axes
 
     def part(self, since:int): # an `Overview`
         "The portion with puzzle `since`, computed if it is the next one."
-        if since == len(self) < len(self.walk):
-            portion = next(some for some in self.walk.portions() if since in some)
-            self.parts.append(self.walk.overview(portion, self._survey))
-            if portion[-1] + 1 == len(self.walk):
-                self._axes, self.fitted = self._survey.components(), len(self.walk)
+        if since == len(self) < len(self.session):
+            portion = next(some for some in self.session.portions() if since in some)
+            self.parts.append(self.session.overview(portion, self._survey))
+            if portion[-1] + 1 == len(self.session):
+                self._axes, self.fitted = self._survey.components(), len(self.session)
         found = next((part for part in self.parts if since in part.puzzles), None)
         if found is None:
             raise InputError(f"explorer: puzzle {since} is not in the overview yet; "
@@ -214,28 +215,28 @@ class GrowingOverview:
 
 # %% ../../nbs/views/05_packs.ipynb #7f64fe9d
 def _frames(
-    run:Run,
+    rollout:Rollout,
     decoder:Decoder,
     axes, # as `GrowingOverview.axes` gives them
 )->tuple[dict[str, np.ndarray], Planes]: # arrays over frames, and the planes that they name
     "What every frame shows: numbers about its update, and which plane shows each latent."
-    (pooled, single), names, F = axes, run.walk.names, run.length - run.fork + 1
+    (pooled, single), names, F = axes, rollout.session.names, rollout.length - rollout.fork + 1
     halting, change, turn, toward = np.full((4, F), np.nan, np.float32)
     path, plane = np.zeros((F, 2), np.float32), np.zeros((F, len(names)), np.int32)
     renewed, planes = np.full(F, -1, np.int32), Planes()
-    final = {name: run.latent(run.place(run.length), name).float() for name in names}
-    question = run.question.astype(np.uint8)
+    final = {name: rollout.latent(rollout.place(rollout.length), name).float() for name in names}
+    question = rollout.question.astype(np.uint8)
     blank = last = question, np.zeros(len(question), np.uint8)
-    for f, which, move, before in moves(run):
-        k, site = f - run.fork, run.place(f)
-        halting[k], turn[k] = decoder.halting(run, site), _cosine(move, before)
+    for f, which, move, before in moves(rollout):
+        k, site = f - rollout.fork, rollout.place(f)
+        halting[k], turn[k] = decoder.halting(rollout, site), _cosine(move, before)
         change[k] = 0. if move is None else float(move.square().mean().sqrt())
         for n, name in enumerate(names):
-            if k and f != 1 and (f - 1, name) not in run.trace.kept: # as at the frame before
+            if k and f != 1 and (f - 1, name) not in rollout.trace.kept: # as at the frame before
                 plane[k, n] = plane[k - 1, n]
                 continue
-            z = run.latent(site, name).float()
-            last = decoder.board(run, site, name) or last if f else blank
+            z = rollout.latent(site, name).float()
+            last = decoder.board(rollout, site, name) or last if f else blank
             plane[k, n] = planes.add(n, z, last, single[name])
             if name == which:
                 renewed[k], toward[k] = n, _cosine(z, final[name])
@@ -244,72 +245,75 @@ def _frames(
         "plane": plane, "renewed": renewed}, planes
 
 # %% ../../nbs/views/05_packs.ipynb #1f6756c0
-def _known_answer(run:Run, question:np.ndarray)->np.ndarray|None: # (L,); negative: does not count
+def _known_answer(rollout:Rollout, question:np.ndarray)->np.ndarray|None: # (L,); negative: does not count
     "The label of a run's puzzle, if it has one and the question is still its own."
-    batch = run.walk.batch
-    if not run.walk.labelled or (question != batch.inputs[run.puzzle].numpy()).any(): return None
-    return batch.labels[run.puzzle].numpy()
+    batch = rollout.session.batch
+    if not rollout.session.labelled or (question != batch.inputs[rollout.puzzle].numpy()).any(): return None
+    return batch.labels[rollout.puzzle].numpy()
 
 def _given(puzzle:Puzzle, question:np.ndarray)->np.ndarray: # (L,)
     "Which cells are given; none where the question cannot be drawn."
     try: return np.array(puzzle.draw(question, question).given, np.uint8)
     except InputError: return np.zeros(len(question), np.uint8)
 
-def _boards(run:Run, judge:Judge, tokens:np.ndarray)->dict[str, np.ndarray]:
+def _boards(rollout:Rollout, judge:Judge, tokens:np.ndarray)->dict[str, np.ndarray]:
     "The question, its solution if that is known, and what the rules say of every plane's board."
-    question = run.question.astype(np.uint8)
-    label = _known_answer(run, question)
+    question = rollout.question.astype(np.uint8)
+    label = _known_answer(rollout, question)
     wrong, verdict = zip(*(judge(question, answer, label) for answer in tokens))
     arrays = {"wrong": np.stack(wrong), "verdict": np.array(verdict, np.uint8),
-        "given": _given(run.walk.puzzle, question), "question": question}
+        "given": _given(rollout.session.puzzle, question), "question": question}
     if label is not None: arrays["solution"] = np.where(label < 0, PAD, label).astype(np.uint8)
     return arrays
 
-def _divergence(run:Run)->np.ndarray: # (F, names)
+def _divergence(rollout:Rollout)->np.ndarray: # (F, names)
     "How far each latent of a branch is from its parent's; not a number where the parent has ended."
-    names, fork, latents = run.walk.names, run.fork, divergence(run.parent, run).latents
-    apart = np.full((run.length - fork + 1, len(names)), np.nan, np.float32)
+    names, fork, latents = rollout.session.names, rollout.fork, divergence(rollout.parent, rollout).latents
+    apart = np.full((rollout.length - fork + 1, len(names)), np.nan, np.float32)
     for n, name in enumerate(names): apart[:len(latents[name]) - fork, n] = latents[name][fork:].numpy()
     return apart
 
 # %% ../../nbs/views/05_packs.ipynb #3583125f
 class SessionView:
     "A walk as a page shows it."
-    def __init__(self, walk:Walk, prefix:str=""): # in front of the names of its runs
-        self.walk, self.prefix = walk, prefix
-        self.judge, self.decoder, self.overview = Judge(walk.puzzle), Decoder(walk), GrowingOverview(walk)
+    def __init__(self, session:Session, prefix:str=""): # in front of the names of its runs
+        self.session, self.prefix = session, prefix
+        self.judge, self.decoder, self.overview = (Judge(session.puzzle),
+            Decoder(session), GrowingOverview(session))
 
-    def key(self, run:Run)->str: return self.prefix + run.key # its name on the page
+    def key(self, rollout:Rollout)->str: return self.prefix + rollout.key # its name on the page
 
-    def summary(self, run:Run)->dict:
+    def summary(self, rollout:Rollout)->dict:
         "What JSON can hold of a run."
-        def plain(value): return self.key(value) if isinstance(value, Run) else value
-        edits = [{"kind": type(e).__name__, **{f.name: plain(getattr(e, f.name)) for f in fields(e)}}
-            for e in run.edits]
-        return {"run": self.key(run), "puzzle": run.puzzle, "side": int(bool(self.prefix)),
-            "parent": run.parent and self.key(run.parent), "fork": run.fork, "number": run.number,
-            "sentence": run.sentence, "edits": edits, "steps": run.steps, "length": run.length,
-            "identical": run.identical, "reached": self.walk.reached(run)}
+        def plain(value): return self.key(value) if isinstance(value, Rollout) else value
+        interventions = [{"kind": type(e).__name__, **{f.name: plain(getattr(e, f.name)) for f in fields(e)}}
+            for e in rollout.interventions]
+        return {"run": self.key(rollout), "puzzle": rollout.puzzle, "side": int(bool(self.prefix)),
+            "parent": rollout.parent and self.key(rollout.parent), "fork": rollout.fork,
+            "number": rollout.number, "sentence": rollout.sentence,
+            "edits": interventions, "steps": rollout.steps, "length": rollout.length,
+            "identical": rollout.identical, "reached": self.session.reached(rollout)}
 
-    def pack(self, run:Run)->tuple[dict, bytes]: # what JSON can hold, and the bytes that it describes
+    def pack(self, rollout:Rollout)->tuple[dict, bytes]: # what JSON can hold, and the bytes that it describes
         "All that the page shows of a run."
-        pooled, single = axes = self.overview.axes(run)
-        frames, planes = _frames(run, self.decoder, axes)
-        shown, scale = planes.arrays(self.walk.names)
-        look = self.walk.look(run)
-        by_step = dict(halt=look.halt.cpu().numpy(), doubt=look.doubt.cpu().numpy(), same=_flags(look.same))
-        apart = {"divergence": _divergence(run)} if run.parent else {}
-        places, blob = pack_arrays(**frames, **shown, **_boards(run, self.judge, shown["tokens"]), **by_step,
-            **apart)
-        return {**self.summary(run), "arrays": places, "scale": scale, "fitted": self.overview.fitted,
-            "explained": {name: pooled[name].explained for name in self.walk.names}}, blob
+        pooled, single = axes = self.overview.axes(rollout)
+        frames, planes = _frames(rollout, self.decoder, axes)
+        shown, scale = planes.arrays(self.session.names)
+        signals = self.session.signals(rollout)
+        by_step = dict(halt=signals.halt.cpu().numpy(),
+            least_confidence=signals.least_confidence.cpu().numpy(), same=_flags(signals.same))
+        apart = {"divergence": _divergence(rollout)} if rollout.parent else {}
+        places, blob = pack_arrays(**frames, **shown,
+            **_boards(rollout, self.judge, shown["tokens"]), **by_step, **apart)
+        return {**self.summary(rollout), "arrays": places, "scale": scale, "fitted": self.overview.fitted,
+            "explained": {name: pooled[name].explained for name in self.session.names}}, blob
 
     def overview_pack(self, since:int)->tuple[dict, bytes]:
         "The portion of the overview with puzzle `since`."
         part, byte = self.overview.part(since), _flags
         unknown = np.full(part.same.shape, 2, np.uint8)
-        places, blob = pack_arrays(halt=part.halt.numpy(), doubt=part.doubt.numpy(), same=byte(part.same),
-            legal=byte(part.legal), stops=byte(part.stops),
+        places, blob = pack_arrays(halt=part.halt.numpy(), least_confidence=part.least_confidence.numpy(),
+            same=byte(part.same), accepted=byte(part.accepted), stops=byte(part.stops),
             solved=unknown if part.solved is None else byte(part.solved))
-        return {"from": int(part.puzzles[0]), "to": int(part.puzzles[-1]) + 1, "total": len(self.walk),
+        return {"from": int(part.puzzles[0]), "to": int(part.puzzles[-1]) + 1, "total": len(self.session),
             "side": int(bool(self.prefix)), "arrays": places}, blob

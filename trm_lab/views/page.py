@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from ..core.errors import InputError, one_of
 from ..core.files import write_text
-from ..interp.session import Run, Walk
+from ..interp.session import Rollout, Session
 from ..interp.trace import Trace
 from ..models.halting import Halting, stop_rule
 from ..puzzles.base import Puzzle
@@ -21,75 +21,75 @@ from .boards import BoardPainter
 from .packs import POOLING, VERDICTS, SessionView, concatenate_packs
 
 # %% ../../nbs/views/06_page.ipynb #1325e764
-def _looks_of_token(walk:Walk, token:int):
+def _looks_of_token(session:Session, token:int):
     "A board of this token alone, drawn and printed; None where no board can look like that."
-    puzzle = walk.puzzle
+    puzzle = session.puzzle
     board = np.full(puzzle.seq_len, token, np.uint8)
-    for question in (walk.batch.inputs[0].numpy().astype(np.uint8), board):
+    for question in (session.batch.inputs[0].numpy().astype(np.uint8), board):
         try: return puzzle.draw(question, board), puzzle.print(board)
         except (InputError, LookupError, ValueError): continue
 
-def _tokens(walk:Walk)->dict:
+def _tokens(session:Session)->dict:
     "How each token looks and is printed, and the heavy lines of the board."
-    size, lines = walk.puzzle.vocab_size, ((), ())
+    size, lines = session.puzzle.vocab_size, ((), ())
     glyphs, colours, symbols = [""]*size, [None]*size, [""]*size
     for token in range(size):
-        if (looks := _looks_of_token(walk, token)) is None: continue
+        if (looks := _looks_of_token(session, token)) is None: continue
         drawing, text = looks
         glyphs[token], colours[token] = drawing.glyphs[0], drawing.colours[0]
         lines = drawing.row_lines, drawing.col_lines
-        if symbols and len(text) == walk.puzzle.seq_len: symbols[token] = text[0]
+        if symbols and len(text) == session.puzzle.seq_len: symbols[token] = text[0]
         else: symbols = None # this type prints more than a character a cell
     return {"row_lines": list(lines[0]), "col_lines": list(lines[1]),
         "glyphs": glyphs, "colours": colours, "symbols": symbols}
 
 # %% ../../nbs/views/06_page.ipynb #c50d618b
-def _rule(walk:Walk)->dict:
+def _rule(session:Session)->dict:
     """How a walk's puzzles stop, for JSON. `kind`: `given`; `usual` where no rule was given, so that all
     steps are taken; `own` where only Python can evaluate the rule; `recorded` where it is not known. The
     numbers are those that sliders begin with."""
-    rule, policy, name = stop_rule(walk.policy), walk.policy, type(walk.policy).__name__
-    kind = ("recorded" if walk.rule_unknown
-        else "own" if rule is None else "given" if walk.halting else "usual")
-    says = {"given": f"The rule that was given, {name}, stops when {rule}",
-        "usual": f"No rule was given, and all {walk.max_steps} steps are taken; shown is where "
+    rule, policy, name = stop_rule(session.policy), session.policy, type(session.policy).__name__
+    kind = ("recorded" if session.rule_unknown
+        else "own" if rule is None else "given" if session.halting else "usual")
+    texts = {"given": f"The rule that was given, {name}, stops when {rule}",
+        "usual": f"No rule was given, and all {session.max_steps} steps are taken; shown is where "
             f"the model's usual one would stop: when {rule}",
         "own": f"The rule that was given, {name}, is Python of your own, which this page can "
             "neither run nor change; shown is where Python stopped by it",
         "recorded": "Puzzles left this recording by a rule that it does not name; shown is where they left. "
-            "Walk(trace, halting=…) names it"}
+            "Session(trace, halting=…) names it"}
     return {"kind": kind, "threshold": getattr(policy, "threshold", 0.5),
-        "certain": policy.certain, "says": says[kind]}
+        "certain": policy.certain, "says": texts[kind]}
 
-def _model_name(walk:Walk)->str:
+def _model_name(session:Session)->str:
     "The model's name, and how many parameters it has."
-    if walk.model is None: return "a recorded trace without its model"
-    name = (Path(walk.loaded.source).name.removesuffix(".safetensors") if walk.loaded and walk.loaded.source
-        else type(walk.model).__name__)
-    return f"{name}, {sum(p.numel() for p in walk.model.parameters()):,} parameters"
+    if session.model is None: return "a recorded trace without its model"
+    name = (Path(session.loaded.source).name.removesuffix(".safetensors")
+        if session.loaded and session.loaded.source else type(session.model).__name__)
+    return f"{name}, {sum(p.numel() for p in session.model.parameters()):,} parameters"
 
 # %% ../../nbs/views/06_page.ipynb #7fdb5b1e
-def _side(walk:Walk)->dict:
+def _side(session:Session)->dict:
     "What the header says of one of the models that are compared."
-    return {"names": list(walk.names), "answer": walk.answer,
-        "readings": list(walk.names if walk.model is not None else walk.names[:1]),
-        "updates": [[u.cycle, u.substep, walk.names.index(u.name)] for u in walk.schedule],
-        "max_steps": walk.max_steps, "cycles": 1 + max(u.cycle for u in walk.schedule),
-        "positions": walk.positions, "model": _model_name(walk), "rule": _rule(walk)}
+    return {"names": list(session.names), "answer": session.answer,
+        "readings": list(session.names if session.model is not None else session.names[:1]),
+        "updates": [[u.cycle, u.substep, session.names.index(u.name)] for u in session.schedule],
+        "max_steps": session.max_steps, "cycles": 1 + max(u.cycle for u in session.schedule),
+        "positions": session.positions, "model": _model_name(session), "rule": _rule(session)}
 
 def page_header(
     views:list[SessionView], # one, or two that are compared
     kernel:bool, # can the page ask for more?
 )->dict:
     "What the page needs once, in a form that JSON can hold."
-    walk, puzzle = views[0].walk, views[0].walk.puzzle
-    return {"title": puzzle.name, "model": " and ".join(_model_name(view.walk) for view in views),
-        "rows": puzzle.rows, "cols": puzzle.cols, **_tokens(walk), "vocab": list(walk.vocabulary),
-        "askable": list(walk.askable), "verdicts": list(VERDICTS), "decides": puzzle.decides,
-        "puzzles": [{"label": f"puzzle {i + 1}", "solved": None} for i in range(len(walk))],
-        "kernel": kernel, "pooling": POOLING, "sides": [_side(view.walk) for view in views],
-        "refused": next(filter(None, (view.walk.edits_refused for view in views)), None),
-        "first": views[0].key(walk.root(0)), "view": {}, "packs": []}
+    session, puzzle = views[0].session, views[0].session.puzzle
+    return {"title": puzzle.name, "model": " and ".join(_model_name(view.session) for view in views),
+        "rows": puzzle.rows, "cols": puzzle.cols, **_tokens(session), "vocab": list(session.vocabulary),
+        "askable": list(session.askable), "verdicts": list(VERDICTS), "decides": puzzle.decides,
+        "puzzles": [{"label": f"puzzle {i + 1}", "solved": None} for i in range(len(session))],
+        "kernel": kernel, "pooling": POOLING, "sides": [_side(view.session) for view in views],
+        "refused": next(filter(None, (view.session.interventions_refused for view in views)), None),
+        "first": views[0].key(session.root(0)), "view": {}, "packs": []}
 
 # %% ../../nbs/views/06_page.ipynb #58801779
 MODULES = ("page", "data", "board", "timeline", "halting", "latents", "cell",
@@ -138,11 +138,11 @@ def document(
     "The page with everything that is known of some walks."
     packs, overview = [], []
     for view in views:
-        walk = view.walk
-        while walk.recorded and len(view.overview) < len(walk): view.overview.part(len(view.overview))
-        roots = (map(walk.root, range(len(walk))) if walk.recorded
-            else [walk.roots[i] for i in sorted(walk.roots)] or [walk.root(0)])
-        packs += [view.pack(run) for run in (*roots, *walk.branches)]
+        session = view.session
+        while session.recorded and len(view.overview) < len(session): view.overview.part(len(view.overview))
+        roots = (map(session.root, range(len(session))) if session.recorded
+            else [session.roots[i] for i in sorted(session.roots)] or [session.root(0)])
+        packs += [view.pack(rollout) for rollout in (*roots, *session.branches)]
         overview += [view.overview_pack(int(part.puzzles[0])) for part in view.overview.parts]
     described, blob = concatenate_packs(packs + overview)
     return html_page({**page_header(views, kernel=False), "packs": described[:len(packs)],
@@ -155,41 +155,43 @@ def save_html(
     halting:Halting|None=None, # the rule by which puzzles left it; None: none left, or the rule is not known
 ):
     "Save the Explorer's view as a page that opens from a file, without Jupyter or network."
-    write_text(path, document([SessionView(Walk(trace, puzzle=puzzle, halting=halting))]))
+    write_text(path, document([SessionView(Session(trace, puzzle=puzzle, halting=halting))]))
 
 # %% ../../nbs/views/06_page.ipynb #a282d237
 def animation(
     view:SessionView,
-    run:Run, # of its walk
+    rollout:Rollout, # of its walk
     reading:str, # the latent that the board is read from, or `renewed`: whichever was renewed
 )->bytes: # of a GIF
     "Every board that a latent shows on the way, each titled with its place; the last one stays longer."
-    walk, question, paint = view.walk, run.question.astype(np.uint8), BoardPainter(view.walk.puzzle)
-    one_of(reading, (*walk.names, "renewed"), "explorer: reading")
+    session, question, paint = (view.session, rollout.question.astype(np.uint8),
+        BoardPainter(view.session.puzzle))
+    one_of(reading, (*session.names, "renewed"), "explorer: reading")
     before, pictures = question, []
-    for f in range(run.length + 1):
-        site = run.place(f)
+    for f in range(rollout.length + 1):
+        site = rollout.place(f)
         if site and reading not in ("renewed", site.name): continue
-        board = view.decoder.board(run, site, site.name) if site else (question, None)
+        board = view.decoder.board(rollout, site, site.name) if site else (question, None)
         if board is None: continue
         title = str(site) if site else "the question"
         try: pictures.append(paint(question, board[0], before if site else question, title).quantize(32))
         except InputError: continue # a question that has no answer cannot be drawn
         before = board[0]
-    if not pictures: raise InputError(f"explorer: {run.title} has no boards that can be drawn")
+    if not pictures: raise InputError(f"explorer: {rollout.title} has no boards that can be drawn")
     gif = io.BytesIO()
     pictures[0].save(gif, "GIF", save_all=True, append_images=pictures[1:],
         duration=[*[300]*(len(pictures) - 1), 2500], loop=0)
     return gif.getvalue()
 
 def still_picture(
-    run:Run,
+    rollout:Rollout,
 )->Image.Image|None: # None: the question has no answer, so that it cannot be drawn
     "The puzzle, and its answer after one supervision step, after a quarter of the steps, and at the end."
-    question, paint, pictures = run.question.astype(np.uint8), BoardPainter(run.walk.puzzle, 240), []
-    shown = sorted({0, run.steps//4, run.steps - 1})
+    question, paint, pictures = (rollout.question.astype(np.uint8),
+        BoardPainter(rollout.session.puzzle, 240), [])
+    shown = sorted({0, rollout.steps//4, rollout.steps - 1})
     titles = "the puzzle", *(f"supervision step {t + 1}" for t in shown)
-    for tokens, title in zip((question, *run.tokens[shown].numpy().astype(np.uint8)), titles):
+    for tokens, title in zip((question, *rollout.tokens[shown].numpy().astype(np.uint8)), titles):
         try: pictures.append(paint(question, tokens, tokens, title))
         except InputError: return None
     row = Image.new("RGB", (sum(p.width for p in pictures), pictures[0].height), "white")

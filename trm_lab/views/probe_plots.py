@@ -59,7 +59,7 @@ def _axis_label(table, latent:str, component:int)->str:
             control=""), "component", "value")))
     return f"component {component} ({shares[component] - shares.get(component - 1, 0.):.0%} of the variance)"
 
-def _course(table, latent:str, axes:int)->dict[str, tuple[int, np.ndarray, list[np.ndarray]]]:
+def _mean_path(table, latent:str, axes:int)->dict[str, tuple[int, np.ndarray, list[np.ndarray]]]:
     "By group: how many puzzles, the mean path (T, axes, 3: value, low, high), and single paths (T, axes)."
     rows, found = _where(table, measure="coordinate", latent=latent), {}
     def path(some):
@@ -97,7 +97,7 @@ def mean_paths(
     latents = list(dict.fromkeys(_where(table, measure="coordinate").latent))
     figure = Figure(figsize=(max(6.5, 4.8*len(latents)), 4.6), layout="constrained")
     for ax, latent in zip(np.atleast_1d(figure.subplots(1, len(latents))), latents):
-        groups = _course(table, latent, 2)
+        groups = _mean_path(table, latent, 2)
         most = max(n for n, *_ in groups.values())
         for group, (n, mean, singles) in groups.items(): _draw_group(ax, group, n, mean, singles, n == most)
         tidy(ax, title=latent, xlabel=_axis_label(table, latent, 1), ylabel=_axis_label(table, latent, 2))
@@ -116,7 +116,7 @@ def mean_paths_in_space(
     "Mean paths and single ones through the first three principal components, to turn."
     import plotly.graph_objects as go
     figure = go.Figure()
-    for group, (n, mean, singles) in _course(table, latent, 3).items():
+    for group, (n, mean, singles) in _mean_path(table, latent, 3).items():
         colour, line, marker = _GROUPS[group]
         if n >= FEW: singles = [mean[..., 0], *singles]
         for i, (x, y, z) in enumerate(path.T for path in singles):

@@ -10,14 +10,14 @@ __all__ = ['MEASURES', 'captured', 'random_axes', 'variance_rows', 'Paths', 'pat
 # %% ../../../nbs/interp/probes/02_geometry.ipynb #b0c7a6b9
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
-import numpy as np, pandas as pd, torch
+import numpy as np, pandas as pd
 from torch import Tensor
 from ..pca import Components, Covariances, Moments
 from ...data.datasets import Split
 from ...core.errors import InputError
 from ...models.trm import RecursiveModel
 from .base import (
-    UNTRAINED, Answers, Table, ends, halves, jackknife, spread, stream, truths, untrained)
+    UNTRAINED, Answers, Table, last_updates, halves, jackknife, mean_interval, stream, as_mask, untrained)
 from ..trace import Site
 
 # %% ../../../nbs/interp/probes/02_geometry.ipynb #b63c3a5e
@@ -121,15 +121,16 @@ def path_rows(
 ):
     """Mean paths and a few single ones, and the measures in the plane: as it was, in
     shuffled time, and by group."""
-    plane, groups = points[..., :2], {name: truths(mask, f"group {name!r}") for name, mask in groups.items()}
+    plane, groups = points[..., :2], {name: as_mask(mask, f"group {name!r}") for name, mask in groups.items()}
     _measure_rows(table, plane, name, rng)
     far = _distance_from_solved(plane, ~groups["failed"])
     for group, mask in groups.items():
-        for measure, of in MEASURES.items(): table.add(measure, name, group=group, **spread(of(plane[mask])))
-        table.add("distance from where solved ones end", name, group=group, **spread(far[mask]))
+        for measure, of in MEASURES.items():
+            table.add(measure, name, group=group, **mean_interval(of(plane[mask])))
+        table.add("distance from where solved ones end", name, group=group, **mean_interval(far[mask]))
         for t, k in np.ndindex(points.shape[1:]):
             where = {"group": group, "component": k + 1, "step": t + 1}
-            table.add("coordinate", name, **where, **spread(points[mask, t, k]))
+            table.add("coordinate", name, **where, **mean_interval(points[mask, t, k]))
             for puzzle in np.flatnonzero(mask)[:singles]:
                 table.add("coordinate", name, **where, puzzle=int(puzzle), value=points[puzzle, t, k], n=1)
 
@@ -138,7 +139,7 @@ def _measure_rows(table:Table, plane:np.ndarray, name:str, rng:np.random.Generat
     "All puzzles, as it was and in shuffled time."
     for control, paths in (("", plane), ("shuffled time", shuffled_time(plane, rng))):
         for measure, of in MEASURES.items():
-            table.add(measure, name, control, group="all", **spread(of(paths)))
+            table.add(measure, name, control, group="all", **mean_interval(of(paths)))
         # left-out blocks: a resampled set has some puzzles twice, and the step would explain too much
         blocks = [list(paths[i::10]) for i in range(min(10, len(paths)))]
         value, low, high = jackknife(blocks, lambda some: explained_by_step(np.array(some)))
@@ -199,7 +200,7 @@ class Grams:
     "Gram matrices of sites, by chunks of puzzles. A puzzle is all of its latent: (P+L)·D channels."
     def __init__(self, sites:Callable[[Site], bool]): # which are kept
         self.sites, self._kept = sites, {}
-        self.puzzles = None # their fingerprint by `questions_of`, once `stream` has begun
+        self.puzzles = None # their fingerprint by `puzzles_fingerprint`, once `stream` has begun
 
     def begin(self,
         puzzles:str, # their fingerprint
@@ -274,7 +275,7 @@ def _by_name(site:Site)->str: return site.name
 def _fit_planes(see:Callable, model:RecursiveModel, split:Split, k:int)->dict[str, dict[str, Components]]:
     "The first k components of cells and of boards, by latent."
     seen = {"cells": Covariances(_by_name, blocks=1), "boards": Covariances(_by_name, pooled=True, blocks=1)}
-    see(model, split, "fitting the planes", *seen.values())
+    collect(model, split, "fitting the planes", *seen.values())
     return {unit: {name: by_name[name][0].components(k) for name in by_name}
         for unit, by_name in seen.items()}
 
@@ -285,8 +286,8 @@ def _compare_models(see:Callable, table:Table, grams:Grams, split:Split,
         models:Mapping[str, RecursiveModel], rng):
     "Similarity with other models; the dimension of the untrained one."
     for name, other in models.items():
-        theirs, spectra = Grams(ends(other)), Covariances()
-        see(other, split, name, theirs, *[spectra]*(name == UNTRAINED))
+        theirs, spectra = Grams(last_updates(other)), Covariances()
+        collect(other, split, name, theirs, *[spectra]*(name == UNTRAINED))
         if name == UNTRAINED: dimension_rows(table, spectra, len(split), UNTRAINED)
         similarity_rows(table, grams, theirs, name, len(split), rng)
 
@@ -304,15 +305,15 @@ def geometry(
     "Measure planes, paths, effective dimension and similarity, each with its control."
     fitted, shown = halves(split, seed)
     table, rng, n = Table("geometry"), np.random.default_rng(seed), len(shown)
-    def see(model, puzzles, what, *collectors):
+    def collect(model, puzzles, what, *collectors):
         return stream(model, puzzles, *collectors, steps=steps, batch_size=batch_size, progress=what*progress)
-    planes = _fit_planes(see, model, fitted, components)
-    cells, boards, grams = Covariances(), Covariances(_by_name, pooled=True), Grams(ends(model))
+    planes = _fit_planes(collect, model, fitted, components)
+    cells, boards, grams = Covariances(), Covariances(_by_name, pooled=True), Grams(last_updates(model))
     in_space = {name: _first_axes(plane, 3) for name, plane in planes["boards"].items()}
-    paths = Paths(in_space, n, steps, ends(model))
-    answers = see(model, shown, "measuring", cells, boards, paths, grams)
+    paths = Paths(in_space, n, steps, last_updates(model))
+    answers = collect(model, shown, "measuring", cells, boards, paths, grams)
 
-    for t, solved in enumerate(answers.solved): table.add("solved", step=t + 1, **spread(solved))
+    for t, solved in enumerate(answers.solved): table.add("solved", step=t + 1, **mean_interval(solved))
     for name, plane in in_space.items():
         variance_rows(table, cells.latent(name), planes["cells"][name].axes, name, "cells", n, rng)
         variance_rows(table, boards[name], planes["boards"][name].axes, name, "boards", n, rng)
@@ -324,5 +325,5 @@ def geometry(
     value, low, high = jackknife(noise_moments(n*positions, D, rng), effective_dimension)
     for name in in_space:
         table.add("effective dimension", name, "noise", value=value, low=low, high=high, n=n)
-    _compare_models(see, table, grams, shown, {UNTRAINED: untrained(model, seed), **others}, rng)
+    _compare_models(collect, table, grams, shown, {UNTRAINED: untrained(model, seed), **others}, rng)
     return table.frame

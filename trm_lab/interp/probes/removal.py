@@ -20,7 +20,7 @@ from ...models.trm import RecursiveModel, State, Update, Watch
 from ...models.checkpoints import Loaded
 from ...solving.solve import recursion
 from ..trace import Site
-from .base import counted, spread, Table
+from .base import with_progress, mean_interval, Table
 from .scores import _mean_of
 from .tasks import open_cells
 from .ridge import Probe
@@ -158,7 +158,7 @@ def _effect_rows(table:Table, latent:str, real:tuple, others:Sequence[tuple], se
         rows += [(f"random draw {i}", *draw) for i, draw in enumerate(zip(each, sizes), 1)]
         for control, values, square in rows:
             some = values[np.isfinite(values)]
-            table.add(measure, latent, control, **spread(some, seed=seed), mean_square=square, **about)
+            table.add(measure, latent, control, **mean_interval(some, seed=seed), mean_square=square, **about)
 
 # %% ../../../nbs/interp/probes/06_removal.ipynb #271ea3d6
 def remove_probes(
@@ -185,7 +185,7 @@ def remove_probes(
     latents = list(dict.fromkeys(site.name for site in reading.centres))
     todo = _removals(_directions_by_task(reading, tasks), latents, ways, steps)
     before = last_logits(model, split, steps, batch_size)
-    for task, latent, where, to, at in counted(todo, "removing"*progress, "removals"):
+    for task, latent, where, to, at in with_progress(todo, "removing"*progress, "removals"):
         def tried(random=None):
             removal = Removal(at, to, random)
             after = last_logits(model, split, steps, batch_size, removal)

@@ -13,9 +13,9 @@ import numpy as np, torch
 from torch import Tensor
 from ...core.errors import InputError
 from ..trace import Site
-from .base import resampled, spread, Table
+from .base import resampled, mean_interval, Table
 from .scores import BOARDS
-from .tasks import Place, SELECTIVITY, SHUFFLED, Task
+from .tasks import Place, SELECTIVITY, SHUFFLED, ProbeTask
 
 # %% ../../../nbs/interp/probes/05_ridge.ipynb #e8d4bbc6
 @dataclass(frozen=True, eq=False)
@@ -87,12 +87,12 @@ def _ridge(sums:Sums, penalties:Sequence[float])->list[Probe]:
 # %% ../../../nbs/interp/probes/05_ridge.ipynb #d8b04e41
 PENALTIES = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1., 10.)
 
-def _by_place(tasks:Sequence[Task])->dict[Place, list[Task]]:
+def _by_place(tasks:Sequence[ProbeTask])->dict[Place, list[ProbeTask]]:
     places = {}
     for task in tasks: places.setdefault(task.place, []).append(task)
     return places
 
-def _same_puzzles(tasks:Sequence[Task], puzzles:str):
+def _same_puzzles(tasks:Sequence[ProbeTask], puzzles:str):
     "Latents and targets are matched by position: raise `InputError` if they are of different puzzles."
     for task in tasks:
         if task.puzzles not in (None, puzzles):
@@ -102,10 +102,10 @@ def _same_puzzles(tasks:Sequence[Task], puzzles:str):
 CONTROLS = ("", SHUFFLED) # a task's own labels, and those of another puzzle
 
 # %% ../../../nbs/interp/probes/05_ridge.ipynb #634bb7ee
-def _choose_penalties(tasks:Sequence[Task], fit:Sums, choose:Sums)->dict[tuple[str, str], Probe]:
+def _choose_penalties(tasks:Sequence[ProbeTask], fit:Sums, choose:Sums)->dict[tuple[str, str], Probe]:
     "By task and control: the penalty with the smallest error on the puzzles left out, in a fit to all."
-    tried, done, first, found = fit.ridge(PENALTIES), (fit + choose).ridge(PENALTIES), 0, {}
-    errors = np.array([choose.error(probe) for probe in tried]) # (penalties, K)
+    tried, done, first, found = fit.ridge(PENALTIES), (fit + choosing).ridge(PENALTIES), 0, {}
+    errors = np.array([choosing.error(probe) for probe in tried]) # (penalties, K)
     for task in tasks:
         for control in CONTROLS:
             which = slice(first, first := first + task.targets.shape[-1])
@@ -118,7 +118,7 @@ def _choose_penalties(tasks:Sequence[Task], fit:Sums, choose:Sums)->dict[tuple[s
 class Fitting:
     "Adds up what the probes of all tasks need, site by site."
     def __init__(self,
-        tasks:Sequence[Task], # of N puzzles
+        tasks:Sequence[ProbeTask], # of N puzzles
     ):
         self.places, self.sums, self.totals = _by_place(tasks), {}, {}
         N = len(tasks[0].shuffled)
@@ -152,7 +152,7 @@ class Fitting:
 class Scoring:
     "Lets the probes, and the output head if it is given, read another N puzzles."
     def __init__(self,
-        tasks:Sequence[Task], # of these puzzles, with the same names
+        tasks:Sequence[ProbeTask], # of these puzzles, with the same names
         probes:Mapping[tuple[Site, str, str], Probe],
         decode:Callable[[Tensor], Tensor]|None=None, # a model's output head
     ):
@@ -172,12 +172,12 @@ class Scoring:
         for place, tasks in self.places.items():
             asked = [(task, control) for task in tasks for control in CONTROLS]
             probes = [self.probes[site, task.name, control] for task, control in asked]
-            for (task, control), said in zip(asked, read_with(probes, place.states(z))):
-                self._keep(site, task.name, task.score, task, control, here, said)
+            for (task, control), predicted in zip(asked, read_with(probes, place.states(z))):
+                self._keep(site, task.name, task.score, task, control, here, predicted)
                 for measure, score in task.lenses if logits is not None else ():
                     self._keep(site, measure, score, task, control, here, logits)
 
-    def tell(self,
+    def add_rows(self,
         table:Table, # gets a row a measurement: score, with shuffled labels, difference (selectivity)
         control:str="", # the name of a control, which gets its score alone; empty: the model's own latents
         least:int=10, # puzzles that must differ from the most frequent target; with fewer no number
@@ -214,5 +214,5 @@ def _score_rows(scoring:Scoring, table:Table, site:Site, measure:str, control:st
         else:
             values = scored[i][np.isfinite(scored[i])]
             is_share = score is BOARDS and name != SELECTIVITY
-            known = spread(values.astype(bool) if is_share else values, seed=seed)
+            known = mean_interval(values.astype(bool) if is_share else values, seed=seed)
         table.add(measure, site, name, **known, score=score.name, others=others)

@@ -9,7 +9,7 @@ __all__ = ['RIGHT', 'BOARDS', 'ORDER', 'AUC', 'RANK', 'auc', 'Score']
 from collections.abc import Callable
 from dataclasses import dataclass
 import numpy as np
-from .base import truths
+from .base import as_mask
 
 # %% ../../../nbs/interp/probes/03_scores.ipynb #ec893e46
 def auc(
@@ -18,7 +18,7 @@ def auc(
     weights:np.ndarray|None=None, # (R, n) how often each counts; None: once
 )->np.ndarray: # (R,); not a number where one kind is missing
     "How often a true one has the higher score; a tie is half a success."
-    truth = truths(truth, "auc: truth")
+    truth = as_mask(truth, "auc: truth")
     weights = np.ones((1, len(truth))) if weights is None else weights
     rank, found = np.unique(scores, return_inverse=True)[1], []
     for w in weights:

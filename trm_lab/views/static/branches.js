@@ -4,8 +4,8 @@ import { button, choose, course, figure, labelled, make, number, plural, refill,
 import { cellName } from "./board.js";
 import { firstDifference, unpack } from "./data.js";
 
-const KINDS = { Given: "a given", Zero: "a latent to zero", Noise: "a latent to noise",
-  Patch: "a latent from another run", Mean: "a latent to its mean" };
+const KINDS = { Given: "a given", ZeroAblation: "a latent to zero", Noise: "a latent to noise",
+  ActivationPatch: "a latent from another run", MeanAblation: "a latent to its mean" };
 
 export class Branches {
   constructor(app) {
@@ -51,7 +51,7 @@ export class Branches {
 
   form() { // only what the chosen kind of change needs
     const kind = this.kind.value, latent = kind !== "Given", needs = { Given: !latent, name: latent,
-      size: kind === "Noise", seed: kind === "Noise", of: kind === "Patch", which: latent };
+      size: kind === "Noise", seed: kind === "Noise", of: kind === "ActivationPatch", which: latent };
     for (const [name, field] of Object.entries(this.fields)) field.hidden = !needs[name];
   }
 
@@ -65,13 +65,13 @@ export class Branches {
     const where = cells
       ? ` at ${cells.length === 1 ? cellName(header, cells[0]) : plural(cells.length, "cell", "cells")}` : "",
       name = this.name.value;
-    const edit = { Given: { cell: state.cell, token: Number(this.token.value) }, Zero: { name, cells },
+    const edit = { Given: { cell: state.cell, token: Number(this.token.value) }, ZeroAblation: { name, cells },
       Noise: { name, size: this.size.valueAsNumber, seed: this.seed.valueAsNumber, cells },
-      Patch: { name, of: this.of.value, cells }, Mean: { name, cells } }[kind];
+      ActivationPatch: { name, of: this.of.value, cells }, MeanAblation: { name, cells } }[kind];
     const says = { Given: () => `${cellName(header, state.cell)} becomes ${header.vocab[edit.token]}`,
-      Zero: () => `${name} to zero${where}`, Noise: () => `${name} to noise of size ${edit.size}${where}`,
-      Patch: () => `${name} from ${this.app.tree.name(edit.of)}${where}`,
-      Mean: () => `${name} to its mean over puzzles${where}` }[kind]();
+      ZeroAblation: () => `${name} to zero${where}`, Noise: () => `${name} to noise of size ${edit.size}${where}`,
+      ActivationPatch: () => `${name} from ${this.app.tree.name(edit.of)}${where}`,
+      MeanAblation: () => `${name} to its mean over puzzles${where}` }[kind]();
     this.edits.push({ says, edit: { kind, ...edit } });
     return this.app.draw();
   }

@@ -117,10 +117,10 @@ class Run { // from the question to the end; what stood before its fork is its p
 
   course() { // what halting looks at, after each supervision step, as exact as Python saw it
     return this.once("course", () => {
-      const [halt, doubt, same] = ["halt", "doubt", "same"].map((name) => this.own[name]());
+      const [halt, least_confidence, same] = ["halt", "least_confidence", "same"].map((name) => this.own[name]());
       const steps = Array.from({ length: this.steps }, (_, t) => t + 1);
-      const legal = steps.map((t) => this.answer(this.end(t)).verdict === ANSWERED);
-      return { halt, doubt, same, legal, stops: steps.map((t) => t === this.steps && this.meta.reached) };
+      const accepted = steps.map((t) => this.answer(this.end(t)).verdict === ANSWERED);
+      return { halt, least_confidence, same, accepted, stops: steps.map((t) => t === this.steps && this.meta.reached) };
     });
   }
 }

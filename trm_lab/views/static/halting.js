@@ -7,7 +7,7 @@ const THRESHOLDS = Array.from({ length: 101 }, (_, i) => i / 100);
 
 // The conditions of `halting.StopRule`, whose numbers the header brings: compared as float32, as Python does.
 const believes = (c, t, threshold) => c.halt[t] > Math.fround(threshold);
-const stands = (c, t, certain) => !certain || Boolean(c.same[t]) || c.doubt[t] > Math.fround(certain);
+const stands = (c, t, certain) => !certain || Boolean(c.same[t]) || c.least_confidence[t] > Math.fround(certain);
 // Other kinds than these are not numbers: where they stopped comes from Python.
 const known = (rule) => ["given", "usual"].includes(rule.kind);
 
@@ -24,7 +24,7 @@ const POLICIES = {
       + "or unchanged",
     stops: (c, t, least, rule) => believes(c, t, least) && stands(c, t, rule.certain) },
   verified: { does: "stop as soon as the rules call the answer solved",
-    stops: (c, t) => Boolean(c.legal[t]) },
+    stops: (c, t) => Boolean(c.accepted[t]) },
 };
 
 // the supervision step after which it stops; the last one at the latest
