@@ -193,4 +193,5 @@ class Given(Intervention):
     def sentence(self, session):
         return f"{session.place(self.cell)} of the question set to {session.vocabulary[self.token]}"
 
-INTERVENTIONS:dict[str, type[Intervention]] = {cls.__name__: cls for cls in (ZeroAblation, Noise, ActivationPatch, MeanAblation, Given)} # by name
+INTERVENTIONS:dict[str, type[Intervention]] = {cls.__name__: cls # by name
+    for cls in (ZeroAblation, Noise, ActivationPatch, MeanAblation, Given)}

@@ -36,7 +36,7 @@ class StopRule:
     certain:float # and the least certain cell's above this, unless the answer is settled; 0: any
 
     def __call__(self,
-        seen:HaltingSignals, # or anything with `halt`, `least_confidence` and `same` of one shape, like `branches.Overview`
+        seen:HaltingSignals, # or anything with its fields, all of one shape, like `survey.Overview`
     )->Tensor: # bool, of that shape
         "Does it stop here?"
         return (seen.halt > self.threshold) & HaltingSignals.is_settled(seen, self.certain)

@@ -110,7 +110,7 @@ _INVERSE_TRANSFORMS = np.array([0, 3, 2, 1, 4, 5, 6, 7], np.uint8) # the inverse
 
 def transform_grids(
     grids:np.ndarray, # (…, rows, columns)
-    transform:int, # 0: none; 1 to 3: quarter turns left; 4: left-right; 5: upside down; 6, 7: along the diagonals
+    transform:int, # 0: none; 1 to 3: quarter turns left; 4: left-right; 5: upside down; 6, 7: diagonals
 )->np.ndarray: # (…, rows, columns), or with the two exchanged
     "A grid turned or mirrored."
     transposed, rows, columns = _TRANSFORMS[transform]

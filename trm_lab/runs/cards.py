@@ -251,7 +251,7 @@ def make_card(
     source:str|Path, # a finished run's folder, a model's file, or the name of a shipped model
     folder:str|Path, # gets NAME.safetensors, NAME.md and NAME.yaml
     name:str|None=None, # of the model; None: as its recipe says
-    tests:Sequence[str]=(), # as `puzzle_set` takes them, the first for the headline; empty: the puzzle's usual
+    tests:Sequence[str]=(), # as `puzzle_set` takes them, the first for the headline; empty: the usual
     count:int=1000, # puzzles of each test set at most
     restarts:int=32, # tries after the first, until the rules accept an answer
     seed:int=1000, # of the test puzzles

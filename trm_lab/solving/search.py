@@ -36,9 +36,9 @@ class Search:
     """More than one try a puzzle. The first is always the plain one: the puzzle as it is, from where
     the model always begins."""
     restarts:Natural = 15 # tries after the first
-    strategy:str = "symmetries" # what differs: the puzzle is augmented, latents start at random, or (plain) noise
+    strategy:str = "symmetries" # what differs: augmented puzzles, latents that start at random, or (plain) noise
     select:str = "halting" # whose answer counts: highest halting probability, most votes, or least last move
-    stop_when:str|None = None # "legal": rules check each step, a legal answer ends its puzzle; None: all tries
+    stop_when:str|None = None # "solved": rules check each step, a right answer ends its puzzle; None: all tries
     noise:Amount = 0. # standard deviation, along the path of every try but the first
     seed:Natural = 0 # a try's random numbers follow from this, the puzzle's number and the try's
 
@@ -236,7 +236,7 @@ def solve_by_search(
     halting:Halting|None=None, # lets tries leave when they are done; None: only the rules do
     rows:int=256, # tries computed together; a puzzle's wave is not split, so it may be 16 where this is less
     numbers:np.ndarray|None=None, # (B,) of the puzzles, the seeds of their random numbers; None: 0 to B−1
-    on_progress:Callable[[int, float, int], None]|None=None, # gets most tries so far, share of puzzles done, legal
+    on_progress:Callable[[int, float, int], None]|None=None, # gets most tries so far, share done, solved
 )->SearchResult:
     """Try every puzzle again and again. Raises `InputError` if the rules are to judge and cannot, or an
     augmentation cannot be inverted; on Ctrl+C `Stopped`, with the result of the complete waves."""

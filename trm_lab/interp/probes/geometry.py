@@ -272,7 +272,7 @@ def similarity_rows(
 # %% ../../../nbs/interp/probes/02_geometry.ipynb #d52b71d7
 def _by_name(site:Site)->str: return site.name
 
-def _fit_planes(see:Callable, model:RecursiveModel, split:Split, k:int)->dict[str, dict[str, Components]]:
+def _fit_planes(collect:Callable, model:RecursiveModel, split:Split, k:int)->dict[str, dict[str, Components]]:
     "The first k components of cells and of boards, by latent."
     seen = {"cells": Covariances(_by_name, blocks=1), "boards": Covariances(_by_name, pooled=True, blocks=1)}
     collect(model, split, "fitting the planes", *seen.values())
@@ -282,7 +282,7 @@ def _fit_planes(see:Callable, model:RecursiveModel, split:Split, k:int)->dict[st
 def _first_axes(plane:Components, k:int)->Components:
     return Components(plane.mean, plane.axes[:k], plane.explained[:k])
 
-def _compare_models(see:Callable, table:Table, grams:Grams, split:Split,
+def _compare_models(collect:Callable, table:Table, grams:Grams, split:Split,
         models:Mapping[str, RecursiveModel], rng):
     "Similarity with other models; the dimension of the untrained one."
     for name, other in models.items():

@@ -102,7 +102,7 @@ def _same_puzzles(tasks:Sequence[ProbeTask], puzzles:str):
 CONTROLS = ("", SHUFFLED) # a task's own labels, and those of another puzzle
 
 # %% ../../../nbs/interp/probes/05_ridge.ipynb #634bb7ee
-def _choose_penalties(tasks:Sequence[ProbeTask], fit:Sums, choose:Sums)->dict[tuple[str, str], Probe]:
+def _choose_penalties(tasks:Sequence[ProbeTask], fit:Sums, choosing:Sums)->dict[tuple[str, str], Probe]:
     "By task and control: the penalty with the smallest error on the puzzles left out, in a fit to all."
     tried, done, first, found = fit.ridge(PENALTIES), (fit + choosing).ridge(PENALTIES), 0, {}
     errors = np.array([choosing.error(probe) for probe in tried]) # (penalties, K)

@@ -37,7 +37,7 @@ class ProbeTask:
     shuffled:np.ndarray # (N,) the puzzle whose targets each puzzle gets in the control
     counts:np.ndarray|None = None # (N, M, K) bool: which numbers are scored; None: all of counted rows
     lenses:tuple[tuple[str, Score], ...] = () # measures and scores of the output head on the same targets
-    puzzles:str|None = None # fingerprint of the puzzles by `puzzles_fingerprint`; None: not known, never compared
+    puzzles:str|None = None # by `puzzles_fingerprint`; None: not known, never compared
 
     def target(self, step:int, here:np.ndarray, control:str="")->np.ndarray: # (n, M, K)
         "The targets of some puzzles after a supervision step; in the control those of other puzzles."
