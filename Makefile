@@ -12,6 +12,7 @@ demo: .venv/.lab ## train a TRM on Sudoku 6×6 and leave a report to read
 	@$(BIN)/trm-lab demo
 
 test: .venv/.dev ## every test but the soak
+	@$(BIN)/ruff check --quiet . # line lengths and unused names, nothing else
 	@echo "tutorials and lessons: every cell of every notebook; then the tests, while the tutorials go on"
 	@export OMP_NUM_THREADS=1; $(BIN)/nbdev_test --path nbs/tutorials --n_workers 1 & tutorials=$$!; \
 	  $(BIN)/nbdev_test --path nbs --skip_folder_re 'tutorials|experiments|_ipynb_checkpoints' --n_workers 1 && \

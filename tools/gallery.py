@@ -27,8 +27,8 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
 KEPT = ("report.html", "explorer.html", "geometry.parquet", "reading.parquet")
 INTRO = """# What the notebooks find
 
-Each page is a notebook as it was executed, without its code; the line below its title makes it again. Pages with a table
-(`.parquet`) draw every figure from it. Nothing here is loaded from the network."""
+Each page is a notebook as it was executed, without its code; the line below its title makes it again.
+Pages with a table (`.parquet`) draw every figure from it. Nothing here is loaded from the network."""
 
 def made(lines:list[str])->Path:
     "Run the lines; the folder that the last one names."

@@ -8,9 +8,11 @@ from pathlib import Path
 
 WIDTH, HEIGHT = 110, 40
 # Names which the field calls otherwise; none of them may be defined in the library.
-OLD_NAMES = """choose until way turn hold whole_file whole_folder tell Course Found Moment say Disguised kept_back _Times widened
-Mean Patch Walk Zero told Team add_up_ in_turn Member Needs Point Watched _Ledger see disguised settled disguised_dataset
-disguises settle legal_and_complete""".split()
+OLD_NAMES = """
+choose until way turn hold whole_file whole_folder tell Course Found Moment say Disguised kept_back
+_Times widened Mean Patch Walk Zero told Team add_up_ in_turn Member Needs Point Watched _Ledger see
+disguised settled disguised_dataset disguises settle
+""".split()
 
 def cells_of(notebook:Path)->list[dict]: return json.loads(notebook.read_text(encoding="utf-8"))["cells"]
 def source(cell:dict)->str: return "".join(cell["source"])

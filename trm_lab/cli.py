@@ -713,9 +713,11 @@ def convert(
         written = _write_model(target, loaded, file, chosen)
     typer.echo(f"wrote    {' and '.join(map(str, written))}")
 
-# %% ../nbs/cli.ipynb #3ba706e2
+# %% ../nbs/cli.ipynb #1bc3d086
 data_app = typer.Typer(no_args_is_help=True, help="Build, check and look at datasets.")
 app.add_typer(data_app, name="data")
+_NOT_UNSEEN = ("not promised: test puzzles are among the training puzzles, or this type cannot tell images "
+    "or has too few different puzzles")
 
 def _data_puzzle(name:str, size:Optional[str], min_path:Optional[int]):
     "The puzzle type that a name, --size and --min-path stand for."
@@ -736,6 +738,7 @@ def _count(option:str, text:Optional[str])->Optional[int]:
     raise InputError(f"{option} should say how many images of each training puzzle, as in {option} 100; "
         "only ARC takes it without a number")
 
+# %% ../nbs/cli.ipynb #3ba706e2
 @data_app.command("build")
 def data_build(
     puzzle:Annotated[str, typer.Argument(metavar="PUZZLE",
@@ -825,11 +828,12 @@ def data_build(
         raise
     described, shape = (dataset.metadata, lambda split:
         f"{split.groups:,} groups, {len(split.puzzle_identifiers):,} puzzles, {len(split):,} examples")
+    further = [*([f"overlap    {described.overlap}"] if described.overlap else []), *notes]
     typer.echo(f"""built      {dataset.puzzle.name}
 train      {shape(dataset.train)}
 test       {shape(dataset.test)}
 from       {described.origin}
-unseen     {described.unseen or 'not promised: test puzzles are among the training puzzles, or this type cannot tell images or has too few different puzzles'}{f'{chr(10)}overlap    {described.overlap}' if described.overlap else ''}{''.join(f'{chr(10)}{note}' for note in notes)}
+unseen     {described.unseen or _NOT_UNSEEN}{''.join(f'{chr(10)}{note}' for note in further)}
 dataset    {out}
 Next: trm-lab data check {out}""")
 

@@ -28,7 +28,8 @@ loaded = load(case/"step_0", dtype=torch.float64)
 process_group = join_process_group(torch.device("cpu"))
 config = TrainConfig(steps=10, global_batch_size=8, lr_warmup_steps=3, loss="stablemax", dtype="float64",
     device="cpu", accumulate=accumulate)
-trainer = Trainer(config, None, batches, loaded.model.double(), HALTINGS[loaded.halting](4, explores), process_group)
+trainer = Trainer(config, None, batches, loaded.model.double(), HALTINGS[loaded.halting](4, explores),
+    process_group)
 told = []
 for _ in range(10):
     m = trainer.step()

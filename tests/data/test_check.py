@@ -2,7 +2,6 @@
 identities, other layouts."""
 import json, shutil
 from dataclasses import replace
-from pathlib import Path
 import numpy as np, pytest
 from trm_lab.data.datasets import dataset_of, augmented_dataset, read_dataset, write_augmented, write_dataset
 from trm_lab.data.generate import generate_dataset

@@ -6,7 +6,6 @@ from trm_lab.interp.session import Session
 from trm_lab.models.checkpoints import identities_of, load, matched, save_model, write_published
 from trm_lab.data.datasets import Dataset, Split, read_dataset, write_dataset
 from trm_lab.data.generate import generate_dataset
-from trm_lab.data.batches import ordered_batches
 from trm_lab.core.errors import InputError
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.solving.evaluate import evaluate

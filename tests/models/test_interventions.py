@@ -15,7 +15,7 @@ from trm_lab.data.datasets import split_of
 from trm_lab.core.errors import InputError
 from trm_lab.models.layers import SparseEmbedding
 from trm_lab.training.optimizers import sign_step
-from trm_lab.models.trm import fingerprint, guarded, same_bits
+from trm_lab.models.trm import fingerprint, same_bits
 from trm_lab.interp.probes.base import stream
 from trm_lab.interp.probes.geometry import Grams, cka, path_rows
 from trm_lab.interp.probes.ridge import Fitting

@@ -1,6 +1,5 @@
 "Checkpoints as people keep them: under other names, in wrappers, in parts; and what only looks like one."
 import argparse, gzip, io, json, os, subprocess, sys, tarfile, zipfile
-from pathlib import Path
 import numpy as np, pytest, torch
 from processes import run_forked
 from safetensors.torch import save_file
@@ -16,7 +15,7 @@ from trm_lab.solving.evaluate import evaluate
 from trm_lab.solving.solve import solve, solve_by_step
 from trm_lab.interp.trace import run_with_trace
 from trm_lab.models.variants import architecture, build_model, unwrapped
-from test_checkpoints import TOLD, model, refusal, same # noqa: F401: model is a fixture
+from test_checkpoints import TOLD, model, refusal, same # noqa: F401 (model is a fixture)
 from test_cli import trm_lab
 
 FOUR = {"seq_len": 16, "vocab_size": 6, "hidden_size": 32, "num_heads": 4}
@@ -453,7 +452,6 @@ def test_the_checkpoint_in_a_folder(model, tmp_path):
     assert "DeepSpeed" in refusal(tmp_path/"deep")
 
 def test_a_runs_folder_and_its_states(tmp_path, monkeypatch):
-    from trm_lab.core.run import Run
     from trm_lab.runs.training import train_run
     monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
     run, _ = train_run(RUN, tmp_path/"reports")

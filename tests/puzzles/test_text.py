@@ -11,11 +11,11 @@ from trm_lab.data.datasets import read_dataset, write_dataset
 from trm_lab.data.build import from_csv
 from trm_lab.core.errors import InputError, shortened
 from trm_lab.puzzles.arc import Arc
-from trm_lab.puzzles.base import Verdict, find_puzzle, puzzle_types
+from trm_lab.puzzles.base import Verdict, puzzle_types
 from trm_lab.puzzles.lights_out import LightsOut
 from trm_lab.puzzles.maze import Maze
 from trm_lab.puzzles.sudoku import Sudoku
-from trm_lab.puzzles.text import count_solutions, examples, nearest, read_rows
+from trm_lab.puzzles.text import count_solutions, nearest, read_rows
 from trm_lab.views.serve import puzzles_of
 from trm_lab.solving.search import Search, solve_by_search
 from test_cli import trm_lab

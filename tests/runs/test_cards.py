@@ -4,7 +4,6 @@ import csv, json, re
 from pathlib import Path
 import numpy as np, pytest, torch
 import test_cli
-from trm_lab.runs import cards
 from trm_lab.runs.cards import (STEPS, DEFAULT_STEPS, puzzle_set, card_text, make_card,
     rounding, shipped, shipped_table)
 from trm_lab.models.checkpoints import load, load_pretrained, pretrained_models, save_model

@@ -13,7 +13,7 @@ from trm_lab.puzzles.arc import to_grid, to_tokens
 from trm_lab.puzzles.base import find_puzzle
 from trm_lab.solving.evaluate import evaluate
 from trm_lab.solving.votes import Learning, answer_task, learn_task, vote
-from test_cli import cli_run
+from test_cli import cli_run # noqa: F401 (a fixture)
 
 canvas = Arc(7)
 def pair(question, answer): return canvas.parse(question), canvas.parse(answer)

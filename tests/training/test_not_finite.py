@@ -6,7 +6,7 @@ from trm_lab.data.generate import generate_dataset
 from trm_lab.core.errors import InputError, RunFailed
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.core.run import Run
-from trm_lab.core.files import read_jsonl, write_manifest, write_safetensors
+from trm_lab.core.files import write_manifest, write_safetensors
 from trm_lab.training.states import TrainingState, load_state, not_finite, save_state, saved_steps
 from trm_lab.training.trainer import NotFinite, Trainer
 from trm_lab.training.config import TrainConfig

@@ -145,7 +145,7 @@ def from_tasks(
     allow_overlap:bool=False, # also when the answers of scored tasks are trained on
     puzzle:Arc=Arc(), # with its canvas
     max_grid:int|None=None, # leave out tasks with larger grids; augmentations begin with the eight symmetries
-    on_message:Callable[[str], None]=lambda line: None, # gets the test pairs that training has, under any name
+    on_message:Callable[[str], None]=lambda line: None, # gets test pairs that training has, by any name
 )->Dataset:
     "ARC tasks. Raises `InputError` naming file, task and pair."
     augment, seed = given(augment, Natural, "ARC: augment"), given(seed, Natural, "ARC: seed")

@@ -359,7 +359,7 @@ def _read_pickle(
     rows:tuple[int, ...]|None, # of the puzzle embedding
     select_weights:Callable, # takes the object in the file; returns tensors, and what is known of them
     where:str, # for the sentence
-)->tuple[dict[str, Tensor], str|None, list]: # tensors, why unverified, the rest of what `select_weights` returned
+)->tuple[dict[str, Tensor], str|None, list]: # tensors, why unverified, what else `select_weights` gave
     "Tensors from what torch.save wrote."
     if not zipped:
         tensors, *description = select_weights(_unpickle(path, "cpu", where))

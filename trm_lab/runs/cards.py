@@ -410,10 +410,10 @@ A tiny recursive model for {c['puzzle']}: after {DEFAULT_STEPS} supervision step
 ## How well it solves
 
 Shares of puzzles with every cell right, and in brackets their 95 % intervals (Wilson). A supervision step
-is one round of the recursion; the model was trained with at most {most_steps}. In rows with several *tries* a puzzle
-that is not solved is tried again under random symmetries, {DEFAULT_STEPS} steps each time, until the rules of the
-puzzle, without any label, accept an answer. This is one training with one seed. The intervals are over
-puzzles; they do not cover the scatter between seeds.
+is one round of the recursion; the model was trained with at most {most_steps}. In rows with several *tries* a
+puzzle that is not solved is tried again under random symmetries, {DEFAULT_STEPS} steps each time, until the
+rules of the puzzle, without any label, accept an answer. This is one training with one seed.
+The intervals are over puzzles; they do not cover the scatter between seeds.
 
 {_scores(sets)}
 

@@ -36,9 +36,9 @@ class Search:
     """More than one try a puzzle. The first is always the plain one: the puzzle as it is, from where
     the model always begins."""
     restarts:Natural = 15 # tries after the first
-    strategy:str = "symmetries" # what differs: augmented puzzles, latents that start at random, or (plain) noise
+    strategy:str = "symmetries" # what differs: augmentations, random first latents, or (plain) noise
     select:str = "halting" # whose answer counts: highest halting probability, most votes, or least last move
-    stop_when:str|None = None # "solved": rules check each step, a right answer ends its puzzle; None: all tries
+    stop_when:str|None = None # "solved": rules check each step, and a solved puzzle is done; None: all
     noise:Amount = 0. # standard deviation, along the path of every try but the first
     seed:Natural = 0 # a try's random numbers follow from this, the puzzle's number and the try's
 

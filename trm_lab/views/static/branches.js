@@ -65,11 +65,13 @@ export class Branches {
     const where = cells
       ? ` at ${cells.length === 1 ? cellName(header, cells[0]) : plural(cells.length, "cell", "cells")}` : "",
       name = this.name.value;
-    const edit = { Given: { cell: state.cell, token: Number(this.token.value) }, ZeroAblation: { name, cells },
+    const edit = { Given: { cell: state.cell, token: Number(this.token.value) },
+      ZeroAblation: { name, cells },
       Noise: { name, size: this.size.valueAsNumber, seed: this.seed.valueAsNumber, cells },
       ActivationPatch: { name, of: this.of.value, cells }, MeanAblation: { name, cells } }[kind];
     const says = { Given: () => `${cellName(header, state.cell)} becomes ${header.vocab[edit.token]}`,
-      ZeroAblation: () => `${name} to zero${where}`, Noise: () => `${name} to noise of size ${edit.size}${where}`,
+      ZeroAblation: () => `${name} to zero${where}`,
+      Noise: () => `${name} to noise of size ${edit.size}${where}`,
       ActivationPatch: () => `${name} from ${this.app.tree.name(edit.of)}${where}`,
       MeanAblation: () => `${name} to its mean over puzzles${where}` }[kind]();
     this.edits.push({ says, edit: { kind, ...edit } });

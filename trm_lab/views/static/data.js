@@ -117,10 +117,12 @@ class Run { // from the question to the end; what stood before its fork is its p
 
   course() { // what halting looks at, after each supervision step, as exact as Python saw it
     return this.once("course", () => {
-      const [halt, least_confidence, same] = ["halt", "least_confidence", "same"].map((name) => this.own[name]());
+      const names = ["halt", "least_confidence", "same"];
+      const [halt, least_confidence, same] = names.map((name) => this.own[name]());
       const steps = Array.from({ length: this.steps }, (_, t) => t + 1);
       const accepted = steps.map((t) => this.answer(this.end(t)).verdict === ANSWERED);
-      return { halt, least_confidence, same, accepted, stops: steps.map((t) => t === this.steps && this.meta.reached) };
+      const stops = steps.map((t) => t === this.steps && this.meta.reached);
+      return { halt, least_confidence, same, accepted, stops };
     });
   }
 }

@@ -7,7 +7,8 @@ const THRESHOLDS = Array.from({ length: 101 }, (_, i) => i / 100);
 
 // The conditions of `halting.StopRule`, whose numbers the header brings: compared as float32, as Python does.
 const believes = (c, t, threshold) => c.halt[t] > Math.fround(threshold);
-const stands = (c, t, certain) => !certain || Boolean(c.same[t]) || c.least_confidence[t] > Math.fround(certain);
+const stands = (c, t, certain) =>
+  !certain || Boolean(c.same[t]) || c.least_confidence[t] > Math.fround(certain);
 // Other kinds than these are not numbers: where they stopped comes from Python.
 const known = (rule) => ["given", "usual"].includes(rule.kind);
 
