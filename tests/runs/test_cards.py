@@ -187,7 +187,7 @@ def test_the_page_of_models_says_what_the_cards_measured():
             for share in (first["steps"][str(DEFAULT_STEPS)], *first["tries"].values())}
         assert said.split(";")[0].split(",")[0].split(". ")[0] in measure_set, row["name"]
         assert (f"{row['parameters']:,} parameters" in page
-            or row["name"] in ("sudoku-6x6-hrm", "sudoku-6x6-attention", "sudoku-6x6-single-z"))
+            or row["name"] in ("sudoku-6x6-hrm", "sudoku-6x6-single-z"))
         assert ("images of training puzzles" in said) == (first["images_of_training_puzzles"] == first["n"])
 
 def test_a_card_says_first_whether_its_puzzles_were_new_to_the_model():

@@ -149,7 +149,7 @@ def slurm(tmp_path_factory):
 def test_a_sweep_on_slurm_is_interrupted(slurm, tmp_path, notebook):
     check_interrupted("slurm", tmp_path, notebook)
     until(lambda: not asked("squeue", "-h"), 40)
-    with pytest.raises(InputError, match="Slurm will not take such a job: .*not available"):
+    with pytest.raises(InputError, match="Slurm refuses such a job: .*not available"):
         ENGINES["slurm"](study(tmp_path, notebook, cores=99))
 
 @pytest.mark.parametrize("runs", [4, pytest.param(6, marks=pytest.mark.soak)])

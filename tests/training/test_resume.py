@@ -250,7 +250,7 @@ def test_nobody_else_in_the_folder(four, tmp_path):
     with Run(tmp_path/"run").lock("training"):
         code = (f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
             "import test_resume as t; from trm_lab.core.run import Run; from pathlib import Path\n"
-            f"with Run(Path({str(tmp_path/'run')!r})).alone('training', patience=0.2): pass")
+            f"with Run(Path({str(tmp_path/'run')!r})).lock('training', patience=0.2): pass")
         status, _, err = run_forked(code)
         assert status and "another process is already training this run" in err
 
