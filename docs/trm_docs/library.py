@@ -1,7 +1,7 @@
 """What the library says of itself: names, signatures, comments of parameters, docstrings. Read from the
 source with `ast`; nothing is imported, so this works without torch."""
 import ast, bisect, io, re, tokenize
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -132,6 +132,21 @@ def _class(node:ast.ClassDef, module:Module, comments:Comments)->Item:
         item.signature, item.parameters = made.signature, made.parameters
     return item
 
+def _take_over(module:Module):
+    "A class that grows over several cells has private bases in its module: what they have, it has."
+    private = {}
+    for item in (item for item in module.items if item.kind == "class"): # a base stands above what derives from it
+        bases, item.bases = item.bases, []
+        for base in bases:
+            if base not in private: item.bases.append(base); continue
+            own = {member.name.rpartition(".")[2] for member in item.members}
+            item.members += [replace(member, name=f"{item.name}.{short}") for member in private[base].members
+                if (short := member.name.rpartition(".")[2]) not in own]
+            item.bases += private[base].bases
+            if not item.parameters and not item.signature:
+                item.signature, item.parameters = private[base].signature, private[base].parameters
+        if item.name.startswith("_"): private[item.name] = item
+
 def _imports(tree:ast.Module, module:Module)->dict[str, str]:
     "Which names came from other modules of the library."
     found, parts = {}, module.full.split(".")
@@ -168,6 +183,7 @@ def read_module(path:Path, root:Path)->Module:
         elif isinstance(node, ast.ClassDef): module.items.append(_class(node, module, comments))
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             module.items += _value(node, "data", "", module, comments)
+    _take_over(module)
     public = _public(tree)
     module.items = [item for item in module.items if public(item)]
     return module

@@ -34,9 +34,9 @@ told = []
 for _ in range(10):
     m = trainer.step()
     told.append({{k: v.tolist() for k, v in m.items()}})
-if process_group.leads:
+if process_group.is_main:
     torch.save({{"told": told, "weights": trainer.model.state_dict(), "ema": trainer.ema.shadow}}, out)
-process_group.part()
+process_group.close()
 import os; os._exit(0) # as the command line does
 """
 
@@ -190,8 +190,8 @@ if which != "none":
     assert saved.step == t.LAST - 1 and t.not_finite(saved.tensors) is None
     trainer = t.Trainer(t.CONFIG, data, process_group=process_group)
     t.fit(trainer, run)
-if process_group.leads: torch.save(trainer.model.state_dict(), folder/"end")
-process_group.part()
+if process_group.is_main: torch.save(trainer.model.state_dict(), folder/"end")
+process_group.close()
 import os; os._exit(0)
 """
 

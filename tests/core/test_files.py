@@ -126,7 +126,7 @@ def test_what_a_killed_writer_left_is_never_taken_for_whole(tmp_path):
     code = ("import os, sys; from pathlib import Path; from trm_lab.core.files import *; "
         "from trm_lab.core.settings import *; from trm_lab.core.run import *; "
         "from trm_lab.runs.lease import *; place = Path(sys.argv[1])\n"
-        "with whole_file(place/'x.txt') as f, whole_folder(place/'states'/'step-000000002') as g: "
+        "with atomic_file(place/'x.txt') as f, atomic_folder(place/'states'/'step-000000002') as g: "
         "f.write_text('half'); (g/'tensors.safetensors').write_text('half'); os._exit(9)")
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)]).returncode == 9
     assert (tmp_path/"x.txt").read_text() == "whole" and len(os.listdir(tmp_path)) == 3

@@ -131,10 +131,10 @@ def test_a_card_in_the_making_shows_how_far_it_is(tmp_path, monkeypatch):
 def test_a_study_of_latents_prints_nothing_into_a_pipe():
     "Its bars were shown to everybody."
     work = """from trm_lab.models.checkpoints import load_pretrained
-from trm_lab.interp.probes.base import counted, fresh_puzzles, stream
+from trm_lab.interp.probes.base import fresh_puzzles, stream, with_progress
 four = load_pretrained("sudoku-4x4")
 stream(four.model, fresh_puzzles(four, 64).test, steps=2, batch_size=8, progress="looking")
-assert list(counted([1, 2, 3], "removing", "removals")) == [1, 2, 3]
+assert list(with_progress([1, 2, 3], "removing", "removals")) == [1, 2, 3]
 """
     assert run_forked(work) == (0, "", "")
 

@@ -39,7 +39,7 @@ def fingerprint(folder):
     for name in sorted(state.tensors):
         digest.update(name.encode() + state.tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes())
     values = json.loads(json.dumps(dict(state.values)))
-    for format_duration in ("seconds", "metrics_bytes"): values["ledger"].pop(format_duration)
+    for name in ("seconds", "metrics_bytes"): values["ledger"].pop(name)
     rows = [{k: v for k, v in row.items() if k not in CLOCKS} for row in read_jsonl(folder/"metrics.jsonl")]
     digest.update(json.dumps([state.step, values, rows], sort_keys=True).encode())
     return digest.hexdigest()
