@@ -419,9 +419,9 @@ def test_cells_and_places_that_are_truth_values_or_no_numbers():
     for cells in ([0, 5, 10], np.array([0, 5, 10]), torch.tensor([0, 5, 10]), range(0, 11, 5), (0, 5, 0, 10)):
         branch = root.branch(None, ZeroAblation("z_H", cells))
         assert (torch.equal(branch.logits, wanted.logits)
-            and repr(branch.interventions[0]) == "Zero('z_H', cells=(0, 5, 10))"
+            and repr(branch.interventions[0]) == "ZeroAblation('z_H', cells=(0, 5, 10))"
             and "in 3 cells" in branch.sentence)
-    assert repr(ZeroAblation("z_H", 5)) == "Zero('z_H', cells=(5,))"
+    assert repr(ZeroAblation("z_H", 5)) == "ZeroAblation('z_H', cells=(5,))"
     for wrong, sentence in ((lambda: root.branch(None, ZeroAblation("z_H", (1.5,))), "no cell 1.5"),
             (lambda: ZeroAblation("z_H", [[1]]), "cells should be numbers"),
             (lambda: root.branch(None, Given(True, 2)), "no cell True"),
