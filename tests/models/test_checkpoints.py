@@ -529,7 +529,7 @@ def test_solve_and_eval_need_to_know_the_puzzle(tmp_path, monkeypatch, capsys):
     assert code == 2 and "does not say what this model was trained on; name it: --puzzle" in err
     code, out, err = run("solve", "1..." + "."*12, "--model", source, "--puzzle",
         "sudoku-4x4", "--steps", "2")
-    assert code == 0 and "legal: " in out and not err
+    assert code == 0 and "solved: " in out and not err
     code, _, err = run("eval", source, "--data", "none.csv")
     assert code == 2 and "name it: --puzzle" in err
     code, _, err = run("eval", source, "--data", "none.csv", "--puzzle", "sudoku-6x6")

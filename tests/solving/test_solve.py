@@ -13,7 +13,7 @@ from trm_lab.models.trm import RecursiveModel, Output, State, Update
 from trm_lab.puzzles.arc import Arc, to_tokens
 from trm_lab.puzzles.base import Rearranged
 from trm_lab.puzzles.lights_out import LightsOut
-from trm_lab.puzzles.maze import FREE, GOAL, PATH, START, WALL, Maze
+from trm_lab.puzzles.maze import FREE, GOAL, PATH, START, WALL, Maze, _judged
 from trm_lab.puzzles.sudoku import BLANK, Sudoku, _shuffled
 from trm_lab.solving.search import SELECTORS, Search, Stopped, solve_by_search
 from trm_lab.solving.evaluate import evaluate
@@ -70,7 +70,8 @@ def by_hand(puzzle, question, answer):
     "What one board says, asked for alone."
     solved = puzzle.check(question, answer).solved
     if not isinstance(puzzle, Maze): return {"solved": solved}
-    return {"solved": solved, "valid": puzzle._path(question, answer)[0].solved, "optimal": solved}
+    valid = _judged(question, answer, puzzle.rows, puzzle.cols)[0].solved
+    return {"solved": solved, "valid": valid, "optimal": solved}
 
 @pytest.mark.parametrize("puzzle", [SIX, Sudoku(2, 2), Maze(6, 6, min_path=5), Maze(3, 7, min_path=3),
         LightsOut(3, 4), Arc()], ids=lambda p: p.name)
