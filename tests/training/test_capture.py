@@ -136,7 +136,7 @@ def places(trainer):
     moments = [t for o in trainer.optimizers for kept in o.state.values() for t in kept.values()]
     return [t.data_ptr() for t in (*trainer.model.state_dict().values(),
         *trainer.ema.shadow.values(), trainer.ema.count, *moments, *trainer.carry.tensors(),
-        *trainer.invert.copies, trainer.finite.alive, trainer.finite.good, trainer.finite.found)]
+        *trainer.undo.copies, trainer.finite.alive, trainer.finite.good, trainer.finite.found)]
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_step_in_place_is_the_same_step(optimizer, four):

@@ -265,7 +265,7 @@ class _Copies:
 class Undo(_Copies):
     "Copies of what an update changes, so that the update can be undone."
     @torch.no_grad()
-    def record_outcome(self,
+    def keep_or_restore(self,
         good:Tensor, # one truth value, on the device
     ):
         "Keep the update if it was `good`, else undo it; nothing waits for the device to know."

@@ -334,7 +334,7 @@ class _DeviceStep(_Weights):
         evidence |= self.update(given.factor, slots.batch.puzzle_identifiers)
         self.finite.judge(evidence)
         alive = self.finite.alive
-        self.undo.record_outcome(alive)
+        self.undo.keep_or_restore(alive)
         new = Carry(slots.batch, state, slots.before + 1, torch.cat(halted))
         if carry: new = new.of([torch.where(alive, *pair) for pair in zip(new.tensors(), carry.tensors())])
         return new, {**metrics, "steps": self.process_group.gather(new.steps),
