@@ -145,6 +145,6 @@ def test_nobody_asks_which_system_it_is():
     classes = {cls.__name__ for cls in ARCHITECTURES.values()} | {"BoardModel"}
     for path in package.rglob("*.py"):
         if path.name in ("variants.py", "checkpoints.py", "published.py", "trm.py", "_modidx.py"): continue
-        used = {node.id for node in ast.session(ast.parse(path.read_text(encoding="utf-8")))
+        used = {node.id for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             if isinstance(node, ast.Name)} & classes
         assert not used, f"{path.name} asks for {', '.join(used)}"

@@ -85,13 +85,13 @@ class _LoopState:
         self.waiting:list[dict[str, Tensor]] = []
 
     def add(self, metrics:dict[str, Tensor]):
-        "Take a step's metrics; they stay on the device until `keep_or_restore`."
+        "Take a step's metrics; they stay on the device until `read_metrics`."
         halted = metrics["halted"]
         some = {k: v for k, v in metrics.items() if k not in ("steps", "halted")}
         self.waiting.append(
             {**some, "halted": halted.sum(), "halted_steps": (metrics["steps"]*halted).sum()})
 
-    def keep_or_restore(self, count:int|None=None):
+    def read_metrics(self, count:int|None=None):
         "Add up the first `count` of the waiting steps, or all, and drop the others."
         waiting, self.waiting = self.waiting[:count], []
         if not waiting: return
@@ -173,7 +173,7 @@ def _step(loop:_Loop):
         shows = loop.due(c.log_every) or loop.evaluate and loop.due(c.eval_every)
         if shows or late or loop.signals and single: trainer.look()
     except NotFinite as e:
-        loop.loop_state.keep_or_restore(e.good)
+        loop.loop_state.read_metrics(e.good)
         if loop.run and trainer.process_group.is_main: loop.keep_evidence(e)
         elif loop.run: loop.save() # its part of the state
         raise
@@ -230,7 +230,7 @@ def _train(loop:_Loop):
     while loop.trainer.steps_done < loop.trainer.config.steps:
         _step(loop)
         if loop.trainer.pasts: continue # these steps may still have to be undone
-        loop.loop_state.keep_or_restore()
+        loop.loop_state.read_metrics()
         _evaluate(loop) # before the line that reports it
         _report(loop)
         _save(loop)
