@@ -293,7 +293,7 @@ def test_types_without_candidates(name):
 def test_arc():
     "Boards with room around the grids, and identities of their own."
     from trm_lab.data.datasets import augmented_dataset
-    from trm_lab.puzzles.arc import Arc, ProbeTask as ArcTask, Tasks
+    from trm_lab.puzzles.arc import Arc, Task as ArcTask, Tasks
     arc = Arc()
     pair = lambda question, answer: (arc.parse(question), arc.parse(answer))
     data = augmented_dataset(arc, Tasks([ArcTask(f"t{i}", [pair("12", "21")], [pair("34", "43"),
