@@ -135,7 +135,8 @@ def _class(node:ast.ClassDef, module:Module, comments:Comments)->Item:
 def _take_over(module:Module):
     "A class that grows over several cells has private bases in its module: what they have, it has."
     private = {}
-    for item in (item for item in module.items if item.kind == "class"): # a base stands above what derives from it
+    classes = [item for item in module.items if item.kind == "class"]
+    for item in classes: # a base stands above what derives from it
         bases, item.bases = item.bases, []
         for base in bases:
             if base not in private: item.bases.append(base); continue
