@@ -925,7 +925,7 @@ def lab(tmp_path_factory, solved, loaded):
         "# the code that was copied from the page"]
     many = ["import torch; torch.set_num_threads(2)\nfrom itertools import islice\n"
         "import numpy as np\nfrom trm_lab.models.checkpoints import load_pretrained\n"
-        "from trm_lab.data.datasets import make_batch\nfrom trm_lab.views.explorer import Explorer\n"
+        "from trm_lab.data.batches import make_batch\nfrom trm_lab.views.explorer import Explorer\n"
         "from trm_lab.puzzles.maze import Maze\nfrom trm_lab.models.variants import build_model\n"
         "def drawn(puzzle, count, level=None): return make_batch(*map(np.stack, "
             "zip(*islice(puzzle.generate(np.random.default_rng(0), level), count))))\n"
