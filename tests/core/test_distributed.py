@@ -184,7 +184,7 @@ run = t.Run(folder/"run")
 trainer = t.Trainer(t.CONFIG, data, process_group=process_group)
 if which != "none" and process_group.rank == 1: getattr(t, which)(trainer)
 try: t.fit(trainer, run)
-except t.NotFinite as e: (folder/f"said{{team.rank}}").write_text(str(e))
+except t.NotFinite as e: (folder/f"said{{process_group.rank}}").write_text(str(e))
 if which != "none":
     saved = process_group.main_first(lambda: t.load_state(run.folder/"checkpoints"/"states"))
     assert saved.step == t.LAST - 1 and t.not_finite(saved.tensors) is None

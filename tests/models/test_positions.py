@@ -9,7 +9,7 @@ from trm_lab.data.batches import make_batch
 from trm_lab.core.errors import InputError
 from trm_lab.models.layers import (
     Attention, CastCache, Grid, PairBias, Positions, RelativeBias, RowsAndColumns, attend, cast_once)
-from trm_lab.models.layers import recheck_casts, rope_tables, rotary_2d, rotate
+from trm_lab.models.layers import recheck_casts, rope_tables, rotary_2d, apply_rope
 from trm_lab.models.trm import TRMConfig, fingerprint
 from trm_lab.puzzles.maze import Maze
 from trm_lab.training.config import TrainConfig
@@ -42,7 +42,7 @@ def test_rope_2d_turns_half_of_the_pairs_by_row_and_half_by_column(grid):
     width, theta = 8, 10.
     cos, sin = (t.double() for t in rotary_2d(grid, width, theta))
     x = torch.randn(1, grid.positions, 1, width, dtype=torch.float64)
-    turned = torch.view_as_complex(torch.stack(rotate(x, cos, sin)[0, :, 0].chunk(2, -1), -1))
+    turned = torch.view_as_complex(torch.stack(apply_rope(x, cos, sin)[0, :, 0].chunk(2, -1), -1))
     pairs = torch.view_as_complex(torch.stack(x[0, :, 0].chunk(2, -1), -1))
     for s, place in enumerate(places(grid)):
         row, col = place or (0, 0)
@@ -101,7 +101,7 @@ def test_attention_adds_the_bias_to_the_scores():
     x = torch.randn(2, 7, 8, dtype=torch.float64)
     turn = tuple(t.double() for t in rotary_2d(grid, 4))
     q, k, v = (t.view(2, 7, 2, 4) for t in attention.qkv_proj(x).chunk(3, -1))
-    q, k = rotate(q, *turn), rotate(k, *turn)
+    q, k = apply_rope(q, *turn), apply_rope(k, *turn)
     mixed, laid_out = torch.zeros(2, 7, 2, 4, dtype=torch.float64), bias(torch.float64)
     for h in range(2):
         for b in range(2):
