@@ -197,7 +197,7 @@ def test_names():
 @pytest.mark.parametrize("settings, what", [
     ({"pos_encodings": "rope2d"}, "pos_encodings 'rope2d' is not known .did you mean 'rope_2d'"),
     ({"pos_encodings": "rope+rope_2d"}, "rope and rope_2d are two of one kind .rotation"),
-    ({"pos_encodings": "rope_2d+none"}, "'none' stands alone"),
+    ({"pos_encodings": "rope_2d+none"}, "'none' is not combined with others"),
     ({"pos_encodings": "rope+"}, "pos_encodings '' is not known"),
     ({"pos_encodings": "rope_2d", "hidden_size": 12},
         "rope_2d needs a width of a head that is a multiple of 4, not 6"),
