@@ -1064,7 +1064,7 @@ def test_the_widget_walks_in_jupyterlab(loaded, solved, open_page, pictures, lab
     page.screenshot(path=pictures/"lab-code.png")
     page.keyboard.press("Escape"); assert page.locator(".trm-code").is_hidden()
     said = run_cell(page, 3,
-        f"{code}\nmade = explorer.walk.rollout('0.2')\nprint('equal', torch.equal(other.logits, "
+        f"{code}\nmade = explorer.session.rollout('0.2')\nprint('equal', torch.equal(other.logits, "
         "made.logits), all(torch.equal(other.latent(s), made.latent(s)) for s in made.trace.sites))")
     assert "equal True True" in said, said
     for what, name in (("Film", "lab.gif"), ("Page", "lab.html")):
