@@ -71,12 +71,12 @@ LONG = 3000 # steps from which compiling pays: a minute for 20 ms a step
 
 def captures(
     device:torch.device,
-    team:ProcessGroup, # the processes that share the run
+    process_group:ProcessGroup, # the processes that share the run
     config, # its `capture` decides: True, False or None
 )->bool:
     "Is a step captured as a CUDA graph?"
     able = device.type == "cuda"
-    return able and team.size == 1 if config.capture is None else able and config.capture
+    return able and process_group.size == 1 if config.capture is None else able and config.capture
 
 def compile_networks(
     model:nn.Module, # changed in place
