@@ -378,17 +378,22 @@ Smoke = Annotated[bool, typer.Option("--smoke",
 Fresh = Annotated[bool, typer.Option("--fresh",
     help="from the beginning, although this run is finished or could be resumed")]
 
-def _parameters(config:Optional[str], parameter:Optional[list[str]], smoke:bool)->tuple[dict, str]:
-    "The parameters that a config and -p ask for, and where they were given."
-    from trm_lab.runs.templates import find_config, merge, read_parameters
+def _parameters(config:Optional[str], parameter:Optional[list[str]], smoke:bool,
+        notebook:str="train")->tuple[dict, str]:
+    "The parameters of a notebook that a config and -p ask for, and where they were given."
+    from trm_lab.runs.templates import (
+        find_config, find_template, merge, read_parameters, template_parameters)
+    from trm_lab.training.config import current_names
     if smoke and not config:
         raise InputError("--smoke is a section of a config; name the config: -f maze-hard --smoke")
     path = find_config(config) if config else None
-    values, seen = read_parameters(path, smoke) if path else {}, []
+    known = template_parameters(find_template(notebook))
+    values, seen = read_parameters(path, smoke, known) if path else {}, []
     for pair in parameter or []:
         name, given, value = pair.partition("=")
         if not given:
             raise InputError(f"-p {name}: the value is missing; write -p NAME VALUE or -p NAME=VALUE")
+        [name] = current_names({name: value}, "-p", known)
         if twice := [other for other in seen if other == name or other.startswith(f"{name}.")]:
             raise InputError(f"-p {name}: it is given twice" + f", also as {twice[0]}"*(twice[0] != name)
                 + "; leave one out")
@@ -414,7 +419,7 @@ def run(
         help="as a run of the sweep in this folder: held by one process at a time, committed once")]=None,
 ):
     "Run a notebook with parameters, or find the finished run of the same parameters."
-    values, where = _parameters(config, parameter, smoke)
+    values, where = _parameters(config, parameter, smoke, notebook)
     if sweep:
         from trm_lab.runs.sweeps import run_trial
         if fresh:
