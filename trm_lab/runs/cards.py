@@ -393,22 +393,11 @@ def _test_sets(c:dict)->str:
             "measured.\n")
     return "\n".join(parts)
 
-# %% ../../nbs/runs/06_cards.ipynb #e9437c0c
-def card_text(
-    card:dict, # as `make_card` returned it
-    size:int, # bytes of the model's file
-)->str: # Markdown
-    "A card as a page."
-    c, sets, most_steps = card, card["sets"], card["recipe"]["halt_max_steps"]
-    failed = "\n\n".join(map(_failed, sets))
-    return f"""# {c['name']}
-
-A tiny recursive model for {c['puzzle']}: after {DEFAULT_STEPS} supervision steps it solves
-{headline(c)}.
-
-{_facts(c, size)}
-
-## How well it solves
+# %% ../../nbs/runs/06_cards.ipynb #8eab85f0
+def _how_well(c:dict)->str:
+    "The section with the scores."
+    most_steps = c["recipe"]["halt_max_steps"]
+    return f"""## How well it solves
 
 Shares of puzzles with every cell right, and in brackets their 95 % intervals (Wilson). A supervision step
 is one round of the recursion; the model was trained with at most {most_steps}. In rows with several *tries* a
@@ -416,11 +405,27 @@ puzzle that is not solved is tried again under random symmetries, {DEFAULT_STEPS
 rules of the puzzle, without any label, accept an answer. This is one training with one seed.
 The intervals are over puzzles; they do not cover the scatter between seeds.
 
-{_scores(sets)}
+{_scores(c['sets'])}
 
 The test puzzles:
 
-{_test_sets(c)}
+{_test_sets(c)}"""
+
+# %% ../../nbs/runs/06_cards.ipynb #e9437c0c
+def card_text(
+    card:dict, # as `make_card` returned it
+    size:int, # bytes of the model's file
+)->str: # Markdown
+    "A card as a page."
+    c, failed = card, "\n\n".join(map(_failed, card["sets"]))
+    return f"""# {c['name']}
+
+A tiny recursive model for {c['puzzle']}: after {DEFAULT_STEPS} supervision steps it solves
+{headline(c)}.
+
+{_facts(c, size)}
+
+{_how_well(c)}
 ## Which puzzles it fails on
 
 The test puzzles in quarters, ordered by what may make them hard.
