@@ -435,7 +435,7 @@ def run(
     if not executed: _remark(done, notebook, values)
 
 # %% ../nbs/cli.ipynb #14d81f2f
-def _shown(path:Path)->str:
+def _relative(path:Path)->str:
     "A path as one would type it."
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
@@ -463,13 +463,13 @@ def sweep(
         for trial in planned.trials:
             at = ", ".join(f"{axis} {value}" for axis, value in trial.at.items())
             typer.echo(f"{trial.run.folder.name}  {status(trial.run).state:11}  {at}")
-        return typer.echo(f"{len(planned.trials)} runs in {_shown(planned.folder)}; nothing was started")
+        return typer.echo(f"{len(planned.trials)} runs in {_relative(planned.folder)}; nothing was started")
     if note := {version_difference(trial.run.info) for trial in planned.trials if trial.run.finished} - {""}:
         typer.echo(f"of the runs that are finished: {'; '.join(sorted(note))}; remove a run's folder to run "
             f"it again", err=True)
     states = run_sweep(planned, start(planned, slots), Screen().show)
-    typer.echo(f"finished: {len(states)} runs in {_shown(planned.folder)}; "
-        f"trm-lab report {_shown(planned.folder)} shows what they found")
+    typer.echo(f"finished: {len(states)} runs in {_relative(planned.folder)}; "
+        f"trm-lab report {_relative(planned.folder)} shows what they found")
 
 # %% ../nbs/cli.ipynb #d6065974
 HEADLINES = ("fixed.exact", "adaptive.exact", "adaptive.mean_steps",
@@ -508,7 +508,7 @@ def report(
     from trm_lab.runs.pages import write_report
     from trm_lab.runs.sweeps import report_sweep
     is_sweep = (folder/"sweep.json").exists()
-    typer.echo(f"report: {_shown(report_sweep(folder) if is_sweep else write_report(Run(folder)))}")
+    typer.echo(f"report: {_relative(report_sweep(folder) if is_sweep else write_report(Run(folder)))}")
 
 # %% ../nbs/cli.ipynb #13ad8de8
 @app.command()
@@ -949,7 +949,7 @@ def data_show(
 def _demo_summary(done, report:Path, executed:bool, me:str)->str:
     "What a run found, where its files are, and what to try next; `me`: how the command is typed."
     from trm_lab.core.run import home
-    info, model = done.info, _shown(done.folder/"checkpoints"/"model.safetensors")
+    info, model = done.info, _relative(done.folder/"checkpoints"/"model.safetensors")
     fixed, adaptive = info["fixed"], info["adaptive"]
     halting = (f"{adaptive['exact']:6.1%} solved, {adaptive['mean_steps']:.2f} steps on average, "
         f"{info['work_saved']:.0%} of the work saved")
@@ -961,12 +961,12 @@ def _demo_summary(done, report:Path, executed:bool, me:str)->str:
   solved after {info['max_steps']:2} supervision steps   {info['solved_after_max']:6.1%}
   stopping when the model is sure     {halting}
 
-report     {_shown(report)}
-explorer   {_shown(done.folder/'explorer.html')}  (one solved and one failed puzzle, update by update)
+report     {_relative(report)}
+explorer   {_relative(done.folder/'explorer.html')}  (one solved and one failed puzzle, update by update)
 model      {model}
 
 Next: open the report in a browser; `make lab` for the notebooks; or try
-  {me} eval {model} --data {_shown(home()/info['data'])}"""
+  {me} eval {model} --data {_relative(home()/info['data'])}"""
 
 @app.command()
 def demo(
@@ -980,7 +980,7 @@ def demo(
     done, executed = run_notebook("train", read_parameters(find_config(config)), where=config, fresh=fresh)
     report = done.folder/"report.html"
     if executed or not report.exists(): report = write_report(done)
-    me = "trm-lab" if shutil.which("trm-lab") else _shown(Path(sys.argv[0]).absolute())
+    me = "trm-lab" if shutil.which("trm-lab") else _relative(Path(sys.argv[0]).absolute())
     typer.echo(_demo_summary(done, report, executed, me))
 
 # %% ../nbs/cli.ipynb #b233b19c

@@ -67,7 +67,7 @@ def _source(cell:dict)->str:
 
 def _tagged(cell:dict, *tags:str)->bool: return bool({*tags} & {*cell.get("metadata", {}).get("tags", [])})
 
-def _whole(cell)->bool:
+def _is_cell(cell)->bool:
     "Does this have the fields of a notebook's cell?"
     if not isinstance(cell, dict) or not isinstance(cell.get("metadata", {}), dict): return False
     source, tags = cell.get("source"), cell.get("metadata", {}).get("tags", [])
@@ -97,7 +97,7 @@ def _notebook(path:Path)->dict:
     if content.get("nbformat") != 4:
         raise InputError(f"{path}: only nbformat 4 can be run, this one says {content.get('nbformat')!r}")
     for number, cell in enumerate(content["cells"], 1):
-        if not _whole(cell):
+        if not _is_cell(cell):
             raise InputError(f"{path}: cell {number} is damaged; open and save the notebook in JupyterLab")
     return content
 
