@@ -60,5 +60,6 @@ def describe(
     return {"format": 1, "architecture": architecture(model), "positions": grid.positions,
         "puzzle_positions": grid.front, "rows": grid.rows, "cols": grid.cols, "vocab_size": c.vocab_size,
         "hidden_size": c.hidden_size, "num_heads": c.num_heads, "mlp_t": c.mlp_t,
-        "rms_norm_eps": c.rms_norm_eps, "bias": next(iter(kinds), None), "latents": list(model.latents), "answer": model.answer, "networks": model.networks(),
+        "rms_norm_eps": c.rms_norm_eps, "bias": next(iter(kinds), None),
+        "latents": list(model.latents), "answer": model.answer, "networks": model.networks(),
         "schedule": [{**asdict(u), **model.formula(u)} for u in model.schedule()], "tensors": tensors}, data
