@@ -35,9 +35,9 @@ def read_notebook(path:Path, root:Path)->Notebook:
 def source(cell:dict)->str: return "".join(cell["source"])
 
 def _visible_output(output:dict)->dict|None:
-    "An output without what would need a script, or None."
+    "An output without what would need a script, or None; what a progress bar left is blank."
     data = output.get("data")
-    if data is None: return output
+    if data is None: return output if "".join(output.get("text", "text")).strip() else None
     kept = {kind: value for kind, value in data.items() if kind not in LIVE}
     if "<script" in "".join(kept.get("text/html", "")): kept.pop("text/html")
     if "text/markdown" in kept: kept["text/markdown"] = _site_links(kept["text/markdown"])
@@ -94,6 +94,8 @@ class Course:
         known = list(SECTIONS)
         rank = lambda s: known.index(s) if s in known else len(known)
         self.lessons = sorted(lessons, key=lambda n: (rank(n.section), n.page))
+        # the main path: the lessons that the start page names, in its order
+        self.path = sorted((n for n in lessons if f"{n.page}.ipynb" in said), key=place)
 
     @property
     def all(self)->list[Notebook]: return [*self.tutorials, *self.lessons, *self.experiments]

@@ -45,18 +45,18 @@ def _tokens(session:Session)->dict:
 
 # %% ../../nbs/views/06_page.ipynb #c50d618b
 def _rule(session:Session)->dict:
-    """How a walk's puzzles stop, for JSON. `kind`: `given`; `usual` where no rule was given, so that all
+    """How a session's puzzles stop, for JSON. `kind`: `given`; `usual` where no rule was given, so that all
     steps are taken; `own` where only Python can evaluate the rule; `recorded` where it is not known. The
     numbers are those that sliders begin with."""
     rule, policy, name = stop_rule(session.policy), session.policy, type(session.policy).__name__
     kind = ("recorded" if session.rule_unknown
         else "own" if rule is None else "given" if session.halting else "usual")
     texts = {"given": f"The rule that was given, {name}, stops when {rule}",
-        "usual": f"No rule was given, and all {session.max_steps} steps are taken; shown is where "
-            f"the model's usual one would stop: when {rule}",
+        "usual": f"No rule was given, and all {session.max_steps} steps are taken; the marks show where "
+            f"the model's usual rule would stop: when {rule}",
         "own": f"The rule that was given, {name}, is Python of your own, which this page can "
-            "neither run nor change; shown is where Python stopped by it",
-        "recorded": "Puzzles left this recording by a rule that it does not name; shown is where they left. "
+            "neither run nor change; the marks show where it stopped in Python",
+        "recorded": "Puzzles left this recording by a rule that it does not name; the marks show where. "
             "Session(trace, halting=…) names it"}
     return {"kind": kind, "threshold": getattr(policy, "threshold", 0.5),
         "certain": policy.certain, "says": texts[kind]}
