@@ -263,7 +263,7 @@ def findings(
     for where in (EVERY, BEFORE):
         claim = f"taking out {{}} from {{}} changes the answer more than chance (in {where})"
         if used := is_used(table, where):
-            groups.append((f"Listened to (removed in {where})", claim, used))
+            groups.append((f"Used by the model (removed in {where})", claim, used))
     paragraph = [
         f"*{claim[0].upper()}{claim[1:]}* **{outcome}**: {evidence}." for claim, outcome, evidence in claims]
     for title, claim, found in groups:
