@@ -20,7 +20,7 @@ from trm_lab.solving.evaluate import wilson
 six = Sudoku(2, 3)
 cli_run = test_cli.cli_run # the command line in this process, as a fixture
 TINY = {"name": "tiny", "puzzle": "sudoku-6x6", "train_puzzles": 24, "test_puzzles": 2,
-    "difficulty": "easy+minimal", "steps": 6, "global_batch_size": 8, "log_every": 2, "eval_every": 3,
+    "difficulty": "easy+minimal", "train_steps": 6, "global_batch_size": 8, "log_every": 2, "eval_every": 3,
     "model": {"hidden_size": 16, "num_heads": 1, "swiglu_multiple": 16, "H_cycles": 1, "L_cycles": 1,
         "mlp_t": True, "pos_encodings": "none", "puzzle_emb_ndim": 0}}
 

@@ -172,7 +172,7 @@ def test_some_identities_of_a_model(model, dataset, tmp_path):
 
 NEW = {"train": [{"input": [[1, 2], [3, 0]], "output": [[3, 0], [1, 2]]},
         {"input": [[4], [5]], "output": [[5], [4]]}], "test": [{"input": [[6, 6], [0, 7]]}]}
-QUICK = Learning(augment=3, steps=4, rounds=2, max_steps=1)
+QUICK = Learning(augment=3, train_steps=4, rounds=2, max_steps=1)
 
 @pytest.fixture
 def loaded(model, dataset): return Loaded(model, canvas, {}, identities=identities_of(dataset))
@@ -198,7 +198,7 @@ def test_a_new_task_is_learned_and_the_model_stays(loaded, tmp_path):
     assert "lm_head.weight" in changed(tuned)
 
 @pytest.mark.parametrize("how",
-    [Learning(augment=3, steps=60), Learning("weights", augment=3, steps=60, lr=3e-3)],
+    [Learning(augment=3, train_steps=60), Learning("weights", augment=3, train_steps=60, lr=3e-3)],
     ids=lambda how: how.tune)
 def test_demonstrations_are_learned(loaded, how):
     "The loss on a task's demonstrations falls, also where the rows alone are learned."
@@ -209,7 +209,7 @@ def test_demonstrations_are_learned(loaded, how):
             x = model.embed(batch)
             logits = model.read(model.step(x, model.start(x))).logits
         return torch.nn.functional.cross_entropy(logits.transpose(1, 2), batch.labels).item()
-    few, many = (loss(*learn_task(loaded, task, replace(how, steps=steps))[:2]) for steps in (1, 60))
+    few, many = (loss(*learn_task(loaded, task, replace(how, train_steps=steps))[:2]) for steps in (1, 60))
     assert many < (0.98 if how.tune == "rows" else 0.9)*few
 
 def test_the_answer_in_the_file_changes_nothing(loaded, tmp_path):

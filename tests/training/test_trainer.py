@@ -15,8 +15,9 @@ from dataclasses import replace
 MODEL = {"hidden_size": 16, "num_heads": 2, "swiglu_multiple": 16, "H_cycles": 2, "L_cycles": 1,
     "pos_encodings": "learned", "puzzle_emb_len": 1}
 def tiny(**changes):
-    return build(TrainConfig, {"name": "tiny", "puzzle": "sudoku-4x4", "steps": 8, "global_batch_size": 16,
-            "lr_warmup_steps": 2, "eval_every": 0, "dtype": "float32", "model": MODEL, **changes}, "tiny")
+    return build(TrainConfig, {"name": "tiny", "puzzle": "sudoku-4x4", "train_steps": 8,
+            "global_batch_size": 16, "lr_warmup_steps": 2, "eval_every": 0, "dtype": "float32",
+            "model": MODEL, **changes}, "tiny")
 
 def identified(names, seed=0):
     "4×4 puzzles, each with an identity of its own."
@@ -56,7 +57,7 @@ def test_known_identities_keep_their_rows_and_new_ones_begin_at_the_mean(learned
 
 def test_frozen_weights_learn_new_identities_only(learned):
     place, old = learned
-    trainer = Trainer(tiny(init_from=str(place/"old.safetensors"), freeze="weights", steps=120,
+    trainer = Trainer(tiny(init_from=str(place/"old.safetensors"), freeze="weights", train_steps=120,
             puzzle_emb_lr=3e-2, halt_max_steps=1, augment=False, holdout=0., model={}),
         identified([f"new{i}" for i in range(20)]))
     before = trainer.model.puzzle_emb.weights.clone()

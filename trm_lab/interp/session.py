@@ -132,8 +132,7 @@ class Rollout(Frames):
     interventions:tuple[Intervention, ...] = () # what was changed there
 
     def __repr__(self):
-        if self.parent: return f"branch_{self.number}"
-        return f"session.root({self.puzzle})"
+        return f"branch_{self.number}" if self.parent else f"session.root({self.puzzle})"
 
     @property
     def key(self)->str: # `3` for the root of puzzle 3, `3.2` for branch 2 of it
@@ -157,7 +156,7 @@ class Rollout(Frames):
         *interventions:Intervention, # what is changed there; none: it repeats this rollout
     )->"Rollout":
         "Branch off with something changed. Raises `InputError` if that cannot be done."
-        return self.session._branch(self, site, interventions)
+        return _branch_off(self, site, interventions)
 
     def code(self)->str: # Python
         "The Python that makes this rollout from nothing."
@@ -437,8 +436,6 @@ class Session(Population):
         if str(key).isdecimal(): return self.root(int(key))
         raise InputError(f"session: there is no run {key!r}; roots have keys like 3, branches like 3.2")
 
-    def _branch(self, parent:Rollout, site, interventions:tuple[Intervention, ...])->Rollout:
-        return _branch_off(parent, site, interventions)
     def _trace(self, rollout:Rollout)->Trace: return _remembered(self, rollout)
 
 # %% ../../nbs/interp/06_session.ipynb #7bfd7e92

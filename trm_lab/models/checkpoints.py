@@ -19,7 +19,7 @@ from ..core.errors import closest, error_line, InputError, one_of, RunFailed
 from ..core.settings import read_json
 from ..core.files import hub_file, atomic_file, write_safetensors, write_text
 from ..core.run import versions
-from ..puzzles.base import find_puzzle, Puzzle, puzzle_from
+from ..puzzles.base import find_puzzle, Puzzle, puzzle_from, task_name
 from ..data.datasets import Dataset, Split
 from .trm import RecursiveModel
 from .variants import architecture, ARCHITECTURES, unwrapped
@@ -453,8 +453,7 @@ def matched(
     place = {name: row for row, name in enumerate(loaded.identities)}
     rows = np.array([place.get(name, -1) for name in names], split.puzzle_identifiers.dtype)
     if (unknown := used[rows[used] < 0]).size:
-        # The name of an augmentation in ARC begins with its task's.
-        tasks = list(dict.fromkeys(names[i].partition("|||")[0] for i in unknown))
+        tasks = list(dict.fromkeys(task_name(names[i]) for i in unknown))
         some = ", ".join(tasks[:3]) + ", …"*(len(tasks) > 3)
         raise InputError(f"{where}: {len(unknown):,} of the {len(used):,} identities of its test puzzles "
             f"({some}) are not among those that this model was trained on, so it has no answer for them; "

@@ -302,22 +302,9 @@ class _Labelled(_Judged):
     def classes(self): # boards · (S, G) · 1/50,000, in eight images
         return int(2**self.seq_len*self.seq_len**2/400_000) if self.seq_len < 36 else None
 
-# %% ../../nbs/puzzles/03_maze.ipynb #e303c3b5
-@register
-class Maze(_Labelled):
-    "Find the shortest path. Two mazes of one size are the same type of puzzle, however long their paths."
-    type, vocab_size, usual_size, hub = "maze", 6, "30x30", "sapientinc/maze-30x30-hard-1k"
-    asks = (WALL, FREE, START, GOAL)
-
-    def draw(self, question, answer):
-        question, answer = np.asarray(question), np.asarray(answer)
-        fills = {WALL: "#4a4a4a", START: "#f0e442", GOAL: "#f0e442", PATH: "#8cc5e8"}
-        wrong = set(self.check(question, answer).cells)
-        return Drawing(self.rows, self.cols,
-            tuple("SG"[t - START] if t in (START, GOAL) else "" for t in answer),
-            tuple(map(bool, question != FREE)),
-            tuple(i in wrong for i in range(self.seq_len)), tuple(fills.get(int(t)) for t in answer))
-
+# %% ../../nbs/puzzles/03_maze.ipynb #ff37010c
+class _Generated(_Labelled):
+    "How hard a maze may be asked to be, and mazes of each difficulty."
     @property
     def difficulties(self):
         "path36: the shortest path has at least 36 steps. The usual one is first."
@@ -344,3 +331,19 @@ class Maze(_Labelled):
             if len(mazes): yield from zip(mazes, self.label(mazes))
         raise InputError(f"none of two million random {self.rows}×{self.cols} boards has a shortest path of "
             f"{min_path} steps; lower min_path")
+
+# %% ../../nbs/puzzles/03_maze.ipynb #e303c3b5
+@register
+class Maze(_Generated):
+    "Find the shortest path. Two mazes of one size are the same type of puzzle, however long their paths."
+    type, vocab_size, usual_size, hub = "maze", 6, "30x30", "sapientinc/maze-30x30-hard-1k"
+    asks = (WALL, FREE, START, GOAL)
+
+    def draw(self, question, answer):
+        question, answer = np.asarray(question), np.asarray(answer)
+        fills = {WALL: "#4a4a4a", START: "#f0e442", GOAL: "#f0e442", PATH: "#8cc5e8"}
+        wrong = set(self.check(question, answer).cells)
+        return Drawing(self.rows, self.cols,
+            tuple("SG"[t - START] if t in (START, GOAL) else "" for t in answer),
+            tuple(map(bool, question != FREE)),
+            tuple(i in wrong for i in range(self.seq_len)), tuple(fills.get(int(t)) for t in answer))

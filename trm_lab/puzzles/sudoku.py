@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 from pysat.solvers import Solver
 from ..core.errors import InputError, given
-from .base import PAD, Drawing, Puzzle, Rearranged, Verdict, register, rows_by_cols
+from .base import (
+    PAD, Drawing, Puzzle, Rearranged, Verdict, compute_in_chunks, register, rows_by_cols)
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #5b288a85
 BLANK = 1 # the token of an empty cell
@@ -121,10 +122,6 @@ def _legal(questions, answers, box)->np.ndarray:
     for cells in units.T: seen |= bits[cells]
     return (seen == (1 << n) - 1).all(0) & ((questions == answers) | ~given).all(1)
 
-def _in_chunks(compute, dtype, *boards:np.ndarray, size:int=4096)->np.ndarray:
-    "`compute` for boards (N, L), some thousand at a time, so that intermediate arrays stay small. (N,)"
-    starts = range(0, len(boards[0]), size)
-    return np.concatenate([np.zeros(0, dtype), *(compute(*(b[i:i+size] for b in boards)) for i in starts)])
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #cafda622
 def _candidates(questions:np.ndarray, vocab_size:int, box)->np.ndarray:
@@ -349,12 +346,16 @@ def _neighbours(box, rng, board, solution)->tuple[np.ndarray, np.ndarray]: # (16
         found.append(_thin_out(_solver(*box), solution, order))
     return np.stack(found), _guesses(np.stack(found), box)
 
+def _first_puzzle(solver, rng)->tuple[np.ndarray, np.ndarray]:
+    "A random minimal puzzle, from which a search climbs, and its solution."
+    solution = _fill(solver, rng)
+    return _thin_out(solver, solution, rng.permutation(len(solution))), solution
+
 def _searched(box, rng, enough:int)->Iterator[tuple[np.ndarray, np.ndarray]]:
     "Climb from a minimal puzzle to its hardest neighbour, until one needs enough guesses, or for 80 rounds."
     solver = _solver(*box)
     while True:
-        solution = _fill(solver, rng)
-        best, most = _thin_out(solver, solution, rng.permutation(len(solution))), 0
+        (best, solution), most = _first_puzzle(solver, rng), 0
         for _ in range(80):
             near, guesses = _neighbours(box, rng, best, solution)
             if guesses.max() >= most: best, most = near[guesses.argmax()], guesses.max()
@@ -371,8 +372,7 @@ def _wandered(box, rng, enough:int)->Iterator[tuple[np.ndarray, np.ndarray]]:
     "Climb as `_searched` does, then go on from one hard puzzle to the next; many puzzles share a solution."
     solver = _solver(*box)
     while True:
-        solution = _fill(solver, rng)
-        best, most = _thin_out(solver, solution, rng.permutation(len(solution))), 0
+        (best, solution), most = _first_puzzle(solver, rng), 0
         seen, idle = set(), 0
         # most climbs arrive within fifty rounds or never
         while len(seen) < _WANDERED and idle < (6 if seen else 50):
@@ -438,7 +438,7 @@ class _Ruled(_Board):
 
     def solved(self, questions, answers):
         compute = functools.partial(_legal, box=self.box)
-        return _in_chunks(compute, bool, np.asarray(questions), np.asarray(answers))
+        return compute_in_chunks(compute, bool, np.asarray(questions), np.asarray(answers))
 
     def draw(self, question, answer):
         question, answer = np.asarray(question), np.asarray(answer)
@@ -462,7 +462,7 @@ class _Ruled(_Board):
 
     def similarity_key(self, questions, answers):
         def compute(questions, answers): return _likeness(answers, questions > BLANK, self.box)
-        return _in_chunks(compute, np.uint64, np.asarray(questions), np.asarray(answers))
+        return compute_in_chunks(compute, np.uint64, np.asarray(questions), np.asarray(answers))
 
     def classes(self):
         "Minimal 4×4 puzzles up to symmetry; of 6×6 there are more than anyone trains on."

@@ -26,7 +26,7 @@ from .trainer import lr_at, NotFinite, Trainer
 class Progress:
     "How far a run has come."
     step:int # training steps done
-    steps:int # training steps in all
+    train_steps:int # training steps in all
     loss:float # mean over the puzzles since the last report
     learned:float # share of training puzzles solved (as drawn, augmented) since the last report
     solved:float|None # share of the validation puzzles that is solved; None before the first evaluation
@@ -37,9 +37,10 @@ class Progress:
     def __str__(self):
         held_out = "–" if self.solved is None else f"{self.solved:.0%}"
         halts_at = f"{self.steps_to_halt:.1f}" if self.steps_to_halt else "–"
-        return (f"training  step {self.step}/{self.steps}  loss {self.loss:.3f}  solved {self.learned:.0%}, "
-            f"held out {held_out}  halts at {halts_at}  {self.puzzle_steps_per_second:.0f} "
-            f"puzzle-steps/s  {format_duration(self.seconds_left)} left") # fits into a report's width
+        return (f"training  step {self.step}/{self.train_steps}  loss {self.loss:.3f}  "
+            f"solved {self.learned:.0%}, held out {held_out}  halts at {halts_at}  "
+            f"{self.puzzle_steps_per_second:.0f} puzzle-steps/s  "
+            f"{format_duration(self.seconds_left)} left") # fits into a report's width
 
 def format_duration(
     seconds:float,
@@ -160,7 +161,7 @@ class _Loop(_Writer):
 
     def due(self, every:int)->bool:
         "True every so many steps (0: never), and after the last."
-        step, steps = self.trainer.steps_done, self.trainer.config.steps
+        step, steps = self.trainer.steps_done, self.trainer.config.train_steps
         return bool(every) and step % every == 0 or step == steps
 
 def _step(loop:_Loop):
@@ -205,14 +206,14 @@ def _report(loop:_Loop):
     loop.log("train", step=step, **row, lr=c.lr*lr_at(c, step),
         puzzle_steps_per_second=rate, seconds=loop.loop_state.seconds)
     if loop.on_progress and loop.trainer.process_group.is_main:
-        loop.on_progress(Progress(step, c.steps, row["loss"], row["exact"], loop.loop_state.solved,
-            row["steps_to_halt"], rate, (c.steps - step)*c.global_batch_size/rate))
+        loop.on_progress(Progress(step, c.train_steps, row["loss"], row["exact"], loop.loop_state.solved,
+            row["steps_to_halt"], rate, (c.train_steps - step)*c.global_batch_size/rate))
 
 # %% ../../nbs/training/07_loop.ipynb #8dbc66e9
 def _save(loop:_Loop):
     "Save the state if that is due, and raise `Interrupted` if a signal has come to one of the processes."
     trainer, c, run = loop.trainer, loop.trainer.config, loop.run
-    step, last = trainer.steps_done, trainer.steps_done == c.steps
+    step, last = trainer.steps_done, trainer.steps_done == c.train_steps
     stop = trainer.process_group.any(bool(loop.signals), trainer.device)
     if run:
         late = trainer.process_group.any(
@@ -224,10 +225,10 @@ def _save(loop:_Loop):
         saved = (f"and everything is saved in {loop.states}; start the same run again to go on" if run
             else "and nothing was saved, because there is no run folder")
         raise Interrupted(f"{loop.signals[0] if loop.signals else 'a signal to another process'}: "
-            f"training stopped after step {step} of {c.steps} {saved}")
+            f"training stopped after step {step} of {c.train_steps} {saved}")
 
 def _train(loop:_Loop):
-    while loop.trainer.steps_done < loop.trainer.config.steps:
+    while loop.trainer.steps_done < loop.trainer.config.train_steps:
         _step(loop)
         if loop.trainer.pasts: continue # these steps may still have to be undone
         loop.loop_state.read_metrics()
@@ -276,4 +277,4 @@ def estimate_seconds(
         fastest = min(fastest, time.perf_counter() - start)
     trial.captured = None # a graph holds memory for as long as it is there
     put_back()
-    return fastest*config.steps
+    return fastest*config.train_steps

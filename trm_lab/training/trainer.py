@@ -26,7 +26,7 @@ from ..models.checkpoints import load, load_weights, Loaded
 from .optimizers import EMA, ends, exact, make_moments, OPTIMIZERS, sign_step, Undo
 from .states import (
     not_finite, random_place, random_states, restore_random_states, TrainingState)
-from .config import TrainConfig, OBSERVATION_ONLY
+from .config import current_names, TrainConfig, OBSERVATION_ONLY
 from .capture import CapturedStep, CaptureFailed, captures, compile_networks
 
 # %% ../../nbs/training/06_trainer.ipynb #4281b017
@@ -73,7 +73,7 @@ def lr_at(
 )->float: # a factor for both learning rates
     "Linear warm-up, then a cosine down to `lr_min_ratio`."
     if step < config.lr_warmup_steps: return step/config.lr_warmup_steps
-    progress = (step - config.lr_warmup_steps)/max(1, config.steps - config.lr_warmup_steps)
+    progress = (step - config.lr_warmup_steps)/max(1, config.train_steps - config.lr_warmup_steps)
     return config.lr_min_ratio + (1 - config.lr_min_ratio)*0.5*(1 + math.cos(math.pi*min(1., progress)))
 
 # %% ../../nbs/training/06_trainer.ipynb #f0957ae0
@@ -442,7 +442,7 @@ def _state_of(trainer)->TrainingState:
 
 def _check_state(config:TrainConfig, state:TrainingState):
     "Raise `InputError` if a state is of a run with another configuration, or damaged."
-    ours, theirs = asdict(config), state.values["config"]
+    ours, theirs = asdict(config), current_names(state.values["config"], f"run {config.name!r}")
     differing = [name for name in ours | theirs if name not in OBSERVATION_ONLY
         and canonical_value(ours.get(name)) != canonical_value(theirs.get(name))]
     if differing:

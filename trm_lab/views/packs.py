@@ -266,6 +266,12 @@ def _boards(rollout:Rollout, judge:Judge, tokens:np.ndarray)->dict[str, np.ndarr
     if label is not None: arrays["solution"] = np.where(label < 0, PAD, label).astype(np.uint8)
     return arrays
 
+def _signals(rollout:Rollout)->dict[str, np.ndarray]: # arrays over supervision steps
+    "What the answer after each supervision step says of itself."
+    signals = rollout.session.signals(rollout)
+    return {"halt": signals.halt.cpu().numpy(),
+        "least_confidence": signals.least_confidence.cpu().numpy(), "same": _flags(signals.same)}
+
 def _divergence(rollout:Rollout)->np.ndarray: # (F, names)
     "How far each latent of a branch is from its parent's; not a number where the parent has ended."
     names, fork, latents = rollout.session.names, rollout.fork, divergence(rollout.parent, rollout).latents
@@ -275,8 +281,8 @@ def _divergence(rollout:Rollout)->np.ndarray: # (F, names)
 
 # %% ../../nbs/views/05_packs.ipynb #3583125f
 class SessionView:
-    "A walk as a page shows it."
-    def __init__(self, session:Session, prefix:str=""): # in front of the names of its runs
+    "A session as a page shows it."
+    def __init__(self, session:Session, prefix:str=""): # in front of the names of its rollouts
         self.session, self.prefix = session, prefix
         self.judge, self.decoder, self.overview = (Judge(session.puzzle),
             Decoder(session), GrowingOverview(session))
@@ -284,7 +290,7 @@ class SessionView:
     def key(self, rollout:Rollout)->str: return self.prefix + rollout.key # its name on the page
 
     def summary(self, rollout:Rollout)->dict:
-        "What JSON can hold of a run."
+        "What JSON can hold of a rollout."
         def plain(value): return self.key(value) if isinstance(value, Rollout) else value
         interventions = [{"kind": type(e).__name__, **{f.name: plain(getattr(e, f.name)) for f in fields(e)}}
             for e in rollout.interventions]
@@ -295,16 +301,13 @@ class SessionView:
             "identical": rollout.identical, "reached": self.session.reached(rollout)}
 
     def pack(self, rollout:Rollout)->tuple[dict, bytes]: # what JSON can hold, and the bytes that it describes
-        "All that the page shows of a run."
+        "All that the page shows of a rollout."
         pooled, single = axes = self.overview.axes(rollout)
         frames, planes = _frames(rollout, self.decoder, axes)
         shown, scale = planes.arrays(self.session.names)
-        signals = self.session.signals(rollout)
-        by_step = dict(halt=signals.halt.cpu().numpy(),
-            least_confidence=signals.least_confidence.cpu().numpy(), same=_flags(signals.same))
         apart = {"divergence": _divergence(rollout)} if rollout.parent else {}
         places, blob = pack_arrays(**frames, **shown,
-            **_boards(rollout, self.judge, shown["tokens"]), **by_step, **apart)
+            **_boards(rollout, self.judge, shown["tokens"]), **_signals(rollout), **apart)
         return {**self.summary(rollout), "arrays": places, "scale": scale, "fitted": self.overview.fitted,
             "explained": {name: pooled[name].explained for name in self.session.names}}, blob
 
