@@ -1,7 +1,7 @@
 """Make reports/gallery again: what the templates find, as pages that open from disk, and an index of them.
 
 `python tools/gallery.py` takes about an hour on two cores, `python tools/gallery.py NAME …` makes single
-pieces, and `python tools/gallery.py --index` writes only the index again, from the pages and tables that are there.
+pieces; `python tools/gallery.py --index` writes only the index again, from what is kept.
 Runs that are finished are not run again: remove their folders in reports/ where the code has changed.
 The index shows what cells tagged `headline` put out: pictures, and of a text the first paragraph."""
 import json, shutil, subprocess, sys

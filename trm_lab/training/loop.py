@@ -35,10 +35,10 @@ class Progress:
     seconds_left:float
 
     def __str__(self):
-        held_out = "–" if self.solved is None else f"{self.solved:.0%}"
+        validation = "–" if self.solved is None else f"{self.solved:.0%}"
         halts_at = f"{self.steps_to_halt:.1f}" if self.steps_to_halt else "–"
         return (f"training  step {self.step}/{self.train_steps}  loss {self.loss:.3f}  "
-            f"solved {self.learned:.0%}, held out {held_out}  halts at {halts_at}  "
+            f"solved {self.learned:.0%}, validation {validation}  halts at {halts_at}  "
             f"{self.puzzle_steps_per_second:.0f} puzzle-steps/s  "
             f"{format_duration(self.seconds_left)} left") # fits into a report's width
 

@@ -99,9 +99,11 @@ def static_file(name:str)->str:
     "A script or style of the page, as text."
     return (importlib.resources.files("trm_lab.views")/"static"/name).read_text(encoding="utf-8")
 
-def static_bundle()->str:
-    "All of the page's JavaScript as one module; only the last part's exports remain."
-    parts = [re.sub(r"^import\b[^;]*;\n", "", static_file(f"{name}.js"), flags=re.M) for name in MODULES]
+def static_bundle(
+    modules:tuple[str, ...]=MODULES, # the names of files, each after those that it needs
+)->str:
+    "JavaScript files as one module, by default those of the page; only the last one's exports remain."
+    parts = [re.sub(r"^import\b[^;]*;\n", "", static_file(f"{name}.js"), flags=re.M) for name in modules]
     return "\n".join(
         [*(re.sub(r"^export (?!default)", "", part, flags=re.M) for part in parts[:-1]), parts[-1]])
 

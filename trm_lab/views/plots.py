@@ -45,7 +45,7 @@ def training_curves(
     middle.plot(steps, [r["exact"] for r in train], color=GREY, label="training slots")
     if evals:
         middle.plot([r["step"] for r in evals], [r["exact"] for r in evals], color=BLUE,
-            marker="o", label="held out")
+            marker="o", label="validation")
     tidy(middle, title="share of boards right", ylim=(-0.02, 1.02), xlabel="training step")
     right.plot(steps, [r["steps_to_halt"] for r in train], color=BLUE)
     tidy(right, title="supervision steps until halting", xlabel="training step")
