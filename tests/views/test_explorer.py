@@ -704,7 +704,7 @@ def test_the_page_walks_from_a_file(walked, open_page, pictures, tmp_path):
         press(page, "B: show branch 2"); until(page, beside="0.2")
         assert told(page)["identical"] == "false" and not any(apart(page)[:fork]) and all(apart(page)[fork:])
         page.screenshot(path=pictures/f"page-{theme}-beside.png")
-        press(page, "Take away")
+        press(page, "Export")
         assert page.get_by_role("menuitem", name="Film").is_disabled()
         with page.expect_download() as saved: page.get_by_role("menuitem", name="Picture").click()
         saved.value.save_as(pictures/f"page-{theme}-taken.png")
@@ -1058,7 +1058,7 @@ def test_the_widget_walks_in_jupyterlab(loaded, solved, open_page, pictures, lab
     press(page, "B: show branch 2"); until(page, beside="0.2")
     page.screenshot(path=pictures/"lab-beside.png")
     # the code that the page gives makes the same branch, bit for bit
-    press(page, "Take away"); page.get_by_role("menuitem", name="Copy as code").click()
+    press(page, "Export"); page.get_by_role("menuitem", name="Copy as code").click()
     page.wait_for_selector(".trm-code:not([hidden])")
     code = page.locator(".trm-code pre").inner_text()
     page.screenshot(path=pictures/"lab-code.png")
@@ -1068,7 +1068,7 @@ def test_the_widget_walks_in_jupyterlab(loaded, solved, open_page, pictures, lab
         "made.logits), all(torch.equal(other.latent(s), made.latent(s)) for s in made.trace.sites))")
     assert "equal True True" in said, said
     for what, name in (("Film", "lab.gif"), ("Page", "lab.html")):
-        press(page, "Take away")
+        press(page, "Export")
         with page.expect_download() as saved: page.get_by_role("menuitem", name=what).click()
         saved.value.save_as(pictures/name)
     assert Image.open(pictures/"lab.gif").n_frames > 16 and "branch" in (pictures/"lab.html").read_text()
