@@ -75,8 +75,9 @@ def describe_device(
     dtype:torch.dtype, # as `pick_dtype` gave it
 )->str:
     "Device, number of threads and precision of a run, in one line."
+    threads = torch.get_num_threads()
     where = (torch.cuda.get_device_name(device) if device.type == "cuda"
         else f"{torch.cpu.get_capabilities().get('cpu_name') or platform.processor() or platform.machine()}, "
-        f"{torch.get_num_threads()} threads")
+        f"{threads} thread{'s'*(threads != 1)}")
     fast = "in hardware" if has_fast_bfloat16(device) else "not in hardware"
     return f"{device.type} ({where}), {str(dtype).removeprefix('torch.')}; bfloat16 is {fast}"
