@@ -35,9 +35,9 @@ def read_notebook(path:Path, root:Path)->Notebook:
 def source(cell:dict)->str: return "".join(cell["source"])
 
 def _visible_output(output:dict)->dict|None:
-    "An output without what would need a script, or None; what a progress bar left is blank."
+    "An output without what would need a script, or None."
     data = output.get("data")
-    if data is None: return output if "".join(output.get("text", "text")).strip() else None
+    if data is None: return output
     kept = {kind: value for kind, value in data.items() if kind not in LIVE}
     if "<script" in "".join(kept.get("text/html", "")): kept.pop("text/html")
     if "text/markdown" in kept: kept["text/markdown"] = _site_links(kept["text/markdown"])
