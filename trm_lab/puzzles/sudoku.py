@@ -12,7 +12,7 @@ import numpy as np
 from pysat.solvers import Solver
 from ..core.errors import InputError, given
 from .base import (
-    PAD, Drawing, Puzzle, Rearranged, Verdict, compute_in_chunks, register, rows_by_cols)
+    PAD, Drawing, Puzzle, Permutation, Verdict, compute_in_chunks, register, rows_by_cols)
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #5b288a85
 BLANK = 1 # the token of an empty cell
@@ -245,7 +245,7 @@ def _line_orders(rng, count, bands, size):
     inner = rng.random((count, bands, size)).argsort(2)
     return (outer[:, :, None]*size + inner).reshape(count, -1)
 
-def _symmetries(rng, count:int, box)->Rearranged:
+def _symmetries(rng, count:int, box)->Permutation:
     "Digits, bands, rows in a band, stacks, columns in a stack; transposition where boxes are square."
     (box_rows, box_cols), n = box, box[0]*box[1]
     rows, cols = _line_orders(rng, count, box_cols, box_rows), _line_orders(rng, count, box_rows, box_cols)
@@ -253,7 +253,7 @@ def _symmetries(rng, count:int, box)->Rearranged:
     if box_rows == box_cols: cells = np.where(rng.random((count, 1, 1)) < 0.5, cells, cells.swapaxes(1, 2))
     digits = rng.random((count, n)).argsort(1) + 2
     fixed = np.broadcast_to([PAD, BLANK], (count, 2))
-    return Rearranged(cells.reshape(count, -1), np.concatenate([fixed, digits], 1).astype(np.uint8))
+    return Permutation(cells.reshape(count, -1), np.concatenate([fixed, digits], 1).astype(np.uint8))
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #78201205
 @functools.lru_cache(maxsize=None)

@@ -16,7 +16,7 @@ from ..core.errors import Interrupted, RunFailed
 from ..core.run import Run
 from ..data.datasets import Dataset
 from ..models.trm import RecursiveModel
-from .states import random_place, load_state, save_state, save_tensors, TrainingState
+from .states import keep_random_states, load_state, save_state, save_tensors, TrainingState
 from .tracking import Mirror
 from .config import TrainConfig
 from .trainer import lr_at, NotFinite, Trainer
@@ -269,7 +269,7 @@ def estimate_seconds(
     dataset:Dataset,
 )->float: # of pure training, evaluation not counted
     "Measure a few steps and multiply."
-    put_back = random_place() # measuring must not change the random numbers of what comes after it
+    put_back = keep_random_states() # measuring must not change the random numbers of what comes after it
     trial, fastest = Trainer(config, dataset), math.inf
     for _ in range(8): # the first ones also warm up caches
         start = time.perf_counter()
