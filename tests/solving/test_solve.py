@@ -312,6 +312,21 @@ def test_tries_and_choices_against_runs_one_by_one(shipped, puzzles):
         assert (abs(float(found.q_halt) - q_halt[expected]) < 1e-3
             and found.spent[:, 0].tolist() == [steps*tries for tries in found.waves])
 
+@pytest.mark.parametrize("stop_when", [None, "solved"])
+def test_selecting_among_the_same_tries_is_the_search_that_selects_so(stop_when, shipped, puzzles):
+    "In every wave, also of puzzles that left early because the rules accepted an answer."
+    batch = some(puzzles, range(24))
+    searches = {select: Search(5, select=select, stop_when=stop_when) for select in SELECTORS}
+    results = {select: solve_by_search(shipped.model, SIX, batch, search, 2)
+        for select, search in searches.items()}
+    assert stop_when is None or 0 < results["halting"].solved.sum() < 24
+    for select, found in results.items():
+        again = results["halting" if select != "halting" else "vote"].select(select)
+        assert torch.equal(again.answers, found.answers) and torch.equal(again.tokens, found.tokens)
+        assert torch.equal(again.steps, found.steps) and torch.equal(again.q_halt, found.q_halt)
+    with pytest.raises(InputError, match="search: select 'votes' is not known .did you mean 'vote'"):
+        found.select("votes")
+
 def test_more_tries_solve_more(shipped, puzzles):
     "Two steps a try, so that there is something to gain."
     found = evaluate(shipped.model, SIX, puzzles, 2, search=Search(15, stop_when="solved"))

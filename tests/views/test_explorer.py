@@ -655,6 +655,7 @@ def each_panel(page, pictures, name):
         until(page, panel=panel)
         page.screenshot(path=pictures/f"{name}-{panel}.png")
 
+@pytest.mark.pace
 def test_the_page_walks_from_a_file(walked, open_page, pictures, tmp_path):
     path, session = tmp_path/"walk <b>.html", walked.session
     walked.save_html(path)
@@ -714,6 +715,7 @@ def test_the_page_walks_from_a_file(walked, open_page, pictures, tmp_path):
         assert explorer_on(page).evaluate("e => e.scrollWidth <= e.clientWidth")
         assert asked == [path.as_uri()] and wrong == [], (asked, wrong)
 
+@pytest.mark.pace
 def test_a_large_trace_stays_quick(open_page, pictures, tmp_path):
     "A 30×30 board, 16 supervision steps of 21 updates."
     puzzle = Maze(30, 30)
@@ -981,6 +983,7 @@ def live(page):
     words = run_cell(page, 2).split()
     return int(words[1]), int(words[3])
 
+@pytest.mark.pace
 def test_many_puzzles_and_large_boards_in_jupyterlab(open_page, lab):
     "64 puzzles at once, and a 30×30 board with 16 × 21 sites; the times are only printed."
     page, wrong = open_page(), []
@@ -1010,6 +1013,7 @@ def test_many_puzzles_and_large_boards_in_jupyterlab(open_page, lab):
             print(f"; a branch from its middle after {time.monotonic() - start:.2f} s", end="")
     assert not wrong, wrong
 
+@pytest.mark.pace
 def test_the_widget_walks_in_jupyterlab(loaded, solved, open_page, pictures, lab):
     page, wrong = open_page(), []
     page.on("pageerror", lambda e: wrong.append(str(e)))

@@ -23,7 +23,7 @@ from ..core.device import describe_device, pick_device, pick_dtype
 from ..core.errors import InputError, build
 from ..models.losses import agreement
 from ..models.trm import RecursiveModel
-from ..core.progress import progress
+from ..core.progress import format_duration, progress
 from ..puzzles.base import Puzzle, find_puzzle
 from ..puzzles.text import puzzle_file, read_rows
 from ..core.run import Run, home
@@ -34,7 +34,6 @@ from ..solving.search import Search
 from ..solving.evaluate import evaluate, wilson
 from ..solving.solve import solve_by_step
 from ..training.config import current_names, TrainConfig
-from ..training.loop import format_duration
 from ..models.variants import architecture
 
 # %% ../../nbs/runs/06_cards.ipynb #e014291d

@@ -45,7 +45,7 @@ def _tokens(session:Session)->dict:
 
 # %% ../../nbs/views/06_page.ipynb #c50d618b
 def _rule(session:Session)->dict:
-    """How a walk's puzzles stop, for JSON. `kind`: `given`; `usual` where no rule was given, so that all
+    """How a session's puzzles stop, for JSON. `kind`: `given`; `usual` where no rule was given, so that all
     steps are taken; `own` where only Python can evaluate the rule; `recorded` where it is not known. The
     numbers are those that sliders begin with."""
     rule, policy, name = stop_rule(session.policy), session.policy, type(session.policy).__name__
@@ -137,7 +137,7 @@ mountPage();
 def document(
     views:list[SessionView], # one, or two that are compared
 )->str: # HTML
-    "The page with everything that is known of some walks."
+    "The page with everything that is known of some sessions."
     packs, overview = [], []
     for view in views:
         session = view.session
@@ -162,7 +162,7 @@ def save_html(
 # %% ../../nbs/views/06_page.ipynb #a282d237
 def animation(
     view:SessionView,
-    rollout:Rollout, # of its walk
+    rollout:Rollout, # of its session
     reading:str, # the latent that the board is read from, or `renewed`: whichever was renewed
 )->bytes: # of a GIF
     "Every board that a latent shows on the way, each titled with its place; the last one stays longer."
