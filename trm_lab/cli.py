@@ -90,9 +90,9 @@ def _default_model(source)->str:
     "The shipped model whose boards these are, or nearly are; its reader will say what is wrong."
     from trm_lab.models.checkpoints import load_pretrained, pretrained_models
     from trm_lab.data.datasets import read_dataset
-    from trm_lab.puzzles.text import nearest
+    from trm_lab.puzzles.text import likely_type
     models = {load_pretrained(name).puzzle: name for name in reversed(pretrained_models())} # the first
-    if not os.path.isdir(source): return models[nearest(source, models)]
+    if not os.path.isdir(source): return models[likely_type(source, models)]
     if (kind := read_dataset(source).puzzle) in models: return models[kind]
     raise InputError(f"{source}: no model that ships was trained on {kind.name}; name one with --model")
 
@@ -101,9 +101,9 @@ def _test_questions(source, loaded, skip_bad:bool, remark:str):
     import numpy as np
     from trm_lab.models.checkpoints import matched
     from trm_lab.data.datasets import read_dataset, split_of
-    from trm_lab.puzzles.text import file_of, read_rows
+    from trm_lab.puzzles.text import puzzle_file, read_rows
     kind = loaded.puzzle
-    path = file_of(source, kind)
+    path = puzzle_file(source, kind)
     if path and path.is_dir():
         split, by_number = matched(loaded, read_dataset(path, kind), str(path))
         if by_number: typer.echo(f"not verified: {by_number}", err=True)
@@ -189,13 +189,13 @@ def _answers(out:Optional[Path]):
 
 def _solution_counts(counts, lines)->list[str]:
     "A line on puzzles with several solutions, and one on those without any; `counts`: of each, at most 2."
-    from trm_lab.puzzles.text import listed
+    from trm_lab.puzzles.text import line_numbers
     found = []
     kinds = ("several", "several solutions", counts > 1), ("none", "no solution", counts == 0)
     for name, what, which in kinds:
         if not which.any(): continue
         verb = "have" if which.sum() > 1 else "has"
-        found.append(f"{name:10} {which.sum():,} {verb} {what} ({listed(lines[which].tolist())})")
+        found.append(f"{name:10} {which.sum():,} {verb} {what} ({line_numbers(lines[which].tolist())})")
     return found
 
 # %% ../nbs/cli.ipynb #8258880b
@@ -609,7 +609,7 @@ def arc_solve(
     minutes:Annotated[float, typer.Option(min=0, help="of learning at most, for each task")]=5.,
     learning_steps:Annotated[int, typer.Option("--learning-steps", min=1,
         help="training steps at most, for each task")]=600,
-    augment:Annotated[int, typer.Option(min=0, help="disguises of a task, besides itself")]=31,
+    augment:Annotated[int, typer.Option(min=0, help="augmentations of a task, besides itself")]=31,
     rounds:Annotated[int, typer.Option(min=1,
         help="of votes; after the first at other places of the canvas")]=8,
     steps:Steps=16,
@@ -788,7 +788,7 @@ _BELONGS = { # to which sources an option belongs
     "--size": "--csv --hub --generate", "--concept": "--version", "--augment": "--version",
     "--allow-overlap": "--version", "--max-grid": "--version"}
 
-def _source(puzzle:str, sources:dict, options:dict)->str: # values by option; None and False: not given
+def _only_source(puzzle:str, sources:dict, options:dict)->str: # values by option; None and False: not given
     "The option that says where the puzzles come from. Raises `InputError` if another does not fit it."
     given = [name for name, value in sources.items() if value is not None]
     if len(given) != 1:
@@ -860,7 +860,7 @@ def data_build(
     from trm_lab.data.datasets import write_augmented as write_out, write_dataset
     from trm_lab.data.build import with_images
     if out.exists(): raise InputError(f"{out} is there already; choose another name or remove it first")
-    source = _source(puzzle, {"--csv": csv, "--hub": hub, "--generate": generate, "--version": version},
+    source = _only_source(puzzle, {"--csv": csv, "--hub": hub, "--generate": generate, "--version": version},
         {"--test-csv": test_csv, "--difficulty": difficulty, "--min-path": min_path,
             "--min-rating": min_rating, "--skip-bad": skip_bad, "--train": train, "--size": size,
             "--concept": concept, "--augment": augment, "--allow-overlap": allow_overlap,
@@ -883,11 +883,11 @@ def data_build(
 # %% ../nbs/cli.ipynb #5ea71af2
 def _seen_puzzles(puzzle, folder:Path, file:Path)->str:
     "How many puzzles of a file a model trained on the dataset has seen, in any augmentation."
-    from trm_lab.data.build import seen
+    from trm_lab.data.build import seen_in_training
     from trm_lab.data.datasets import read_dataset, split_of
     from trm_lab.puzzles.text import read_rows
     split = split_of(read_rows(file, puzzle).pairs(slice(None)))
-    images = seen(puzzle, read_dataset(folder, puzzle).train, split)
+    images = seen_in_training(puzzle, read_dataset(folder, puzzle).train, split)
     if images is None: return f"whether its puzzles are images of training puzzles, {puzzle.name} cannot tell"
     return f"{images.sum():,} of {len(split):,} puzzles are training puzzles or images of them"
 

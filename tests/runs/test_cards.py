@@ -9,7 +9,7 @@ from trm_lab.runs.cards import (STEPS, DEFAULT_STEPS, puzzle_set, card_text, mak
 from trm_lab.models.checkpoints import load, load_pretrained, pretrained_models, save_model
 from trm_lab.data.generate import generate_dataset
 from trm_lab.data.datasets import read_dataset, split_of
-from trm_lab.data.build import seen
+from trm_lab.data.build import seen_in_training
 from trm_lab.core.errors import InputError
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.core.run import home
@@ -49,7 +49,7 @@ def augmented(split, count, seed=0):
 def test_images_of_training_puzzles_are_counted_or_left_out(trained_on, tmp_path):
     fresh = generate_dataset(six, 1, 7, seed=77).test
     mixed = augmented(trained_on.train, 4) + list(zip(fresh.inputs, fresh.labels))
-    assert seen(six, trained_on.train, split_of(mixed)).tolist() == [True]*4 + [False]*7
+    assert seen_in_training(six, trained_on.train, split_of(mixed)).tolist() == [True]*4 + [False]*7
     found = puzzle_set(trained_on, str(write_csv(tmp_path/"p.csv", mixed)), 100, 1) # a file stays as it is
     assert (len(found.split), found.images, found.left_out, found.name) == (11, 4, 0, "p")
     # the training puzzles' own mixture and seed, of which it had 26

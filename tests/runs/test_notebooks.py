@@ -294,7 +294,7 @@ def test_papermill_overrides_single_parameters_of_the_training_template(tmp_path
     import papermill
     notebook = nbformat.read(find_template("train"), as_version=4)
     first = next(c for c in notebook.cells if c.cell_type == "code")
-    notebook.cells = [first, nbformat.v4.new_code_cell("lr, steps, puzzle")]
+    notebook.cells = [first, nbformat.v4.new_code_cell("lr, train_steps, puzzle")]
     nbformat.write(notebook, tmp_path/"first.ipynb")
     ran = papermill.execute_notebook(str(tmp_path/"first.ipynb"), str(tmp_path/"ran.ipynb"), {"lr": 0.5},
         progress_bar=False, kernel_name="python3")

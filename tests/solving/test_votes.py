@@ -8,7 +8,7 @@ from trm_lab.data.batches import ordered_batches
 from trm_lab.core.errors import InputError
 from trm_lab.models.trm import TRM, TRMConfig
 from trm_lab.puzzles.arc import (
-    Arc, Task, Tasks, Votes, crop, augmentations, parse_name, placed, read_task_file, seen_from)
+    Arc, Task, Tasks, Votes, crop, augmentations, parse_name, read_task_file, shift_to, shift_to_origin)
 from trm_lab.puzzles.arc import to_grid, to_tokens
 from trm_lab.puzzles.base import find_puzzle
 from trm_lab.solving.evaluate import evaluate
@@ -55,8 +55,8 @@ def test_a_place_of_its_own_and_back():
     room = 8 - crop(boards)[1]
     for _ in range(20):
         corner = (rng.random((4, 2))*room).astype(int)
-        moved = placed(boards, corner)
-        assert (crop(seen_from(moved, corner))[0] == boards).all()
+        moved = shift_to(boards, corner)
+        assert (crop(shift_to_origin(moved, corner))[0] == boards).all()
         for board, (row, column) in zip(moved, corner): assert board.reshape(7, 7)[row, column] > 1
 
 def test_tasks_come_to_a_canvas_that_they_fit():

@@ -17,7 +17,7 @@ import numpy as np, torch
 from torch import Tensor
 from ..core.errors import InputError
 from ..puzzles.base import IGNORE, Puzzle
-from ..puzzles.text import file_of, read_rows
+from ..puzzles.text import puzzle_file, read_rows
 from ..data.datasets import read_dataset, Split
 from ..data.batches import Batch, make_batch, ordered_batches, is_integer
 from ..models.trm import fingerprint, Output, RecursiveModel, State
@@ -45,7 +45,7 @@ def puzzle_batch(
         found = type(puzzles).__name__
         raise InputError(
             f"puzzles should be text, a file, a folder, a Batch or a Split, found {found}; give one of these")
-    path = file_of(puzzles, puzzle)
+    path = puzzle_file(puzzles, puzzle)
     if path and path.is_dir():
         dataset = read_dataset(path, puzzle)
         if not len(dataset.test):
@@ -434,7 +434,7 @@ class Session(Population):
         for branch in self.branches:
             if branch.key == key: return branch
         if str(key).isdecimal(): return self.root(int(key))
-        raise InputError(f"session: there is no run {key!r}; roots have keys like 3, branches like 3.2")
+        raise InputError(f"session: there is no rollout {key!r}; roots have keys like 3, branches like 3.2")
 
     def _trace(self, rollout:Rollout)->Trace: return _remembered(self, rollout)
 
@@ -528,7 +528,7 @@ def _source_code(session:Session, mark:str, use:Callable)->tuple[list[str], str]
 
 def _questions_code(session:Session, use:Callable)->str:
     "The puzzles as Python: a file's name, or text where that can be read back, or tokens."
-    path = file_of(session.source, session.puzzle) if isinstance(session.source, (str, Path)) else None
+    path = puzzle_file(session.source, session.puzzle) if isinstance(session.source, (str, Path)) else None
     if path: return repr(str(path))
     questions, identifiers = session.batch.inputs, session.batch.puzzle_identifiers
     try:

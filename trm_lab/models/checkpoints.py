@@ -26,7 +26,7 @@ from .variants import architecture, ARCHITECTURES, unwrapped
 from .halting import Halting, HALTINGS
 from .published import (
     _ADAPTER, _architecture, _config, _DATA, _ELSEWHERE, _in_range, _inner, _MODULES, _read, _Read,
-    _REFERENCE, _shape, _SHARD, _SPREAD, _TABLE, _config_beside, _TRAINING, _weight_map, FORMAT)
+    _REFERENCE, _shape, _SHARD, _DISTRIBUTED, _TABLE, _config_beside, _TRAINING, _weight_map, FORMAT)
 
 # %% ../../nbs/models/07_checkpoints.ipynb #0421b659
 def _agree(tensors:Mapping[str, Tensor], wanted:Mapping[str, Tensor], where:str):
@@ -225,7 +225,7 @@ _STATE = ("it is a training state, from which a run continues, and not a model; 
     "or give the run's checkpoints/model.safetensors or checkpoints/best.safetensors")
 # Folders with such a file hold no checkpoint in one file.
 _FOLDERS = {"values.json": _STATE, "adapter_config.json": _ADAPTER,
-    ".metadata": f"it is the folder of {_SPREAD.removeprefix('a part of ')}",
+    ".metadata": f"it is the folder of {_DISTRIBUTED.removeprefix('a part of ')}",
     "zero_to_fp32.py": "it is a DeepSpeed checkpoint; make one file of it, in this folder:  "
         "python zero_to_fp32.py . weights.bin"}
 

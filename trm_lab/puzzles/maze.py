@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from ..core.errors import InputError, given
 from .base import (
-    Drawing, Puzzle, Rearranged, Verdict, dihedral, register, rows_by_cols)
+    Drawing, Puzzle, Permutation, Verdict, dihedral, register, rows_by_cols)
 
 # %% ../../nbs/puzzles/03_maze.ipynb #9f8ed989
 WALL, FREE, START, GOAL, PATH = range(1, 6)
@@ -293,7 +293,7 @@ class _Labelled(_Judged):
 
     def symmetries(self, rng, count):
         "Rotated and mirrored mazes, labelled anew: a mirrored canonical path is seldom the canonical one."
-        return Rearranged(self._images[rng.integers(len(self._images), size=count)], label=self.label)
+        return Permutation(self._images[rng.integers(len(self._images), size=count)], label=self.label)
 
     def canonical(self, question, answer):
         "The smallest of the question's images; the label follows from the question."

@@ -18,14 +18,14 @@ from ..data.datasets import Dataset, Split, split_of
 from ..data.generate import generate_dataset
 from ..data.batches import validation_split, ordered_batches
 from ..data.compare import comparable
-from ..data.build import seen
+from ..data.build import seen_in_training
 from ..core.device import describe_device, pick_device, pick_dtype
 from ..core.errors import InputError, build
 from ..models.losses import agreement
 from ..models.trm import RecursiveModel
-from ..core.progress import progress
+from ..core.progress import format_duration, progress
 from ..puzzles.base import Puzzle, find_puzzle
-from ..puzzles.text import file_of, read_rows
+from ..puzzles.text import puzzle_file, read_rows
 from ..core.run import Run, home
 from ..core.files import write_text
 from ..core.settings import yaml_text
@@ -34,7 +34,6 @@ from ..solving.search import Search
 from ..solving.evaluate import evaluate, wilson
 from ..solving.solve import solve_by_step
 from ..training.config import current_names, TrainConfig
-from ..training.loop import format_duration
 from ..models.variants import architecture
 
 # %% ../../nbs/runs/06_cards.ipynb #e014291d
@@ -73,10 +72,10 @@ def puzzle_set(
 )->PuzzleSet:
     "A test set. Raises `InputError` if its source is neither a difficulty nor a file."
     puzzle, left_out = dataset.puzzle, 0
-    path = None if source in ("usual", *puzzle.difficulties) else file_of(source)
+    path = None if source in ("usual", *puzzle.difficulties) else puzzle_file(source)
     name, origin, split = (_from_file(path, puzzle, count, seed) if path
         else _generated(source, puzzle, count, seed))
-    images = seen(puzzle, dataset.train, split)
+    images = seen_in_training(puzzle, dataset.train, split)
     if images is not None and not path and comparable(puzzle, (split.inputs[0], split.labels[0]), len(split)):
         if images.all():
             raise InputError(

@@ -11,11 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields, make_dataclass
 from pathlib import Path
 from ..core.errors import build, closest, given, InputError, Interrupted, Name, RunFailed
-from ..core.run import home, canonical_value, version_difference, Run, run_id
+from ..core.run import canonical_value, catch_signals, home, Run, run_id, version_difference
 from ..puzzles.base import find_puzzle
-from ..models.variants import ARCHITECTURES
 from ..training.config import current_names, FORMER_NAMES, TrainConfig
-from ..training.loop import catch_signals
 from .lease import attempts, attempts_folder
 from .templates import (
     _code_hash, _notebook, check_code, find_template, PLACES, read_template, Template)
@@ -39,6 +37,7 @@ def _typed_parameters(template:Template, parameters:Mapping, where:str)->dict: #
 # %% ../../nbs/runs/03_notebooks.ipynb #49604546
 def _training_parameters(values:dict, where:str)->dict: # those that determine the result
     "The parameters of a template that trains, with the model's sizes. Raises `InputError` if they are wrong."
+    from trm_lab.models.variants import ARCHITECTURES # not at the top: other notebooks need no torch
     config = build(TrainConfig, {f.name: values[f.name] for f in fields(TrainConfig)}, where)
     kind, cls = find_puzzle(config.puzzle), ARCHITECTURES[config.arch].Config
     if config.init_from: return asdict(config) # the checkpoint has the rest of the model's sizes

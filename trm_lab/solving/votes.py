@@ -16,7 +16,7 @@ from ..data.datasets import Dataset, augmented_dataset
 from ..core.errors import Amount, Count, InputError, Natural, Positive, check, given, one_of
 from ..models.trm import RecursiveModel
 from ..core.progress import progress
-from ..puzzles.arc import Arc, Task, Tasks, Votes, crop, placed, seen_from
+from ..puzzles.arc import Arc, Task, Tasks, Votes, crop, shift_to, shift_to_origin
 from .solve import check_identities, solve
 from ..training.config import TrainConfig
 from ..training.trainer import Trainer
@@ -54,9 +54,9 @@ def vote(
             if number: corner = (rng.random(corner.shape)*(side + 1 - extent)).astype(np.int64)
             for some in np.split(np.arange(len(questions)), range(batch_size, len(questions), batch_size)):
                 if number and deadline is not None and time.monotonic() >= deadline: return votes
-                tokens, q_halt = _answers(model, placed(questions[some], corner[some]),
+                tokens, q_halt = _answers(model, shift_to(questions[some], corner[some]),
                     identifiers[some], max_steps)
-                upright = seen_from(tokens, corner[some])
+                upright = shift_to_origin(tokens, corner[some])
                 if not number: extent[some] = np.maximum(extent[some], crop(upright)[1])
                 votes.add(some, upright, q_halt)
                 bar.update(len(some))

@@ -10,18 +10,19 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from ..core.errors import (
     Amount, build, check, Count, fitting, InputError, Name, Natural, one_of, Positive, Probability, Share)
-from ..core.device import DTYPES, known_device
-from ..models.variants import ARCHITECTURES
-from ..models.losses import TOKEN_LOSSES
-from ..models.halting import HALTINGS
-from .optimizers import OPTIMIZERS
-from .tracking import TRACKERS
 
 # %% ../../nbs/training/04_config.ipynb #844467e6
 def _check_config(
     config, # a `TrainConfig`; its `model` is checked against the architecture's config, and read
 ):
     "Raise `InputError` if a field has no value that it may have."
+    # not at the top: who only reads which settings there are should not wait for torch
+    from trm_lab.core.device import DTYPES, known_device
+    from trm_lab.models.variants import ARCHITECTURES
+    from trm_lab.models.losses import TOKEN_LOSSES
+    from trm_lab.models.halting import HALTINGS
+    from trm_lab.training.optimizers import OPTIMIZERS
+    from trm_lab.training.tracking import TRACKERS
     where = f"run {str(config.name)[:60]!r}"
     check(config, where)
     known = {"arch": ARCHITECTURES, "halting": HALTINGS, "loss": TOKEN_LOSSES, "optimizer": OPTIMIZERS,
