@@ -137,7 +137,7 @@ mountPage();
 def document(
     views:list[SessionView], # one, or two that are compared
 )->str: # HTML
-    "The page with everything that is known of some walks."
+    "The page with everything that is known of some sessions."
     packs, overview = [], []
     for view in views:
         session = view.session
@@ -162,7 +162,7 @@ def save_html(
 # %% ../../nbs/views/06_page.ipynb #a282d237
 def animation(
     view:SessionView,
-    rollout:Rollout, # of its walk
+    rollout:Rollout, # of its session
     reading:str, # the latent that the board is read from, or `renewed`: whichever was renewed
 )->bytes: # of a GIF
     "Every board that a latent shows on the way, each titled with its place; the last one stays longer."
