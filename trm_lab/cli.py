@@ -67,7 +67,8 @@ def _load(model:str, device:str, puzzle:Optional[str]):
     if loaded.weights: typer.echo(f"weights: {loaded.weights}", err=True)
     if loaded.puzzle is None:
         raise InputError(
-            f"{model}: the file does not say what this model was trained on; name it: --puzzle sudoku-9x9")
+            f"{model}: the file does not say what this model was trained on; name the puzzle type, as in "
+            "--puzzle sudoku-9x9")
     return loaded
 
 # %% ../nbs/cli.ipynb #2e091c17
@@ -75,8 +76,8 @@ def _need(extra:str, *modules:str):
     "Refuse with the command that brings what is missing."
     missing = [m for m in modules if find_spec(m) is None]
     if missing:
-        raise InputError(f"this needs {', '.join(missing)}; "
-            f"bring {'it' if len(missing) == 1 else 'them'} with  pip install 'trm-lab[{extra}]'")
+        raise InputError(f"this needs {', '.join(missing)}; install {'it' if len(missing) == 1 else 'them'} "
+            f"with  pip install 'trm-lab[{extra}]'")
 
 # %% ../nbs/cli.ipynb #19d54a3a
 def _source(puzzle:str):
@@ -92,7 +93,8 @@ def _default_model(source)->str:
     models = {load_pretrained(name).puzzle: name for name in reversed(pretrained_models())} # the first
     if not os.path.isdir(source): return models[nearest(source, models)]
     if (kind := read_dataset(source).puzzle) in models: return models[kind]
-    raise InputError(f"{source}: no model that ships was trained on {kind.name}; name one with --model")
+    raise InputError(
+        f"{source}: no model that ships was trained on {kind.name}; name a model's file with --model")
 
 def _test_questions(source, loaded, skip_bad:bool, remark:str):
     "The puzzles as a split, and the line of each; `remark` ends a sentence about a board that does not fit."
@@ -115,9 +117,10 @@ def _test_questions(source, loaded, skip_bad:bool, remark:str):
 def _solutions(kind, question)->list|None:
     "A puzzle's solutions, at most two; None: its type cannot tell. Raises `InputError` if there are none."
     verdict, solutions = kind.check(question, question), kind.solutions(question)
-    if not verdict.legal: raise InputError(f"this board has no solution: {verdict}")
+    if not verdict.legal: raise InputError(f"this board has no solution: {verdict}; correct its givens")
     if solutions == []:
-        raise InputError("this board has no solution: it breaks no rule so far, but it cannot be completed")
+        raise InputError("this board has no solution: it breaks no rule so far, but it cannot be completed; "
+            "correct its givens")
     return solutions
 
 def _print_solved(kind, question, solution, solutions, steps:int, search):
@@ -250,7 +253,7 @@ def solve(
     "Solve one puzzle, or all of a file, and check the answers by the rules."
     if out and out.suffix not in (".csv", ".jsonl"):
         raise InputError(
-            f"{out}: answers are written as CSV or as JSON lines; let the name end in .csv or .jsonl")
+            f"{out}: answers are written as CSV or JSON lines; choose a name that ends in .csv or .jsonl")
     if out and os.path.exists(puzzle) and os.path.realpath(out) == os.path.realpath(puzzle):
         raise InputError(f"{out}: the answers would replace the puzzles; choose another name")
     search, source = _search(restarts, strategy, select, stop_when, noise, seed), _source(puzzle)
@@ -382,7 +385,8 @@ def _parameters(config:Optional[str], parameter:Optional[list[str]], smoke:bool)
     "The parameters that a config and -p ask for, and where they were given."
     from trm_lab.runs.templates import find_config, merge, read_parameters
     if smoke and not config:
-        raise InputError("--smoke is a section of a config; name the config: -f maze-hard --smoke")
+        raise InputError(
+            "--smoke reads the section 'smoke' of a config; name the config too, as in -f maze-hard --smoke")
     path = find_config(config) if config else None
     values, seen = read_parameters(path, smoke) if path else {}, []
     for pair in parameter or []:
@@ -418,8 +422,8 @@ def run(
     if sweep:
         from trm_lab.runs.sweeps import run_trial
         if fresh:
-            raise InputError("--fresh does not go with --sweep: "
-                "what another process may be doing is not thrown away; remove the run's folder")
+            raise InputError("--fresh cannot be combined with --sweep, because another process may be "
+                "working on this run; remove the run's folder instead")
         done, executed = run_trial(notebook, values, sweep, where)
     else:
         from trm_lab.runs.notebooks import run_notebook
@@ -554,8 +558,10 @@ def parity(
     else:
         typer.echo(f"{len(cases) - len(failing)} of {len(cases)} cases agree")
         if failing:
-            raise RunFailed(f"{len(failing)} of {len(cases)} cases differ from the reference: "
-                f"{'; '.join(f'{path.parent} in {chr(44).join(wrong)}' for path, wrong in failing.items())}")
+            raise RunFailed(f"{len(failing)} of {len(cases)} cases differ from the reference by more than "
+                "rounding: "
+                f"{', '.join(f'{path.parent} in {chr(44).join(wrong)}' for path, wrong in failing.items())}; "
+                "the lines above say where")
 
 # %% ../nbs/cli.ipynb #9f29310b
 @app.command("arc-score")
@@ -658,7 +664,8 @@ def _architecture(arch:Optional[list[str]])->tuple[Optional[str], dict]:
     names = [entry for entry in arch or [] if "=" not in entry]
     if len(names) > 1:
         raise InputError(
-            f"--arch names two architectures, {names[0]} and {names[1]}; a setting is written KEY=VALUE")
+            f"--arch names two architectures, {names[0]} and {names[1]}; name one, and write a setting as "
+            "KEY=VALUE")
     return names[0] if names else None, {name: _value(value) for name, value in settings.items()}
 
 # %% ../nbs/cli.ipynb #dca9f4dc
@@ -666,7 +673,8 @@ def _row_numbers(rows:Optional[str])->Optional[list[int]]:
     "The rows that --rows names."
     try: return [int(row) for row in rows.split(",")] if rows else None
     except ValueError:
-        raise InputError(f"--rows {rows}: write whole numbers with commas between them, like 0,5,7") from None
+        raise InputError(f"--rows {rows}: this is not a list of row numbers; write whole numbers with commas "
+            "between them, like 0,5,7") from None
 
 def _write_model(target:Path, loaded, file:str, rows:Optional[list[int]])->list[Path]: # the files
     "A model in the format that the target's name asks for."
@@ -724,12 +732,12 @@ def _data_puzzle(name:str, size:Optional[str], min_path:Optional[int]):
     from inspect import signature
     from trm_lab.puzzles.base import find_puzzle, puzzle_class, puzzle_from
     type, _, named = name.partition("-")
-    if named and size: raise InputError(f"{name} says its size; leave --size {size} out")
+    if named and size: raise InputError(f"{name} contains a size already; leave out --size {size}")
     size = named or size or puzzle_class(type).usual_size or ""
     puzzle = find_puzzle(f"{type}-{size}x{size}" if size.isdecimal() else f"{type}-{size}")
     if min_path is None: return puzzle
     if "min_path" not in signature(puzzle_class(type)).parameters:
-        raise InputError(f"--min-path is the length of a maze's path; {puzzle.name} has none")
+        raise InputError(f"--min-path is for mazes, and {puzzle.name} has no path; leave it out")
     return puzzle_from({**puzzle.spec(), "min_path": min_path})
 
 def _count(option:str, text:Optional[str])->Optional[int]:
@@ -871,7 +879,9 @@ def data_check(
     for name, count in counts.items():
         if count > 20: typer.echo(f"{name}: and {count - 20:,} more")
     left_out = f"; not looked at: {'; '.join(check.left_out)}" if check.left_out else ""
-    if count := len(check.found): raise RunFailed(f"{folder}: {count:,} finding{'s'*(count > 1)}{left_out}")
+    if count := len(check.found):
+        raise RunFailed(f"{folder}: {count:,} finding{'s'*(count > 1)}; correct these files or build the "
+            f"dataset again{left_out}")
     what = f"{folder}, {check.puzzle.name}, in what was looked at"
     typer.echo(f"nothing is wrong with {what}: {'; '.join(check.looked_at)}{left_out}")
 
@@ -892,7 +902,8 @@ def data_show(
     from trm_lab.puzzles.base import find_puzzle
     from trm_lab.core.files import atomic_file
     out = out or Path(f"{folder.resolve().name}.png")
-    if out.suffix != ".png": raise InputError(f"{out}: the picture is a PNG; let its name end in .png")
+    if out.suffix != ".png":
+        raise InputError(f"{out}: the picture is saved as PNG; choose a name that ends in .png")
     dataset = read_dataset(folder, find_puzzle(puzzle) if puzzle else None)
     drawings, captions = [], []
     for caption, question, answer in sample_evenly(dataset, count):

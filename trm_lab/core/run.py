@@ -41,7 +41,8 @@ def canonical_value(
     """
     if value is None or isinstance(value, bool | int): return value
     if isinstance(value, float):
-        if math.isnan(value): raise InputError(f"{name!r} is not a number (NaN)")
+        if math.isnan(value):
+            raise InputError(f"{name!r} is not a number (NaN); give a number, or null for none")
         return int(value) if value.is_integer() else float(value)
     if isinstance(value, str): return _from_home(value)
     if isinstance(value, list | tuple): return [canonical_value(inner, name) for inner in value]

@@ -56,7 +56,8 @@ def _flood(mazes, rows, cols)->tuple[list[np.ndarray], np.ndarray]:
 def _label(mazes, rows, cols)->np.ndarray:
     "The canonical answer of each maze, both (N, L)."
     within, steps = _flood(mazes, rows, cols)
-    if steps.min() < 0: raise InputError("a maze without a way from S to G has no label")
+    if steps.min() < 0:
+        raise InputError("a maze without a path from S to G has no label; leave it out, or remove a wall")
     within, answers = np.stack(within), mazes.copy()
     board, here, directions = (np.arange(len(mazes)), _place((mazes == START).argmax(1), cols),
         np.array([cols + 1, -1, 1, -cols - 1]))
@@ -107,12 +108,12 @@ def _shortest(question:bytes, rows, cols)->int:
     maze = np.frombuffer(question, np.uint8)[None]
     S, G, other = (int((maze == START).sum()), int((maze == GOAL).sum()),
         np.flatnonzero((maze[0] < WALL) | (maze[0] > GOAL)))
-    if (S, G) != (1, 1): raise InputError(f"a maze has one S and one G, this one has {S} and {G}")
+    if (S, G) != (1, 1): raise InputError(f"a maze should have one S and one G, found {S} and {G}")
     if len(other):
-        raise InputError(f"an unsolved maze has no {_GLYPHS[min(maze[0, other[0]], PATH)]!r} in it, "
-            f"this one has one in row {other[0]//cols + 1}, column {other[0] % cols + 1}")
+        raise InputError(f"an unsolved maze cannot have {_GLYPHS[min(maze[0, other[0]], PATH)]!r}, found in "
+            f"row {other[0]//cols + 1}, column {other[0] % cols + 1}; leave that cell free")
     steps = int(_flood(maze, rows, cols)[1][0])
-    if steps < 0: raise _NoWay("the maze has no way from S to G")
+    if steps < 0: raise _NoWay("the maze has no path from S to G; remove a wall")
     return steps
 
 # %% ../../nbs/puzzles/03_maze.ipynb #3f21b969
@@ -208,14 +209,14 @@ class _Board(Puzzle):
         rows, cols = given(rows, int, "maze: 'rows'"), given(cols, int, "maze: 'cols'")
         min_path = given(min_path, int|None, "maze: 'min_path'")
         if min(rows, cols) < 1 or not 2 <= rows*cols <= 10_000:
-            raise InputError(f"maze: {rows}×{cols} is not supported; a board has 2 to 10,000 cells")
+            raise InputError(f"maze: {rows}×{cols} is not supported; choose a board of 2 to 10,000 cells")
         # about one random board in 50,000 has such a path: measured at 5×5 (14), 10×10 (32), 20×20 (70),
         # 30×30 (109) and 40×40 (147)
         usual = max(1, round(3.85*math.sqrt(rows*cols) - 6.5))
         self.rows, self.cols, self.min_path = rows, cols, usual if min_path is None else min_path
         if not 0 < self.min_path < rows*cols:
-            raise InputError(f"maze: a path of {self.min_path} steps does not fit on {rows}×{cols}; "
-                "min_path counts the steps from S to G")
+            raise InputError(f"maze: a path of {self.min_path} steps does not fit on {rows}×{cols}; choose "
+                f"min_path from 1 to {rows*cols - 1}")
         self._images = dihedral(rows, cols)
 
     @classmethod
@@ -237,12 +238,12 @@ class _Judged(_Board):
         "One character a cell: # wall, space free, S, G, o path; line breaks are passed over."
         symbols = [c for c in str(text) if c not in "\r\n"]
         if len(symbols) != self.seq_len:
-            raise InputError(f"a {self.rows}×{self.cols} maze has {self.seq_len} cells, "
-                f"but {len(symbols)} were given; write one character a cell, and a space where it is free")
+            raise InputError(f"a {self.rows}×{self.cols} maze has {self.seq_len} cells, but {len(symbols)} "
+                "were given; write one character a cell, and a space for a free one")
         for i, c in enumerate(symbols):
             if c not in _GLYPHS[1:]:
-                raise InputError(f"{c!r} in {_cell(i, self.cols)} is nothing that a maze has; "
-                    "use # for a wall, a space, S, G, and o for the path")
+                raise InputError(f"{c!r} in {_cell(i, self.cols)} is not a cell of a maze; write # for a "
+                    "wall, a space for a free cell, S, G, and o for the path")
         return np.array([_GLYPHS.index(c) for c in symbols], np.uint8)
 
     def check(self, question, answer):

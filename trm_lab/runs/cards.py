@@ -80,7 +80,7 @@ def puzzle_set(
     if images is not None and not path and comparable(puzzle, (split.inputs[0], split.labels[0]), len(split)):
         if images.all():
             raise InputError(
-                f"{source}: all puzzles of seed {seed} are training puzzles; choose another seed")
+                f"{source}: all test puzzles of seed {seed} are training puzzles; choose another seed")
         left_out = int(images.sum())
         split = split_of(zip(split.inputs[~images], split.labels[~images]))
         images = images[~images]
@@ -190,8 +190,8 @@ def _trained_on(recipe:dict, fingerprint:str|None, where:str)->Dataset:
     here = {**recipe, "device": "auto"} # the device of training may not exist here
     dataset, place = dataset_for(build(TrainConfig, here, where), print)
     if fingerprint not in (None, dataset.fingerprint):
-        raise InputError(f"{where}: the puzzles in {place} are not those that it was trained on, "
-            f"so nothing can be called unseen; bring the dataset back that has the fingerprint {fingerprint}")
+        raise InputError(f"{where}: the puzzles in {place} are not those that it was trained on, so no test "
+            f"puzzle can be called unseen; put the dataset with the fingerprint {fingerprint} there again")
     return dataset
 
 # %% ../../nbs/runs/06_cards.ipynb #8017b60c
@@ -224,11 +224,13 @@ def _with_recipe(
     run = Run(Path(source)) if Path(source).is_dir() and (Path(source)/"run.json").exists() else None
     if run and not run.finished:
         raise InputError(
-            f"{source}: this run is not finished, or its files were changed since; finish it first")
+            f"{source}: this run is not finished, or its files were changed afterwards; run it to its end "
+            "first")
     file = run.folder/"checkpoints"/"model.safetensors" if run else source
     loaded = load(file, place, pick_dtype(place))
     if loaded.puzzle is None or "recipe" not in loaded.history:
-        raise InputError(f"{source}: it does not say how it was trained; a card is made of a run of trm-lab")
+        raise InputError(
+            f"{source}: it does not say how it was trained; give the folder of a finished run of trm-lab")
     return run, file, loaded
 
 # %% ../../nbs/runs/06_cards.ipynb #41811036
