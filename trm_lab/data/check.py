@@ -117,7 +117,8 @@ def _unusual(split:str, metadata:Metadata, puzzle:Puzzle)->Iterator[Finding]:
     where, ignored = f"{split}/dataset.json", metadata.ignore_label_id
     for name in ("pad_id", "blank_identifier_id"):
         stated = getattr(metadata, name)
-        if stated != 0: yield Finding("unusual number", where, f"{name} is {stated}; only 0 is supported")
+        if stated != 0: yield Finding("unusual number", where, f"{name} is {stated}; set it to 0, which "
+            "alone is supported")
     if ignored not in (None, PAD) and 0 <= ignored < puzzle.vocab_size:
         what = f"ignore_label_id is {ignored}, a token of {puzzle.name}: such cells would not count"
         yield Finding("unusual number", where, what)

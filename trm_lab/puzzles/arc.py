@@ -190,7 +190,7 @@ class _Canvas(TaskPuzzle):
         "`30x30`: rows and columns of the canvas, which is square."
         rows, cols = rows_by_cols(cls.type, size, f"{SIDE}x{SIDE}")
         if rows != cols:
-            raise InputError(f"arc: a canvas should be square, like arc-{SIDE}x{SIDE}, not {size}")
+            raise InputError(f"arc: a canvas should be a square, like arc-{SIDE}x{SIDE}, not {size}")
         return cls(rows)
 
     @property

@@ -388,8 +388,8 @@ def puzzle_from(
     known = inspect.signature(cls).parameters
     for name in values:
         if name not in known:
-            takes = f"; it takes {', '.join(known)}" if known else "; it takes none"
-            raise InputError(f"{cls.type}: the argument {name!r} is not known{closest(name, known)}{takes}")
+            raise InputError(f"{cls.type}: the argument {name!r} is not known{closest(name, known)}; "
+                f"it takes {', '.join(known) or 'none'}")
     for name, parameter in known.items():
         if name not in values and parameter.default is parameter.empty:
             raise InputError(f"{cls.type}: the argument {name!r} is missing; add it")

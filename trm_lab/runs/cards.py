@@ -136,7 +136,7 @@ def measure_set(
     answers = answers_by_step(model, split, what=f"{puzzle_set.name}, step by step")
     solved = (answers == split.labels).all(-1)
     usual, share = STEPS.index(DEFAULT_STEPS), lambda right: _share(int(right.sum()), len(split))
-    what = f"{puzzle_set.name}, as many steps as it wants"
+    what = f"{puzzle_set.name}, until it halts"
     adaptive = evaluate(model, puzzle, split, DEFAULT_STEPS,
         loaded.policy(DEFAULT_STEPS), keep=False, what=what)
     scores = {"name": puzzle_set.name, "origin": puzzle_set.origin, "n": len(split),
@@ -148,7 +148,7 @@ def measure_set(
             for name, values in puzzle.measures(split.inputs).items()},
         "failures": _failures(puzzle, split, answers[usual], solved[usual])}
     if restarts and puzzle.decides:
-        search, what = Search(restarts, stop_when="solved"), f"{puzzle_set.name}, until legal"
+        search, what = Search(restarts, stop_when="solved"), f"{puzzle_set.name}, until solved"
         found = evaluate(model, puzzle, split, DEFAULT_STEPS, search=search, keep=False, what=what)
         scores["tries"] = {
             str(after.tries): {**_share(round(after.exact*len(split)), len(split)), "mean_steps": after.spent}

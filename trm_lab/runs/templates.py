@@ -96,7 +96,8 @@ def _notebook(path:Path)->dict:
         raise InputError(
             f"{path}: this is JSON, but not a notebook, because it has no list of cells; name an .ipynb file")
     if content.get("nbformat") != 4:
-        raise InputError(f"{path}: its nbformat should be 4, found {content.get('nbformat')!r}")
+        raise InputError(
+            f"{path}: its nbformat should be 4, found {content.get('nbformat')!r}; save it in that format")
     for number, cell in enumerate(content["cells"], 1):
         if not _whole(cell):
             raise InputError(f"{path}: cell {number} is damaged; open and save the notebook in JupyterLab")
@@ -238,7 +239,7 @@ def read_template(
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     places = [number for number, cell in enumerate(code, 1) if _tagged(cell, "parameters")]
     if len(places) != 1:
-        found = f"found {len(places)} (code cells {', '.join(map(str, places))})"
+        found = f"found {len(places)} (code cells {', '.join(map(str, places))}); take it off the others"
         if not places: found = "found 0; add it in JupyterLab's Property Inspector"
         raise InputError(f"{path}: exactly one code cell should have the tag 'parameters', {found}")
     where, source = f"{path}, code cell {places[0]}", _source(code[places[0] - 1])
@@ -247,7 +248,7 @@ def read_template(
     aside |= _fields_of(source)[1]
     for name in aside - defaults.keys():
         problem = f"{name!r} is named under 'not part of a run's identity', but is not a parameter"
-        raise InputError(f"{where}: {problem}{closest(name, defaults)}")
+        raise InputError(f"{where}: {problem}{closest(name, defaults)}; correct or remove it")
     return Template(path, defaults, frozenset(aside | PLACES), _code_hash(notebook))
 
 # %% ../../nbs/runs/02_templates.ipynb #3845dd51

@@ -37,7 +37,8 @@ def puzzles_of(
     try: return puzzle_batch(source, puzzle, count, loaded)
     except InputError as e:
         if os.path.exists(source) or "no such file" in str(e): raise
-        raise InputError(f"{shortened(source, 40)!r} is not a file, a folder or a board: {e}") from None
+        raise InputError(f"{shortened(source, 40)!r} is not a file, a folder or a board ({e}); check its "
+            "spelling") from None
 
 # %% ../../nbs/views/08_serve.ipynb #2a389d72
 def explorer_cells(
