@@ -9,7 +9,9 @@ from .library import Item, Library, Module
 
 ROOTS = ("InputError", "RunFailed") # all exceptions that derive from these
 FINDINGS = ("Finding",) # classes that are not raised but listed: what a check of a dataset finds
-MEND = "correct the file or puzzle that it names, or build the dataset again" # what to do about a finding
+# what to do where a sentence itself need not say it
+USUAL = {"finding": "correct the file or puzzle that it names, or build the dataset again",
+    "Interrupted": "start it again"}
 
 @dataclass(frozen=True)
 class Sentence:
@@ -145,7 +147,11 @@ def _texts(
         case ast.Name(id=name):
             assigned = [n for n in ast.walk(function) if isinstance(n, ast.Assign)] if function else []
             before = [n for n in assigned if name in map(ast.unparse, n.targets) and n.lineno < call.lineno]
-            return _text(max(before, key=lambda n: n.lineno).value) if before else []
+            if not before: return []
+            value = max(before, key=lambda n: n.lineno).value
+            if not isinstance(value, ast.IfExp): return _text(value)
+            sides = (value.body, value.orelse)
+            return [text for side in sides for text in _text(side) or [_placeholder(side)]]
         case ast.JoinedStr(values=values):
             parts = [[str(v.value)] if isinstance(v, ast.Constant) else _filled(v.value, call, function)
                 for v in values]
@@ -180,7 +186,6 @@ def sentences(library:Library)->list[Sentence]:
             for text in (" ".join(text.split()) for text in texts):
                 if kind != "finding" and not _is_sentence(text): continue
                 problem, remedy = split(text)
-                if kind == "finding": remedy = remedy or MEND
-                found.append(Sentence(kind, problem, remedy, module, item))
+                found.append(Sentence(kind, problem, remedy or USUAL.get(kind, ""), module, item))
     unique = {(s.kind, s.problem, s.remedy, s.module.name): s for s in reversed(found)}
     return sorted(unique.values(), key=lambda s: (s.module.name, s.problem.lstrip("⟨-").casefold()))

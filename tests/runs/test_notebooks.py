@@ -172,9 +172,8 @@ def test_what_another_version_made_is_told(template, tmp_path, monkeypatch, caps
     printed = capsys.readouterr()
     assert printed.out.strip().endswith(f"found the finished run: {run.folder}")
     here = f"trm-lab {versions()['trm-lab']}, torch {versions()['torch']}"
-    assert printed.err.strip() == (f"it was made with trm-lab 0.0.9, torch 1.0; this is {here}; it ran with "
-        f"speed 1; "
-        f"{given['data']} was changed since; --fresh runs it again")
+    assert printed.err.strip() == (f"it was made with trm-lab 0.0.9, torch 1.0, and this is {here}; "
+        f"it ran with speed 1; {given['data']} was changed since; --fresh runs it again")
 
 def test_training_that_is_refused_leaves_no_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))

@@ -497,7 +497,7 @@ def test_puzzles_that_left_end_where_they_left(loaded, solved, tmp_path):
     explorer = Explorer(trace, puzzle=loaded.puzzle)
     page = Page(explorer)
     assert ("name the halting rule" in explorer.header["refused"]
-        and "the halting rule" in page.refuse({"id": 1, "ask": "branch", "run": "0", "frame": 1, "edits": []}))
+        and "halting rule" in page.refuse({"id": 1, "ask": "branch", "run": "0", "frame": 1, "edits": []}))
     for i in range(4):
         told, data = page.pack(str(i))
         assert (told["steps"] == trace.steps[i]

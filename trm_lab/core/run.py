@@ -84,7 +84,7 @@ def version_difference(
     differing = [name for name in ("trm-lab", "torch", "commit") if then.get(name) != now.get(name)]
     described = [", ".join(f"{name} {found.get(name, 'unknown')[:12]}" for name in differing)
         for found in (then, now)]
-    return f"it was made with {described[0]}; this is {described[1]}" if differing else ""
+    return f"it was made with {described[0]}, and this is {described[1]}" if differing else ""
 
 # %% ../../nbs/core/06_run.ipynb #86bbc411
 @dataclass(frozen=True)

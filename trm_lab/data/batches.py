@@ -80,7 +80,8 @@ def as_indices(
     where:str, # what they are chosen from: "trace"
 )->torch.Tensor: # (n,) on the processor
     "The numbers that are chosen. Raises `InputError` for numbers that do not exist, and for anything else."
-    wanted = f"{where}: {thing}s are chosen by whole numbers from 0 to {count - 1} or by a mask of {count}"
+    wanted = (f"{where}: the choice of {thing}s should be whole numbers from 0 to {count - 1} or a mask of "
+        f"{count}")
     items = list(which) if isinstance(which, (list, tuple, range, set, frozenset)) else None
     truths = sum(isinstance(item, (bool, np.bool_)) for item in items or ())
     if truths and truths < len(items): raise InputError(f"{wanted}, found both; give one of the two")

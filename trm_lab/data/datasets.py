@@ -205,7 +205,7 @@ def _task_split(
     used = [g for g in groups if getattr(g, part)]
     if not used:
         needed = "a dataset needs at least one training and one test puzzle"
-        raise InputError(f"{needed}; no group has examples for the {part} split")
+        raise InputError(f"{needed}, and no group has examples for the {part} split; add some")
     pairs = [pair for g in used for pair in getattr(g, part)]
     counts, copies = np.array([len(getattr(g, part)) for g in used]), np.array([len(g.names) for g in used])
     indices, first = _bounds(np.repeat(counts, copies)), np.repeat(_bounds(counts)[:-1], copies)
@@ -324,8 +324,9 @@ def _read_lazy(
     counts, starts, last = np.diff(puzzles), groups[:-1], groups.max(initial=0)
     sizes = np.diff(groups)
     if last > len(counts) or (sizes < 1).any() or (np.repeat(counts[starts], sizes) != counts[:last]).any():
-        wanted = "all puzzles of a group should have as many examples as its originals"
-        raise InputError(f"{folder}: {wanted}; puzzle_indices and group_indices do not fit")
+        wanted = "puzzle_indices and group_indices do not fit"
+        raise InputError(
+            f"{folder}: {wanted}; all puzzles of a group should have as many examples as its originals")
     if len(inputs) != counts[starts].sum() or len(codes) != len(counts):
         found = f"{len(inputs)} originals and {len(codes)} codes"
         raise InputError(f"{folder}: {found} should be {counts[starts].sum()} and {len(counts)}")
