@@ -292,7 +292,8 @@ def described(place, split="train", **changes):
 
 @pytest.mark.parametrize("key, value, sentence",
     [("ignore_label_id", 3, "ignore_label_id is 3, a token of sudoku-6x6"),
-    ("pad_id", 7, "pad_id is 7; only 0"), ("blank_identifier_id", 1, "blank_identifier_id is 1; only 0")])
+    ("pad_id", 7, "pad_id is 7; set it to 0"),
+    ("blank_identifier_id", 1, "blank_identifier_id is 1; set it to 0")])
 def test_numbers_that_the_library_takes_for_granted(key, value, sentence, sudokus, tmp_path):
     write_dataset(sudokus, tmp_path/"set")
     described(tmp_path/"set", **{key: value})

@@ -191,7 +191,7 @@ def test_bad_edits_are_refused_in_a_sentence(session):
             (Noise("z_L", float("nan")), "standard deviation"),
             (Noise("z_L", 1., -1), "seed"), (None, "is not an intervention")]:
         with pytest.raises(InputError, match=what): root.branch(site, edit)
-    with pytest.raises(InputError, match="never was at step 3"):
+    with pytest.raises(InputError, match="did not reach step 3"):
         root.branch(root.place(18), ActivationPatch("z_L", short))
     assert session.branches == []
     with pytest.raises(InputError, match="identities up to 5, but the model has 1"):

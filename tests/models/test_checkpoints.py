@@ -224,7 +224,7 @@ def test_what_is_missing_is_named(tmp_path):
         settings={**TOLD, "num_heads": 2, "seq_len": 10**12})
     assert "L_layers is 1000000" in refusal(tmp_path,
         settings={**TOLD, "num_heads": 2, "seq_len": 16, "L_layers": 10**6})
-    for rows, sentence in (([9], "no row 9; choose rows from 0 to 5"), ([-1], "no puzzle row -1"),
+    for rows, sentence in (([9], "no row 9; choose rows from 0 to 5"), ([-1], "no row -1"),
             ([], "should be a list"), (["1"], "should be a list")):
         assert sentence in refusal(tmp_path, settings={**TOLD, "num_heads": 2, "seq_len": 16}, rows=rows)
 

@@ -326,9 +326,10 @@ def test_the_explorer_and_python_read_what_the_command_line_reads(tmp_path):
 def test_a_word_is_a_board_or_a_file(tmp_path, monkeypatch, cli_run):
     monkeypatch.chdir(tmp_path)
     for word in ("nothere.txt", "some/where", "boards.csv.gz", "./x.sdk"):
-        assert refusal(lambda: read(word)) == f"{word}: cannot be read (there is no such file)"
+        expected = f"{word}: cannot be read (there is no such file); check the path"
+        assert refusal(lambda: read(word)) == expected
         code, _, err = cli_run("solve", word)
-        assert code == 2 and err == f"trm-lab: {word}: cannot be read (there is no such file)\n"
+        assert code == 2 and err == f"trm-lab: {expected}\n"
     Path("1"*16).write_text("1" + "."*15)
     assert ("is a board and the name of a file" in refusal(lambda: read("1"*16, FOUR))
         and printed(read("./" + "1"*16, FOUR), FOUR) == ["1" + "."*15])

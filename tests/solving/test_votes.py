@@ -164,7 +164,7 @@ def test_some_identities_of_a_model(model, dataset, tmp_path):
     again = vote(loaded.model, replace(asked, test=test, identifiers=list(loaded.identities)), max_steps=2)
     whole, _ = matched(replace(loaded, model=model, identities=names), asked, "here")
     assert keys(again) == keys(vote(model, replace(asked, test=whole, identifiers=list(names)), max_steps=2))
-    with pytest.raises(InputError, match="'other' is no identity"): with_identities(model, names, ["other"])
+    with pytest.raises(InputError, match="'other' is not an ident"): with_identities(model, names, ["other"])
     with pytest.raises(InputError, match="different names, one for each row"):
         with_identities(model, names[1:], ways)
 

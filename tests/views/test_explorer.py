@@ -471,7 +471,7 @@ def test_show_from_code(loaded, solved):
     explorer.show(puzzle=3, site=5)
     assert explorer.header["view"] == {"run": "3", "puzzle": 3, "frame": 5}
     for wrong, what in [(dict(puzzle=9), "no puzzle 9"), (dict(run="2.9"), "no run"),
-            (dict(site=999), "frames 0 to 32"), (dict(reading="z_Q"), "not known"),
+            (dict(site=999), "choose from 0 to 32"), (dict(reading="z_Q"), "not known"),
             (dict(run="2", beside="x"), "no run 'x'")]:
         with pytest.raises(InputError, match=what): explorer.show(**wrong)
 
