@@ -30,8 +30,7 @@ def errors(modules:list[Module], sentences:list[Sentence], library:Library)->str
     "The index of sentences."
     lines = [heading("Error sentences and what to do"),
         "Whatever trm-lab cannot use it refuses with one sentence: what is wrong, where, and what to do.",
-        "This page lists these sentences as they stand in the source. Words in ⟨brackets⟩ are filled in.",
-        "Where the second column is empty, the first one says what is allowed.\n",
+        "This page lists these sentences as they stand in the source. Words in ⟨brackets⟩ are filled in.\n",
         "Type a few words of the sentence that you saw:\n", ".. raw:: html\n",
         '   <input id="filter-sentences" type="search" placeholder="for example: is not known"',
         '     aria-label="filter the sentences">',

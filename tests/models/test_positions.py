@@ -217,7 +217,7 @@ def test_a_grid_that_is_no_square(tmp_path):
 def test_the_published_format_refuses_them(tmp_path):
     model = small("rope_2d", swiglu_multiple=256).eval()
     with pytest.raises(InputError,
-            match="the reference does not know pos_encodings 'rope_2d', only rope, learned and none"):
+            match="the reference has no pos_encodings 'rope_2d', only rope, learned and none"):
         write_published(tmp_path/"step_1", model)
     write_published(tmp_path/"step_1", small("rope", swiglu_multiple=256).eval())
     text = (tmp_path/"all_config.yaml").read_text(encoding="utf-8")
@@ -232,18 +232,18 @@ def test_names():
 
 @pytest.mark.parametrize("settings, what", [
     ({"pos_encodings": "rope2d"}, "pos_encodings 'rope2d' is not known .did you mean 'rope_2d'"),
-    ({"pos_encodings": "rope+rope_2d"}, "rope and rope_2d are two of one kind .rotation"),
-    ({"pos_encodings": "rope_2d+none"}, "'none' is not combined with others"),
+    ({"pos_encodings": "rope+rope_2d"}, "rope and rope_2d are of the same kind .rotation"),
+    ({"pos_encodings": "rope_2d+none"}, "'none' cannot be combined with others"),
     ({"pos_encodings": "rope+"}, "pos_encodings '' is not known"),
     ({"pos_encodings": "rope_2d", "hidden_size": 12},
-        "rope_2d needs a width of a head that is a multiple of 4, not 6"),
+        "rope_2d needs heads whose width is a multiple of 4, found hidden_size/num_heads = 6"),
     ({"pos_encodings": "local_bias", "mlp_t": True}, "act in attention, which mlp_t replaces"),
     ({"pos_encodings": "rope_2d", "seq_len": 35},
         "35 cells are not 5×5; give rows and columns, as in grid: 6x9"),
     ({"pos_encodings": "rope_2d", "grid": "5x8"}, "36 cells are not 5×8"),
     ({"grid": "six"}, "grid size 'six' is not understood"),
-    ({"pos_encodings": "row_col_box"}, "box, as in 2x3, goes with pos_encodings row_col_box"),
-    ({"box": "2x3"}, "and with nothing else"),
+    ({"pos_encodings": "row_col_box"}, "box, as in 2x3, belongs to pos_encodings row_col_box"),
+    ({"box": "2x3"}, "give both or neither"),
     ({"pos_encodings": "row_col_box", "box": "4x3"}, "such boxes do not fill a grid of 6×6"),
     ({"pos_encodings": "row_col_box", "box": "0x3"}, "such boxes do not fill")])
 def test_what_cannot_be(settings, what):

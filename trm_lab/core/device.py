@@ -45,7 +45,8 @@ def pick_device(
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
-        raise InputError(f"device {name!r}: this machine has {count} CUDA devices, from 0; write cuda:0")
+        raise InputError(
+            f"device {name!r}: this machine has {count} CUDA devices, counted from 0; write cuda:0")
     return device
 
 # %% ../../nbs/core/03_device.ipynb #62247715

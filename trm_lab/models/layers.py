@@ -247,10 +247,12 @@ class Positions:
         for name in [] if names == "none" else names.split("+"):
             kind = (kinds[one_of(name, ("none", *kinds), where)]
                 if name != "none" or "+" not in names else None)
-            if kind is None: raise InputError(f"{where}: 'none' is not combined with others, as in {names!r}")
+            if kind is None:
+                raise InputError(f"{where}: 'none' cannot be combined with others, as in {names!r}; leave it "
+                    "or the others out")
             if kind in found:
                 raise InputError(
-                    f"{where}: {found[kind]} and {name} are two of one kind ({kind}); take one of them")
+                    f"{where}: {found[kind]} and {name} are of the same kind ({kind}); choose one of them")
             found[kind] = name
         return cls(**found)
 

@@ -162,8 +162,8 @@ def _evaluate(loop:_Loop):
     scores = loop.evaluate(averaged)
     solved = float(scores["exact"])
     if not math.isfinite(solved):
-        warnings.warn(f"the evaluation after step {step} gave {solved} for exact, which is no score; "
-            "these weights are not compared with others", stacklevel=4)
+        warnings.warn(f"the evaluation after step {step} gave {solved} for exact, which is not a score, so "
+            "these weights are not compared with others; check the evaluation", stacklevel=4)
     loop_state.solved = solved if math.isfinite(solved) else None
     loop.log("eval", step=step, **scores)
     if loop_state.solved is not None and loop_state.solved > loop_state.best:

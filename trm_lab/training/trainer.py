@@ -216,15 +216,15 @@ def _row_identities(
         stated = read_json(config.init_identifiers)
         if loaded.identities is None or list(loaded.identities) == stated: return stated
         raise InputError(f"{where}: init_identifiers {config.init_identifiers} names other identities than "
-            f"{config.init_from} itself; leave it away")
+            f"{config.init_from} itself; leave out init_identifiers")
     if loaded.identities is not None: return loaded.identities
     count = len(loaded.model.puzzle_emb.weights)
     same = count == len(dataset.identifiers)
     if max(count, len(dataset.identifiers)) > 1:
         taken = ("those of the data are taken to be the same in the same order" if same
             else "all of the data's begin at their mean")
-        warnings.warn(f"{where}: {config.init_from} does not name its {count:,} identities; {taken}; "
-            "with init_identifiers they would be matched by name", stacklevel=2)
+        warnings.warn(f"{where}: {config.init_from} does not name its {count:,} identities; {taken}; give "
+            "init_identifiers to match them by name", stacklevel=2)
     return dataset.identifiers if same else []
 
 # %% ../../nbs/training/06_trainer.ipynb #3e8e8358
@@ -242,7 +242,8 @@ def initial_model(
     loaded = load(c.init_from)
     if type(loaded.model) is not ARCHITECTURES[c.arch]:
         raise InputError(
-            f"{where}: init_from {c.init_from} is another architecture than 'arch' says, {c.arch!r}")
+            f"{where}: init_from {c.init_from} has another architecture than 'arch' says, {c.arch!r}; change "
+            "one of the two")
     model = build_model(c.arch, {**asdict(loaded.model.config), **sizes, **c.model}, f"{where}: model", dtype)
     tensors = dict(loaded.model.state_dict())
     if "puzzle_emb.weights" in tensors:
@@ -285,7 +286,7 @@ class _Weights:
         if c.freeze:
             if not hasattr(model, "puzzle_emb"):
                 raise InputError(f"run {c.name!r}: with freeze 'weights' only the puzzle embedding learns, "
-                    "but this model has none")
+                    "but this model has none; leave out freeze")
             model.requires_grad_(False)
         self.compiled = compile_networks(model, device, c)
         self.optimizers = [] if c.freeze else OPTIMIZERS[c.optimizer](model, c)
@@ -372,7 +373,7 @@ class _Replayable(_DeviceStep):
             self.undo.forget()
             self.forget_gradients()
             if self.config.capture: raise
-            warnings.warn(f"run {self.config.name!r}: {e}; kernels are started one by one", stacklevel=3)
+            warnings.warn(f"run {self.config.name!r}: {e}", stacklevel=3)
             self.captured = None
             return self._take(given)
 
@@ -450,8 +451,8 @@ def _check_state(config:TrainConfig, state:TrainingState):
         raise InputError(f"run {config.name!r}: the saved state is of a run with other parameters "
             f"({', '.join(differing)}); choose another folder")
     if bad := not_finite(state.tensors):
-        raise InputError(f"run {config.name!r}: the saved state holds a number that is not finite, "
-            f"in the tensor {bad}; take an older one")
+        raise InputError(f"run {config.name!r}: the saved state holds a number that is not finite, in the "
+            f"tensor {bad}; resume from an older one")
 
 # %% ../../nbs/training/06_trainer.ipynb #b080d0be
 def _restore(trainer, state:TrainingState):
@@ -523,10 +524,10 @@ def _prepared(config:TrainConfig, dataset:Dataset|None, batches, model, halting,
     model = (model or initial_model(c, dataset, dtype)).to(device).train()
     if dtype == torch.float64: model.double() # otherwise weights are float32, whatever is computed in
     if bad := not_finite(model.state_dict()):
-        raise InputError(f"run {c.name!r}: the weights to begin with hold a number that is not finite, "
-            f"in the tensor {bad}; begin with others")
+        raise InputError(f"run {c.name!r}: the initial weights hold a number that is not finite, in the "
+            f"tensor {bad}; choose another init_from")
     if (n := slots.stop - slots.start) % c.accumulate:
-        raise InputError(f"run {c.name!r}: {n} slots of a process cannot be taken in {c.accumulate} "
+        raise InputError(f"run {c.name!r}: {n} slots of a process cannot be divided into {c.accumulate} "
             "equal parts; change 'accumulate'")
     batches = batches or Batches(dataset.train, c.global_batch_size, c.seed,
         dataset.puzzle if c.augment else None, dataset.metadata.ignore_label_id,

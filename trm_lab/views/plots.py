@@ -73,15 +73,15 @@ def live(
 # %% ../../nbs/views/04_plots.ipynb #e00ded5d
 def solved_by_step(
     shares:Sequence[float], # share solved after each supervision step
-    believed:Sequence[float]=(), # share whose halting probability is above one half
+    halting:Sequence[float]=(), # share whose halting probability is above one half
 )->Figure:
     "The share of puzzles solved after each supervision step."
     figure, ax = one_panel(5.5, 3, title="share of puzzles solved", xlabel="supervision steps",
         ylim=(-0.02, 1.02))
     steps = range(1, len(shares) + 1)
     ax.plot(steps, shares, color=BLUE, marker="o", label="solved")
-    if len(believed):
-        ax.plot(steps, believed, color=ORANGE, linestyle="--", marker="s", markersize=4,
+    if len(halting):
+        ax.plot(steps, halting, color=ORANGE, linestyle="--", marker="s", markersize=4,
             label="halting probability above 50 %")
     ax.set(xticks=list(steps)); ax.legend(frameon=False, loc="lower right")
     return figure

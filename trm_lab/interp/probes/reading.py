@@ -62,7 +62,7 @@ def read_latents(
     model, looks = loaded.model, tuple(range(1, steps + 1) if looks is None else looks)
     if not looks or not set(looks) <= set(range(1, steps + 1)):
         found = ", ".join(map(str, looks)) or "none"
-        raise InputError(f"reading: there are supervision steps 1 to {steps} to look at, not {found}")
+        raise InputError(f"reading: at should be supervision steps from 1 to {steps}, found {found}")
     parts, label = halves(split, seed), lambda line: line if progress else ""
     watched = {"steps": steps, "batch_size": batch_size, "sites": lambda site: site.step in looks}
     answers = [stream(model, part, steps=steps, batch_size=batch_size, progress=label(f"answers {i}/2"))
