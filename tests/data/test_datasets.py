@@ -191,11 +191,11 @@ def test_from_the_hubs_cache(tmp_path, pairs):
     assert code == 2 and "no repository on the hub is known for this type" in err
 
 @pytest.mark.parametrize("arguments, sentence", [
-    (["sudoku", "out"], "say where the puzzles come from"),
+    (["sudoku", "out"], "no source of puzzles was given; choose one of"),
     (["sudoku", "out", "--generate", "5", "--csv", "x.csv"], "--csv --generate are too many"),
     (["sudoku", "out", "--csv", "none.csv"], "none.csv: cannot be read"),
-    (["sudoku", "out", "--csv", "x.csv", "--difficulty", "easy"], "--difficulty has no meaning with --csv"),
-    (["sudoku", "out", "--generate", "5", "--skip-bad"], "--skip-bad has no meaning with --generate"),
+    (["sudoku", "out", "--csv", "x.csv", "--difficulty", "easy"], "--difficulty has no effect with --csv"),
+    (["sudoku", "out", "--generate", "5", "--skip-bad"], "--skip-bad has no effect with --generate"),
     (["sudoku", "out", "--generate", "5", "--min-path", "9"], "--min-path is for mazes"),
     (["sudoku-4x4", "out", "--size", "9x9", "--generate", "5"], "sudoku-4x4 says its size"),
     (["sudoku", "out", "--generate", "5", "--difficulty", "harder"], "difficulty 'harder' is not known"),
@@ -210,7 +210,7 @@ def test_from_the_hubs_cache(tmp_path, pairs):
     (["arc", "out", "--generate", "5"], "arc cannot be built with --generate"),
     (["sudoku", "out", "--version", "arcagi"], "sudoku cannot be built with --version"),
     (["arc", "out", "--version", "arcagi3"], "arcagi3"),
-    (["arc", "out", "--version", "arcagi", "--size", "9x9"], "--size has no meaning with --version"),
+    (["arc", "out", "--version", "arcagi", "--size", "9x9"], "--size has no effect with --version"),
 ], ids=lambda v: " ".join(v)[:50] if isinstance(v, list) else "")
 def test_options_that_do_not_fit(cli_run, tmp_path, monkeypatch, arguments, sentence):
     monkeypatch.chdir(tmp_path)
