@@ -6,7 +6,7 @@ import numpy as np, pytest
 from trm_lab.data.datasets import dataset_of, augmented_dataset, read_dataset, write_augmented, write_dataset
 from trm_lab.data.generate import generate_dataset
 from trm_lab.data.check import DatasetCheck, sample_evenly
-from trm_lab.data.build import from_tasks, seen
+from trm_lab.data.build import from_tasks, seen_in_training
 from trm_lab.core.errors import InputError
 from trm_lab.puzzles.arc import Arc, Task, Tasks, to_tokens
 from trm_lab.puzzles.base import PAD
@@ -178,7 +178,7 @@ def test_puzzles_without_any_solution_are_named(sudokus, tmp_path):
     write_dataset(spoilt(sudokus, clash), tmp_path/"set")
     lines = found(tmp_path/"set")[0]
     assert [line.partition(":")[0] for line in lines] == ["wrong answer",
-        "no solution"] and "train, example 3: no answer at all" in lines[1]
+        "no solution"] and "train, example 3: no answer solves" in lines[1]
 
 def test_lights_that_cannot_be_put_out_and_labels_of_another_question(tmp_path):
     four = LightsOut(4, 4)
@@ -235,7 +235,7 @@ def test_few_different_puzzles_are_counted(tmp_path):
         "there are only about 36" in looked_at)
     shared = int(looked_at.partition(" of 30 test puzzles")[0].rpartition("; ")[2])
     data = read_dataset(tmp_path/"set")
-    assert shared == seen(data.puzzle, data.train, data.test).sum() > 0
+    assert shared == seen_in_training(data.puzzle, data.train, data.test).sum() > 0
 
 def test_a_test_split_that_is_the_training_split(sudokus, tmp_path, cli_run):
     write_dataset(replace(sudokus, test=sudokus.train), tmp_path/"set")
@@ -263,8 +263,8 @@ def test_a_test_split_that_is_the_training_split(sudokus, tmp_path, cli_run):
             "dimensions, not uint8 (36, 6, 6)"),
     ("group_indices", lambda a: a[:0], "empty array: train/all__group_indices.npy: it has no entries"),
     ("labels", put((3, 5), 200),
-        "token outside the vocabulary: train/all__labels.npy, row 3: 200 in cell 5; 8 "
-            "tokens are counted from 0"),
+        "token outside the vocabulary: train/all__labels.npy, row 3: 200 in cell 5, but "
+            "tokens are 0 to 7"),
     ("labels", put(3, PAD), "wrong answer: train, example 3: "), ("puzzle_identifiers",
         lambda a: a.astype(np.float32), "broken array: train/all__puzzle_identifiers.npy"),
 ])
@@ -292,7 +292,8 @@ def described(place, split="train", **changes):
 
 @pytest.mark.parametrize("key, value, sentence",
     [("ignore_label_id", 3, "ignore_label_id is 3, a token of sudoku-6x6"),
-    ("pad_id", 7, "pad_id is 7; only 0"), ("blank_identifier_id", 1, "blank_identifier_id is 1; only 0")])
+    ("pad_id", 7, "pad_id is 7; set it to 0"),
+    ("blank_identifier_id", 1, "blank_identifier_id is 1; set it to 0")])
 def test_numbers_that_the_library_takes_for_granted(key, value, sentence, sudokus, tmp_path):
     write_dataset(sudokus, tmp_path/"set")
     described(tmp_path/"set", **{key: value})
@@ -346,7 +347,7 @@ def test_nano_trms_mazes(tmp_path, cli_run):
         6))[0] == ["wrong metadata: train/dataset.json: total_groups is 7, but there are 8"]
     described(place, total_groups=8)
     with pytest.raises(InputError,
-            match="num_groups and total_groups are names of one number, but it is 7 here and 8 there"):
+            match="num_groups and total_groups mean the same number, but its value is 7 here and 8 there"):
         read_dataset(place, Maze(6, 6))
     described(place, num_groups="gone", vocab_size="gone")
     with pytest.raises(InputError, match="the key 'vocab_size' is missing"): read_dataset(place, Maze(6, 6))
@@ -364,11 +365,11 @@ def test_nano_trms_sudoku_has_other_tokens(sudokus, tmp_path, cli_run):
     rewritten(place, "train/all__inputs.npy", put((2, 3), 12)); rewritten(place, "train/all__labels.npy",
         put((4, 3), 1))
     lines = found(place, six)[0]
-    assert (lines[0] == "token outside the vocabulary: train/all__inputs.npy, row 2: 12 in cell 3; "
-        "9 tokens are counted from 0")
+    assert (lines[0] == "token outside the vocabulary: train/all__inputs.npy, row 2: 12 in cell 3, but "
+        "tokens are 0 to 8")
     with pytest.raises(InputError, match="tokens from 2 to 12 do not fit"): read_dataset(place, six)
     with pytest.raises(InputError,
-        match="boards of 36 cells and 9 tokens are no maze-6x6"): read_dataset(place, Maze(6, 6))
+        match="boards of 36 cells and 9 tokens do not fit maze-6x6"): read_dataset(place, Maze(6, 6))
 
 def test_nano_trms_dataset_can_be_scored_and_trained_on(tmp_path, cli_run):
     place = nano(tmp_path/"set", generate_dataset(Sudoku(2, 2), 20, 6), shift=1)
@@ -423,7 +424,7 @@ def test_empty_splits(sudokus, tmp_path):
     from trm_lab.data.datasets import split_of
     from trm_lab.solving.evaluate import evaluate
     loaded, nothing = load_pretrained("sudoku-4x4"), generate_dataset(Sudoku(2, 2), 4, 2).test.first(0)
-    with pytest.raises(InputError, match="there are no puzzles to score: the split is empty"):
+    with pytest.raises(InputError, match="there are no puzzles to score, because the split is empty"):
         evaluate(loaded.model,
             loaded.puzzle, nothing)
     with pytest.raises(InputError,
@@ -434,7 +435,7 @@ def test_empty_splits(sudokus, tmp_path):
     with pytest.raises(InputError, match="at least one puzzle"): split_of([])
     with pytest.raises(InputError, match="do not fill one batch"): Batches(sudokus.train.first(0), 4)
     assert list(ordered_batches(nothing, 4)) == [] and validation_split(nothing,
-        0.5)[1] is None and not len(seen(six, sudokus.train, nothing))
+        0.5)[1] is None and not len(seen_in_training(six, sudokus.train, nothing))
     assert len(list(sample_evenly(replace(sudokus, test=sudokus.test.first(0)),
         4))) == 2 and not list(tmp_path.iterdir())
     for split in SPLITS: # written by something else
@@ -461,7 +462,7 @@ def test_numbers_of_batches_and_of_a_share(sudokus):
             match="batch_size should be"): next(ordered_batches(sudokus.train,
             wrong))
     for wrong in (1., -0.1, float("nan")):
-        with pytest.raises(InputError, match="kept_back: share should be"):
+        with pytest.raises(InputError, match="validation_split: share should be"):
             validation_split(sudokus.train, wrong)
     with pytest.raises(InputError,
         match="first: count cannot be negative"): sudokus.train.first(-1)

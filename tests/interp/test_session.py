@@ -14,7 +14,7 @@ from trm_lab.data.batches import make_batch
 from trm_lab.core.errors import InputError
 from trm_lab.models.halting import BinaryHalting, QLearningHalting
 from trm_lab.puzzles.arc import Arc
-from trm_lab.puzzles.base import Drawing, Puzzle, Rearranged, Verdict, _registered, register
+from trm_lab.puzzles.base import Drawing, Puzzle, Permutation, Verdict, _registered, register
 from trm_lab.puzzles.lights_out import LightsOut
 from trm_lab.puzzles.maze import Maze
 from trm_lab.puzzles.sudoku import Sudoku
@@ -187,14 +187,14 @@ def test_bad_edits_are_refused_in_a_sentence(session):
             (Given(0, 0), "does not hold the token 0; it holds 1, 2, 3, 4, 5"),
             (Given(0, 6), "does not hold the token 6"),
             (ActivationPatch("z_L", other), "no z_L of the same shape"),
-            (ActivationPatch("z_L", "3"), "of should be a run"),
+            (ActivationPatch("z_L", "3"), "of should be a rollout"),
             (Noise("z_L", float("nan")), "standard deviation"),
-            (Noise("z_L", 1., -1), "seed"), (None, "is no edit")]:
+            (Noise("z_L", 1., -1), "seed"), (None, "is not an intervention")]:
         with pytest.raises(InputError, match=what): root.branch(site, edit)
-    with pytest.raises(InputError, match="never was at step 3"):
+    with pytest.raises(InputError, match="did not reach step 3"):
         root.branch(root.place(18), ActivationPatch("z_L", short))
     assert session.branches == []
-    with pytest.raises(InputError, match="identities up to 5, but the model learned 1"):
+    with pytest.raises(InputError, match="identities up to 5, but the model has 1"):
         Session(session.model,
             replace(session.batch, puzzle_identifiers=torch.full((len(session),), 5)), 3, FOUR)
     session.model.train()
@@ -281,7 +281,7 @@ class Ribbons(Puzzle):
     def check(self, question, answer):
         return Verdict(True, tuple(int(i) for i in np.flatnonzero(question == answer)),
             ("some are as they were",)*bool((question == answer).any()))
-    def symmetries(self, rng, count): return Rearranged(np.tile(np.arange(6)[::-1], (count, 1)))
+    def symmetries(self, rng, count): return Permutation(np.tile(np.arange(6)[::-1], (count, 1)))
     def draw(self, question, answer):
         return Drawing(2, 3, tuple("?xyz"[t] for t in answer), (False,)*6,
             tuple(question == answer), (None,)*6)
@@ -345,10 +345,10 @@ def test_what_cannot_be_resumed_is_walked(session, tmp_path):
         Session(read_trace(tmp_path/"kept", session.model), puzzle=FOUR).root(1).branch(root.place(3)), root)
     left = run_with_trace(session.model, batch, 3, some_leave(session.model))
     assert (left.steps < 3).any()
-    with pytest.raises(InputError, match="say by which rule"): Session(left, puzzle=FOUR).root(0).branch(0)
+    with pytest.raises(InputError, match="the halting rule"): Session(left, puzzle=FOUR).root(0).branch(0)
     gone = Session(left, puzzle=FOUR, halting=some_leave(session.model)).root(int(left.steps.argmin()))
-    with pytest.raises(InputError, match="never was at step 2"): gone.branch(left.at(step=2)[0])
-    with pytest.raises(InputError, match="do not say exactly"):
+    with pytest.raises(InputError, match="did not reach step 2"): gone.branch(left.at(step=2)[0])
+    with pytest.raises(InputError, match="cannot hold"):
         Session(run_with_trace(session.model, batch, 1, dtype=torch.bfloat16), puzzle=FOUR).root(0).branch(0)
     with pytest.raises(InputError, match="record all of them"):
         Session(run_with_trace(session.model, batch, 1, sites=lambda s: s.name == "z_H"), puzzle=FOUR)

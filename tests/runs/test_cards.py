@@ -9,7 +9,7 @@ from trm_lab.runs.cards import (STEPS, DEFAULT_STEPS, puzzle_set, card_text, mak
 from trm_lab.models.checkpoints import load, load_pretrained, pretrained_models, save_model
 from trm_lab.data.generate import generate_dataset
 from trm_lab.data.datasets import read_dataset, split_of
-from trm_lab.data.build import seen
+from trm_lab.data.build import seen_in_training
 from trm_lab.core.errors import InputError
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.core.run import home
@@ -49,7 +49,7 @@ def augmented(split, count, seed=0):
 def test_images_of_training_puzzles_are_counted_or_left_out(trained_on, tmp_path):
     fresh = generate_dataset(six, 1, 7, seed=77).test
     mixed = augmented(trained_on.train, 4) + list(zip(fresh.inputs, fresh.labels))
-    assert seen(six, trained_on.train, split_of(mixed)).tolist() == [True]*4 + [False]*7
+    assert seen_in_training(six, trained_on.train, split_of(mixed)).tolist() == [True]*4 + [False]*7
     found = puzzle_set(trained_on, str(write_csv(tmp_path/"p.csv", mixed)), 100, 1) # a file stays as it is
     assert (len(found.split), found.images, found.left_out, found.name) == (11, 4, 0, "p")
     # the training puzzles' own mixture and seed, of which it had 26
@@ -58,7 +58,7 @@ def test_images_of_training_puzzles_are_counted_or_left_out(trained_on, tmp_path
     assert (len(made.split), made.images, made.left_out) == (17, 0, 23)
 
 def test_a_seed_that_gives_the_training_puzzles_is_refused(trained_on):
-    with pytest.raises(InputError, match="all puzzles of seed 0 are training puzzles; choose another seed"):
+    with pytest.raises(InputError, match="all test puzzles of seed 0 are training puzzles; choose another"):
         puzzle_set(trained_on, "easy+minimal", 10, 0)
 
 def test_where_there_are_too_few_puzzles_they_are_asked_and_counted():

@@ -122,7 +122,7 @@ def check_ways(folder, notebook):
         parameters={"listed": [1, "a"], "mapped": {"b": [2.5, None]}})
     for way, (state, problem) in STRATEGIES.items():
         assert found[way].state == state and problem in found[way].problem, (way, found[way])
-    assert "7 of 8 runs did not come to their end" in said
+    assert "7 of 8 runs failed" in said
     # the last output is kept
     assert {way for way, s in found.items() if s.last_line.startswith("at work")} >= {
         "papermill killed", "memory"}
@@ -269,7 +269,7 @@ def trm_lab(folder, *arguments):
 def test_retries_are_bounded_and_a_changed_result_is_no_result(tmp_path, notebook):
     sweep = plan_sweep(Grid("again", notebook, parameters={"way": "exception"}, retries=1), tmp_path)
     with pytest.raises(RunFailed,
-            match="1 of 1 runs did not come to their end, the first because .*ZeroDivisionError"):
+            match="1 of 1 runs failed, the first because .*ZeroDivisionError"):
         run_sweep(sweep, Local(sweep, 1))
     run = sweep.trials[0].run
     assert ([p.name for p in attempts(run)] == ["1.over", "2.over"]

@@ -11,7 +11,7 @@ from trm_lab.core.errors import InputError
 from trm_lab.models.halting import BinaryHalting
 from trm_lab.models.trm import RecursiveModel, Output, State, Update
 from trm_lab.puzzles.arc import Arc, to_tokens
-from trm_lab.puzzles.base import Rearranged
+from trm_lab.puzzles.base import Permutation
 from trm_lab.puzzles.lights_out import LightsOut
 from trm_lab.puzzles.maze import FREE, GOAL, PATH, START, WALL, Maze, _judged
 from trm_lab.puzzles.sudoku import BLANK, Sudoku, _shuffled
@@ -295,7 +295,7 @@ def test_tries_and_choices_against_runs_one_by_one(shipped, puzzles):
     answers, q_halt, change = [], [], []
     for k in range(K):
         augmentation = (SIX.symmetries(np.random.default_rng(np.random.SeedSequence([5, number, k])), 1) if k
-            else Rearranged(np.arange(36)[None]))
+            else Permutation(np.arange(36)[None]))
         batch, states = make_batch(augmentation.apply(question), question), []
         done = solve(model, batch, steps, watch=lambda u, state: states.append(state) or state)
         z, before = states[-1]["z_H"], states[-1 - len(model.schedule())]["z_H"]
@@ -360,7 +360,7 @@ def test_what_cannot_be_searched_is_said():
         with pytest.raises(InputError, match="start from random latents"):
             getattr(arc.symmetries(np.random.default_rng(0), 1), act)(board[None])
     questions, labels = drawn(SIX, 1)
-    with pytest.raises(InputError, match="leave watch and generator away"):
+    with pytest.raises(InputError, match="leave out watch and generator"):
         evaluate(model, SIX, split_of(zip(questions, labels)), search=Search(1), generator=torch.Generator())
 
 def test_waves_double_up_to_sixteen_tries():
@@ -432,5 +432,5 @@ def test_no_puzzles_is_one_sentence(shipped, puzzles):
     empty = replace(empty, inputs=empty.inputs[:0], labels=empty.labels[:0],
         puzzle_identifiers=empty.puzzle_identifiers[:0],
         puzzle_indices=empty.puzzle_indices[:1], group_indices=empty.group_indices[:1])
-    with pytest.raises(InputError, match="^there are no puzzles to score: the split is empty$"):
+    with pytest.raises(InputError, match="^there are no puzzles to score, because the split is empty"):
         evaluate(shipped.model, SIX, empty)

@@ -154,7 +154,8 @@ class ModelCase(Case):
         loaded = load(self.model, pick_device(self.device), DTYPES[self.dtype])
         if loaded.puzzle is None:
             raise InputError(
-                f"bench: {self.model} does not say what it was trained on; convert it with --puzzle first")
+                f"bench: {self.model} does not say what it was trained on; convert it first: trm-lab convert "
+                f"{self.model} NEW.safetensors --puzzle NAME")
         # puzzles differ in difficulty, so a case of one puzzle at a time takes a new one for each call
         pool = _questions(loaded.puzzle, max(32, self.puzzles))
         def batches():
@@ -320,7 +321,8 @@ def peak_memory(
         input=json.dumps([type(case).__name__, asdict(case)]), capture_output=True, text=True)
     if done.returncode:
         raise RunFailed(f"bench {case.what}: the process that measures its memory failed "
-            f"({(done.stderr.strip().splitlines() or [f'exit code {done.returncode}'])[-1]})")
+            f"({(done.stderr.strip().splitlines() or [f'exit code {done.returncode}'])[-1]}); leave memory "
+            "out with --no-memory")
     return json.loads(done.stdout)
 
 # %% ../../nbs/checks/02_bench.ipynb #1bd9514d
@@ -414,17 +416,17 @@ class Plan:
 def _check_sizes(plan:Plan):
     "Raise `InputError` where sizes and tables of a plan do not belong together."
     if plan.sizes and len(plan.tables) > 1:
-        raise InputError("bench: a size means something else in each table; "
-            "name one: trm-lab bench train --size 128x32")
+        raise InputError("bench: --size means something else in each table; name the table too, as in "
+            "trm-lab bench train --size 128x32")
     if plan.grow and (plan.sizes or "train" not in plan.tables):
-        raise InputError("bench: --grow is the list of sizes for training; "
-            "leave --size away, and name no other table than train")
+        raise InputError("bench: --grow chooses the sizes itself, and for the table train alone; leave out "
+            "--size and other tables")
 
 def _find_compiler():
     "Raise `InputError` if there is no C++ compiler."
     if not any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++", "cl"))):
-        raise InputError("bench: to compile, torch needs a C++ compiler, and there is none; "
-            "install g++ or leave --compile away")
+        raise InputError(
+            "bench: --compile needs a C++ compiler, and none was found; install g++ or leave out --compile")
 
 # %% ../../nbs/checks/02_bench.ipynb #7786a1fa
 def _train_cases(plan:Plan)->list[Case]:

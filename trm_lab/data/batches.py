@@ -80,16 +80,18 @@ def as_indices(
     where:str, # what they are chosen from: "trace"
 )->torch.Tensor: # (n,) on the processor
     "The numbers that are chosen. Raises `InputError` for numbers that do not exist, and for anything else."
-    wanted = f"{where}: {thing}s are chosen by whole numbers from 0 to {count - 1} or by a mask of {count}"
+    wanted = (f"{where}: the choice of {thing}s should be whole numbers from 0 to {count - 1} or a mask of "
+        f"{count}")
     items = list(which) if isinstance(which, (list, tuple, range, set, frozenset)) else None
     truths = sum(isinstance(item, (bool, np.bool_)) for item in items or ())
-    if truths and truths < len(items): raise InputError(f"{wanted}, found both mixed")
+    if truths and truths < len(items): raise InputError(f"{wanted}, found both; give one of the two")
     try: chosen = torch.as_tensor(which if items is None else items).detach().cpu()
     except (TypeError, ValueError, RuntimeError):
         raise InputError(f"{wanted}, found {type(which).__name__}") from None
     if not chosen.numel() and chosen.dtype != torch.bool: return torch.zeros(0, dtype=torch.long)
     if chosen.dtype == torch.bool:
-        if chosen.numel() != count: raise InputError(f"{wanted}, found a mask of {chosen.numel()}")
+        if chosen.numel() != count:
+            raise InputError(f"{wanted}, found a mask of {chosen.numel()}; give {count} truth values")
         return chosen.reshape(-1).nonzero()[:, 0]
     if chosen.dtype.is_floating_point or chosen.dtype.is_complex:
         raise InputError(f"{wanted}, found {chosen.dtype}".replace("torch.", ""))
@@ -104,7 +106,7 @@ def validation_split(
     share:float, # of its groups, from 0 to below 1; at least one group if above 0
 )->tuple[np.ndarray, Split|None]: # groups to train on, (G',); the first puzzle of each of the others
     "Take some groups out of the training split, for validation."
-    share = given(share, Share, "kept_back: share")
+    share = given(share, Share, "validation_split: share")
     order = np.random.default_rng(0).permutation(split.groups)
     count = min(max(1, round(share*split.groups)), split.groups - 1) if share else 0
     if count < 1: return np.arange(split.groups), None

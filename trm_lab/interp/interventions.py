@@ -63,8 +63,8 @@ def _checked(edit:Intervention, value, z:Tensor)->Tensor:
     "Raise `InputError` unless the value fits the latent."
     if isinstance(value, Tensor) and value.shape == z.shape: return value
     found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-    raise InputError(f"{edit!r}: what shall stand in place of {edit.name} should be a tensor "
-        f"of shape {tuple(z.shape)}, found {found}; return one from `value`")
+    raise InputError(f"{edit!r}: the new {edit.name} should be a tensor of shape {tuple(z.shape)}, found "
+        f"{found}; return one from `value`")
 
 # %% ../../nbs/interp/03_interventions.ipynb #4eca5f32
 @dataclass(frozen=True, repr=False)
@@ -101,7 +101,7 @@ class LatentIntervention(Intervention):
             raise InputError(
                 f"{self!r}: there is no latent {self.name!r}; this model has {', '.join(session.names)}")
         if self.cells == ():
-            raise InputError(f"{self!r}: no cells were chosen; leave cells away to change all")
+            raise InputError(f"{self!r}: no cells were chosen; leave out cells to change all")
         for cell in self.cells or (): session.check_cell(cell, repr(self))
 
     def sentence(self, session):
@@ -135,9 +135,9 @@ class Noise(LatentIntervention):
     def refuse(self, rollout, site):
         super().refuse(rollout, site)
         if not 0 <= self.size < float("inf"):
-            raise InputError(f"{self!r}: size is a standard deviation, 0 or more")
+            raise InputError(f"{self!r}: size should be a standard deviation of 0 or more")
         if not is_integer(self.seed) or not 0 <= self.seed < 2**63:
-            raise InputError(f"{self!r}: seed is a whole number, 0 or more")
+            raise InputError(f"{self!r}: seed should be a whole number of 0 or more")
 
 # %% ../../nbs/interp/03_interventions.ipynb #26a32953
 @dataclass(frozen=True, repr=False)
@@ -154,12 +154,12 @@ class ActivationPatch(LatentIntervention):
     def refuse(self, rollout, site):
         super().refuse(rollout, site)
         if not hasattr(self.of, "branch"):
-            raise InputError(f"{self!r}: of should be a run, such as session.root(3)")
+            raise InputError(f"{self!r}: of should be a rollout, such as session.root(3)")
         ours, theirs = rollout.session, self.of.session
         fits = self.name in theirs.names and theirs.positions == ours.positions
         if not fits or self.of.latent(None, self.name).shape != rollout.latent(None, self.name).shape:
             raise InputError(f"{self!r}: {self.of.title} has no {self.name} of the same shape; "
-                "patch from a run of the same model")
+                "patch from a rollout of the same model")
         self.of.latent(site, self.name) # raises an error if that rollout has no such site
 
 def _same_weights(a, b)->bool:

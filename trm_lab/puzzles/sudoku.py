@@ -12,7 +12,7 @@ import numpy as np
 from pysat.solvers import Solver
 from ..core.errors import InputError, given
 from .base import (
-    PAD, Drawing, Puzzle, Rearranged, Verdict, compute_in_chunks, register, rows_by_cols)
+    PAD, Drawing, Puzzle, Permutation, Verdict, compute_in_chunks, register, rows_by_cols)
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #5b288a85
 BLANK = 1 # the token of an empty cell
@@ -23,10 +23,11 @@ _RULING = set("|-+ \t\r\n") # what people draw between the cells
 def _box_of(n:int)->tuple[int, int]:
     "Rows and columns of a box of an n×n board. Raises `InputError` if there are none."
     if n > (most := len(_GLYPHS)):
-        raise InputError(f"a {n}×{n} Sudoku is not supported; boards go up to {most}×{most}")
+        raise InputError(f"a {n}×{n} Sudoku is not supported; choose a board of at most {most}×{most}")
     heights = [h for h in range(2, math.isqrt(n) + 1) if n % h == 0]
     if not heights:
-        raise InputError(f"a {n}×{n} Sudoku has no boxes: {n} is not a product of two numbers above 1")
+        raise InputError(f"a {n}×{n} Sudoku has no boxes, because {n} is not a product of two numbers above "
+            "1; choose another size, like 6x6")
     return heights[-1], n//heights[-1]
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #c6f0a78d
@@ -42,8 +43,8 @@ def _parse(text:str, n:int)->np.ndarray:
         found = f"a {board} has {n*n} cells, but {len(symbols)} were given"
         raise InputError(f"{found}; write one character a cell, '.' for blank")
     if n > 9 and "0" in symbols and "." in symbols:
-        raise InputError("'.' and '0' stand in one board, so 0 can be no blank, and the digits of a "
-            f"{board} are 1 to {_GLYPHS[n-1]}; where they were counted from 0, add 1 to each")
+        raise InputError(f"'.' and '0' both stand in this {board}, whose digits are 1 to {_GLYPHS[n-1]}; "
+            "write blanks in one way, and add 1 to digits that count from 0")
     known = {".": BLANK, "0": BLANK, **{g: d + 2 for d, g in enumerate(_GLYPHS[:n])}}
     for i, c in enumerate(symbols):
         if c.upper() not in known:
@@ -257,7 +258,7 @@ def _line_orders(rng, count, bands, size):
     inner = rng.random((count, bands, size)).argsort(2)
     return (outer[:, :, None]*size + inner).reshape(count, -1)
 
-def _symmetries(rng, count:int, box)->Rearranged:
+def _symmetries(rng, count:int, box)->Permutation:
     "Digits, bands, rows in a band, stacks, columns in a stack; transposition where boxes are square."
     (box_rows, box_cols), n = box, box[0]*box[1]
     rows, cols = _line_orders(rng, count, box_cols, box_rows), _line_orders(rng, count, box_rows, box_cols)
@@ -265,7 +266,7 @@ def _symmetries(rng, count:int, box)->Rearranged:
     if box_rows == box_cols: cells = np.where(rng.random((count, 1, 1)) < 0.5, cells, cells.swapaxes(1, 2))
     digits = rng.random((count, n)).argsort(1) + 2
     fixed = np.broadcast_to([PAD, BLANK], (count, 2))
-    return Rearranged(cells.reshape(count, -1), np.concatenate([fixed, digits], 1).astype(np.uint8))
+    return Permutation(cells.reshape(count, -1), np.concatenate([fixed, digits], 1).astype(np.uint8))
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #78201205
 @functools.lru_cache(maxsize=None)

@@ -98,7 +98,7 @@ def _check_accepted(limits:Mapping):
         capture_output=True, text=True)
     if tested.returncode:
         reason = (tested.stderr.strip().splitlines() or ["sbatch gives no reason"])[-1]
-        raise InputError(f"Slurm refuses such a job: {reason}")
+        raise InputError(f"Slurm refuses such a job ({reason}); change the grid's `needs`")
 
 # %% ../../nbs/runs/10_clusters.ipynb #6b254ac8
 class _SlurmJobs:
@@ -204,8 +204,8 @@ def _slots(
     each = {what: amount for what, amount in each.items() if amount}
     fits = sum(min(int(node.get(what, 0)//amount) for what, amount in each.items()) for node in nodes)
     if fits: return fits
-    raise InputError(f"a run needs {needs.cores} cores, {needs.gpus} GPUs and {needs.memory or 0:g} "
-        "GB of memory, and no node of this Ray cluster has that")
+    raise InputError(f"a run needs {needs.cores} cores, {needs.gpus} GPUs and {needs.memory or 0:g} GB of "
+        "memory, which no node of this Ray cluster has; lower the grid's `needs`")
 
 # %% ../../nbs/runs/10_clusters.ipynb #34c4e848
 class Ray:

@@ -151,7 +151,8 @@ def slot_environments(
         "GB of memory": (needs.memory, psutil.virtual_memory().total/1e9)}
     for what, (each, there) in room.items():
         if each and each > there:
-            raise InputError(f"a run needs {each:g} {what}, and this machine has {there:.3g}")
+            raise InputError(
+                f"a run needs {each:g} {what}, and this machine has {there:.3g}; lower the grid's `needs`")
     most = min(int(there//each) for each, there in room.values() if each)
     if slots and needs.gpus and slots*needs.gpus > len(gpus):
         raise InputError(f"{slots} slots with {needs.gpus} GPUs each need {slots*needs.gpus}, and this "

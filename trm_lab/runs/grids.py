@@ -53,7 +53,7 @@ def read_grid(
     if smoke:
         if not isinstance(small, Mapping):
             raise InputError(
-                f"{path.name}: there is no section 'smoke' that makes the runs small; leave --smoke away")
+                f"{path.name}: it has no section 'smoke' that makes the runs small; leave out --smoke")
         values = {**values, "name": f"{values['name']}-smoke", **small,
             "parameters": {**(values.get("parameters") or {}), **(small.get("parameters") or {})}}
     grid = build(Grid,

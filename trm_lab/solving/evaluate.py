@@ -30,7 +30,8 @@ def wilson(
 )->tuple[float, float]: # low, high
     "The 95 % interval of a share."
     n, successes = given(n, int, "wilson: n"), given(successes, float, "wilson: successes")
-    if not 0 <= successes <= n or n < 1: raise InputError(f"a share of {successes} in {n} has no interval")
+    if not 0 <= successes <= n or n < 1:
+        raise InputError(f"a share of {successes} in {n} has no interval; give successes from 0 to n")
     z = 1.959964 # 95 % of a normal distribution lie within z standard deviations
     centre, half = successes + z*z/2, z*math.sqrt(successes*(n - successes)/n + z*z/4)
     return max(0., (centre - half)/(n + z*z)), min(1., (centre + half)/(n + z*z))
@@ -203,8 +204,10 @@ def evaluate(
     identities that the model has not; on Ctrl+C `Stopped`."""
     batch_size = given(batch_size, Count, "evaluate: batch_size")
     if search and (watch or generator):
-        raise InputError("a search begins and disturbs its tries itself; leave watch and generator away")
-    if not len(split): raise InputError("there are no puzzles to score: the split is empty")
+        raise InputError(
+            "a search chooses the starts and the noise of its tries itself; leave out watch and generator")
+    if not len(split):
+        raise InputError("there are no puzzles to score, because the split is empty; give at least one")
     model = unwrapped(model)
     check_identities(model, torch.from_numpy(split.puzzle_identifiers))
     scoring = _Scoring(puzzle, len(split), search, tally, keep)

@@ -48,8 +48,8 @@ class Search:
         one_of(self.select, SELECTORS, "search: select")
         if self.stop_when is not None: one_of(self.stop_when, ("solved",), "search: stop_when")
         if self.strategy == "plain" and self.restarts and not self.noise:
-            raise InputError("search: plain restarts without noise would repeat the first try; "
-                "give noise, or another strategy")
+            raise InputError("search: plain restarts without noise would repeat the first try; give noise, "
+                "or choose another strategy")
 
     @property
     def waves(self)->tuple[int, ...]:
@@ -256,8 +256,8 @@ def solve_by_search(
     augmentation cannot be inverted; on Ctrl+C `Stopped`, with the result of the complete waves."""
     max_steps, rows = given(max_steps, Count, "solve: max_steps"), given(rows, Count, "solve: rows")
     if search.stop_when and not puzzle.decides:
-        raise InputError(f"search: the rules of {puzzle.name} cannot tell whether an answer is right, "
-            "so no search can go on until it is solved; leave stop_when away")
+        raise InputError(f"search: the rules of {puzzle.name} cannot tell whether an answer is right, so a "
+            "search cannot stop when it is solved; leave out stop_when")
     B, model, batch = len(batch), unwrapped(model), batch.to("cpu")
     known, updates = _Tries(B, search.waves[-1], batch.inputs.shape[1]), len(model.schedule())
     numbers = np.arange(B) if numbers is None else numbers

@@ -47,7 +47,7 @@ def _stay(gone, here:Tensor, step:int)->Tensor: # (n,) bool
     "All puzzles except those that leave."
     gone = torch.as_tensor(gone, device=here.device)
     if gone.dtype == torch.bool and gone.shape == here.shape: return ~gone
-    raise InputError(f"leave after step {step}: {len(here)} truth values are needed, one for each puzzle "
+    raise InputError(f"leave after step {step} should return {len(here)} truth values, one for each puzzle "
         f"that took the step, found shape {tuple(gone.shape)} in {str(gone.dtype).removeprefix('torch.')}")
 
 # %% ../../nbs/solving/01_solve.ipynb #f096d86f
@@ -148,8 +148,8 @@ def check_identities(
     "Raise `InputError` if a model has a puzzle embedding and never learned some of them."
     if (hasattr(model, "puzzle_emb") and len(identities)
             and (most := int(identities.max())) >= (known := len(model.puzzle_emb.weights))):
-        raise InputError(f"these puzzles have identities up to {most}, but the model learned {known}; "
-            "take puzzles of the dataset that it was trained on")
+        raise InputError(f"these puzzles have identities up to {most}, but the model has {known}; take "
+            "puzzles of the dataset that it was trained on")
 
 # %% ../../nbs/solving/01_solve.ipynb #2c3bc0a5
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ..data.datasets import Dataset, augmented_dataset
 from ..core.errors import Amount, Count, InputError, Natural, Positive, check, given, one_of
 from ..models.trm import RecursiveModel
 from ..core.progress import progress
-from ..puzzles.arc import Arc, Task, Tasks, Votes, crop, placed, seen_from
+from ..puzzles.arc import Arc, Task, Tasks, Votes, crop, shift_to, shift_to_origin
 from .solve import check_identities, solve
 from ..training.config import TrainConfig
 from ..training.trainer import Trainer
@@ -54,9 +54,9 @@ def vote(
             if number: corner = (rng.random(corner.shape)*(side + 1 - extent)).astype(np.int64)
             for some in np.split(np.arange(len(questions)), range(batch_size, len(questions), batch_size)):
                 if number and deadline is not None and time.monotonic() >= deadline: return votes
-                tokens, q_halt = _answers(model, placed(questions[some], corner[some]),
+                tokens, q_halt = _answers(model, shift_to(questions[some], corner[some]),
                     identifiers[some], max_steps)
-                upright = seen_from(tokens, corner[some])
+                upright = shift_to_origin(tokens, corner[some])
                 if not number: extent[some] = np.maximum(extent[some], crop(upright)[1])
                 votes.add(some, upright, q_halt)
                 bar.update(len(some))
@@ -89,7 +89,8 @@ def _with_new_rows(loaded:Loaded, names:list[str])->RecursiveModel:
     "A copy of a model whose puzzle embedding has these rows, all at the mean of those that it has."
     old = loaded.model
     if not hasattr(old, "puzzle_emb"):
-        raise InputError("this model has no puzzle embedding, so it cannot learn a new task")
+        raise InputError("this model has no puzzle embedding, so it cannot learn a new task; give a model "
+            "that was trained on ARC tasks")
     model = type(old)(replace(old.config, num_puzzle_identifiers=len(names)), old.dtype)
     tensors = dict(old.state_dict())
     table = tensors["puzzle_emb.weights"]
@@ -120,7 +121,7 @@ def learn_task(
     canvas = loaded.puzzle
     if not isinstance(canvas, Arc):
         raise InputError(
-            f"a model of ARC tasks is needed, and this one was trained on {canvas and canvas.name}")
+            f"this model was trained on {canvas and canvas.name}; give a model that was trained on ARC tasks")
     task = replace(task.on_canvas(canvas.side), scored=True)
     groups = Tasks([task], task.id).groups(how.augment, how.seed, dihedral_first=True)
     dataset = augmented_dataset(canvas, groups)

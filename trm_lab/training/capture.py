@@ -63,7 +63,8 @@ class CapturedStep:
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self.results = dict(self.step(*self.given))
         except Exception as e: # torch, CUDA and Triton each raise their own
-            raise CaptureFailed(f"the step could not be captured as a CUDA graph ({_cause(e)})") from e
+            raise CaptureFailed(f"the step could not be captured as a CUDA graph ({_cause(e)}); kernels are "
+                "started one by one, which is slower") from e
         self.graph = graph
 
 # %% ../../nbs/training/05_capture.ipynb #37c0e57b

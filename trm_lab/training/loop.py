@@ -17,7 +17,7 @@ from ..core.progress import format_duration
 from ..core.run import catch_signals, Run
 from ..data.datasets import Dataset
 from ..models.trm import RecursiveModel
-from .states import random_place, load_state, save_state, save_tensors, TrainingState
+from .states import keep_random_states, load_state, save_state, save_tensors, TrainingState
 from .tracking import Mirror
 from .config import TrainConfig
 from .trainer import lr_at, NotFinite, Trainer
@@ -36,10 +36,10 @@ class Progress:
     seconds_left:float
 
     def __str__(self):
-        held_out = "–" if self.solved is None else f"{self.solved:.0%}"
+        validation = "–" if self.solved is None else f"{self.solved:.0%}"
         halts_at = f"{self.steps_to_halt:.1f}" if self.steps_to_halt else "–"
         return (f"training  step {self.step}/{self.train_steps}  loss {self.loss:.3f}  "
-            f"solved {self.learned:.0%}, held out {held_out}  halts at {halts_at}  "
+            f"solved {self.learned:.0%}, validation {validation}  halts at {halts_at}  "
             f"{self.puzzle_steps_per_second:.0f} puzzle-steps/s  "
             f"{format_duration(self.seconds_left)} left") # fits into a report's width
 
@@ -162,8 +162,8 @@ def _evaluate(loop:_Loop):
     scores = loop.evaluate(averaged)
     solved = float(scores["exact"])
     if not math.isfinite(solved):
-        warnings.warn(f"the evaluation after step {step} gave {solved} for exact, which is no score; "
-            "these weights are not compared with others", stacklevel=4)
+        warnings.warn(f"the evaluation after step {step} gave {solved} for exact, which is not a score, so "
+            "these weights are not compared with others; check the evaluation", stacklevel=4)
     loop_state.solved = solved if math.isfinite(solved) else None
     loop.log("eval", step=step, **scores)
     if loop_state.solved is not None and loop_state.solved > loop_state.best:
@@ -241,7 +241,7 @@ def estimate_seconds(
     dataset:Dataset,
 )->float: # of pure training, evaluation not counted
     "Measure a few steps and multiply."
-    put_back = random_place() # measuring must not change the random numbers of what comes after it
+    put_back = keep_random_states() # measuring must not change the random numbers of what comes after it
     trial, fastest = Trainer(config, dataset), math.inf
     for _ in range(8): # the first ones also warm up caches
         start = time.perf_counter()

@@ -41,17 +41,20 @@ class _Dispatch:
         reply = {"id": message.get("id") if isinstance(message, dict) else None}
         try:
             if not isinstance(message, dict):
-                raise InputError("explorer: a question is a message with an id and what to ask")
-            answer, blobs = getattr(self, one_of(message.get("ask"), REQUESTS, "explorer: the question"))(
+                raise InputError("explorer: a message should be a mapping with 'id' and 'ask', found "
+                    f"{type(message).__name__}")
+            answer, blobs = getattr(self, one_of(message.get("ask"), REQUESTS, "explorer: the request"))(
                 message)
         except InputError as e: return {**reply, "error": str(e)}, []
         except Exception as e: # a page cannot read the kernel's log
-            return {**reply, "error": f"explorer: this could not be computed ({type(e).__name__}: {e})"}, []
+            return {**reply, "error": f"explorer: this could not be computed ({type(e).__name__}: {e}); open "
+                "the page or run the cell again"}, []
         return {**reply, **answer}, blobs
 
     def find(self, key)->tuple[SessionView, Rollout]:
         if not isinstance(key, str):
-            raise InputError(f"explorer: a run is asked for by its name, not by {key!r}")
+            raise InputError(
+                f"explorer: 'run' should be the key of a rollout, like '3' or '3.2', found {key!r}")
         side = next((side for side in self.sides[::-1] if key.startswith(side.prefix)), None)
         return side, side.session.rollout(key.removeprefix(side.prefix))
 
@@ -61,8 +64,8 @@ class _Dispatch:
         return value
 
 # %% ../../nbs/views/07_explorer.ipynb #636f3623
-class _RunAnswers(_Dispatch):
-    "Answers about runs: their packs, new branches, the overview."
+class _RolloutAnswers(_Dispatch):
+    "Answers about rollouts: their packs, new branches, the overview."
     def run(self, message):
         side, rollout = self.find(message.get("run"))
         description, blob = side.pack(rollout)
@@ -73,22 +76,22 @@ class _RunAnswers(_Dispatch):
             for rollout in side.session.branches]}, []
 
     def overview(self, message):
-        which = message.get("side") or 0
-        if which not in range(len(self.sides)): raise InputError(f"explorer: there is no side {which!r}")
+        which = one_of(message.get("side") or 0, range(len(self.sides)), "explorer: side")
         description, blob = self.sides[which].overview_pack(self.number(message, "from"))
         return description, [blob]
 
     def branch(self, message):
         side, rollout = self.find(message.get("run"))
         interventions = message.get("edits")
-        if not isinstance(interventions, list): raise InputError("explorer: edits should be a list")
+        if not isinstance(interventions, list):
+            raise InputError(f"explorer: edits should be a list, found {type(interventions).__name__}")
         branch = rollout.branch(rollout.place(self.number(message, "frame")), *map(self.edit, interventions))
         description, blob = side.pack(branch)
         return description, [blob]
 
     def edit(self, wanted):
         if not isinstance(wanted, dict):
-            raise InputError(f"explorer: an edit names its kind and what to change, found {wanted!r}")
+            raise InputError(f"explorer: an edit should be a mapping with 'kind', found {wanted!r}")
         cls = INTERVENTIONS[one_of(wanted.get("kind"), INTERVENTIONS, "explorer: edit")]
         asked = {f.name: wanted[f.name] for f in fields(cls) if wanted.get(f.name) is not None}
         if "of" in asked: asked["of"] = self.find(asked["of"])[1]
@@ -98,12 +101,12 @@ class _RunAnswers(_Dispatch):
             asked["cells"] = tuple(asked["cells"])
         try: return cls(**asked)
         except TypeError:
-            raise InputError(
-                f"explorer: {cls.__name__} needs {', '.join(f.name for f in fields(cls))}") from None
+            needed = ", ".join(f.name for f in fields(cls))
+            raise InputError(f"explorer: {cls.__name__} needs {needed}; give what is missing") from None
 
 # %% ../../nbs/views/07_explorer.ipynb #a07dffe0
 class _DetailAnswers(_Dispatch):
-    "Answers about one cell, one latent, or the difference of two runs."
+    "Answers about one cell, one latent, or the difference of two rollouts."
     def cell(self, message):
         side, rollout = self.find(message.get("run"))
         side.session.check_cell(cell := self.number(message, "cell"), "explorer")
@@ -156,7 +159,7 @@ class _FileAnswers(_Dispatch):
 
     def page(self, message): return {"text": document(self.sides)}, []
 
-class _RequestHandler(_RunAnswers, _DetailAnswers, _FileAnswers):
+class _RequestHandler(_RolloutAnswers, _DetailAnswers, _FileAnswers):
     "All that the page may ask."
 
 # %% ../../nbs/views/07_explorer.ipynb #db49f48f
@@ -249,25 +252,25 @@ def _chosen_view(
         view["beside"] = other.key(found)
     return view
 
-def _walk_of(source, puzzles, max_steps:int, puzzle, halting)->Session:
-    "The walk that an Explorer was given, or a new one."
+def _session_of(source, puzzles, max_steps:int, puzzle, halting)->Session:
+    "The session that an Explorer was given, or a new one."
     if not isinstance(source, Session): return Session(source, puzzles, max_steps, puzzle, halting)
     if halting is not None and halting != source.halting or puzzles is not None:
-        raise InputError("explorer: a session has its puzzles and its halting rule; "
-            "give them when you make it")
+        raise InputError(
+            "explorer: a session already has its puzzles and its halting rule; give them to Session instead")
     return source
 
 # %% ../../nbs/views/07_explorer.ipynb #50482157
 class Explorer(ExplorerWidget):
     "Steps through a recursion, changes it and resumes it; the key ? lists the keys."
     def __init__(self,
-        source:Loaded|RecursiveModel|Trace|Session, # from `load_pretrained`; a model; a trace; a walk
+        source:Loaded|RecursiveModel|Trace|Session, # from `load_pretrained`; a model; a trace; a session
         puzzles:str|Path|Batch|Split|None=None, # for a model: boards as text, one a line; CSV; batch; split
         puzzle:Puzzle|None=None, # the puzzle type; a `Loaded` knows its own
         max_steps:int=16, # supervision steps at most
-        halting:Halting|None=None, # the rule by which runs end; None: all take all steps
+        halting:Halting|None=None, # the rule by which rollouts end; None: all take all steps
         beside:Session|None=None, # another model on the same puzzles; `compare` gives it
-    ): super().__init__(_walk_of(source, puzzles, max_steps, puzzle, halting), beside)
+    ): super().__init__(_session_of(source, puzzles, max_steps, puzzle, halting), beside)
 
     @classmethod
     def compare(cls,
@@ -280,21 +283,21 @@ class Explorer(ExplorerWidget):
 
     def show(self,
         puzzle:int|None=None, # from 0
-        run:Rollout|str|None=None, # or its name, like 3.2; None: the puzzle's root
+        rollout:Rollout|str|None=None, # or its name, like 3.2; None: the puzzle's root
         site:Site|int|None=None, # the place, or the frame; None: where the page is
         reading:str|None=None, # the latent to read the board from, or `renewed`; None: as it is
-        beside:Rollout|str|None=None, # another run to show beside it; None: as it is
+        beside:Rollout|str|None=None, # another rollout to show beside it; None: as it is
     ):
         "Set what the page shows."
-        view = _chosen_view(self._answers, self.header, puzzle, run, site, reading, beside)
+        view = _chosen_view(self._answers, self.header, puzzle, rollout, site, reading, beside)
         self.header = {**self.header, "view": view}
 
     def save_html(self, path:str|Path): # an .html file; appears whole
-        "Save all runs so far as a page that opens from a file, without Jupyter or network."
+        "Save all rollouts so far as a page that opens from a file, without Jupyter or network."
         write_text(path, document(self._answers.sides))
 
-    def save_gif(self, path:str|Path, run:Rollout|str="0", reading:str|None=None): # as in `show`
-        "Save a run's boards, by default those of the answer, as an animation; the file appears whole."
-        side, run = self._answers.find(run.key if isinstance(run, Rollout) else run)
+    def save_gif(self, path:str|Path, rollout:Rollout|str="0", reading:str|None=None): # as in `show`
+        "Save a rollout's boards, by default those of the answer, as an animation; the file appears whole."
+        side, rollout = self._answers.find(rollout.key if isinstance(rollout, Rollout) else rollout)
         with atomic_file(path) as partial:
-            Path(partial).write_bytes(animation(side, run, reading or side.session.answer))
+            Path(partial).write_bytes(animation(side, rollout, reading or side.session.answer))

@@ -80,7 +80,7 @@ class Judge:
 
 # %% ../../nbs/views/05_packs.ipynb #8b029edb
 class Decoder:
-    "Boards and halting probabilities of a walk's latents, each computed once."
+    "Boards and halting probabilities of a session's latents, each computed once."
     def __init__(self, session:Session):
         self.session, self._known = session, weakref.WeakKeyDictionary() # by trace
 
@@ -116,7 +116,7 @@ class Decoder:
 
 # %% ../../nbs/views/05_packs.ipynb #4fbfb024
 def cell_distribution(rollout:Rollout, cell:int)->np.ndarray: # (F, names, V) float32
-    "The probability that each latent gives to the tokens of a cell, at every frame of a run's own."
+    "The probability that each latent gives to the tokens of a cell, at every frame of a rollout's own."
     session = rollout.session
     names, loss = session.names, TOKEN_LOSSES[session.policy.loss]
     shares = np.zeros((rollout.length - rollout.fork + 1, len(names), session.puzzle.vocab_size), np.float32)
@@ -155,7 +155,7 @@ def moves(
 
 # %% ../../nbs/views/05_packs.ipynb #ebe3af45
 class Planes:
-    "The planes of one run."
+    "The planes of one rollout."
     def __init__(self): self.boards, self.norms, self.components, self.latents = [], [], [], []
 
     def add(self,
@@ -185,7 +185,7 @@ class Planes:
 
 # %% ../../nbs/views/05_packs.ipynb #9417c912
 class GrowingOverview:
-    "The overview of a walk, as far as it was computed, and the principal axes of its latents."
+    "The overview of a session, as far as it was computed, and the principal axes of its latents."
     def __init__(self, session:Session):
         self.session, self.parts, self._survey = session, [], Survey(session)
         self._axes, self.fitted = None, 0 # by name pooled and single, and of how many puzzles
@@ -193,7 +193,7 @@ class GrowingOverview:
     def __len__(self)->int: return sum(len(part.puzzles) for part in self.parts) # puzzles in it
 
     def axes(self, rollout:Rollout): # by name: two components of whole latents, three of single positions
-        "Principal axes: of all puzzles if they are known, else of this run's trace."
+        "Principal axes: of all puzzles if they are known, else of this rollout's trace."
         if self._axes is None:
             survey = Survey(self.session)
             survey.add_trace(rollout.trace)
@@ -209,8 +209,8 @@ class GrowingOverview:
                 self._axes, self.fitted = self._survey.components(), len(self.session)
         found = next((part for part in self.parts if since in part.puzzles), None)
         if found is None:
-            raise InputError(f"explorer: puzzle {since} is not in the overview yet; "
-                f"the next portion begins at puzzle {len(self)}")
+            raise InputError(f"explorer: puzzle {since} is not in the overview yet; ask for the next "
+                f"portion, from puzzle {len(self)}")
         return found
 
 # %% ../../nbs/views/05_packs.ipynb #7f64fe9d
@@ -246,7 +246,7 @@ def _frames(
 
 # %% ../../nbs/views/05_packs.ipynb #1f6756c0
 def _known_answer(rollout:Rollout, question:np.ndarray)->np.ndarray|None: # (L,); negative: does not count
-    "The label of a run's puzzle, if it has one and the question is still its own."
+    "The label of a rollout's puzzle, if it has one and the question is still its own."
     batch = rollout.session.batch
     if not rollout.session.labelled or (question != batch.inputs[rollout.puzzle].numpy()).any(): return None
     return batch.labels[rollout.puzzle].numpy()

@@ -5,7 +5,7 @@ import { ANSWERED, differing } from "./data.js";
 
 export const MARKS = [["update", "changes: last update"], ["step", "changes: last step"],
   ["end", "differences: the end"], ["solution", "differences: solution"],
-  ["other", "differences: other run"]];
+  ["other", "differences: other rollout"]];
 
 // What the present board is compared with, or null where there is nothing to compare it with.
 function comparison(mark, run, frame, reading, other) { // other: {run, frame} or null
@@ -217,7 +217,7 @@ const swatch = (fill, more = () => {}) => (pen, w, h, ink, key) => {
 
 export const boardLegend = (stage) => new Legend(stage, [
   ["given", "given", swatch("given")],
-  ["sure", "unsure to sure", swatch("unsure", (pen, w, h, ink) => {
+  ["sure", "low to high probability", swatch("unsure", (pen, w, h, ink) => {
     for (let x = 1; x < w - 1; x++) {
       pen.fillStyle = unpacked(stage.sure[Math.round((255 * x) / (w - 1))]); pen.fillRect(x, 1, 1, h - 2);
     }
