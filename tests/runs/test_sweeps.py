@@ -385,10 +385,12 @@ def test_runs_of_a_sweep_share_a_gpu(tmp_path, notebook, monkeypatch):
         working = [s for s in course.states.values() if s.state == "running" and s.last_line == "at work"]
         if len(working) < 2 or seen: return
         for _, child, _ in engine.busy.values():
-            seen.append(psutil.Process(child.process.pid).environ()["CUDA_VISIBLE_DEVICES"])
+            environment = psutil.Process(child.process.pid).environ()
+            seen.append((environment["CUDA_VISIBLE_DEVICES"], int(environment["OMP_NUM_THREADS"])))
         (tmp_path/"go").write_text("")
     run_sweep(sweep, engine, look)
-    assert seen == ["GPU-7"]*2
+    cores = len(os.sched_getaffinity(0))
+    assert seen == [("GPU-7", max(1, cores//2))]*2 # and half of the cores each
 
 def test_numbers_in_a_grid_are_what_their_parameters_hold(tmp_path):
     (tmp_path/"g.yaml").write_text(TRAINS
