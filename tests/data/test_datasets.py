@@ -192,7 +192,8 @@ def test_from_the_hubs_cache(tmp_path, pairs):
 
 @pytest.mark.parametrize("arguments, sentence", [
     (["sudoku", "out"], "no source of puzzles was given; choose one of"),
-    (["sudoku", "out", "--generate", "5", "--csv", "x.csv"], "several sources of puzzles were given: --csv, --generate"),
+    (["sudoku", "out", "--generate", "5", "--csv", "x.csv"],
+        "several sources of puzzles were given: --csv, --generate"),
     (["sudoku", "out", "--csv", "none.csv"], "none.csv: cannot be read"),
     (["sudoku", "out", "--csv", "x.csv", "--difficulty", "easy"], "--difficulty has no effect with --csv"),
     (["sudoku", "out", "--generate", "5", "--skip-bad"], "--skip-bad has no effect with --generate"),

@@ -76,7 +76,8 @@ def test_a_search(shipped, unseen):
     batch = next(ordered_batches(unseen, 40))
     search = Search(5, stop_when="solved")
     def found(steps):
-        return solve_by_search(shipped.model, shipped.puzzle, batch, search, 2, shipped.policy(), stepper=steps)
+        return solve_by_search(shipped.model, shipped.puzzle, batch, search, 2, shipped.policy(),
+            stepper=steps)
     plain, filled = found(None), found(BucketedSteps(shipped.model))
     for name in ("tokens", "steps", "tries", "solved", "answers", "spent"):
         assert torch.equal(getattr(plain, name), getattr(filled, name)), name
