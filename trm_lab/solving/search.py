@@ -160,14 +160,14 @@ def _compute(wave:_Wave):
     "Run the recursion of a wave; its results go into `known`."
     job, known, (x, state) = wave.job, wave.job.known, wave.start()
     tokens = np.zeros_like(wave.asked)
-    # a clone: `start` may give views of the model
-    last = state[job.model.answer].float().clone()
+    answer = job.model.schedule()[-1].name # the latent that a step renews last, from which its answer is read
+    last = state[answer].float().clone() # a clone: `start` may give views of the model
     for now in recursion(job.model, x, state, job.max_steps, _leaving(wave), wave.disturb):
         here = now.here.cpu().numpy()
         place = wave.puzzles[here], wave.tries[here]
         tokens[here], known.steps[place] = now.tokens.cpu().numpy(), now.step
         known.q_halt[place] = now.output.q_halt.float().cpu().numpy()
-        z = now.state[job.model.answer].float()
+        z = now.state[answer].float()
         moved, size = (t.flatten(1).norm(dim=1) for t in (z - last[now.here], z))
         known.change[place] = (moved/size).cpu().numpy()
         last[now.here] = z
