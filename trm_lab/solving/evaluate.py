@@ -214,7 +214,7 @@ def evaluate(
     scoring = _Scoring(puzzle, len(split), search, tally, keep)
     together = 64*batch_size if search else batch_size # a search works on the unsolved ones of many puzzles
     stepper = None if watch else stepper_for(model, scoring.waves[-1]*max_steps*len(split), compiled)
-    with progress(len(split), what + ", compiled"*bool(steps and steps.compiled)) as bar:
+    with progress(len(split), what + ", compiled"*bool(stepper and stepper.compiled)) as bar:
         shown = _EvaluationBar(bar, max_steps)
         try:
             for batch in ordered_batches(split, together, ignore):
@@ -222,7 +222,8 @@ def evaluate(
                 if search:
                     found = solve_by_search(model, puzzle, batch, search, max_steps, halting,
                         batch_size, numbers, shown.tried, stepper)
-                else: found = solve(model, batch, max_steps, halting, watch, generator, shown.stepped, stepper)
+                else:
+                    found = solve(model, batch, max_steps, halting, watch, generator, shown.stepped, stepper)
                 shown.scored(scoring.add(numbers, found))
         except KeyboardInterrupt as stop: raise scoring.stopped(getattr(stop, "so_far", None)) from None
     return _total(scoring.parts, scoring.seconds, scoring.waves, tally)
