@@ -143,6 +143,42 @@ class _Wave:
                 [torch.randn(z.shape[1:], generator=self.generators[i]) for i in here.tolist()]).to(z)})
         return watch if self.generators and std else None
 
+# %% ../../nbs/solving/02_search.ipynb #1d6c43e5
+def _leaving(wave:_Wave):
+    "Who leaves after a step: rows that the halting policy stops, and all rows of a puzzle that is solved."
+    job, puzzles = wave.job, wave.puzzles
+    def leave(now):
+        gone = (job.halting.stop(now.output, now.before) if job.halting
+            else torch.zeros_like(now.here, dtype=torch.bool))
+        if job.search.stop_when is None: return gone
+        here = now.here.cpu().numpy()
+        # an augmented answer is legal where the answer itself is
+        solved = job.puzzle.solved(wave.asked[here], now.tokens.cpu().numpy().astype(np.uint8))
+        return gone | torch.from_numpy(np.isin(puzzles[here], puzzles[here[solved]])).to(gone.device)
+    return leave
+
+def _compute(wave:_Wave):
+    "Run the recursion of a wave; its results go into `known`."
+    job, known, (x, state) = wave.job, wave.job.known, wave.start()
+    tokens = np.zeros_like(wave.asked)
+    answer = job.model.schedule()[-1].name # the latent that a step renews last, from which its answer is read
+    last = state[answer].float().clone() # a clone: `start` may give views of the model
+    for now in recursion(job.model, x, state, job.max_steps, _leaving(wave), wave.disturb,
+            stepper=job.stepper):
+        here = now.here.cpu().numpy()
+        place = wave.puzzles[here], wave.tries[here]
+        tokens[here], known.steps[place] = now.tokens.cpu().numpy(), now.step
+        known.q_halt[place] = now.output.q_halt.float().cpu().numpy()
+        z = now.state[answer].float()
+        moved, size = (t.flatten(1).norm(dim=1) for t in (z - last[now.here], z))
+        known.change[place] = (moved/size).cpu().numpy()
+        last[now.here] = z
+    if wave.augmentations:
+        tokens = np.concatenate([each.invert(board[None]) for each, board in zip(wave.augmentations, tokens)])
+    known.tokens[wave.puzzles, wave.tries] = tokens
+    if job.search.stop_when:
+        known.solved[wave.puzzles, wave.tries] = job.puzzle.solved(wave.questions, tokens)
+
 # %% ../../nbs/solving/02_search.ipynb #7d1c9f38
 class Stopped(KeyboardInterrupt):
     "Ctrl+C while puzzles were solved or scored: a sentence, and what was finished until then."
