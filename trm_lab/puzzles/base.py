@@ -11,7 +11,7 @@ __all__ = ['PAD', 'IGNORE', 'SEPARATOR', 'Verdict', 'Drawing', 'Symmetry', 'Perm
 import hashlib, importlib, inspect, pkgutil, re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import ClassVar, Protocol
 import numpy as np
@@ -77,6 +77,12 @@ class Symmetry(ABC):
         Raises `InputError` as `apply` does."""
         raise InputError(f"{_BY_ANSWER} an answer alone cannot be transformed back; {_ASK_LATENTS}")
 
+    def rows(self, some:slice)->"Symmetry":
+        "Those of some of the puzzles. The arrays among the fields of a dataclass have a row for each puzzle."
+        every = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: v[some] for name, v in every.items() if isinstance(v, np.ndarray)})
+
+# %% ../../nbs/puzzles/01_base.ipynb #49fed1f5
 @dataclass(frozen=True)
 class Permutation(Symmetry):
     "Cells change places, and tokens are renamed."

@@ -16,7 +16,7 @@ from ..data.batches import Batch, make_batch
 from ..models.trm import RecursiveModel, State
 from ..models.variants import unwrapped
 from ..models.halting import Halting
-from .solve import recursion, Solution
+from .solve import BucketedSteps, recursion, Solution
 
 # %% ../../nbs/solving/02_search.ipynb #58549ac3
 def _most_votes(tokens:np.ndarray, q_halt:np.ndarray, change:np.ndarray)->np.ndarray:
@@ -105,6 +105,7 @@ class _Job:
     halting:Halting|None
     numbers:np.ndarray # (B,) of the puzzles, for their random numbers
     known:_Tries # the results so far
+    stepper:BucketedSteps|None=None # as in `solve`
 
 # %% ../../nbs/solving/02_search.ipynb #006ee222
 class _Wave:
@@ -162,7 +163,8 @@ def _compute(wave:_Wave):
     tokens = np.zeros_like(wave.asked)
     answer = job.model.schedule()[-1].name # the latent that a step renews last, from which its answer is read
     last = state[answer].float().clone() # a clone: `start` may give views of the model
-    for now in recursion(job.model, x, state, job.max_steps, _leaving(wave), wave.disturb):
+    for now in recursion(job.model, x, state, job.max_steps, _leaving(wave), wave.disturb,
+            stepper=job.stepper):
         here = now.here.cpu().numpy()
         place = wave.puzzles[here], wave.tries[here]
         tokens[here], known.steps[place] = now.tokens.cpu().numpy(), now.step
@@ -251,6 +253,7 @@ def solve_by_search(
     rows:int=256, # tries computed together; a puzzle's wave is not split, so it may be 16 where this is less
     numbers:np.ndarray|None=None, # (B,) of the puzzles, the seeds of their random numbers; None: 0 to B−1
     on_progress:Callable[[int, float, int], None]|None=None, # gets most tries so far, share done, solved
+    stepper:BucketedSteps|None=None, # as in `solve`
 )->SearchResult:
     """Try every puzzle again and again. Raises `InputError` if the rules are to judge and cannot, or an
     augmentation cannot be inverted; on Ctrl+C `Stopped`, with the result of the complete waves."""
@@ -261,7 +264,7 @@ def solve_by_search(
     B, model, batch = len(batch), unwrapped(model), batch.to("cpu")
     known, updates = _Tries(B, search.waves[-1], batch.inputs.shape[1]), len(model.schedule())
     numbers = np.arange(B) if numbers is None else numbers
-    job = _Job(model, puzzle, batch, search, max_steps, halting, numbers, known)
+    job = _Job(model, puzzle, batch, search, max_steps, halting, numbers, known, stepper)
     search_state = _SearchState(search, known)
     for wave_end in search.waves:
         together, done = max(1, rows//(wave_end - search_state.begun)), 0 # puzzles

@@ -222,6 +222,7 @@ def fit(
     with contextlib.ExitStack() as stack:
         if run and is_main: stack.enter_context(run.lock("training"))
         signals = stack.enter_context(catch_signals())
+        stack.callback(trainer.source.close)
         # every process reads the same state
         if run and (saved := trainer.process_group.main_first(
                 lambda: load_state(run.folder/"checkpoints"/"states"))):
@@ -248,5 +249,6 @@ def estimate_seconds(
         trial.step(); trial.look() # which waits for it
         fastest = min(fastest, time.perf_counter() - start)
     trial.captured = None # a graph holds memory for as long as it is there
+    trial.source.close()
     put_back()
     return fastest*config.train_steps

@@ -6,7 +6,7 @@
 __all__ = ['Carry', 'StepInput', 'lr_at', 'Slots', 'fill', 'supervise', 'FiniteCheck', 'NotFinite', 'initial_model', 'Trainer']
 
 # %% ../../nbs/training/06_trainer.ipynb #4181df4a
-import copy, math, warnings
+import copy, math, time, warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 import torch
@@ -17,7 +17,7 @@ from ..core.settings import read_json
 from ..core.run import canonical_value
 from ..core.distributed import local_device, ProcessGroup
 from ..data.datasets import Dataset
-from ..data.batches import Batch, Batches, validation_split
+from ..data.batches import Batch, Batches, Prefetched, validation_split
 from ..models.trm import Output, RecursiveModel, State
 from ..models.variants import ARCHITECTURES, build_model
 from ..models.losses import board_loss, correct, TOKEN_LOSSES
@@ -393,6 +393,26 @@ class _Past:
     begins:bool # there was no carry yet
     fresh:Batch|None = None # the new puzzles
 
+def _sent(tensors:list[Tensor], device:torch.device, stream:"torch.cuda.Stream|None")->list[Tensor]:
+    "Tensors on the device; those for a GPU are copied on a stream, beside what it computes."
+    if stream is None: return [t.to(device) for t in tensors]
+    with torch.cuda.stream(stream):
+        sent = [(t if t.is_pinned() else t.pin_memory()).to(device, non_blocking=True) for t in tensors]
+    here = torch.cuda.current_stream(device)
+    here.wait_stream(stream)
+    for t in sent: t.record_stream(here)
+    return sent
+
+def _stream(config:TrainConfig, dataset:Dataset, share:slice, device:torch.device,
+        ahead:int|None)->Iterator[Batch]:
+    "The batches of a training; for a GPU a thread draws them, into pinned memory."
+    stream = Batches(dataset.train, config.global_batch_size, config.seed,
+        dataset.puzzle if config.augment else None, dataset.metadata.ignore_label_id,
+        validation_split(dataset.train, config.holdout)[0], share)
+    ahead = 2*(device.type != "cpu") if ahead is None else ahead
+    return Prefetched(stream, ahead, Batch.pinned if device.type == "cuda" else None) if ahead else stream
+
+# %% ../../nbs/training/06_trainer.ipynb #0d784e5c
 @dataclass
 class _Source:
     "Draws what a training step gets from outside."
@@ -402,6 +422,10 @@ class _Source:
     slots:slice # of this process
     device:torch.device # to which it is sent
     generator:torch.Generator # its own stream, for exploration
+    waited:float = 0. # seconds that steps have waited for their puzzles
+
+    def __post_init__(self): # on a GPU, copies have a stream of their own
+        self.stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
 
     def past(self, begins:bool)->_Past:
         drawn = self.batches.state() if hasattr(self.batches, "state") else None
@@ -413,14 +437,20 @@ class _Source:
         past.random()
 
     def draw(self, step:int, past:_Past)->StepInput: # notes the new puzzles in `past`
-        c, device = self.config, self.device
-        def sent(t:Tensor)->Tensor: # from pinned memory, a copy does not wait for what the device is doing
-            return t.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else t.to(device)
-        drawn = next(self.batches).rows(self.slots)
-        past.fresh = Batch(*(sent(getattr(drawn, f.name)) for f in fields(Batch)))
+        c, begun, device = self.config, time.perf_counter(), self.device
+        drawn = next(self.batches)
+        self.waited += time.perf_counter() - begun
+        if len(drawn) > self.slots.stop - self.slots.start: drawn = drawn.rows(self.slots)
         least = self.halting.explore(c.global_batch_size, self.generator)[self.slots]
+        drawn = [getattr(drawn, f.name) for f in fields(Batch)]
+        *puzzles, least = _sent([*drawn, least], device, self.stream)
+        past.fresh = Batch(*puzzles)
         factor = torch.full((), lr_at(c, step), dtype=rate_dtype(device), device=device)
-        return StepInput(past.fresh, sent(least), factor)
+        return StepInput(past.fresh, least, factor)
+
+    def close(self):
+        "End the thread that draws ahead, if there is one."
+        if isinstance(self.batches, Prefetched): self.batches.close()
 
 # %% ../../nbs/training/06_trainer.ipynb #99a760c2
 def _state_of(trainer)->TrainingState:
@@ -516,7 +546,7 @@ class _Resumable(_Replayable):
 
 # %% ../../nbs/training/06_trainer.ipynb #5d811d17
 def _prepared(config:TrainConfig, dataset:Dataset|None, batches, model, halting,
-        process_group:ProcessGroup)->tuple[_Source, RecursiveModel, torch.dtype]:
+        process_group:ProcessGroup, ahead:int|None)->tuple[_Source, RecursiveModel, torch.dtype]:
     "What a training draws from, its model on the device, and what it computes in."
     c, slots = config, process_group.shard(config.global_batch_size)
     generator, device = seed_everything(c.seed), pick_device(local_device(c.device))
@@ -529,9 +559,7 @@ def _prepared(config:TrainConfig, dataset:Dataset|None, batches, model, halting,
     if (n := slots.stop - slots.start) % c.accumulate:
         raise InputError(f"run {c.name!r}: {n} slots of a process cannot be divided into {c.accumulate} "
             "equal parts; change 'accumulate'")
-    batches = batches or Batches(dataset.train, c.global_batch_size, c.seed,
-        dataset.puzzle if c.augment else None, dataset.metadata.ignore_label_id,
-        validation_split(dataset.train, c.holdout)[0])
+    batches = batches or _stream(c, dataset, slots, device, ahead)
     halting = halting or HALTINGS[c.halting](c.halt_max_steps, c.halt_exploration_prob, loss=c.loss)
     return _Source(c, batches, halting, slots, device, generator), model, dtype
 
@@ -545,8 +573,9 @@ class Trainer(_Resumable):
         model:RecursiveModel|None=None, # in place of a new one
         halting:Halting|None=None, # in place of the config's
         process_group:ProcessGroup=ProcessGroup(), # the processes that share the run
+        ahead:int|None=None, # the dataset's batches that a thread draws ahead; None: 2 for a GPU, else 0
     ):
-        source, model, self.dtype = _prepared(config, dataset, batches, model, halting, process_group)
+        source, model, self.dtype = _prepared(config, dataset, batches, model, halting, process_group, ahead)
         super().__init__(source, model, process_group)
 
     def step(self)->dict[str, Tensor]: # sums over the batch, `grad_norm`, and `halted` and `steps`, each (B,)
