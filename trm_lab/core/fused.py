@@ -164,6 +164,7 @@ def _mix(
         if shares is not None: shares.append(p)
     return mixed
 
+# %% ../../nbs/core/08_fused.ipynb #db1e1182
 def _mix_gradients(
     q:Tensor, # (B·heads, S, w)
     k:Tensor,
