@@ -125,29 +125,28 @@ def glu_norm(
 _CACHED = 2**19 # scores at a time: 1 MiB of bfloat16, a core's second cache; fewer would need more calls
 _KEPT = 16 # for the backward pass: scores of at most so many times the size of x
 
-def _pieces(q:Tensor)->list[tuple[slice, slice]]:
-    "Heads of all puzzles and queries, as many at a time as have scores that fit into the cache."
+def _pieces(q:Tensor)->list[slice]:
+    "The heads of all puzzles: at least one at a time, and as many as have scores that fit into the cache."
     count, S, _ = q.shape
-    heads, parts = max(1, _CACHED//S**2), -(-S**2//_CACHED)
-    queries = -(-S//min(S, parts))
-    return [(slice(i, i + heads), slice(j, j + queries))
-        for i in range(0, count, heads) for j in range(0, S, queries)]
+    step = max(1, _CACHED//S**2)
+    return [slice(i, i + step) for i in range(0, count, step)]
 
 def _shares(
-    q:Tensor, # (n, m, w)
+    q:Tensor, # (n, S, w)
     k:Tensor, # (n, S, w)
-    bias:Tensor|None, # (n, m, S)
-)->Tensor: # (n, m, S)
+    bias:Tensor|None, # (n, S, S)
+)->Tensor: # (n, S, S)
     "softmax(q kᵀ/√w + bias)"
     start, weight = (q.new_zeros(1, 1, 1), 0) if bias is None else (bias, 1)
-    return torch.baddbmm(start, q, k.mT, beta=weight, alpha=q.shape[-1]**-0.5).softmax(-1)
+    scores = torch.baddbmm(start, q, k.mT, beta=weight, alpha=q.shape[-1]**-0.5)
+    return torch.softmax(scores, -1, out=scores) # a row is read before it is written
 
 # %% ../../nbs/core/08_fused.ipynb #9e0ef0c2
-def _biases(bias:Tensor|None, heads:slice, queries:slice, count:int)->tuple[Tensor|None, Tensor|None]:
-    "Which of the heads are among those of all puzzles, and their biases for some queries."
+def _biases(bias:Tensor|None, piece:slice, count:int)->tuple[Tensor|None, Tensor|None]:
+    "Which of the heads are in a piece of those of all puzzles, and their biases."
     if bias is None: return None, None
-    which = torch.arange(count)[heads] % len(bias)
-    return which, bias[which, queries]
+    which = torch.arange(count)[piece] % len(bias)
+    return which, bias[which]
 
 def _mix(
     q:Tensor, # (B·heads, S, w)
@@ -158,9 +157,9 @@ def _mix(
 )->Tensor: # (B·heads, S, w)
     "The core of attention."
     mixed = torch.empty_like(v)
-    for heads, queries in _pieces(q):
-        p = _shares(q[heads, queries], k[heads], _biases(bias, heads, queries, len(q))[1])
-        torch.bmm(p, v[heads], out=mixed[heads, queries])
+    for piece in _pieces(q):
+        p = _shares(q[piece], k[piece], _biases(bias, piece, len(q))[1])
+        torch.bmm(p, v[piece], out=mixed[piece])
         if shares is not None: shares.append(p)
     return mixed
 
@@ -175,17 +174,15 @@ def _mix_gradients(
 )->tuple[Tensor, Tensor|None]: # (3, B·heads, S, w) of q, k and v; (heads, S, S)
     "The core's gradients."
     dqkv, dbias = q.new_empty(3, *q.shape), None if bias is None else torch.zeros_like(upcast(bias))
-    for i, (heads, queries) in enumerate(_pieces(q)):
-        dq, dk, dv = dqkv[:, heads]
-        here, dmix, more = q[heads, queries], dmixed[heads, queries], int(queries.start > 0)
-        which, added = _biases(bias, heads, queries, len(q))
-        p = shares[i] if shares else _shares(here, k[heads], added)
-        torch.baddbmm(dv, p.mT, dmix, beta=more, out=dv)
-        ds = torch.ops.aten._softmax_backward_data(dmix @ v[heads].mT, p, -1, p.dtype)
+    for i, piece in enumerate(_pieces(q)):
+        (dq, dk, dv), (which, added) = dqkv[:, piece], _biases(bias, piece, len(q))
+        p = shares[i] if shares else _shares(q[piece], k[piece], added)
+        torch.bmm(p.mT, dmixed[piece], out=dv)
+        ds = torch.ops.aten._softmax_backward_data(dmixed[piece] @ v[piece].mT, p, -1, p.dtype)
         alpha = q.shape[-1]**-0.5
-        torch.baddbmm(dq[:, queries], ds, k[heads], beta=0, alpha=alpha, out=dq[:, queries])
-        torch.baddbmm(dk, ds.mT, here, beta=more, alpha=alpha, out=dk)
-        if dbias is not None: dbias[:, queries].index_add_(0, which, upcast(ds))
+        torch.baddbmm(dq, ds, k[piece], beta=0, alpha=alpha, out=dq)
+        torch.baddbmm(dk, ds.mT, q[piece], beta=0, alpha=alpha, out=dk)
+        if dbias is not None: dbias.index_add_(0, which, upcast(ds))
     return dqkv, dbias if dbias is None else dbias.to(bias.dtype)
 
 # %% ../../nbs/core/08_fused.ipynb #5ca1e299
