@@ -63,7 +63,7 @@ def _tests(groups:list[Group], puzzle:Puzzle, most:int|None, loaded:Loaded|None)
 
 # %% ../../nbs/interp/06_session.ipynb #33781d41
 def puzzle_batch(
-    puzzles:str|Path|Batch|Split|list[Group], # text; a file; a dataset's folder (its test split); a batch; tasks
+    puzzles:str|Path|Batch|Split|list[Group], # text; a file; a dataset's folder, for its test split; …
     puzzle:Puzzle, # their type
     most:int|None=None, # how many to take; None: all
     loaded:Loaded|None=None, # the model that is to solve them; its identities are matched with a dataset's

@@ -364,7 +364,8 @@ class SessionView:
         names, scores = _scores(rollout, shown["tokens"])
         places, blob = pack_arrays(**frames, **shown, **scores,
             **_boards(rollout, self.judge, shown["tokens"]), **by_step, **apart)
-        return {**self.summary(rollout), **_task(rollout), "scores": names, "arrays": places, "scale": scale, "fitted": self.overview.fitted,
+        return {**self.summary(rollout), **_task(rollout), "scores": names, "arrays": places,
+            "scale": scale, "fitted": self.overview.fitted,
             "explained": {name: pooled[name].explained for name in self.session.names}}, blob
 
     def overview_pack(self, since:int)->tuple[dict, bytes]:

@@ -336,6 +336,7 @@ export function drawBoardLegend(legend, app, run, frame) {
     coloured = app.header.colours.filter(Boolean).length > app.header.vocab.length / 2;
   legend.draw({ given: coloured ? null : "given", sure: coloured ? null : "unsure to sure",
     doubt: coloured ? "probability, if below 99 %" : null, path: lined("path"),
-    apart: lined("not connected with S"), end: lined("dead end"), mark: frames ? "changed" : "differs", edited: edited ? "given you changed" : null },
+    apart: lined("not connected with S"), end: lined("dead end"),
+    mark: frames ? "changed" : "differs", edited: edited ? "given you changed" : null },
     frames ? "changed" : "differs");
 }
