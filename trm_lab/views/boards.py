@@ -10,6 +10,7 @@ __all__ = ['BREACH', 'GIVEN', 'RULE', 'LEFT', 'TOP', 'cell_look', 'shown_part', 
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 import matplotlib, numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -155,7 +156,7 @@ def task_figure(
         draw_board(ax, puzzle.draw(board, board), caption, points=7, whole=whole)
     below = [(question, "test input"), *((board, caption) for caption, board in answers.items())]
     for ax, (board, caption) in zip(axes[1], below):
-        draw_board(ax, puzzle.draw(question, board), caption, points=7, whole=whole)
+        draw_board(ax, puzzle.draw(question, board), fill(caption, 24), points=7, whole=whole)
     for ax in axes.flat: ax.title.set_fontsize(7)
     return figure
 
