@@ -16,9 +16,9 @@ test: .venv/.dev ## every test but the soak
 	@echo "tutorials and lessons: every cell of every notebook; then the tests, while the tutorials go on"
 	@export OMP_NUM_THREADS=1; $(BIN)/nbdev_test --path nbs/tutorials --n_workers 1 & tutorials=$$!; \
 	  $(BIN)/nbdev_test --path nbs --skip_folder_re 'tutorials|experiments|_ipynb_checkpoints' --n_workers 1 && \
-	  $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not soak" tests --ignore tests/views/test_explorer.py; tests=$$?; \
+	  $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not soak and not pace" tests; tests=$$?; \
 	  wait $$tutorials && exit $$tests # one thread each: more would fight; conftest has the longest files first
-	@$(BIN)/python -m pytest -q tests/views/test_explorer.py # alone: it measures how fast a page answers
+	@$(BIN)/python -m pytest -q -m pace tests/views/test_explorer.py # alone: how fast a page answers
 
 soak: .venv/.dev ## the long counts
 	@$(BIN)/python -m pytest -q -m soak -s tests

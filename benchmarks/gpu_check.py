@@ -101,7 +101,7 @@ def trainer_of(way:str, device:torch.device, dtype:str, arch:str="trm", model:di
     "A trainer of a small model whose weights do not depend on where and how it computes."
     capture, compiled = STRATEGIES[way]
     settings = {"name": "check", "arch": arch, "global_batch_size": 32, "lr_warmup_steps": 4, "lr": 3e-4,
-        "loss": "stablemax", "halt_max_steps": 3, "steps": 1000, "log_every": 5, **changes}
+        "loss": "stablemax", "halt_max_steps": 3, "train_steps": 1000, "log_every": 5, **changes}
     # weights are made in float32 on the processor; a model in float64 has the same ones
     torch.manual_seed(0)
     built = build_model(arch, {**TINY, **model}, "check", getattr(torch, dtype))
@@ -206,7 +206,7 @@ def run_of(way:str, dataset, **changes)->Trainer:
     model = {"hidden_size": 64, "num_heads": 4, "swiglu_multiple": 32, "H_cycles": 2, "L_cycles": 2,
         "mlp_t": True, "pos_encodings": "none", "puzzle_emb_len": 1}
     capture, compiled = STRATEGIES[way]
-    return Trainer(TrainConfig("resume", puzzle="sudoku-4x4", steps=20, global_batch_size=16,
+    return Trainer(TrainConfig("resume", puzzle="sudoku-4x4", train_steps=20, global_batch_size=16,
             halt_max_steps=3, lr_warmup_steps=5, model=model, device=DEVICE.type, dtype="float32",
             compile=compiled, capture=capture and CUDA, log_every=7, **changes), dataset)
 

@@ -9,8 +9,9 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 SIZE = {"width": 1280, "height": 800}
 PATIENCE = 300_000 # milliseconds: a busy machine is no failure
 
-LONGEST = ["test_sweeps", "test_clusters", "test_parallel", "test_resume", "test_progress", "test_docs",
-    "test_pretrained", "test_recipes"]
+LONGEST = ["test_sweeps", "test_clusters", "test_explorer", "test_variants", "test_resume",
+    "test_distributed", "test_docs", "test_serve", "test_bench", "test_recipes", "test_progress",
+    "test_pretrained", "test_trainer"]
 
 def pytest_collection_modifyitems(items):
     "The longest files first, so that no worker of several ends alone."

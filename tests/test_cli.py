@@ -11,8 +11,8 @@ from trm_lab.core.settings import read_json
 from trm_lab.runs.notebooks import find_run
 
 PRETRAINED = Path(cli.__file__).parent/"pretrained"/"sudoku-6x6.safetensors"
-TINY = ["-p", "steps", "40", "-p", "train_puzzles", "100", "-p", "test_puzzles", "30", "-p", "eval_every",
-    "20", "-p", "log_every", "10"]
+TINY = ["-p", "train_steps", "40", "-p", "train_puzzles", "100", "-p", "test_puzzles", "30", "-p",
+    "eval_every", "20", "-p", "log_every", "10"]
 
 def trm_lab(*arguments, monkeypatch, capsys):
     "Run the command line in this process: exit code, output, errors."
@@ -85,11 +85,11 @@ CUT = "cut.safetensors"
     (["solve", "."*36, "--device", "tpu"], "device 'tpu' is not known"),
     (["solve", "."*36, "--model", CUT], "not a whole safetensors file"),
     (["eval", "sudoku-6x6", "--data", "none.csv"], "none.csv: cannot be read"),
-    (["run", "train", "-f", "sudoku-6x6", "-p", "stepps", "3"],
-        "unknown key 'stepps' (did you mean 'steps'?)"),
+    (["run", "train", "-f", "sudoku-6x6", "-p", "train_stepps", "3"],
+        "unknown key 'train_stepps' (did you mean 'train_steps'?)"),
     (["run", "train", "-f", "sudoku-6x7"], "config 'sudoku-6x7' is not there (did you mean 'sudoku-6x6'?)"),
     (["run", "trian"], "notebook 'trian' is not there (did you mean 'train'?)"),
-    (["run", "train", "-p", "steps"], "the value is missing"),
+    (["run", "train", "-p", "train_steps"], "the value is missing"),
 ], ids=lambda v: " ".join(v)[:40] if isinstance(v, list) else "")
 def test_bad_input_is_one_sentence_and_exit_code_2(cli_run, tmp_path, monkeypatch, arguments, sentence):
     monkeypatch.chdir(tmp_path)
@@ -112,8 +112,10 @@ def test_a_config_with_an_unknown_or_wrong_key(cli_run, tmp_path):
     config = tmp_path/"mine.yaml"
     for text, sentence in (("puzzle: sudoku-4x4\nmodel: {hiden_size: 3}\n",
                 "unknown key 'hiden_size' (did you mean 'hidden_size'?)"),
-            ("steps: [1, 2]\n", "'steps' should be int, found list"), ("lr: fast\n", "'lr' should be float"),
-            ("steps: {\n", "this is not YAML"), ("puzzle: sudoku-7x7\n", "is not a product of two numbers")):
+            ("train_steps: [1, 2]\n", "'train_steps' should be int, found list"),
+            ("lr: fast\n", "'lr' should be float"),
+            ("train_steps: {\n", "this is not YAML"),
+            ("puzzle: sudoku-7x7\n", "is not a product of two numbers")):
         config.write_text(text)
         code, _, err = cli_run("run", "train", "-f", config)
         assert code == 2 and sentence in err, err
@@ -128,7 +130,7 @@ def test_a_run_from_config_to_evaluation(cli_run, tmp_path, monkeypatch):
     assert {"run.json", "metrics.jsonl", "manifest.json", "train.ipynb", "explorer.html", "checkpoints"} <= {
         p.name for p in folder.iterdir()}
     run = Run(folder)
-    assert run.finished and run.info["unseen"] is None and run.info["parameters"]["steps"] == 40
+    assert run.finished and run.info["unseen"] is None and run.info["parameters"]["train_steps"] == 40
     assert [r["step"] for r in run.metrics("eval")] == [20, 40] and run.metrics("train")[-1]["step"] == 40
     assert "estimate" in out and "training  step" in out and "left" in out
     code, out, _ = cli_run("run", "train", "-f", "sudoku-4x4", *TINY)
@@ -210,17 +212,18 @@ def test_settings_on_the_command_line_are_refused_before_there_is_a_folder(cli_r
             (["sudoku-4x4", "-p", "lr", "1", "-p", "lr=2"], "-p lr: it is given twice"),
             (["sudoku-4x4", "-p", "name", "../up"],
                 "'name' should be the name of a folder, found str '../up'"),
-                (["sudoku-4x4", "-p", "steps", "0x10"], "'steps' should be int, found str '0x10'"),
+                (["sudoku-4x4", "-p", "train_steps", "0x10"],
+                "'train_steps' should be int, found str '0x10'"),
                 (["sudoku-4x4", "-p", "seed", "true"], "'seed' should be int, found bool True"),
                 (["sudoku-4x4", "-p", "model", "[1, 2"], "-p model: this is not YAML"),
                 (["mine.yaml"], "mine.yaml, line 4: the key 'lr' is there twice, first in line 2"),
                 (["sudoku-4x4", "-p", "lr="], "'lr' should be float, found None"),
-                (["sudoku-4x4", "-p", "steps", "2026-11-26"],
-                "'steps' should be int, found str '2026-11-26'")):
+                (["sudoku-4x4", "-p", "train_steps", "2026-11-26"],
+                "'train_steps' should be int, found str '2026-11-26'")):
             code, _, err = cli_run(*command, *arguments)
             assert code == 2 and sentence in err and len(err.strip().splitlines()) == 1, err
     assert not (tmp_path/"reports").exists()
-    tiny = ["-p", "steps", "4", "-p", "global_batch_size", "010", "-p", "train_puzzles", "20", "-p",
+    tiny = ["-p", "train_steps", "4", "-p", "global_batch_size", "010", "-p", "train_puzzles", "20", "-p",
         "test_puzzles", "1e1", "-p", "eval_every", "0"]
     assert cli_run("train", "sudoku-4x4", *tiny, "-p", "lr", "2e-3")[0] == 0
     folder, = (tmp_path/"reports").iterdir()

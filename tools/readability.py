@@ -11,7 +11,7 @@ WIDTH, HEIGHT = 110, 40
 OLD_NAMES = """
 choose until way turn hold whole_file whole_folder tell Course Found Moment say Disguised kept_back
 _Times widened Mean Patch Walk Zero told Team add_up_ in_turn Member Needs Point Watched _Ledger see
-disguised settled disguised_dataset disguises settle
+disguised settled disguised_dataset disguises settle Rearranged seen_from resampled random_place file_of
 """.split()
 
 def cells_of(notebook:Path)->list[dict]: return json.loads(notebook.read_text(encoding="utf-8"))["cells"]

@@ -4,9 +4,11 @@
 
 # %% auto #0
 __all__ = ['app', 'Device', 'Steps', 'PuzzleName', 'DataPuzzle', 'AsJson', 'Restarts', 'Strategy', 'Select', 'StopWhen', 'Noise',
-           'SkipBad', 'Seed', 'Config', 'Parameters', 'Smoke', 'Fresh', 'HEADLINES', 'arc_app', 'data_app', 'solve',
-           'explore', 'evaluate', 'run', 'sweep', 'runs', 'report', 'train', 'parity', 'arc_score', 'arc_solve',
-           'convert', 'data_build', 'data_check', 'data_show', 'demo', 'bench', 'card', 'models', 'doctor', 'main']
+           'SkipBad', 'Seed', 'Config', 'Parameters', 'Smoke', 'Fresh', 'HEADLINES', 'arc_app', 'data_app', 'FromHub',
+           'FromFile', 'TestFile', 'Generate', 'Difficulty', 'TrainingPuzzles', 'MinRating', 'BoardSize', 'MinPath',
+           'Images', 'ArcVersion', 'ArcConcept', 'ArcAugment', 'ArcMaxGrid', 'ArcOverlap', 'solve', 'explore',
+           'evaluate', 'run', 'sweep', 'runs', 'report', 'train', 'parity', 'arc_score', 'arc_solve', 'convert',
+           'data_build', 'data_check', 'data_show', 'demo', 'bench', 'card', 'models', 'doctor', 'main']
 
 # %% ../nbs/cli.ipynb #0b846936
 import contextlib, csv, json, os, shutil, sys
@@ -88,9 +90,9 @@ def _default_model(source)->str:
     "The shipped model whose boards these are, or nearly are; its reader will say what is wrong."
     from trm_lab.models.checkpoints import load_pretrained, pretrained_models
     from trm_lab.data.datasets import read_dataset
-    from trm_lab.puzzles.text import nearest
+    from trm_lab.puzzles.text import likely_type
     models = {load_pretrained(name).puzzle: name for name in reversed(pretrained_models())} # the first
-    if not os.path.isdir(source): return models[nearest(source, models)]
+    if not os.path.isdir(source): return models[likely_type(source, models)]
     if (kind := read_dataset(source).puzzle) in models: return models[kind]
     raise InputError(f"{source}: no model that ships was trained on {kind.name}; name one with --model")
 
@@ -99,9 +101,9 @@ def _test_questions(source, loaded, skip_bad:bool, remark:str):
     import numpy as np
     from trm_lab.models.checkpoints import matched
     from trm_lab.data.datasets import read_dataset, split_of
-    from trm_lab.puzzles.text import file_of, read_rows
+    from trm_lab.puzzles.text import puzzle_file, read_rows
     kind = loaded.puzzle
-    path = file_of(source, kind)
+    path = puzzle_file(source, kind)
     if path and path.is_dir():
         split, by_number = matched(loaded, read_dataset(path, kind), str(path))
         if by_number: typer.echo(f"not verified: {by_number}", err=True)
@@ -187,13 +189,13 @@ def _answers(out:Optional[Path]):
 
 def _solution_counts(counts, lines)->list[str]:
     "A line on puzzles with several solutions, and one on those without any; `counts`: of each, at most 2."
-    from trm_lab.puzzles.text import listed
+    from trm_lab.puzzles.text import line_numbers
     found = []
     kinds = ("several", "several solutions", counts > 1), ("none", "no solution", counts == 0)
     for name, what, which in kinds:
         if not which.any(): continue
         verb = "have" if which.sum() > 1 else "has"
-        found.append(f"{name:10} {which.sum():,} {verb} {what} ({listed(lines[which].tolist())})")
+        found.append(f"{name:10} {which.sum():,} {verb} {what} ({line_numbers(lines[which].tolist())})")
     return found
 
 # %% ../nbs/cli.ipynb #8258880b
@@ -378,17 +380,22 @@ Smoke = Annotated[bool, typer.Option("--smoke",
 Fresh = Annotated[bool, typer.Option("--fresh",
     help="from the beginning, although this run is finished or could be resumed")]
 
-def _parameters(config:Optional[str], parameter:Optional[list[str]], smoke:bool)->tuple[dict, str]:
-    "The parameters that a config and -p ask for, and where they were given."
-    from trm_lab.runs.templates import find_config, merge, read_parameters
+def _parameters(config:Optional[str], parameter:Optional[list[str]], smoke:bool,
+        notebook:str="train")->tuple[dict, str]:
+    "The parameters of a notebook that a config and -p ask for, and where they were given."
+    from trm_lab.runs.templates import (
+        find_config, find_template, merge, read_parameters, template_parameters)
+    from trm_lab.training.config import current_names
     if smoke and not config:
         raise InputError("--smoke is a section of a config; name the config: -f maze-hard --smoke")
     path = find_config(config) if config else None
-    values, seen = read_parameters(path, smoke) if path else {}, []
+    known = template_parameters(find_template(notebook))
+    values, seen = read_parameters(path, smoke, known) if path else {}, []
     for pair in parameter or []:
         name, given, value = pair.partition("=")
         if not given:
             raise InputError(f"-p {name}: the value is missing; write -p NAME VALUE or -p NAME=VALUE")
+        [name] = current_names({name: value}, "-p", known)
         if twice := [other for other in seen if other == name or other.startswith(f"{name}.")]:
             raise InputError(f"-p {name}: it is given twice" + f", also as {twice[0]}"*(twice[0] != name)
                 + "; leave one out")
@@ -414,7 +421,7 @@ def run(
         help="as a run of the sweep in this folder: held by one process at a time, committed once")]=None,
 ):
     "Run a notebook with parameters, or find the finished run of the same parameters."
-    values, where = _parameters(config, parameter, smoke)
+    values, where = _parameters(config, parameter, smoke, notebook)
     if sweep:
         from trm_lab.runs.sweeps import run_trial
         if fresh:
@@ -428,7 +435,7 @@ def run(
     if not executed: _remark(done, notebook, values)
 
 # %% ../nbs/cli.ipynb #14d81f2f
-def _shown(path:Path)->str:
+def _relative(path:Path)->str:
     "A path as one would type it."
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
@@ -456,13 +463,13 @@ def sweep(
         for trial in planned.trials:
             at = ", ".join(f"{axis} {value}" for axis, value in trial.at.items())
             typer.echo(f"{trial.run.folder.name}  {status(trial.run).state:11}  {at}")
-        return typer.echo(f"{len(planned.trials)} runs in {_shown(planned.folder)}; nothing was started")
+        return typer.echo(f"{len(planned.trials)} runs in {_relative(planned.folder)}; nothing was started")
     if note := {version_difference(trial.run.info) for trial in planned.trials if trial.run.finished} - {""}:
         typer.echo(f"of the runs that are finished: {'; '.join(sorted(note))}; remove a run's folder to run "
             f"it again", err=True)
     states = run_sweep(planned, start(planned, slots), Screen().show)
-    typer.echo(f"finished: {len(states)} runs in {_shown(planned.folder)}; "
-        f"trm-lab report {_shown(planned.folder)} shows what they found")
+    typer.echo(f"finished: {len(states)} runs in {_relative(planned.folder)}; "
+        f"trm-lab report {_relative(planned.folder)} shows what they found")
 
 # %% ../nbs/cli.ipynb #d6065974
 HEADLINES = ("fixed.exact", "adaptive.exact", "adaptive.mean_steps",
@@ -501,7 +508,7 @@ def report(
     from trm_lab.runs.pages import write_report
     from trm_lab.runs.sweeps import report_sweep
     is_sweep = (folder/"sweep.json").exists()
-    typer.echo(f"report: {_shown(report_sweep(folder) if is_sweep else write_report(Run(folder)))}")
+    typer.echo(f"report: {_relative(report_sweep(folder) if is_sweep else write_report(Run(folder)))}")
 
 # %% ../nbs/cli.ipynb #13ad8de8
 @app.command()
@@ -602,7 +609,7 @@ def arc_solve(
     minutes:Annotated[float, typer.Option(min=0, help="of learning at most, for each task")]=5.,
     learning_steps:Annotated[int, typer.Option("--learning-steps", min=1,
         help="training steps at most, for each task")]=600,
-    augment:Annotated[int, typer.Option(min=0, help="disguises of a task, besides itself")]=31,
+    augment:Annotated[int, typer.Option(min=0, help="augmentations of a task, besides itself")]=31,
     rounds:Annotated[int, typer.Option(min=1,
         help="of votes; after the first at other places of the canvas")]=8,
     steps:Steps=16,
@@ -739,112 +746,148 @@ def _count(option:str, text:Optional[str])->Optional[int]:
         "only ARC takes it without a number")
 
 # %% ../nbs/cli.ipynb #3ba706e2
+FromHub = Annotated[Optional[str], typer.Option("--hub", metavar="[OWNER/NAME]",
+    help="from a dataset repository on the hub; without a name the type's own")]
+FromFile = Annotated[Optional[Path], typer.Option("--csv", metavar="FILE", help="from a file of puzzles in "
+    "any form; divided into training and test puzzles; the solver supplies answers that are missing")]
+TestFile = Annotated[Optional[Path], typer.Option("--test-csv", metavar="FILE",
+    help="the test puzzles, where they are a file of their own")]
+Generate = Annotated[Optional[int], typer.Option("--generate", metavar="N", min=2,
+    help="so many fresh puzzles")]
+Difficulty = Annotated[Optional[str], typer.Option("--difficulty",
+    help="of generated puzzles: sudoku knows minimal, easy, hard, extreme and fiendish, "
+    "and mixtures of them, like easy+2minimal+hard; maze, as --min-path, path36")]
+TrainingPuzzles = Annotated[Optional[int], typer.Option("--train", metavar="N", min=1,
+    help="training puzzles; default: nine in ten, or all of a set that comes divided")]
+MinRating = Annotated[Optional[float], typer.Option("--min-rating", metavar="R",
+    help="leave out what the file rates lower")]
+BoardSize = Annotated[Optional[str], typer.Option("--size",
+    help="of the board: 9x9; default: the benchmark's")]
+MinPath = Annotated[Optional[int], typer.Option("--min-path", metavar="N", min=1,
+    help="steps from S to G that a generated maze has at least; 109 at 30×30")]
+Images = Annotated[Optional[str], typer.Option("--write-augmented", metavar="[K]",
+    help="write K symmetric images of each training puzzle out; for ARC without a number: all augmentations")]
+
+# %% ../nbs/cli.ipynb #4c436ef2
+ArcVersion = Annotated[Optional[str], typer.Option("--version",
+    help="ARC: arcagi, arcagi2, kaggle2025, or a folder of Kaggle's JSON files")]
+ArcConcept = Annotated[Optional[Path], typer.Option("--concept", metavar="FILE",
+    help="ARC: ConceptARC as one JSON file, for training")]
+ArcAugment = Annotated[Optional[int], typer.Option("--augment", metavar="N", min=0,
+    help="ARC: augmentations of each task, besides itself; default 1000")]
+ArcMaxGrid = Annotated[Optional[int], typer.Option("--max-grid", metavar="N", min=1,
+    help="ARC: leave out tasks with a grid over N×N; the canvas is one larger, for the end markers, "
+    "unless PUZZLE names it (arc-16x16). The eight symmetries come first among the augmentations")]
+ArcOverlap = Annotated[bool, typer.Option("--allow-overlap",
+    help="ARC: also when the answers of scored tasks are trained on; recorded in the dataset")]
+
+# %% ../nbs/cli.ipynb #b1c37523
+_BELONGS = { # to which sources an option belongs
+    "--test-csv": "--csv", "--difficulty": "--generate", "--min-path": "--generate",
+    "--min-rating": "--csv --hub", "--skip-bad": "--csv --hub", "--train": "--csv --hub --generate",
+    "--size": "--csv --hub --generate", "--concept": "--version", "--augment": "--version",
+    "--allow-overlap": "--version", "--max-grid": "--version"}
+
+def _only_source(puzzle:str, sources:dict, options:dict)->str: # values by option; None and False: not given
+    "The option that says where the puzzles come from. Raises `InputError` if another does not fit it."
+    given = [name for name, value in sources.items() if value is not None]
+    if len(given) != 1:
+        raise InputError("say where the puzzles come from, with one of --csv, --hub, --generate, "
+            f"and for arc --version{f'; {chr(32).join(given)} are too many' if given else ''}")
+    source = given[0]
+    for option, value in options.items():
+        fits = _BELONGS[option].split()
+        if value is not None and value is not False and source not in fits:
+            raise InputError(f"{option} has no meaning with {source}; it belongs to {' or '.join(fits)}")
+    if (source == "--version") != (puzzle.partition("-")[0] == "arc"):
+        raise InputError(f"{puzzle} cannot be built with {source}; "
+            "--version is how ARC's tasks are named, and only arc has it")
+    return source
+
+# %% ../nbs/cli.ipynb #e7f1ea01
+def _from_tasks(puzzle:str, max_grid:Optional[int], **options):
+    "A dataset of ARC tasks, on the canvas that is asked for."
+    from trm_lab.data.build import from_tasks
+    from trm_lab.puzzles.base import find_puzzle
+    side = f"{max_grid + 1}x{max_grid + 1}" if max_grid else "30x30"
+    canvas = find_puzzle(puzzle if "-" in puzzle else f"arc-{side}")
+    return from_tasks(puzzle=canvas, max_grid=max_grid, **options)
+
+def _from_puzzles(kind, files:tuple[Optional[Path], Optional[Path]], hub:Optional[str],
+        generate:Optional[int], difficulty:Optional[str], train:Optional[int], seed:int, **options):
+    "A dataset of independent puzzles from the source that is given: files, the hub, or the generator."
+    from trm_lab.data.build import from_csv, from_generator, from_hub
+    from trm_lab.core.run import home
+    if generate is not None:
+        return from_generator(kind, generate, train, difficulty, seed, home()/"data"/".generated")
+    if hub is not None: return from_hub(kind, hub or None, train=train, seed=seed, **options)
+    return from_csv(kind, *files, train=train, seed=seed, **options)
+
+# %% ../nbs/cli.ipynb #ca0c50a3
+@contextlib.contextmanager
+def _kept_notes():
+    "Collects notes, to be printed in the end; if the work fails, they are printed now."
+    notes:list[str] = []
+    try: yield notes
+    except InputError:
+        for note in notes: typer.echo(note, err=True)
+        raise
+
+def _built(dataset, out:Path, notes:list[str])->str:
+    "What was built, in a few lines."
+    def shape(split):
+        return f"{split.groups:,} groups, {len(split.puzzle_identifiers):,} puzzles, {len(split):,} examples"
+    about = dataset.metadata
+    overlap = [f"overlap    {about.overlap}"] if about.overlap else []
+    return "\n".join([f"built      {dataset.puzzle.name}", f"train      {shape(dataset.train)}",
+        f"test       {shape(dataset.test)}", f"from       {about.origin}",
+        f"unseen     {about.unseen or _NOT_UNSEEN}", *overlap, *notes, f"dataset    {out}",
+        f"Next: trm-lab data check {out}"])
+
+# %% ../nbs/cli.ipynb #13f93474
 @data_app.command("build")
 def data_build(
     puzzle:Annotated[str, typer.Argument(metavar="PUZZLE",
         help="sudoku, maze, arc, or any type with its size, like lights_out-5x5")],
     out:Annotated[Path, typer.Argument(help="the folder that will hold the dataset; must not exist yet")],
-    csv:Annotated[Optional[Path], typer.Option(metavar="FILE", help="from a file of puzzles in any form; "
-        "divided into training and test puzzles; the solver supplies answers that are missing")]=None,
-    test_csv:Annotated[Optional[Path], typer.Option(metavar="FILE",
-        help="the test puzzles, where they are a file of their own")]=None,
-    hub:Annotated[Optional[str], typer.Option(metavar="[OWNER/NAME]",
-        help="from a dataset repository on the hub; without a name the type's own")]=None,
-    generate:Annotated[Optional[int], typer.Option(metavar="N", min=2, help="so many fresh puzzles")]=None,
-    difficulty:Annotated[Optional[str], typer.Option(
-        help="of generated puzzles: sudoku knows minimal, easy, hard, extreme and fiendish, "
-        "and mixtures of them, like easy+2minimal+hard; maze, as --min-path, path36")]=None,
-    train:Annotated[Optional[int], typer.Option(metavar="N", min=1,
-        help="training puzzles; default: nine in ten, or all of a set that comes divided")]=None,
-    min_rating:Annotated[Optional[float], typer.Option(metavar="R",
-        help="leave out what the file rates lower")]=None,
-    size:Annotated[Optional[str], typer.Option(help="of the board: 9x9; default: the benchmark's")]=None,
-    min_path:Annotated[Optional[int], typer.Option(metavar="N", min=1,
-        help="steps from S to G that a generated maze has at least; 109 at 30×30")]=None,
-    write_augmented:Annotated[Optional[str], typer.Option(metavar="[K]", help="write K symmetric images of "
-        "each training puzzle out; for ARC without a number: all disguises")]=None,
-    version:Annotated[Optional[str], typer.Option(
-        help="ARC: arcagi, arcagi2, kaggle2025, or a folder of Kaggle's JSON files")]=None,
-    concept:Annotated[Optional[Path], typer.Option(metavar="FILE",
-        help="ARC: ConceptARC as one JSON file, for training")]=None,
-    augment:Annotated[Optional[int], typer.Option(metavar="N", min=0,
-        help="ARC: disguises of each task, besides itself; default 1000")]=None,
-    max_grid:Annotated[Optional[int], typer.Option(metavar="N", min=1,
-        help="ARC: leave out tasks with a grid over N×N; the canvas is one larger, for the end markers, "
-        "unless PUZZLE names it (arc-16x16). The eight ways come first among the disguises")]=None,
-    allow_overlap:Annotated[bool, typer.Option("--allow-overlap",
-        help="ARC: also when the answers of scored tasks are trained on; recorded in the dataset")]=False,
-    skip_bad:SkipBad=False,
+    csv:FromFile=None, test_csv:TestFile=None, hub:FromHub=None, generate:Generate=None,
+    difficulty:Difficulty=None, train:TrainingPuzzles=None, min_rating:MinRating=None, size:BoardSize=None,
+    min_path:MinPath=None, write_augmented:Images=None, version:ArcVersion=None, concept:ArcConcept=None,
+    augment:ArcAugment=None, max_grid:ArcMaxGrid=None, allow_overlap:ArcOverlap=False, skip_bad:SkipBad=False,
     seed:Annotated[int, typer.Option(min=0, help="of everything random")]=0,
 ):
     "Build a dataset in the reference's layout."
     from trm_lab.data.datasets import write_augmented as write_out, write_dataset
-    from trm_lab.data.build import from_csv, from_generator, from_hub, from_tasks, with_images
-    from trm_lab.puzzles.base import find_puzzle
-    from trm_lab.core.run import home
+    from trm_lab.data.build import with_images
     if out.exists(): raise InputError(f"{out} is there already; choose another name or remove it first")
-    sources = {"--csv": csv, "--hub": hub, "--generate": generate, "--version": version}
-    given = [name for name, value in sources.items() if value is not None]
-    if len(given) != 1:
-        raise InputError("say where the puzzles come from, with one of --csv, --hub, --generate, "
-            f"and for arc --version{f'; {chr(32).join(given)} are too many' if given else ''}")
-    source, belongs = given[0], {"--test-csv": (test_csv, "--csv"),
-        "--difficulty": (difficulty, "--generate"), "--min-path": (min_path, "--generate"),
-        "--min-rating": (min_rating, "--csv --hub"), "--skip-bad": (skip_bad or None, "--csv --hub"),
-        "--train": (train, "--csv --hub --generate"), "--size": (size, "--csv --hub --generate"),
-        "--concept": (concept, "--version"), "--augment": (augment, "--version"),
-        "--allow-overlap": (allow_overlap or None, "--version"), "--max-grid": (max_grid, "--version")}
-    for option, (value, fits) in belongs.items():
-        if value is not None and source not in fits.split():
-            raise InputError(
-                f"{option} has no meaning with {source}; it belongs to {' or '.join(fits.split())}")
-    if (source == "--version") != (puzzle.partition("-")[0] == "arc"):
-        raise InputError(f"{puzzle} cannot be built with {source}; "
-            "--version is how ARC's tasks are named, and only arc has it")
+    source = _only_source(puzzle, {"--csv": csv, "--hub": hub, "--generate": generate, "--version": version},
+        {"--test-csv": test_csv, "--difficulty": difficulty, "--min-path": min_path,
+            "--min-rating": min_rating, "--skip-bad": skip_bad, "--train": train, "--size": size,
+            "--concept": concept, "--augment": augment, "--allow-overlap": allow_overlap,
+            "--max-grid": max_grid})
     images = None if source == "--version" else _count("--write-augmented", write_augmented)
     # printed when the dataset stands: whoever closes the pipe, as `head` does, must not end the work
-    notes = []
-    try:
+    with _kept_notes() as notes:
+        options = {"seed": seed, "on_message": notes.append}
         if source == "--version":
-            augment = 1000 if augment is None else augment
-            side = f"{max_grid + 1}x{max_grid + 1}" if max_grid else "30x30"
-            canvas = find_puzzle(puzzle if "-" in puzzle else f"arc-{side}")
-            dataset = from_tasks(version, concept, augment, seed, allow_overlap,
-                canvas, max_grid, notes.append)
+            dataset = _from_tasks(puzzle, max_grid, version=version, concept=concept,
+                augment=1000 if augment is None else augment, allow_overlap=allow_overlap, **options)
         else:
-            kind, options = _data_puzzle(puzzle, size, min_path), {"train": train, "seed": seed}
-            keep = home()/"data"/".generated"
-            if source == "--generate":
-                dataset = from_generator(kind, generate, difficulty=difficulty, keep=keep, **options)
-            else:
-                options |= {"min_rating": min_rating, "skip_bad": skip_bad, "on_message": notes.append}
-                dataset = (from_hub(kind, hub or None, **options) if source == "--hub"
-                    else from_csv(kind, csv, test_csv, **options))
+            dataset = _from_puzzles(_data_puzzle(puzzle, size, min_path), (csv, test_csv), hub, generate,
+                difficulty, train=train, min_rating=min_rating, skip_bad=skip_bad, **options)
         if images is not None: dataset = with_images(dataset, images, seed)
         if source == "--version" and write_augmented is not None: write_out(dataset, out, seed)
         else: write_dataset(dataset, out)
-    except InputError:
-        for note in notes: typer.echo(note, err=True)
-        raise
-    described, shape = (dataset.metadata, lambda split:
-        f"{split.groups:,} groups, {len(split.puzzle_identifiers):,} puzzles, {len(split):,} examples")
-    further = [*([f"overlap    {described.overlap}"] if described.overlap else []), *notes]
-    typer.echo(f"""built      {dataset.puzzle.name}
-train      {shape(dataset.train)}
-test       {shape(dataset.test)}
-from       {described.origin}
-unseen     {described.unseen or _NOT_UNSEEN}{''.join(f'{chr(10)}{note}' for note in further)}
-dataset    {out}
-Next: trm-lab data check {out}""")
+    typer.echo(_built(dataset, out, notes))
 
 # %% ../nbs/cli.ipynb #5ea71af2
 def _seen_puzzles(puzzle, folder:Path, file:Path)->str:
     "How many puzzles of a file a model trained on the dataset has seen, in any augmentation."
-    from trm_lab.data.build import seen
+    from trm_lab.data.build import seen_in_training
     from trm_lab.data.datasets import read_dataset, split_of
     from trm_lab.puzzles.text import read_rows
     split = split_of(read_rows(file, puzzle).pairs(slice(None)))
-    images = seen(puzzle, read_dataset(folder, puzzle).train, split)
+    images = seen_in_training(puzzle, read_dataset(folder, puzzle).train, split)
     if images is None: return f"whether its puzzles are images of training puzzles, {puzzle.name} cannot tell"
     return f"{images.sum():,} of {len(split):,} puzzles are training puzzles or images of them"
 
@@ -906,7 +949,7 @@ def data_show(
 def _demo_summary(done, report:Path, executed:bool, me:str)->str:
     "What a run found, where its files are, and what to try next; `me`: how the command is typed."
     from trm_lab.core.run import home
-    info, model = done.info, _shown(done.folder/"checkpoints"/"model.safetensors")
+    info, model = done.info, _relative(done.folder/"checkpoints"/"model.safetensors")
     fixed, adaptive = info["fixed"], info["adaptive"]
     halting = (f"{adaptive['exact']:6.1%} solved, {adaptive['mean_steps']:.2f} steps on average, "
         f"{info['work_saved']:.0%} of the work saved")
@@ -918,12 +961,12 @@ def _demo_summary(done, report:Path, executed:bool, me:str)->str:
   solved after {info['max_steps']:2} supervision steps   {info['solved_after_max']:6.1%}
   stopping when the model is sure     {halting}
 
-report     {_shown(report)}
-explorer   {_shown(done.folder/'explorer.html')}  (one solved and one failed puzzle, update by update)
+report     {_relative(report)}
+explorer   {_relative(done.folder/'explorer.html')}  (one solved and one failed puzzle, update by update)
 model      {model}
 
 Next: open the report in a browser; `make lab` for the notebooks; or try
-  {me} eval {model} --data {_shown(home()/info['data'])}"""
+  {me} eval {model} --data {_relative(home()/info['data'])}"""
 
 @app.command()
 def demo(
@@ -937,7 +980,7 @@ def demo(
     done, executed = run_notebook("train", read_parameters(find_config(config)), where=config, fresh=fresh)
     report = done.folder/"report.html"
     if executed or not report.exists(): report = write_report(done)
-    me = "trm-lab" if shutil.which("trm-lab") else _shown(Path(sys.argv[0]).absolute())
+    me = "trm-lab" if shutil.which("trm-lab") else _relative(Path(sys.argv[0]).absolute())
     typer.echo(_demo_summary(done, report, executed, me))
 
 # %% ../nbs/cli.ipynb #b233b19c

@@ -26,8 +26,8 @@ names = ("inputs", "labels", "puzzle_identifiers")
 batches = (Batch(*(torch.from_numpy(found[f"batches.{{n}}"][t]).long() for n in names)) for t in range(10))
 loaded = load(case/"step_0", dtype=torch.float64)
 process_group = join_process_group(torch.device("cpu"))
-config = TrainConfig(steps=10, global_batch_size=8, lr_warmup_steps=3, loss="stablemax", dtype="float64",
-    device="cpu", accumulate=accumulate)
+config = TrainConfig(train_steps=10, global_batch_size=8, lr_warmup_steps=3, loss="stablemax",
+    dtype="float64", device="cpu", accumulate=accumulate)
 trainer = Trainer(config, None, batches, loaded.model.double(), HALTINGS[loaded.halting](4, explores),
     process_group)
 told = []
@@ -77,11 +77,12 @@ def test_two_processes_and_parts_of_a_batch_are_one(name, tmp_path):
 
 # Float64, short carries and a low rate: an untrained recursion doubles or triples each
 # rounding error at every step.
-CONFIG = {"name": "shared", "puzzle": "sudoku-4x4", "train_puzzles": 64, "test_puzzles": 16, "steps": 60,
-    "global_batch_size": 16, "log_every": 5, "eval_every": 20, "save_seconds": 0., "lr_warmup_steps": 5,
-    "dtype": "float64", "device": "cpu", "lr": 1e-4, "halt_max_steps": 2, "model": {"hidden_size": 16,
-        "num_heads": 2, "swiglu_multiple": 16, "H_cycles": 2, "L_cycles": 2, "mlp_t": True, "pos_encodings":
-        "none", "puzzle_emb_ndim": 0}} # no embedding: a sign of almost nothing is decided by rounding
+CONFIG = {"name": "shared", "puzzle": "sudoku-4x4", "train_puzzles": 64, "test_puzzles": 16,
+    "train_steps": 60, "global_batch_size": 16, "log_every": 5, "eval_every": 20, "save_seconds": 0.,
+    "lr_warmup_steps": 5, "dtype": "float64", "device": "cpu", "lr": 1e-4, "halt_max_steps": 2,
+    "model": {"hidden_size": 16, "num_heads": 2, "swiglu_multiple": 16, "H_cycles": 2, "L_cycles": 2,
+        "mlp_t": True, "pos_encodings": "none",
+        "puzzle_emb_ndim": 0}} # no embedding: a sign of almost nothing is decided by rounding
 
 def trained(home, nproc, wait=True):
     "`trm-lab train`, as a user starts it."

@@ -34,7 +34,7 @@ data = generate_dataset(Sudoku(2, 2), 40, 8)
 write_dataset(data, place/"data"/"plain"); write_augmented(data, place/"data"/"augmented")
 run = Run(place/"reports"/"run")
 model = {"hidden_size": 16, "num_heads": 2, "swiglu_multiple": 16, "H_cycles": 1, "L_cycles": 1}
-config = TrainConfig(puzzle="sudoku-4x4", steps=3, global_batch_size=8, device="cpu", model=model)
+config = TrainConfig(puzzle="sudoku-4x4", train_steps=3, global_batch_size=8, device="cpu", model=model)
 trainer = Trainer(config, data)
 run.start("run", {})
 fit(trainer, run, lambda m: {"exact": 0.5})

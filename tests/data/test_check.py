@@ -6,7 +6,7 @@ import numpy as np, pytest
 from trm_lab.data.datasets import dataset_of, augmented_dataset, read_dataset, write_augmented, write_dataset
 from trm_lab.data.generate import generate_dataset
 from trm_lab.data.check import DatasetCheck, sample_evenly
-from trm_lab.data.build import from_tasks, seen
+from trm_lab.data.build import from_tasks, seen_in_training
 from trm_lab.core.errors import InputError
 from trm_lab.puzzles.arc import Arc, Task, Tasks, to_tokens
 from trm_lab.puzzles.base import PAD
@@ -235,7 +235,7 @@ def test_few_different_puzzles_are_counted(tmp_path):
         "there are only about 36" in looked_at)
     shared = int(looked_at.partition(" of 30 test puzzles")[0].rpartition("; ")[2])
     data = read_dataset(tmp_path/"set")
-    assert shared == seen(data.puzzle, data.train, data.test).sum() > 0
+    assert shared == seen_in_training(data.puzzle, data.train, data.test).sum() > 0
 
 def test_a_test_split_that_is_the_training_split(sudokus, tmp_path, cli_run):
     write_dataset(replace(sudokus, test=sudokus.train), tmp_path/"set")
@@ -434,7 +434,7 @@ def test_empty_splits(sudokus, tmp_path):
     with pytest.raises(InputError, match="at least one puzzle"): split_of([])
     with pytest.raises(InputError, match="do not fill one batch"): Batches(sudokus.train.first(0), 4)
     assert list(ordered_batches(nothing, 4)) == [] and validation_split(nothing,
-        0.5)[1] is None and not len(seen(six, sudokus.train, nothing))
+        0.5)[1] is None and not len(seen_in_training(six, sudokus.train, nothing))
     assert len(list(sample_evenly(replace(sudokus, test=sudokus.test.first(0)),
         4))) == 2 and not list(tmp_path.iterdir())
     for split in SPLITS: # written by something else
@@ -461,7 +461,7 @@ def test_numbers_of_batches_and_of_a_share(sudokus):
             match="batch_size should be"): next(ordered_batches(sudokus.train,
             wrong))
     for wrong in (1., -0.1, float("nan")):
-        with pytest.raises(InputError, match="kept_back: share should be"):
+        with pytest.raises(InputError, match="validation_split: share should be"):
             validation_split(sudokus.train, wrong)
     with pytest.raises(InputError,
         match="first: count cannot be negative"): sudokus.train.first(-1)

@@ -3,7 +3,6 @@ import json, subprocess, sys
 from dataclasses import replace
 import numpy as np, pandas as pd, pytest, torch
 from hypothesis import given, settings, strategies as st
-from sklearn.decomposition import PCA, IncrementalPCA
 from test_session import FOUR, small
 from trm_lab.views import plots
 from trm_lab.interp.pca import Covariances, Moments
@@ -124,6 +123,7 @@ def test_a_table_comes_back_as_it_was(tmp_path):
 
 def test_principal_components_are_scikit_learns():
     "Streamed in chunks of 7; PCA on all at once and IncrementalPCA with all components say the same."
+    from sklearn.decomposition import PCA, IncrementalPCA # takes more than a second
     rng = np.random.default_rng(0)
     z = rng.normal(size=(140, 4, 6))*[5, 3, 2, 1, 1, 0.3] @ np.linalg.qr(rng.normal(size=(6, 6)))[0] + 20
     kept = shown(Covariances(blocks=1), torch.tensor(z), 7)

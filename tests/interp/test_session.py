@@ -14,7 +14,7 @@ from trm_lab.data.batches import make_batch
 from trm_lab.core.errors import InputError
 from trm_lab.models.halting import BinaryHalting, QLearningHalting
 from trm_lab.puzzles.arc import Arc
-from trm_lab.puzzles.base import Drawing, Puzzle, Rearranged, Verdict, _registered, register
+from trm_lab.puzzles.base import Drawing, Puzzle, Permutation, Verdict, _registered, register
 from trm_lab.puzzles.lights_out import LightsOut
 from trm_lab.puzzles.maze import Maze
 from trm_lab.puzzles.sudoku import Sudoku
@@ -187,7 +187,7 @@ def test_bad_edits_are_refused_in_a_sentence(session):
             (Given(0, 0), "does not hold the token 0; it holds 1, 2, 3, 4, 5"),
             (Given(0, 6), "does not hold the token 6"),
             (ActivationPatch("z_L", other), "no z_L of the same shape"),
-            (ActivationPatch("z_L", "3"), "of should be a run"),
+            (ActivationPatch("z_L", "3"), "of should be a rollout"),
             (Noise("z_L", float("nan")), "standard deviation"),
             (Noise("z_L", 1., -1), "seed"), (None, "is no edit")]:
         with pytest.raises(InputError, match=what): root.branch(site, edit)
@@ -281,7 +281,7 @@ class Ribbons(Puzzle):
     def check(self, question, answer):
         return Verdict(True, tuple(int(i) for i in np.flatnonzero(question == answer)),
             ("some are as they were",)*bool((question == answer).any()))
-    def symmetries(self, rng, count): return Rearranged(np.tile(np.arange(6)[::-1], (count, 1)))
+    def symmetries(self, rng, count): return Permutation(np.tile(np.arange(6)[::-1], (count, 1)))
     def draw(self, question, answer):
         return Drawing(2, 3, tuple("?xyz"[t] for t in answer), (False,)*6,
             tuple(question == answer), (None,)*6)

@@ -183,7 +183,7 @@ def test_a_bomb_of_names(model, tmp_path, monkeypatch):
     assert "not a list of different names" in raised(load, tmp_path/"m.safetensors")
 
 def tiny(**changes):
-    return TrainConfig(**{"name": "tiny", "puzzle": "sudoku-4x4", "steps": 3, "global_batch_size": 8,
+    return TrainConfig(**{"name": "tiny", "puzzle": "sudoku-4x4", "train_steps": 3, "global_batch_size": 8,
         "halt_max_steps": 2, "solve_max_steps": 2, "device": "cpu", "dtype": "float32",
         "eval_every": 0, "holdout": 0., **changes})
 
@@ -209,8 +209,8 @@ def test_a_run_keeps_its_datasets_names(tmp_path, monkeypatch):
     from trm_lab.runs.training import train_run
     monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
     write_dataset(FULL, tmp_path/"full")
-    run, _ = train_run({"name": "names", "puzzle": "sudoku-4x4", "data": str(tmp_path/"full"), "steps": 3,
-        "global_batch_size": 8, "halt_max_steps": 2, "solve_max_steps": 2,
+    run, _ = train_run({"name": "names", "puzzle": "sudoku-4x4", "data": str(tmp_path/"full"),
+        "train_steps": 3, "global_batch_size": 8, "halt_max_steps": 2, "solve_max_steps": 2,
         "holdout": 0., "eval_every": 0, "augment": False, "device": "cpu", "dtype": "float32",
         "model": SHAPE}, tmp_path/"reports")
     loaded = load(run.folder)

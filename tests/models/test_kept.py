@@ -473,7 +473,7 @@ def test_two_configs_that_contradict_each_other(model, tmp_path):
 
 # ---- equal bytes --------------------------------------------------------------------
 
-RUN = {"name": "equal", "puzzle": "sudoku-4x4", "train_puzzles": 30, "test_puzzles": 10, "steps": 3,
+RUN = {"name": "equal", "puzzle": "sudoku-4x4", "train_puzzles": 30, "test_puzzles": 10, "train_steps": 3,
     "global_batch_size": 8, "halt_max_steps": 2, "solve_max_steps": 2, "holdout": 0.1,
     "eval_every": 2, "log_every": 1, "device": "cpu", "dtype": "float32", "model": {"hidden_size": 16,
         "num_heads": 2, "swiglu_multiple": 16, "H_cycles": 1, "L_cycles": 1}}

@@ -25,7 +25,7 @@ NO_CYCLES = {"H_cycles": None, "L_cycles": None}
 SLOW = {"halt_max_steps": 16, "lr_min_ratio": 1.}
 WIDE = {"expansion": 4., "swiglu_multiple": 64}
 RECIPES = {"trm": {}, "trm_separate": {}, "trm_singlez": {}, "trm_hier6": {**SLOW,
-        "model": {**WIDE, "L_cycles": 6}, "lr": 2e-3, "steps": 3000, "halt_exploration_prob": 0.4},
+        "model": {**WIDE, "L_cycles": 6}, "lr": 2e-3, "train_steps": 3000, "halt_exploration_prob": 0.4},
     "hrm": {"halting": "q_learning"},
     "direct_transformer": {"model": NO_CYCLES}, "fixed_point": {"model": NO_CYCLES}}
 
@@ -44,7 +44,8 @@ def test_every_system_has_a_recipe(): assert RECIPES.keys() == ARCHITECTURES.key
 
 @pytest.mark.parametrize("arch", ["trm", "trm_singlez"])
 def test_reaches_95_percent(arch, four):
-    trainer = Trainer(recipe(arch), four)
+    "In half of the recipe's steps."
+    trainer = Trainer(recipe(arch, train_steps=400), four)
     averaged = fit(trainer)
     scores = evaluate(averaged, four.puzzle, four.test).scores
     adaptive = evaluate(averaged, four.puzzle, four.test, halting=trainer.halting).scores
@@ -55,7 +56,7 @@ def test_reaches_95_percent(arch, four):
 def test_twenty_steps_of_training(arch, halting, four):
     "The loss falls, with either way to halt and for each of the two losses."
     for loss in ("softmax", "stablemax"):
-        trainer = Trainer(recipe(arch, steps=20, lr_warmup_steps=2, halting=halting, loss=loss,
+        trainer = Trainer(recipe(arch, train_steps=20, lr_warmup_steps=2, halting=halting, loss=loss,
                 model={"hidden_size": 32}), four)
         losses = [float(trainer.step()["lm_loss"]) for _ in range(20)]
         assert np.mean(losses[-4:]) < 0.93*np.mean(losses[:4]), losses
@@ -63,9 +64,9 @@ def test_twenty_steps_of_training(arch, halting, four):
 # TRM's own switches, for the soak. Rotary positions are relative: without positions in front of the grid no
 # cell could tell where it is.
 SWITCHES = {"trm, attention": ("trm", {**SLOW, "model": {**WIDE, "H_cycles": 2, "L_cycles": 2,
-            "mlp_t": False, "pos_encodings": "learned"}, "lr": 1e-3, "steps": 3000}),
-    "trm, q-learning": ("trm", {"halting": "q_learning", "steps": 1000}),
-    "trm, 1-step gradient": ("trm", {"model": {"gradient": "update"}, "steps": 1500}),
+            "mlp_t": False, "pos_encodings": "learned"}, "lr": 1e-3, "train_steps": 3000}),
+    "trm, q-learning": ("trm", {"halting": "q_learning", "train_steps": 1000}),
+    "trm, 1-step gradient": ("trm", {"model": {"gradient": "update"}, "train_steps": 1500}),
     "trm, no EMA": ("trm", {"ema": False}), "trm, AdamATan2": ("trm", {"optimizer": "adam_atan2"}),
     "fixed point, 1-step gradient": ("fixed_point", {"model": {"gradient": "update"}})}
 # whatever these reach is stated
@@ -80,7 +81,7 @@ def test_what_each_system_reaches(name, four):
     once, scores, adaptive = (evaluate(averaged, four.puzzle, four.test, **how).scores
         for how in ({"max_steps": 1}, {}, {"halting": trainer.halting}))
     print(f"\n{name}: {sum(p.numel() for p in averaged.parameters()):,} parameters, "
-        f"{trainer.config.steps} steps; solved after 1 supervision step {once.exact:.1%}, "
+        f"{trainer.config.train_steps} steps; solved after 1 supervision step {once.exact:.1%}, "
         f"after 16 {scores.exact:.1%}, adaptive {adaptive.exact:.1%} with {adaptive.mean_steps:.2f} steps")
     if name not in HONEST: assert scores.exact >= 0.95
 

@@ -15,7 +15,7 @@ from trm_lab.puzzles.base import Verdict, puzzle_types
 from trm_lab.puzzles.lights_out import LightsOut
 from trm_lab.puzzles.maze import Maze
 from trm_lab.puzzles.sudoku import Sudoku
-from trm_lab.puzzles.text import count_solutions, nearest, read_rows
+from trm_lab.puzzles.text import count_solutions, likely_type, read_rows
 from trm_lab.views.serve import puzzles_of
 from trm_lab.solving.search import Search, solve_by_search
 from test_cli import trm_lab
@@ -344,7 +344,7 @@ def test_the_nearest_size_is_what_is_spoken_of(cli_run):
     for text, puzzle in ((LINE[:-1], NINE), (LINE + "..", NINE), (LINE.replace("9", "?"), NINE),
             ("\n".join(ROWS).replace("1", "q"), NINE), ("."*30, SIX), ("1234", FOUR),
             (BOARDS["ruled, dashes blank"], NINE)):
-        assert nearest(text, types) == puzzle
+        assert likely_type(text, types) == puzzle
     for text, what in ((LINE.replace("9", "q", 1), "'q' in row 1, column 5 is not a digit of a 9×9 Sudoku"),
             (LINE[:-2], "a 9×9 Sudoku has 81 cells, but 79 were given"),
             ("12", "a 4×4 Sudoku has 16 cells, but 2 were given")):

@@ -9,7 +9,7 @@ from trm_lab.runs.cards import (STEPS, DEFAULT_STEPS, puzzle_set, card_text, mak
 from trm_lab.models.checkpoints import load, load_pretrained, pretrained_models, save_model
 from trm_lab.data.generate import generate_dataset
 from trm_lab.data.datasets import read_dataset, split_of
-from trm_lab.data.build import seen
+from trm_lab.data.build import seen_in_training
 from trm_lab.core.errors import InputError
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.core.run import home
@@ -20,7 +20,7 @@ from trm_lab.solving.evaluate import wilson
 six = Sudoku(2, 3)
 cli_run = test_cli.cli_run # the command line in this process, as a fixture
 TINY = {"name": "tiny", "puzzle": "sudoku-6x6", "train_puzzles": 24, "test_puzzles": 2,
-    "difficulty": "easy+minimal", "steps": 6, "global_batch_size": 8, "log_every": 2, "eval_every": 3,
+    "difficulty": "easy+minimal", "train_steps": 6, "global_batch_size": 8, "log_every": 2, "eval_every": 3,
     "model": {"hidden_size": 16, "num_heads": 1, "swiglu_multiple": 16, "H_cycles": 1, "L_cycles": 1,
         "mlp_t": True, "pos_encodings": "none", "puzzle_emb_ndim": 0}}
 
@@ -49,7 +49,7 @@ def augmented(split, count, seed=0):
 def test_images_of_training_puzzles_are_counted_or_left_out(trained_on, tmp_path):
     fresh = generate_dataset(six, 1, 7, seed=77).test
     mixed = augmented(trained_on.train, 4) + list(zip(fresh.inputs, fresh.labels))
-    assert seen(six, trained_on.train, split_of(mixed)).tolist() == [True]*4 + [False]*7
+    assert seen_in_training(six, trained_on.train, split_of(mixed)).tolist() == [True]*4 + [False]*7
     found = puzzle_set(trained_on, str(write_csv(tmp_path/"p.csv", mixed)), 100, 1) # a file stays as it is
     assert (len(found.split), found.images, found.left_out, found.name) == (11, 4, 0, "p")
     # the training puzzles' own mixture and seed, of which it had 26

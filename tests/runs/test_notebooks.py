@@ -66,7 +66,7 @@ def test_spellings_of_one_recipe_are_one_run(tmp_path, monkeypatch):
         (tmp_path/"c.yaml").write_text(text); return name_of("train", read_parameters(tmp_path/"c.yaml"),
             tmp_path)
     recipe = name("puzzle: sudoku-4x4\nlr: 2e-3\nsteps: 1000\nseed: 8\n")
-    assert recipe == name("steps: 1e3\nseed: 08\nlr: 0.002\npuzzle: 'sudoku-4x4'\n") == name("puzzle: "
+    assert recipe == name("train_steps: 1e3\nseed: 08\nlr: 0.002\npuzzle: 'sudoku-4x4'\n") == name("puzzle: "
         "sudoku-4x4\nsteps: 1000.0\nlr: '2e-3'\nseed: '8'\nsolve_max_steps: 16\n")
     assert recipe == name_of("train", {"puzzle": "sudoku-4x4",
         **{key: _value(text) for key, text in (("lr", "2e-3"), ("seed", "8"))}}, tmp_path)
@@ -294,12 +294,12 @@ def test_papermill_overrides_single_parameters_of_the_training_template(tmp_path
     import papermill
     notebook = nbformat.read(find_template("train"), as_version=4)
     first = next(c for c in notebook.cells if c.cell_type == "code")
-    notebook.cells = [first, nbformat.v4.new_code_cell("lr, steps, puzzle")]
+    notebook.cells = [first, nbformat.v4.new_code_cell("lr, train_steps, puzzle")]
     nbformat.write(notebook, tmp_path/"first.ipynb")
     ran = papermill.execute_notebook(str(tmp_path/"first.ipynb"), str(tmp_path/"ran.ipynb"), {"lr": 0.5},
         progress_bar=False, kernel_name="python3")
     default = TrainConfig()
-    assert ran.cells[-1].outputs[0]["data"]["text/plain"] == repr((0.5, default.steps, default.puzzle))
+    assert ran.cells[-1].outputs[0]["data"]["text/plain"] == repr((0.5, default.train_steps, default.puzzle))
 
 def test_a_notebook_that_ran_through_without_a_word_is_told_what_is_missing(template, tmp_path):
     with pytest.raises(RunFailed,

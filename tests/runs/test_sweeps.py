@@ -315,7 +315,7 @@ TRAINS = "config: sudoku-4x4\n"
 
 @pytest.mark.parametrize("text, sentence", [
     ("axes: {lr: [0.001, 1e-3]}", "are the same run (two spellings of a value are one value)"),
-    ("axes: {lr: [1, 1.0]}", "are the same run"), ("axes: {steps: [1000, 1e3]}", "are the same run"),
+    ("axes: {lr: [1, 1.0]}", "are the same run"), ("axes: {train_steps: [1000, 1e3]}", "are the same run"),
     ("axes: {weight_decay: [0, 0.0, .0]}", "are the same run"),
     ("seeds: [1, 1.0]", "{'seed': 1} and {'seed': 1} are the same run"),
     ("seeds: [8, 08]", "are the same run"), ("seeds: [1, '1']", "are the same run"),
@@ -325,8 +325,8 @@ TRAINS = "config: sudoku-4x4\n"
     "{'device': 'cuda'} and {'device': 'cpu'} are the same run (they differ in nothing that changes the "
     "result)"), ("axes: {log_every: [1, 2]}", "nothing that changes the result"),
     ("axes: {lr: [0.001, fast]}", "sweep 'g', lr fast: 'lr' should be float"),
-    ("axes: {steps: [10, 0]}\nseeds: 2",
-    "sweep 'g', steps 0, seed 0: 'steps' should be greater than 0"),
+    ("axes: {train_steps: [10, 0]}\nseeds: 2",
+    "sweep 'g', train_steps 0, seed 0: 'train_steps' should be greater than 0"),
     ("axes: {model.hidden_size: [64, banana]}", "sweep 'g', model.hidden_size banana: run"),
     ("axes: {puzzle: [sudoku-4x4, sudoku-5x5]}", "sweep 'g', puzzle sudoku-5x5"),
     ("axes: {lr: [.nan]}", "sweep 'g', lr nan"), ("axes: {lr: [12e456]}",
@@ -354,10 +354,10 @@ def test_every_setting_is_looked_at_before_anything_begins(text, sentence, dry, 
 
 def test_numbers_in_a_grid_are_what_their_parameters_hold(tmp_path):
     (tmp_path/"g.yaml").write_text(TRAINS
-        + "axes: [{lr: 1, steps: 10}, {lr: 1.0, steps: 2e1}]\nseeds: [010]\nname: 2026-11-26\n")
+        + "axes: [{lr: 1, train_steps: 10}, {lr: 1.0, train_steps: 2e1}]\nseeds: [010]\nname: 2026-11-26\n")
     sweep = plan_sweep(read_grid(tmp_path/"g.yaml"), tmp_path)
-    assert sweep.folder.name == "2026-11-26" and [m.at for m in sweep.trials] == [{"lr": 1., "steps": 10,
-        "seed": 10}, {"lr": 1., "steps": 20, "seed": 10}]
+    assert sweep.folder.name == "2026-11-26" and [m.at for m in sweep.trials] == [
+        {"lr": 1., "train_steps": 10, "seed": 10}, {"lr": 1., "train_steps": 20, "seed": 10}]
     sweep.write() # and what an engine's process reads is the same run
     for m in sweep.trials:
         assert find_run("train", read_parameters(sweep.parameters(m)), sweep.folder)[0] == m.run

@@ -11,7 +11,7 @@ from trm_lab.core.errors import InputError
 from trm_lab.models.halting import BinaryHalting
 from trm_lab.models.trm import RecursiveModel, Output, State, Update
 from trm_lab.puzzles.arc import Arc, to_tokens
-from trm_lab.puzzles.base import Rearranged
+from trm_lab.puzzles.base import Permutation
 from trm_lab.puzzles.lights_out import LightsOut
 from trm_lab.puzzles.maze import FREE, GOAL, PATH, START, WALL, Maze, _judged
 from trm_lab.puzzles.sudoku import BLANK, Sudoku, _shuffled
@@ -295,7 +295,7 @@ def test_tries_and_choices_against_runs_one_by_one(shipped, puzzles):
     answers, q_halt, change = [], [], []
     for k in range(K):
         augmentation = (SIX.symmetries(np.random.default_rng(np.random.SeedSequence([5, number, k])), 1) if k
-            else Rearranged(np.arange(36)[None]))
+            else Permutation(np.arange(36)[None]))
         batch, states = make_batch(augmentation.apply(question), question), []
         done = solve(model, batch, steps, watch=lambda u, state: states.append(state) or state)
         z, before = states[-1]["z_H"], states[-1 - len(model.schedule())]["z_H"]
@@ -311,6 +311,21 @@ def test_tries_and_choices_against_runs_one_by_one(shipped, puzzles):
             assert (found.answers[wave, 0].numpy() == answers[expected]).all(), (select, tries)
         assert (abs(float(found.q_halt) - q_halt[expected]) < 1e-3
             and found.spent[:, 0].tolist() == [steps*tries for tries in found.waves])
+
+@pytest.mark.parametrize("stop_when", [None, "solved"])
+def test_selecting_among_the_same_tries_is_the_search_that_selects_so(stop_when, shipped, puzzles):
+    "In every wave, also of puzzles that left early because the rules accepted an answer."
+    batch = some(puzzles, range(24))
+    searches = {select: Search(5, select=select, stop_when=stop_when) for select in SELECTORS}
+    results = {select: solve_by_search(shipped.model, SIX, batch, search, 2)
+        for select, search in searches.items()}
+    assert stop_when is None or 0 < results["halting"].solved.sum() < 24
+    for select, found in results.items():
+        again = results["halting" if select != "halting" else "vote"].select(select)
+        assert torch.equal(again.answers, found.answers) and torch.equal(again.tokens, found.tokens)
+        assert torch.equal(again.steps, found.steps) and torch.equal(again.q_halt, found.q_halt)
+    with pytest.raises(InputError, match="search: select 'votes' is not known .did you mean 'vote'"):
+        found.select("votes")
 
 def test_more_tries_solve_more(shipped, puzzles):
     "Two steps a try, so that there is something to gain."

@@ -8,7 +8,7 @@ from trm_lab.data.batches import ordered_batches
 from trm_lab.core.errors import InputError
 from trm_lab.models.trm import TRM, TRMConfig
 from trm_lab.puzzles.arc import (
-    Arc, Task, Tasks, Votes, crop, augmentations, parse_name, placed, read_task_file, seen_from)
+    Arc, Task, Tasks, Votes, crop, augmentations, parse_name, read_task_file, shift_to, shift_to_origin)
 from trm_lab.puzzles.arc import to_grid, to_tokens
 from trm_lab.puzzles.base import find_puzzle
 from trm_lab.solving.evaluate import evaluate
@@ -55,8 +55,8 @@ def test_a_place_of_its_own_and_back():
     room = 8 - crop(boards)[1]
     for _ in range(20):
         corner = (rng.random((4, 2))*room).astype(int)
-        moved = placed(boards, corner)
-        assert (crop(seen_from(moved, corner))[0] == boards).all()
+        moved = shift_to(boards, corner)
+        assert (crop(shift_to_origin(moved, corner))[0] == boards).all()
         for board, (row, column) in zip(moved, corner): assert board.reshape(7, 7)[row, column] > 1
 
 def test_tasks_come_to_a_canvas_that_they_fit():
@@ -172,7 +172,7 @@ def test_some_identities_of_a_model(model, dataset, tmp_path):
 
 NEW = {"train": [{"input": [[1, 2], [3, 0]], "output": [[3, 0], [1, 2]]},
         {"input": [[4], [5]], "output": [[5], [4]]}], "test": [{"input": [[6, 6], [0, 7]]}]}
-QUICK = Learning(augment=3, steps=4, rounds=2, max_steps=1)
+QUICK = Learning(augment=3, train_steps=4, rounds=2, max_steps=1)
 
 @pytest.fixture
 def loaded(model, dataset): return Loaded(model, canvas, {}, identities=identities_of(dataset))
@@ -198,7 +198,7 @@ def test_a_new_task_is_learned_and_the_model_stays(loaded, tmp_path):
     assert "lm_head.weight" in changed(tuned)
 
 @pytest.mark.parametrize("how",
-    [Learning(augment=3, steps=60), Learning("weights", augment=3, steps=60, lr=3e-3)],
+    [Learning(augment=3, train_steps=60), Learning("weights", augment=3, train_steps=60, lr=3e-3)],
     ids=lambda how: how.tune)
 def test_demonstrations_are_learned(loaded, how):
     "The loss on a task's demonstrations falls, also where the rows alone are learned."
@@ -209,7 +209,7 @@ def test_demonstrations_are_learned(loaded, how):
             x = model.embed(batch)
             logits = model.read(model.step(x, model.start(x))).logits
         return torch.nn.functional.cross_entropy(logits.transpose(1, 2), batch.labels).item()
-    few, many = (loss(*learn_task(loaded, task, replace(how, steps=steps))[:2]) for steps in (1, 60))
+    few, many = (loss(*learn_task(loaded, task, replace(how, train_steps=steps))[:2]) for steps in (1, 60))
     assert many < (0.98 if how.tune == "rows" else 0.9)*few
 
 def test_the_answer_in_the_file_changes_nothing(loaded, tmp_path):

@@ -14,8 +14,8 @@ from trm_lab.training.loop import fit
 
 MODEL = {"hidden_size": 16, "num_heads": 2, "swiglu_multiple": 16, "H_cycles": 1, "L_cycles": 1,
     "mlp_t": True, "pos_encodings": "none", "puzzle_emb_len": 1}
-CONFIG = TrainConfig(puzzle="sudoku-4x4", steps=10, halt_max_steps=3, global_batch_size=16, lr_warmup_steps=2,
-    holdout=0., log_every=4, eval_every=0, dtype="float32", device="cpu", model=MODEL)
+CONFIG = TrainConfig(puzzle="sudoku-4x4", train_steps=10, halt_max_steps=3, global_batch_size=16,
+    lr_warmup_steps=2, holdout=0., log_every=4, eval_every=0, dtype="float32", device="cpu", model=MODEL)
 LAST = 6 # the step in which it happens
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from trm_lab.training.trainer import Trainer
 from trm_lab.training.loop import fit
 
 CLOCKS = ("seconds", "puzzle_steps_per_second") # what two runs need not share
-TINY = {"name": "tiny", "puzzle": "sudoku-4x4", "steps": 20, "global_batch_size": 16, "log_every": 4,
+TINY = {"name": "tiny", "puzzle": "sudoku-4x4", "train_steps": 20, "global_batch_size": 16, "log_every": 4,
     "eval_every": 8, "save_seconds": 0., "lr_warmup_steps": 5, "dtype": "float32", "halting": "q_learning",
     "halt_max_steps": 4, "model": {"hidden_size": 16, "num_heads": 2, "swiglu_multiple": 16, "H_cycles": 2,
         "L_cycles": 1, "mlp_t": True, "pos_encodings": "none", "puzzle_emb_len": 1}}
@@ -139,8 +139,8 @@ def warned_then_resumed(folder, data, which, rng):
     process.send_signal(which); process.send_signal(which) # a second one does no harm
     code, said = process.wait(60), process.stdout.read()
     if code == 75: # not so if it was at its end already
-        assert f"after step {saved_steps(folder/'checkpoints'/'states')[-1]} of {TINY['steps']}" in said, (
-            "a completed step was lost")
+        last = saved_steps(folder/"checkpoints"/"states")[-1]
+        assert f"after step {last} of {TINY['train_steps']}" in said, "a completed step was lost"
     else: assert code == 0
     process = start(folder, data)
     assert process.wait(60) == 0, process.stderr.read()
@@ -195,9 +195,9 @@ def test_the_comparison_notices_each_part(four, tmp_path):
 
 def test_a_state_of_another_configuration_is_refused(four, tmp_path):
     run = Run(tmp_path/"run")
-    fit(Trainer(tiny(steps=8), four[0]), run)
-    with pytest.raises(InputError, match="other parameters .steps, lr.; choose another folder"):
-        fit(Trainer(tiny(steps=9, lr=1e-4), four[0]), run)
+    fit(Trainer(tiny(train_steps=8), four[0]), run)
+    with pytest.raises(InputError, match="other parameters .train_steps, lr.; choose another folder"):
+        fit(Trainer(tiny(train_steps=9, lr=1e-4), four[0]), run)
 
 def test_a_full_disk_keeps_the_last_state(four, tmp_path):
     """A very small file system: the sentence names path and cause, and the run goes on
@@ -218,7 +218,7 @@ def test_a_full_disk_keeps_the_last_state(four, tmp_path):
         (small/"filler").unlink()
         fit(Trainer(tiny(model={**TINY["model"], "hidden_size": 8}, global_batch_size=8), four[0]),
             Run(small/"run"))
-        assert kept and saved_steps(small/"run"/"checkpoints"/"states")[-1] == TINY["steps"]
+        assert kept and saved_steps(small/"run"/"checkpoints"/"states")[-1] == TINY["train_steps"]
     finally: subprocess.run(["umount", "-l", str(small)], check=True)
 
 def test_metrics_that_cannot_be_written_are_named(four, tmp_path):
@@ -244,7 +244,7 @@ def test_a_loss_that_is_no_number_is_kept(four, tmp_path):
         and saved_steps(tmp_path/"run"/"checkpoints"/"states")[-1] == 5)
     assert all(t.isfinite().all() for t in load_state(tmp_path/"run"/"checkpoints"/"states").tensors.values())
     fit(Trainer(tiny(), four[0]), run)
-    assert saved_steps(tmp_path/"run"/"checkpoints"/"states")[-1] == TINY["steps"]
+    assert saved_steps(tmp_path/"run"/"checkpoints"/"states")[-1] == TINY["train_steps"]
 
 def test_nobody_else_in_the_folder(four, tmp_path):
     with Run(tmp_path/"run").lock("training"):
@@ -270,7 +270,7 @@ def test_a_read_only_place_is_named(four, tmp_path):
 # ---- the executed notebook ----------------------------------------------------
 
 NOTEBOOK = ["run", "train", "-f", "sudoku-4x4", "-p", "train_puzzles", "60", "-p", "test_puzzles",
-    "20", "-p", "steps", "150", "-p", "global_batch_size", "16", "-p", "log_every", "10",
+    "20", "-p", "train_steps", "150", "-p", "global_batch_size", "16", "-p", "log_every", "10",
     "-p", "eval_every", "0", "-p", "save_seconds", "0", "-p", "model.hidden_size", "16"]
 
 def notebook(home):

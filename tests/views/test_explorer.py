@@ -19,7 +19,7 @@ from trm_lab.views.packs import VERDICTS
 from trm_lab.views.page import html_page, save_html
 from trm_lab.models.halting import BinaryHalting, Halting, QLearningHalting
 from trm_lab.puzzles.arc import Arc
-from trm_lab.puzzles.base import Drawing, Puzzle, Rearranged, Verdict, _registered, register
+from trm_lab.puzzles.base import Drawing, Puzzle, Permutation, Verdict, _registered, register
 from trm_lab.puzzles.lights_out import LightsOut
 from trm_lab.puzzles.maze import Maze
 from trm_lab.puzzles.sudoku import Sudoku
@@ -221,7 +221,7 @@ class Hostile(Puzzle):
     def print(self, tokens): return "".join("-<&"[t] for t in tokens)
     def check(self, question, answer):
         return Verdict(True, (), ("</script><b>",)*bool((question != answer).any()))
-    def symmetries(self, rng, count): return Rearranged(np.tile([2, 1, 0], (count, 1)))
+    def symmetries(self, rng, count): return Permutation(np.tile([2, 1, 0], (count, 1)))
     def draw(self, question, answer):
         return Drawing(1, 3, tuple(["", "<script>", "--><img>"][t] for t in answer),
             (False,)*3, (False,)*3, (None,)*3)
@@ -465,14 +465,14 @@ def test_show_from_code(loaded, solved):
     explorer = Explorer(loaded, solved.batch)
     root = explorer.session.root(2)
     branch = root.branch(root.place(12), ZeroAblation("z_L"))
-    explorer.show(run=branch, site=branch.site, reading="renewed", beside=root)
+    explorer.show(rollout=branch, site=branch.site, reading="renewed", beside=root)
     assert explorer.header["view"] == {"run": "2.1", "puzzle": 2, "frame": 12,
         "reading": "renewed", "beside": "2"}
     explorer.show(puzzle=3, site=5)
     assert explorer.header["view"] == {"run": "3", "puzzle": 3, "frame": 5}
-    for wrong, what in [(dict(puzzle=9), "no puzzle 9"), (dict(run="2.9"), "no run"),
+    for wrong, what in [(dict(puzzle=9), "no puzzle 9"), (dict(rollout="2.9"), "no rollout"),
             (dict(site=999), "frames 0 to 32"), (dict(reading="z_Q"), "not known"),
-            (dict(run="2", beside="x"), "no run 'x'")]:
+            (dict(rollout="2", beside="x"), "no rollout 'x'")]:
         with pytest.raises(InputError, match=what): explorer.show(**wrong)
 
 def test_a_large_board_is_a_small_page(tmp_path):
@@ -655,6 +655,7 @@ def each_panel(page, pictures, name):
         until(page, panel=panel)
         page.screenshot(path=pictures/f"{name}-{panel}.png")
 
+@pytest.mark.pace
 def test_the_page_walks_from_a_file(walked, open_page, pictures, tmp_path):
     path, session = tmp_path/"walk <b>.html", walked.session
     walked.save_html(path)
@@ -714,6 +715,7 @@ def test_the_page_walks_from_a_file(walked, open_page, pictures, tmp_path):
         assert explorer_on(page).evaluate("e => e.scrollWidth <= e.clientWidth")
         assert asked == [path.as_uri()] and wrong == [], (asked, wrong)
 
+@pytest.mark.pace
 def test_a_large_trace_stays_quick(open_page, pictures, tmp_path):
     "A 30×30 board, 16 supervision steps of 21 updates."
     puzzle = Maze(30, 30)
@@ -981,6 +983,7 @@ def live(page):
     words = run_cell(page, 2).split()
     return int(words[1]), int(words[3])
 
+@pytest.mark.pace
 def test_many_puzzles_and_large_boards_in_jupyterlab(open_page, lab):
     "64 puzzles at once, and a 30×30 board with 16 × 21 sites; the times are only printed."
     page, wrong = open_page(), []
@@ -1010,6 +1013,7 @@ def test_many_puzzles_and_large_boards_in_jupyterlab(open_page, lab):
             print(f"; a branch from its middle after {time.monotonic() - start:.2f} s", end="")
     assert not wrong, wrong
 
+@pytest.mark.pace
 def test_the_widget_walks_in_jupyterlab(loaded, solved, open_page, pictures, lab):
     page, wrong = open_page(), []
     page.on("pageerror", lambda e: wrong.append(str(e)))

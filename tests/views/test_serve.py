@@ -3,6 +3,7 @@ import csv, os, signal, subprocess, sys, threading, urllib.error, urllib.request
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 import nbformat, psutil, pytest
+from conftest import SIZE
 from trm_lab import cli
 from trm_lab.data.generate import generate_dataset
 from trm_lab.puzzles.sudoku import Sudoku
@@ -66,13 +67,20 @@ def test_only_this_machine_can_ask(server):
         if c.status == psutil.CONN_LISTEN}
     assert catch_signals == {"127.0.0.1"}
 
-def test_the_explorer_is_drawn_and_asks_nobody_else(server, open_page):
-    page, asked, forbidden, wrong = open_page(), [], [], []
+@pytest.fixture(scope="module")
+def drawn(server, chromium):
+    "The page once the Explorer is drawn, the addresses it asked for, those it was refused, and errors."
+    page, asked, forbidden, wrong = chromium.new_page(viewport=SIZE), [], [], []
     page.on("request", lambda r: asked.append(r.url))
     page.on("requestfailed", lambda r: forbidden.append(r.url) if r.failure == "csp" else None)
     page.on("pageerror", lambda e: wrong.append(str(e)))
     page.goto(server.address, timeout=PATIENCE)
     page.wait_for_selector(".trm-explorer[data-frame]", timeout=PATIENCE)
+    yield page, asked, forbidden, wrong
+    page.close()
+
+def test_the_explorer_is_drawn_and_asks_nobody_else(server, drawn):
+    page, asked, forbidden, wrong = drawn
     shown = page.locator(".trm-explorer")
     assert (shown.count() == 1
         and shown.get_attribute("data-board") == server.boards[0]), server.log.read_text()
@@ -90,10 +98,8 @@ def test_the_explorer_is_drawn_and_asks_nobody_else(server, open_page):
         and urlsplit(url).hostname != "127.0.0.1" and url not in forbidden]
     assert not elsewhere and not wrong, (elsewhere, wrong)
 
-def test_an_interrupt_ends_everything(server, open_page):
-    page = open_page()
-    page.goto(server.address, timeout=PATIENCE)
-    page.wait_for_selector(".trm-explorer[data-frame]", timeout=PATIENCE)
+def test_an_interrupt_ends_everything(server, drawn):
+    "While a page is open, whose kernel goes too."
     family = [psutil.Process(server.process.pid),
         *psutil.Process(server.process.pid).children(recursive=True)]
     assert (len(family) > 1

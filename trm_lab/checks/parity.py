@@ -19,7 +19,7 @@ from ..models.halting import HALTINGS, Halting, QLearningHalting
 from ..models.losses import TOKEN_LOSSES, board_loss, correct
 from ..models.trm import RecursiveModel
 from ..core.settings import read_json
-from ..training.config import TrainConfig
+from ..training.config import current_names, TrainConfig
 from ..training.optimizers import sign_step
 from ..training.trainer import Trainer
 
@@ -236,7 +236,8 @@ def check_batch(
 def _trainer(case:_Case)->Trainer:
     "A trainer with the case's recipe, whose batches are the reference's."
     batches = case.arrays["batches.inputs"] # (steps, B, L)
-    recipe = {**case.config["train"], "steps": len(batches), "global_batch_size": batches.shape[1],
+    recipe = {**current_names(case.config["train"], str(case.folder/"config.json")),
+        "train_steps": len(batches), "global_batch_size": batches.shape[1],
         "loss": case.loss, "ema_ramp": False, "device": "cpu", "name": case.folder.name}
     config = build(TrainConfig, recipe, str(case.folder/"config.json"))
     return Trainer(config, None,

@@ -104,7 +104,7 @@ def validation_split(
     share:float, # of its groups, from 0 to below 1; at least one group if above 0
 )->tuple[np.ndarray, Split|None]: # groups to train on, (G',); the first puzzle of each of the others
     "Take some groups out of the training split, for validation."
-    share = given(share, Share, "kept_back: share")
+    share = given(share, Share, "validation_split: share")
     order = np.random.default_rng(0).permutation(split.groups)
     count = min(max(1, round(share*split.groups)), split.groups - 1) if share else 0
     if count < 1: return np.arange(split.groups), None

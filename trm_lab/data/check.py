@@ -15,10 +15,10 @@ import numpy as np
 from ..core.errors import Count, given, InputError, Natural
 from ..core.progress import progress
 from ..core.settings import read_json
-from ..puzzles.base import PAD, Puzzle, puzzle_from, TaskPuzzle
+from ..puzzles.base import chunks, PAD, Puzzle, puzzle_from, task_name, TaskPuzzle
 from .datasets import (
     ARRAYS, Dataset, LazilyAugmented, load_array, Metadata, read_metadata, read_split, Split, UNSEEN_ALL)
-from .compare import _chunks, _digest, _twins, duplicate_keys, ComparedExamples, Overlaps, Finding
+from .compare import _digest, _twins, duplicate_keys, ComparedExamples, Overlaps, Finding
 
 # %% ../../nbs/data/06_check.ipynb #0a7e792d
 def _metadata(folder:Path, split:str)->Iterator[Finding]:
@@ -140,7 +140,7 @@ def _tokens(split:str, boards:dict[str, np.ndarray], puzzle:Puzzle,
     asks = np.isin(tokens, puzzle.asks or range(1, puzzle.vocab_size))
     for name, array in boards.items():
         done, question = 0, name.endswith("inputs")
-        for some, in _chunks(array):
+        for some, in chunks(array):
             strange = (some >= len(tokens)) | (some < 0)
             if not question and label is not None: strange &= some != label
             wrong = strange | ~asks[np.where(strange, 0, some)] if question else strange
@@ -476,5 +476,5 @@ def sample_evenly(
             puzzle = np.searchsorted(split.puzzle_indices, i, side="right") - 1
             identity = int(split.puzzle_identifiers[puzzle])
             # without the augmentation, which would fill the line
-            task = f", {dataset.identifiers[identity].partition('|||')[0]}" if identity else ""
+            task = f", {task_name(dataset.identifiers[identity])}" if identity else ""
             yield f"{name} {i}{task}", np.asarray(split.inputs[i]), np.asarray(split.labels[i])

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 import numpy as np
-from ..puzzles.base import Puzzle, TaskPuzzle
+from ..puzzles.base import compute_in_chunks, Puzzle, task_name, TaskPuzzle
 from .datasets import LazilyAugmented, Split
 
 # %% ../../nbs/data/04_compare.ipynb #995ef749
@@ -22,20 +22,13 @@ def comparable(
     "Can the type tell copies, and has it so many puzzles that a copy is no coincidence?"
     return puzzle.canonical(*pair) is not None and (puzzle.classes() is None or puzzle.classes() >= 4*count)
 
-_CHUNK = 4096 # boards that are computed together
-
-def _chunks(*arrays)->Iterator[tuple[np.ndarray, ...]]:
-    "The same rows of some arrays, a chunk at a time."
-    for start in range(0, len(arrays[0]), _CHUNK):
-        yield tuple(np.asarray(a[start:start + _CHUNK]) for a in arrays)
-
 _NUMBERS = np.random.default_rng(0).integers(2**64, size=10_000, dtype=np.uint64) | np.uint64(1)
 
 def _digest(*boards)->np.ndarray: # (N,)
     "Numbers that boards (N, L) share only if they are equal, but for one chance in 10^16."
     numbers = np.resize(_NUMBERS, sum(b.shape[1] for b in boards))
-    found = [np.concatenate(some, 1).astype(np.uint64) @ numbers for some in _chunks(*boards)]
-    return np.concatenate(found or [np.zeros(0, np.uint64)])
+    def compute(*some): return np.concatenate(some, 1).astype(np.uint64) @ numbers
+    return compute_in_chunks(compute, np.uint64, *boards)
 
 # %% ../../nbs/data/04_compare.ipynb #ad432c61
 def duplicate_keys(
@@ -43,7 +36,7 @@ def duplicate_keys(
     *splits:tuple[np.ndarray, np.ndarray], # one or two: questions and answers, both (N, L)
 )->list[np.ndarray]: # (N,) for each
     "A number for each puzzle, equal for copies: within a split if there is one, else between the two."
-    marks = [np.concatenate([puzzle.similarity_key(*some) for some in _chunks(*boards)]) for boards in splits]
+    marks = [compute_in_chunks(puzzle.similarity_key, np.uint64, *boards) for boards in splits]
     if len(splits) == 2: doubtful = [np.isin(*marks), np.isin(*marks[::-1])]
     else:
         _, inverse, counts = np.unique(marks[0], return_inverse=True, return_counts=True)
@@ -156,7 +149,7 @@ class Overlaps(_BothSplits):
         "The name of the task of a compared example, if it has one."
         identity = int(self._identities(which, example))
         named = identity and self.names and identity < len(self.names)
-        return self.names[identity].partition("|||")[0] if named else None
+        return task_name(self.names[identity]) if named else None
 
     def finding(self, overlap:Overlap)->Finding:
         "A crossing in a sentence."

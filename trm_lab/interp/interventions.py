@@ -159,12 +159,12 @@ class ActivationPatch(LatentIntervention):
     def refuse(self, rollout, site):
         super().refuse(rollout, site)
         if not hasattr(self.of, "branch"):
-            raise InputError(f"{self!r}: of should be a run, such as session.root(3)")
+            raise InputError(f"{self!r}: of should be a rollout, such as session.root(3)")
         ours, theirs = rollout.session, self.of.session
         fits = self.name in theirs.names and theirs.positions == ours.positions
         if not fits or self.of.latent(None, self.name).shape != rollout.latent(None, self.name).shape:
             raise InputError(f"{self!r}: {self.of.title} has no {self.name} of the same shape; "
-                "patch from a run of the same model")
+                "patch from a rollout of the same model")
         self.of.latent(site, self.name) # raises an error if that rollout has no such site
 
 def _same_weights(a, b)->bool:

@@ -17,7 +17,7 @@ import numpy as np, torch
 from torch import Tensor
 from ..core.errors import InputError
 from ..puzzles.base import Group, IGNORE, Puzzle, TaskPuzzle
-from ..puzzles.text import file_of, read_rows
+from ..puzzles.text import puzzle_file, read_rows
 from ..data.datasets import read_dataset, Split
 from ..data.batches import Batch, make_batch, ordered_batches, is_integer
 from ..models.trm import fingerprint, Output, RecursiveModel, State
@@ -76,7 +76,7 @@ def puzzle_batch(
         found = type(puzzles).__name__
         raise InputError(
             f"puzzles should be text, a file, a folder, a Batch or a Split, found {found}; give one of these")
-    path = file_of(puzzles, puzzle)
+    path = puzzle_file(puzzles, puzzle)
     if path and path.is_dir():
         dataset = read_dataset(path, puzzle)
         if not len(dataset.test):
@@ -169,8 +169,7 @@ class Rollout(Frames):
     interventions:tuple[Intervention, ...] = () # what was changed there
 
     def __repr__(self):
-        if self.parent: return f"branch_{self.number}"
-        return f"session.root({self.puzzle})"
+        return f"branch_{self.number}" if self.parent else f"session.root({self.puzzle})"
 
     @property
     def key(self)->str: # `3` for the root of puzzle 3, `3.2` for branch 2 of it
@@ -194,7 +193,7 @@ class Rollout(Frames):
         *interventions:Intervention, # what is changed there; none: it repeats this rollout
     )->"Rollout":
         "Branch off with something changed. Raises `InputError` if that cannot be done."
-        return self.session._branch(self, site, interventions)
+        return _branch_off(self, site, interventions)
 
     def code(self)->str: # Python
         "The Python that makes this rollout from nothing."
@@ -285,7 +284,7 @@ class Identities(Description):
         "By task, of those that came with the puzzles."
         if not isinstance(self.puzzle, TaskPuzzle): return {}
         groups = task_groups(self.source, self.puzzle)
-        path = file_of(self.source, self.puzzle) if isinstance(self.source, (str, Path)) else None
+        path = puzzle_file(self.source, self.puzzle) if isinstance(self.source, (str, Path)) else None
         if path and path.is_dir(): groups = self.puzzle.groups_of(read_dataset(path, self.puzzle))
         return {group.names[0]: group.train for group in groups or ()}
 
@@ -510,10 +509,8 @@ class Session(Population):
         for branch in self.branches:
             if branch.key == key: return branch
         if str(key).isdecimal(): return self.root(int(key))
-        raise InputError(f"session: there is no run {key!r}; roots have keys like 3, branches like 3.2")
+        raise InputError(f"session: there is no rollout {key!r}; roots have keys like 3, branches like 3.2")
 
-    def _branch(self, parent:Rollout, site, interventions:tuple[Intervention, ...])->Rollout:
-        return _branch_off(parent, site, interventions)
     def _trace(self, rollout:Rollout)->Trace: return _remembered(self, rollout)
 
 # %% ../../nbs/interp/06_session.ipynb #7bfd7e92
@@ -612,7 +609,7 @@ def _source_code(session:Session, mark:str, use:Callable)->tuple[list[str], str]
 
 def _questions_code(session:Session, use:Callable)->str:
     "The puzzles as Python: a file's name, or text where that can be read back, or tokens."
-    path = file_of(session.source, session.puzzle) if isinstance(session.source, (str, Path)) else None
+    path = puzzle_file(session.source, session.puzzle) if isinstance(session.source, (str, Path)) else None
     if path: return repr(str(path))
     questions, identifiers = session.batch.inputs, session.batch.puzzle_identifiers
     try:

@@ -19,14 +19,14 @@ from ..core.errors import closest, error_line, InputError, one_of, RunFailed
 from ..core.settings import read_json
 from ..core.files import hub_file, atomic_file, write_safetensors, write_text
 from ..core.run import versions
-from ..puzzles.base import find_puzzle, Puzzle, puzzle_from
+from ..puzzles.base import find_puzzle, Puzzle, puzzle_from, task_name
 from ..data.datasets import Dataset, Split
 from .trm import RecursiveModel
 from .variants import architecture, ARCHITECTURES, unwrapped
 from .halting import Halting, HALTINGS
 from .published import (
     _ADAPTER, _architecture, _config, _DATA, _ELSEWHERE, _in_range, _inner, _MODULES, _read, _Read,
-    _REFERENCE, _shape, _SHARD, _SPREAD, _TABLE, _config_beside, _TRAINING, _weight_map, FORMAT)
+    _REFERENCE, _shape, _SHARD, _DISTRIBUTED, _TABLE, _config_beside, _TRAINING, _weight_map, FORMAT)
 
 # %% ../../nbs/models/07_checkpoints.ipynb #0421b659
 def _agree(tensors:Mapping[str, Tensor], wanted:Mapping[str, Tensor], where:str):
@@ -225,7 +225,7 @@ _STATE = ("it is a training state, from which a run continues, and not a model; 
     "or give the run's checkpoints/model.safetensors or checkpoints/best.safetensors")
 # Folders with such a file hold no checkpoint in one file.
 _FOLDERS = {"values.json": _STATE, "adapter_config.json": _ADAPTER,
-    ".metadata": f"it is the folder of {_SPREAD.removeprefix('a part of ')}",
+    ".metadata": f"it is the folder of {_DISTRIBUTED.removeprefix('a part of ')}",
     "zero_to_fp32.py": "it is a DeepSpeed checkpoint; make one file of it, in this folder:  "
         "python zero_to_fp32.py . weights.bin"}
 
@@ -453,8 +453,7 @@ def matched(
     place = {name: row for row, name in enumerate(loaded.identities)}
     rows = np.array([place.get(name, -1) for name in names], split.puzzle_identifiers.dtype)
     if (unknown := used[rows[used] < 0]).size:
-        # The name of an augmentation in ARC begins with its task's.
-        tasks = list(dict.fromkeys(names[i].partition("|||")[0] for i in unknown))
+        tasks = list(dict.fromkeys(task_name(names[i]) for i in unknown))
         some = ", ".join(tasks[:3]) + ", …"*(len(tasks) > 3)
         raise InputError(f"{where}: {len(unknown):,} of the {len(used):,} identities of its test puzzles "
             f"({some}) are not among those that this model was trained on, so it has no answer for them; "

@@ -188,15 +188,15 @@ _UNPACK = "unpack it and give the checkpoint inside"
 _SIGNS = {b"GGUF": f"a GGUF file, as llama.cpp has them; {_READS}", b"\x93NUMPY": f"a single array; {_READS}",
     b"\x89HDF": f"an HDF5 file, as Keras writes them; {_READS}", **{sign: f"a compressed archive; {_UNPACK}"
         for sign in (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"Rar!")}}
-_SPREAD = ("a part of a distributed checkpoint (torch.distributed.checkpoint); make one file of its folder:  "
-    "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pt")
+_DISTRIBUTED = ("a part of a distributed checkpoint (torch.distributed.checkpoint); make one file of its "
+    "folder:  python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pt")
 
 def _foreign(path:Path, head:bytes)->str|None:
     "The kind of a file that is no checkpoint, by its first bytes or, where they are ambiguous, its name."
     if head[257:262] == b"ustar": return f"a tar archive; {_UNPACK}"
     if path.suffix == ".onnx":
         return f"an ONNX program; give the weights that it was exported from ({_READS})"
-    if path.suffix == ".distcp": return _SPREAD
+    if path.suffix == ".distcp": return _DISTRIBUTED
     return next((what for sign, what in _SIGNS.items() if head.startswith(sign)), None)
 
 # %% ../../nbs/models/06_published.ipynb #bda99613

@@ -276,6 +276,11 @@ class BoardModel(_TokensInAndOut):
     @abstractmethod
     def plan(self)->tuple[Update, ...]: "The schedule, computed from the configuration."
 
+    def formula(self, u:Update)->dict:
+        "An update as data, for programs that are not Python: a network, and the terms of its input's sum."
+        raise InputError(f"{type(self).__name__} does not say its updates as data, and cannot be exported; "
+            "give it a method `formula`")
+
     def schedule(self):
         if self._planned[0] is not self.config: # assigning another configuration changes the schedule
             self._planned = self.config, self.plan()
@@ -303,6 +308,9 @@ class TRM(BoardModel):
         return tuple(
             Update(cycle, substep, self.renewed(substep), grad=cycle == c.H_cycles - 1 and substep >= first)
             for cycle in range(c.H_cycles) for substep in range(c.L_cycles + 1))
+
+    def formula(self, u):
+        return {"network": "L_level", "sum": ["z_H", "x", "z_L"] if u.name == "z_L" else ["z_H", "z_L"]}
 
     def update(self, x, state, u):
         if u.name == "z_L":

@@ -21,6 +21,9 @@ class TRMSeparate(TRM):
     "TRM with one network for the reasoning state and one for the answer (f_L and f_H)."
     def networks(self): return {"H_level": self.config.L_layers, "L_level": self.config.L_layers}
 
+    def formula(self, u):
+        return {**super().formula(u), "network": "L_level" if u.name == "z_L" else "H_level"}
+
     def update(self, x, state, u):
         if u.name == "z_L": return super().update(x, state, u)
         return state.replace(z_H=self.H_level(state["z_H"] + state["z_L"], self.rope))
@@ -48,6 +51,9 @@ class TRMSingleZ(TRM):
 
     def renewed(self, substep): return "z_L"
 
+    def formula(self, u):
+        return {"network": "L_level", "sum": ["z_L", "x"] if u.substep < self.config.L_cycles else ["z_L"]}
+
     def update(self, x, state, u):
         z = state["z_L"]
         return state.replace(z_L=self.L_level(z + x if u.substep < self.config.L_cycles else z, self.rope))
@@ -60,6 +66,9 @@ class TRMMultiScale(TRM):
 
     def renewed(self, substep):
         return "z_H" if substep == self.config.L_cycles else self.reasoning[substep % len(self.reasoning)]
+
+    def formula(self, u):
+        return {"network": "L_level", "sum": [*self.reasoning, "z_H", *["x"]*(u.name != "z_H")]}
 
     def update(self, x, state, u):
         z = sum(state[name] for name in self.reasoning) + state["z_H"]
@@ -77,6 +86,7 @@ class DirectTransformer(BoardModel):
     Config, latents = DirectConfig, ("z_H",)
     def networks(self): return {"H_level": self.config.H_layers}
     def plan(self): return (Update(0, 0, "z_H", grad=True),)
+    def formula(self, u): return {"network": "H_level", "sum": ["z_H", "x"]}
     def update(self, x, state, u): return state.replace(z_H=self.H_level(state["z_H"] + x, self.rope))
 
 # %% ../../nbs/models/03_variants.ipynb #a6f67fe9
@@ -148,6 +158,10 @@ class FixedPoint(BoardModel):
 
     def plan(self):
         return tuple(Update(0, k, "z_H", grad=k == self.config.rounds) for k in range(self.config.rounds + 1))
+
+    def formula(self, u): # `solve`: evaluations of Anderson mixing
+        return {"network": "L_level", "sum": ["z_H", "x"],
+            **({} if u.grad else {"solve": self.config.evaluations})}
 
     def update(self, x, state, u):
         c, z = self.config, state["z_H"]

@@ -9,7 +9,7 @@ __all__ = ['OFF', 'ON', 'LEAVE', 'PRESS', 'LightsOut']
 import functools
 import numpy as np
 from ..core.errors import InputError, given
-from .base import Drawing, Puzzle, Rearranged, Verdict, dihedral, register, rows_by_cols
+from .base import Drawing, Puzzle, Permutation, Verdict, dihedral, register, rows_by_cols
 
 # %% ../../nbs/puzzles/05_lights_out.ipynb #d4df1938
 OFF, ON, LEAVE, PRESS = range(1, 5)
@@ -118,7 +118,7 @@ class LightsOut(_Ruled):
     "Press cells until all lights are out."
     def symmetries(self, rng, count):
         ways = dihedral(self.rows, self.cols)
-        return Rearranged(ways[rng.integers(len(ways), size=count)], label=self.label)
+        return Permutation(ways[rng.integers(len(ways), size=count)], label=self.label)
 
     def canonical(self, question, answer):
         return min(copy.tobytes() for copy in np.asarray(question, np.uint8)[dihedral(self.rows, self.cols)])

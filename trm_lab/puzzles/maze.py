@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from ..core.errors import InputError, given
 from .base import (
-    Drawing, Puzzle, Rearranged, Verdict, dihedral, register, rows_by_cols)
+    Drawing, Puzzle, Permutation, Verdict, dihedral, register, rows_by_cols)
 
 # %% ../../nbs/puzzles/03_maze.ipynb #9f8ed989
 WALL, FREE, START, GOAL, PATH = range(1, 6)
@@ -312,7 +312,7 @@ class _Labelled(_Judged):
 
     def symmetries(self, rng, count):
         "Rotated and mirrored mazes, labelled anew: a mirrored canonical path is seldom the canonical one."
-        return Rearranged(self._images[rng.integers(len(self._images), size=count)], label=self.label)
+        return Permutation(self._images[rng.integers(len(self._images), size=count)], label=self.label)
 
     def canonical(self, question, answer):
         "The smallest of the question's images; the label follows from the question."
@@ -321,25 +321,9 @@ class _Labelled(_Judged):
     def classes(self): # boards · (S, G) · 1/50,000, in eight images
         return int(2**self.seq_len*self.seq_len**2/400_000) if self.seq_len < 36 else None
 
-# %% ../../nbs/puzzles/03_maze.ipynb #e303c3b5
-@register
-class Maze(_Labelled):
-    "Find the shortest path. Two mazes of one size are the same type of puzzle, however long their paths."
-    type, vocab_size, usual_size, hub = "maze", 6, "30x30", "sapientinc/maze-30x30-hard-1k"
-    asks = (WALL, FREE, START, GOAL)
-
-    def draw(self, question, answer):
-        question, answer = np.asarray(question), np.asarray(answer)
-        fills = {WALL: "#4a4a4a", FREE: "#ffffff", START: "#f0e442", GOAL: "#f0e442", PATH: "#dcebf7"}
-        wrong = set(self.check(question, answer).cells)
-        links, broken, ends = _pieces(question, answer, self.rows, self.cols)
-        return Drawing(self.rows, self.cols,
-            tuple("SG"[t - START] if t in (START, GOAL) else "" for t in answer),
-            tuple(map(bool, question != FREE)),
-            tuple(i in wrong for i in range(self.seq_len)), tuple(fills.get(int(t)) for t in answer),
-            solid=tuple(map(bool, answer == WALL)), links=tuple(links), broken=tuple(broken),
-            ends=tuple(ends))
-
+# %% ../../nbs/puzzles/03_maze.ipynb #ff37010c
+class _Generated(_Labelled):
+    "How hard a maze may be asked to be, and mazes of each difficulty."
     @property
     def difficulties(self):
         "path36: the shortest path has at least 36 steps. The usual one is first."
@@ -366,3 +350,22 @@ class Maze(_Labelled):
             if len(mazes): yield from zip(mazes, self.label(mazes))
         raise InputError(f"none of two million random {self.rows}×{self.cols} boards has a shortest path of "
             f"{min_path} steps; lower min_path")
+
+# %% ../../nbs/puzzles/03_maze.ipynb #e303c3b5
+@register
+class Maze(_Generated):
+    "Find the shortest path. Two mazes of one size are the same type of puzzle, however long their paths."
+    type, vocab_size, usual_size, hub = "maze", 6, "30x30", "sapientinc/maze-30x30-hard-1k"
+    asks = (WALL, FREE, START, GOAL)
+
+    def draw(self, question, answer):
+        question, answer = np.asarray(question), np.asarray(answer)
+        fills = {WALL: "#4a4a4a", FREE: "#ffffff", START: "#f0e442", GOAL: "#f0e442", PATH: "#dcebf7"}
+        wrong = set(self.check(question, answer).cells)
+        links, broken, ends = _pieces(question, answer, self.rows, self.cols)
+        return Drawing(self.rows, self.cols,
+            tuple("SG"[t - START] if t in (START, GOAL) else "" for t in answer),
+            tuple(map(bool, question != FREE)),
+            tuple(i in wrong for i in range(self.seq_len)), tuple(fills.get(int(t)) for t in answer),
+            solid=tuple(map(bool, answer == WALL)), links=tuple(links), broken=tuple(broken),
+            ends=tuple(ends))

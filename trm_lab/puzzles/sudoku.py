@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 from pysat.solvers import Solver
 from ..core.errors import InputError, given
-from .base import PAD, Drawing, Puzzle, Rearranged, Verdict, register, rows_by_cols
+from .base import (
+    PAD, Drawing, Puzzle, Permutation, Verdict, compute_in_chunks, register, rows_by_cols)
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #5b288a85
 BLANK = 1 # the token of an empty cell
@@ -121,10 +122,6 @@ def _legal(questions, answers, box)->np.ndarray:
     for cells in units.T: seen |= bits[cells]
     return (seen == (1 << n) - 1).all(0) & ((questions == answers) | ~given).all(1)
 
-def _in_chunks(compute, dtype, *boards:np.ndarray, size:int=4096)->np.ndarray:
-    "`compute` for boards (N, L), some thousand at a time, so that intermediate arrays stay small. (N,)"
-    starts = range(0, len(boards[0]), size)
-    return np.concatenate([np.zeros(0, dtype), *(compute(*(b[i:i+size] for b in boards)) for i in starts)])
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #cafda622
 def _candidates(questions:np.ndarray, vocab_size:int, box)->np.ndarray:
@@ -139,7 +136,7 @@ class _Solver:
     "Knows the rules of one board size. Literal n·cell + digit means that the cell has the digit."
     def __init__(self, box_rows, box_cols):
         n = self.n = box_rows*box_cols
-        units = _tables(box_rows, box_cols)[0].tolist()
+        units, self.homes = (table.tolist() for table in _tables(box_rows, box_cols))
         groups = [[c*n + d + 1 for d in range(n)] for c in range(n*n)] # one digit in each cell
         # each digit once in each unit
         groups += [[c*n + d + 1 for c in unit] for unit in units for d in range(n)]
@@ -176,22 +173,34 @@ def _solver(box_rows, box_cols)->_Solver:
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #636fc725
 def _fill(solver, rng)->np.ndarray:
-    "A random complete board (L,)."
-    board, n = np.full(solver.n**2, BLANK, np.uint8), solver.n
-    for cell in rng.permutation(n*n):
-        given = list(solver.literals(board).values())
-        fits = (d for d in rng.permutation(n) if solver.possible([*given, int(cell)*n + int(d) + 1]))
-        board[cell] = next(fits) + 2
-    return board
+    "A random complete board (L,): in each cell the first digit, in random order, that can be completed."
+    n, given, full, taken = solver.n, [], None, [set() for _ in range(3*solver.n)]
+    for cell in rng.permutation(n*n).tolist():
+        units = [taken[unit] for unit in solver.homes[cell]]
+        for digit in rng.permutation(n).tolist():
+            if full is not None and full[cell] == digit + 2: break # a completion that is known already
+            if any(digit in unit for unit in units): continue
+            found = solver.solution([*given, cell*n + digit + 1])
+            if found is not None: full = found; break
+        given.append(cell*n + digit + 1)
+        for unit in units: unit.add(digit)
+    return full
 
 def _thin_out(solver, solution, clues, least=0)->np.ndarray:
     "Remove clues (cells) one by one, as long as the solution stays the only one and `least` are left."
-    literals = solver.literals(solution)
+    literals, digits = solver.literals(solution), solution.tolist()
+    units = [set() for _ in range(3*solver.n)] # the digits that stand there
     given = {int(cell): literals[int(cell)] for cell in clues}
-    for cell in clues:
+    for cell in given:
+        for unit in solver.homes[cell]: units[unit].add(digits[cell])
+    for cell in map(int, clues):
         if len(given) <= least: break
-        literal = given.pop(int(cell))
-        if solver.possible([*given.values(), -literal]): given[int(cell)] = literal
+        literal, mine = given.pop(cell), [units[unit] for unit in solver.homes[cell]]
+        for unit in mine: unit.discard(digits[cell])
+        if len(set.union(*mine)) == solver.n - 1: continue # the other digits stand in its units
+        if solver.possible([*given.values(), -literal]):
+            given[cell] = literal
+            for unit in mine: unit.add(digits[cell])
     question = np.full(len(solution), BLANK, np.uint8)
     question[list(given)] = solution[list(given)]
     return question
@@ -248,7 +257,7 @@ def _line_orders(rng, count, bands, size):
     inner = rng.random((count, bands, size)).argsort(2)
     return (outer[:, :, None]*size + inner).reshape(count, -1)
 
-def _symmetries(rng, count:int, box)->Rearranged:
+def _symmetries(rng, count:int, box)->Permutation:
     "Digits, bands, rows in a band, stacks, columns in a stack; transposition where boxes are square."
     (box_rows, box_cols), n = box, box[0]*box[1]
     rows, cols = _line_orders(rng, count, box_cols, box_rows), _line_orders(rng, count, box_rows, box_cols)
@@ -256,7 +265,7 @@ def _symmetries(rng, count:int, box)->Rearranged:
     if box_rows == box_cols: cells = np.where(rng.random((count, 1, 1)) < 0.5, cells, cells.swapaxes(1, 2))
     digits = rng.random((count, n)).argsort(1) + 2
     fixed = np.broadcast_to([PAD, BLANK], (count, 2))
-    return Rearranged(cells.reshape(count, -1), np.concatenate([fixed, digits], 1).astype(np.uint8))
+    return Permutation(cells.reshape(count, -1), np.concatenate([fixed, digits], 1).astype(np.uint8))
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #78201205
 @functools.lru_cache(maxsize=None)
@@ -349,12 +358,16 @@ def _neighbours(box, rng, board, solution)->tuple[np.ndarray, np.ndarray]: # (16
         found.append(_thin_out(_solver(*box), solution, order))
     return np.stack(found), _guesses(np.stack(found), box)
 
+def _first_puzzle(solver, rng)->tuple[np.ndarray, np.ndarray]:
+    "A random minimal puzzle, from which a search climbs, and its solution."
+    solution = _fill(solver, rng)
+    return _thin_out(solver, solution, rng.permutation(len(solution))), solution
+
 def _searched(box, rng, enough:int)->Iterator[tuple[np.ndarray, np.ndarray]]:
     "Climb from a minimal puzzle to its hardest neighbour, until one needs enough guesses, or for 80 rounds."
     solver = _solver(*box)
     while True:
-        solution = _fill(solver, rng)
-        best, most = _thin_out(solver, solution, rng.permutation(len(solution))), 0
+        (best, solution), most = _first_puzzle(solver, rng), 0
         for _ in range(80):
             near, guesses = _neighbours(box, rng, best, solution)
             if guesses.max() >= most: best, most = near[guesses.argmax()], guesses.max()
@@ -371,8 +384,7 @@ def _wandered(box, rng, enough:int)->Iterator[tuple[np.ndarray, np.ndarray]]:
     "Climb as `_searched` does, then go on from one hard puzzle to the next; many puzzles share a solution."
     solver = _solver(*box)
     while True:
-        solution = _fill(solver, rng)
-        best, most = _thin_out(solver, solution, rng.permutation(len(solution))), 0
+        (best, solution), most = _first_puzzle(solver, rng), 0
         seen, idle = set(), 0
         # most climbs arrive within fifty rounds or never
         while len(seen) < _WANDERED and idle < (6 if seen else 50):
@@ -438,7 +450,7 @@ class _Ruled(_Board):
 
     def solved(self, questions, answers):
         compute = functools.partial(_legal, box=self.box)
-        return _in_chunks(compute, bool, np.asarray(questions), np.asarray(answers))
+        return compute_in_chunks(compute, bool, np.asarray(questions), np.asarray(answers))
 
     def draw(self, question, answer):
         question, answer = np.asarray(question), np.asarray(answer)
@@ -462,7 +474,7 @@ class _Ruled(_Board):
 
     def similarity_key(self, questions, answers):
         def compute(questions, answers): return _likeness(answers, questions > BLANK, self.box)
-        return _in_chunks(compute, np.uint64, np.asarray(questions), np.asarray(answers))
+        return compute_in_chunks(compute, np.uint64, np.asarray(questions), np.asarray(answers))
 
     def classes(self):
         "Minimal 4×4 puzzles up to symmetry; of 6×6 there are more than anyone trains on."

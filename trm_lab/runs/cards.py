@@ -9,7 +9,7 @@ __all__ = ['STEPS', 'DEFAULT_STEPS', 'PuzzleSet', 'puzzle_set', 'answers_by_step
 # %% ../../nbs/runs/06_cards.ipynb #55bb0e2e
 import copy, math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 import numpy as np, torch
 from ..models.checkpoints import (
@@ -18,14 +18,14 @@ from ..data.datasets import Dataset, Split, split_of
 from ..data.generate import generate_dataset
 from ..data.batches import validation_split, ordered_batches
 from ..data.compare import comparable
-from ..data.build import seen
+from ..data.build import seen_in_training
 from ..core.device import describe_device, pick_device, pick_dtype
 from ..core.errors import InputError, build
 from ..models.losses import agreement
 from ..models.trm import RecursiveModel
-from ..core.progress import progress
+from ..core.progress import format_duration, progress
 from ..puzzles.base import Puzzle, find_puzzle
-from ..puzzles.text import file_of, read_rows
+from ..puzzles.text import puzzle_file, read_rows
 from ..core.run import Run, home
 from ..core.files import write_text
 from ..core.settings import yaml_text
@@ -33,8 +33,7 @@ from .training import dataset_for
 from ..solving.search import Search
 from ..solving.evaluate import evaluate, wilson
 from ..solving.solve import solve_by_step
-from ..training.config import TrainConfig
-from ..training.loop import format_duration
+from ..training.config import current_names, TrainConfig
 from ..models.variants import architecture
 
 # %% ../../nbs/runs/06_cards.ipynb #e014291d
@@ -73,10 +72,10 @@ def puzzle_set(
 )->PuzzleSet:
     "A test set. Raises `InputError` if its source is neither a difficulty nor a file."
     puzzle, left_out = dataset.puzzle, 0
-    path = None if source in ("usual", *puzzle.difficulties) else file_of(source)
+    path = None if source in ("usual", *puzzle.difficulties) else puzzle_file(source)
     name, origin, split = (_from_file(path, puzzle, count, seed) if path
         else _generated(source, puzzle, count, seed))
-    images = seen(puzzle, dataset.train, split)
+    images = seen_in_training(puzzle, dataset.train, split)
     if images is not None and not path and comparable(puzzle, (split.inputs[0], split.labels[0]), len(split)):
         if images.all():
             raise InputError(
@@ -229,7 +228,8 @@ def _with_recipe(
     loaded = load(file, place, pick_dtype(place))
     if loaded.puzzle is None or "recipe" not in loaded.history:
         raise InputError(f"{source}: it does not say how it was trained; a card is made of a run of trm-lab")
-    return run, file, loaded
+    recipe = current_names(loaded.history["recipe"], str(source))
+    return run, file, replace(loaded, history={**loaded.history, "recipe": recipe})
 
 # %% ../../nbs/runs/06_cards.ipynb #41811036
 def _headline(first:dict)->dict: # for JSON
@@ -341,8 +341,8 @@ def _failed(s:dict)->str:
 # %% ../../nbs/runs/06_cards.ipynb #18ea8c4f
 def _facts(c:dict, size:int)->str:
     "The table at the top of a card."
-    recipe = c["recipe"]
-    steps = recipe["steps"]*recipe["global_batch_size"]
+    recipe = current_names(c["recipe"], c["name"])
+    steps, batch = recipe["train_steps"], recipe["global_batch_size"]
     return _table(("", ""), [("puzzle", f"`{c['puzzle']}`"),
         ("architecture", f"`{c['arch']}`, {c['updates']} latent updates in a supervision step"),
         ("parameters", f"{c['parameters']:,}"),
@@ -350,8 +350,8 @@ def _facts(c:dict, size:int)->str:
         ("recipe", f"`{c['name']}.yaml`, every parameter; `trm-lab train {c['name']}.yaml` runs it again"),
         ("trained on", f"{c['training_puzzles']:,} puzzles, {c['data']}"
             + f"; {c['kept_back']:,} of them are the validation split"*bool(c["kept_back"])),
-        ("training", f"{recipe['steps']:,} steps of {recipe['global_batch_size']} puzzles, "
-            f"{steps:,} puzzle-steps; seed {recipe['seed']}"),
+        ("training", f"{steps:,} steps of {batch} puzzles, "
+            f"{steps*batch:,} puzzle-steps; seed {recipe['seed']}"),
         ("wall time", format_duration(c["seconds"]) if c["seconds"] else "not recorded"),
         ("machine", c["machine"] or "not recorded"),
         ("versions", ", ".join(f"{k} {v}" for k, v in c["versions"].items()) or "see the file")])
@@ -392,22 +392,11 @@ def _test_sets(c:dict)->str:
             "measured.\n")
     return "\n".join(parts)
 
-# %% ../../nbs/runs/06_cards.ipynb #e9437c0c
-def card_text(
-    card:dict, # as `make_card` returned it
-    size:int, # bytes of the model's file
-)->str: # Markdown
-    "A card as a page."
-    c, sets, most_steps = card, card["sets"], card["recipe"]["halt_max_steps"]
-    failed = "\n\n".join(map(_failed, sets))
-    return f"""# {c['name']}
-
-A tiny recursive model for {c['puzzle']}: after {DEFAULT_STEPS} supervision steps it solves
-{headline(c)}.
-
-{_facts(c, size)}
-
-## How well it solves
+# %% ../../nbs/runs/06_cards.ipynb #8eab85f0
+def _how_well(c:dict)->str:
+    "The section with the scores."
+    most_steps = c["recipe"]["halt_max_steps"]
+    return f"""## How well it solves
 
 Shares of puzzles with every cell right, and in brackets their 95 % intervals (Wilson). A supervision step
 is one round of the recursion; the model was trained with at most {most_steps}. In rows with several *tries* a
@@ -415,11 +404,27 @@ puzzle that is not solved is tried again under random symmetries, {DEFAULT_STEPS
 rules of the puzzle, without any label, accept an answer. This is one training with one seed.
 The intervals are over puzzles; they do not cover the scatter between seeds.
 
-{_scores(sets)}
+{_scores(c['sets'])}
 
 The test puzzles:
 
-{_test_sets(c)}
+{_test_sets(c)}"""
+
+# %% ../../nbs/runs/06_cards.ipynb #e9437c0c
+def card_text(
+    card:dict, # as `make_card` returned it
+    size:int, # bytes of the model's file
+)->str: # Markdown
+    "A card as a page."
+    c, failed = card, "\n\n".join(map(_failed, card["sets"]))
+    return f"""# {c['name']}
+
+A tiny recursive model for {c['puzzle']}: after {DEFAULT_STEPS} supervision steps it solves
+{headline(c)}.
+
+{_facts(c, size)}
+
+{_how_well(c)}
 ## Which puzzles it fails on
 
 The test puzzles in quarters, ordered by what may make them hard.

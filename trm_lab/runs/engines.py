@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
-import torch
 from ..core.errors import RESUME_ME, InputError
 from .grids import Trial, Resources, Sweep
 from .outcomes import Outcome, output_of, record_outcome
@@ -144,7 +143,7 @@ def slot_environments(
     slots:int|None=None, # runs at a time; None: as many as the machine has room for
 )->list[dict[str, str]]: # one environment for each slot
     "Divide this machine into slots. Raises `InputError` if it is too small for one run."
-    import psutil
+    import psutil, torch
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     gpus = [gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES",
             ",".join(map(str, range(torch.cuda.device_count())))).split(",") if gpu]

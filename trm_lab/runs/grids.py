@@ -14,7 +14,9 @@ from ..core.errors import Count, InputError, Name, Natural, Positive, build, giv
 from ..core.run import Run, home
 from ..core.files import write_json, write_text
 from ..core.settings import read_json, read_yaml, yaml_text
-from .templates import check_code, find_config, find_template, merge, read_parameters
+from ..training.config import current_names
+from .templates import (
+    check_code, find_config, find_template, merge, read_parameters, template_parameters)
 from .notebooks import find_run
 
 # %% ../../nbs/runs/07_grids.ipynb #3c882751
@@ -118,14 +120,16 @@ def trials(
     "The runs of a grid. Raises `InputError`, before anything begins, if one of them cannot be run."
     sweep = f"sweep {grid.name!r}"
     found:dict[str, Trial] = {}
-    check_code(find_template(grid.notebook))
+    template = find_template(grid.notebook)
+    check_code(template)
+    known = template_parameters(template)
     for setting, seed in itertools.product(_settings(grid.axes, sweep), _seeds(grid, sweep)):
-        at = {**setting, **({} if seed is None else {"seed": seed})}
+        at = current_names({**setting, **({} if seed is None else {"seed": seed})}, sweep, known)
         where = f"{sweep}{', '*bool(at)}{_named(at)}"
         config = at.get("config", grid.config)
-        values = read_parameters(find_config(config)) if config else {}
+        values = read_parameters(find_config(config), known=known) if config else {}
         for more in (grid.parameters, {name: value for name, value in at.items() if name != "config"}):
-            values = _laid_over(values, more, where)
+            values = _laid_over(values, current_names(more, where, known), where)
         run, resolved = find_run(grid.notebook, values, folder, where)
         at = {name: value if name == "config" else _entry(resolved, name, value)
             for name, value in at.items()}

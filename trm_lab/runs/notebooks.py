@@ -11,11 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields, make_dataclass
 from pathlib import Path
 from ..core.errors import build, closest, given, InputError, Interrupted, Name, RunFailed
-from ..core.run import home, canonical_value, version_difference, Run, run_id
+from ..core.run import canonical_value, catch_signals, home, Run, run_id, version_difference
 from ..puzzles.base import find_puzzle
-from ..models.variants import ARCHITECTURES
-from ..training.config import TrainConfig
-from ..training.loop import catch_signals
+from ..training.config import current_names, FORMER_NAMES, TrainConfig
 from .lease import attempts, attempts_folder
 from .templates import (
     _code_hash, _notebook, check_code, find_template, PLACES, read_template, Template)
@@ -23,6 +21,7 @@ from .templates import (
 # %% ../../nbs/runs/03_notebooks.ipynb #49dd1bc8
 def _typed_parameters(template:Template, parameters:Mapping, where:str)->dict: # name to value
     "Parameters over the defaults, converted to the types of the defaults. Raises `InputError` if that fails."
+    parameters = current_names(parameters, where, template.parameters)
     open_to = [name for name in template.parameters if name not in PLACES]
     for name in parameters:
         if name in open_to: continue
@@ -31,13 +30,14 @@ def _typed_parameters(template:Template, parameters:Mapping, where:str)->dict: #
     values = {name: parameters.get(name, template.parameters[name]) for name in open_to}
     kinds = {name: typing.Any if (default := template.parameters[name]) is None else type(default)
         for name in open_to}
-    for name, value in values.items(): # steps: 1e3 is read as 1000
+    for name, value in values.items(): # train_steps: 1e3 is read as 1000
         if kinds[name] is int and isinstance(value, float) and value.is_integer(): values[name] = int(value)
     return vars(build(make_dataclass("Parameters", kinds.items()), values, where))
 
 # %% ../../nbs/runs/03_notebooks.ipynb #49604546
 def _training_parameters(values:dict, where:str)->dict: # those that determine the result
     "The parameters of a template that trains, with the model's sizes. Raises `InputError` if they are wrong."
+    from trm_lab.models.variants import ARCHITECTURES # not at the top: other notebooks need no torch
     config = build(TrainConfig, {f.name: values[f.name] for f in fields(TrainConfig)}, where)
     kind, cls = find_puzzle(config.puzzle), ARCHITECTURES[config.arch].Config
     if config.init_from: return asdict(config) # the checkpoint has the rest of the model's sizes
@@ -85,6 +85,8 @@ def _has_begun(folder:Path)->bool:
 def _earlier(template:Template, raw:dict, counts:dict, name:str, reports:Path)->Run|None:
     "The same run in a folder that an earlier version of the library has named."
     stem, short = template.path.stem, re.compile(rf"{re.escape(name)}-[0-9a-f]{{8}}")
+    def renamed(folder:Path)->bool: # `trm-lab train` made it when a parameter had another name
+        return stem == "train" and bool(FORMER_NAMES.keys() & Run(folder).info.get("parameters", {}).keys())
     def same(folder:Path, direct:bool)->bool:
         given, code = _stored_parameters(folder, stem)
         # `trm-lab train` keeps no notebook
@@ -96,8 +98,8 @@ def _earlier(template:Template, raw:dict, counts:dict, name:str, reports:Path)->
         except InputError: return False
     direct = reports/run_id(name, {"template": stem, **raw})
     if _has_begun(direct) and same(direct, True): return Run(direct)
-    others = sorted(path for path in reports.glob(f"{glob.escape(name)}-*") if short.fullmatch(path.name)
-        and path != direct)
+    others = sorted(path for path in reports.glob(f"{glob.escape(name)}-*") if path != direct
+        and (short.fullmatch(path.name) or renamed(path)))
     return next((Run(folder) for folder in others if same(folder, False)), None)
 
 # %% ../../nbs/runs/03_notebooks.ipynb #f10c0bc3

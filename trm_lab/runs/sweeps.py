@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from ..core.errors import InputError, Interrupted, RunFailed
-from ..core.run import Run
+from ..core.progress import format_duration
+from ..core.run import catch_signals, Run
 from ..core.files import check_manifest
-from ..training.loop import format_duration, catch_signals
 from .lease import LEASE, take_lease
 from .templates import find_template
 from .notebooks import execute, find_run, run_notebook

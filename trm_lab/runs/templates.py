@@ -8,13 +8,13 @@ __all__ = ['PLACES', 'experiments_folder', 'find_grid', 'find_template', 'find_c
 
 # %% ../../nbs/runs/02_templates.ipynb #9efd196f
 import ast, hashlib, importlib.util, operator, re, sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from ..core.errors import closest, InputError
 from ..core.settings import read_json, read_text, read_yaml
 from ..core.run import canonical_value
-from ..training.config import TrainConfig, OBSERVATION_ONLY
+from ..training.config import current_names, TrainConfig, OBSERVATION_ONLY
 
 # %% ../../nbs/runs/02_templates.ipynb #75fdf7e9
 def experiments_folder()->Path:
@@ -67,7 +67,7 @@ def _source(cell:dict)->str:
 
 def _tagged(cell:dict, *tags:str)->bool: return bool({*tags} & {*cell.get("metadata", {}).get("tags", [])})
 
-def _whole(cell)->bool:
+def _is_cell(cell)->bool:
     "Does this have the fields of a notebook's cell?"
     if not isinstance(cell, dict) or not isinstance(cell.get("metadata", {}), dict): return False
     source, tags = cell.get("source"), cell.get("metadata", {}).get("tags", [])
@@ -97,7 +97,7 @@ def _notebook(path:Path)->dict:
     if content.get("nbformat") != 4:
         raise InputError(f"{path}: only nbformat 4 can be run, this one says {content.get('nbformat')!r}")
     for number, cell in enumerate(content["cells"], 1):
-        if not _whole(cell):
+        if not _is_cell(cell):
             raise InputError(f"{path}: cell {number} is damaged; open and save the notebook in JupyterLab")
     return content
 
@@ -239,9 +239,10 @@ def read_template(
         if not places: found = "found 0; add it in JupyterLab's Property Inspector"
         raise InputError(f"{path}: exactly one code cell should carry the tag 'parameters', {found}")
     where, source = f"{path}, code cell {places[0]}", _source(code[places[0] - 1])
-    defaults = _defaults(source, where)
+    defaults, (settings, observing) = _defaults(source, where), _fields_of(source)
+    current_names(defaults, where, settings) # refuses a line that sets one under its former name
     aside = {name for line in _ASIDE.findall(source) for name in re.findall(r"\w+", line)}
-    aside |= _fields_of(source)[1]
+    aside |= observing
     for name in aside - defaults.keys():
         problem = f"{name!r} is said to be no part of a run's identity, but is no parameter"
         raise InputError(f"{where}: {problem}{closest(name, defaults)}")
@@ -274,14 +275,17 @@ def check_code(
 def read_parameters(
     path:Path, # a YAML file
     smoke:bool=False, # overridden by the values of its section `smoke`
+    known:Collection[str]|None=None, # parameters of the template that they are for; None: those of a training
 )->dict: # name to value
     "The parameters that a configuration sets; its sections `smoke` and `build` are not among them."
     values = read_yaml(path)
     small, _ = values.pop("smoke", None), values.pop("build", None)
+    values = current_names(values, str(path), known)
     if not smoke: return values
     if not isinstance(small, Mapping):
         raise InputError(
             f"{path}: there is no section 'smoke' with parameters of a small run; leave --smoke away")
+    small = current_names(small, f"{path}: smoke", known)
     return {**values, **{name: {**values[name], **value} if isinstance(value, Mapping)
         and isinstance(values.get(name), Mapping) else value for name, value in small.items()}}
 

@@ -103,7 +103,7 @@ class _ProgressLines:
 
     def __call__(self, progress:Progress):
         now = time.perf_counter()
-        if now - self.printed < self.seconds and progress.step < progress.steps: return
+        if now - self.printed < self.seconds and progress.step < progress.train_steps: return
         self.printed = now
         print(progress, flush=True)
 

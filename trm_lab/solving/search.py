@@ -7,7 +7,7 @@ __all__ = ['STRATEGIES', 'SELECTORS', 'Search', 'SearchResult', 'Stopped', 'solv
 
 # %% ../../nbs/solving/02_search.ipynb #c675b421
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import numpy as np, torch
 from torch import Tensor
 from ..core.errors import Amount, check, Count, given, InputError, Natural, one_of
@@ -59,6 +59,19 @@ class Search:
         return tuple(tries)
 
 # %% ../../nbs/solving/02_search.ipynb #318c0c3e
+class _Tries:
+    "The results of K tries of B puzzles."
+    def __init__(self, B:int, K:int, L:int):
+        self.tokens, self.steps = np.zeros((B, K, L), np.uint8), np.zeros((B, K), np.int64)
+        self.q_halt, self.change, self.solved = (np.full((B, K), -np.inf),
+            np.full((B, K), np.inf), np.zeros((B, K), bool))
+
+def _select(known:_Tries, select:str, count:int, of:np.ndarray)->np.ndarray: # of: places of n puzzles; (n,)
+    "The try that counts among the first `count`: the first that the rules accepted, else the selected one."
+    tries = (values[of, :count] for values in (known.tokens, known.q_halt, known.change))
+    chosen, accepted = SELECTORS[select](*tries), known.solved[of, :count]
+    return np.where(accepted.any(1), accepted.argmax(1), chosen)
+
 @dataclass(frozen=True)
 class SearchResult(Solution):
     """The answers to B puzzles that were tried more than once; `tokens`, `steps` and `q_halt` are
@@ -68,14 +81,19 @@ class SearchResult(Solution):
     waves:tuple[int, ...] # tries begun at most by the end of each of G waves
     answers:Tensor # (G, B, L) what would be answered after each wave
     spent:Tensor # (G, B) supervision steps of all tries by then
+    known:_Tries # the results of every try
 
-class _Tries:
-    "The results of K tries of B puzzles."
-    def __init__(self, B:int, K:int, L:int):
-        self.tokens, self.steps = np.zeros((B, K, L), np.uint8), np.zeros((B, K), np.int64)
-        self.q_halt, self.change, self.solved = (np.full((B, K), -np.inf),
-            np.full((B, K), np.inf), np.zeros((B, K), bool))
+    def select(self, select:str)->"SearchResult": # select: a name in `SELECTORS`
+        "What the same tries would answer if this selected among them."
+        known, every = self.known, np.arange(len(self.tries))
+        one_of(select, SELECTORS, "search: select")
+        chosen = [_select(known, select, count, every) for count in self.waves]
+        of = lambda values, which: torch.from_numpy(values[every, which])
+        return replace(self, tokens=of(known.tokens, chosen[-1]).long(), steps=of(known.steps, chosen[-1]),
+            q_halt=of(known.q_halt, chosen[-1]).float(),
+            answers=torch.stack([of(known.tokens, which) for which in chosen]))
 
+# %% ../../nbs/solving/02_search.ipynb #f6e90195
 @dataclass
 class _Job:
     "What all waves of a search share."
@@ -143,13 +161,12 @@ def _compute(wave:_Wave):
     job, known, (x, state) = wave.job, wave.job.known, wave.start()
     tokens = np.zeros_like(wave.asked)
     # a clone: `start` may give views of the model
-    last = state[job.model.answer].float().clone() if job.search.select == "residual" else None
+    last = state[job.model.answer].float().clone()
     for now in recursion(job.model, x, state, job.max_steps, _leaving(wave), wave.disturb):
         here = now.here.cpu().numpy()
         place = wave.puzzles[here], wave.tries[here]
         tokens[here], known.steps[place] = now.tokens.cpu().numpy(), now.step
         known.q_halt[place] = now.output.q_halt.float().cpu().numpy()
-        if last is None: continue
         z = now.state[job.model.answer].float()
         moved, size = (t.flatten(1).norm(dim=1) for t in (z - last[now.here], z))
         known.change[place] = (moved/size).cpu().numpy()
@@ -182,10 +199,8 @@ class _SearchState:
         "A wave is over: all that are going have had so many tries; of the first one, perhaps only some have."
         known, going = self.known, self.going if of is None else of
         self.tries[going], self.begun = wave_end, wave_end
-        values = (known.tokens, known.q_halt, known.change)
-        self.chosen[going] = SELECTORS[self.search.select](*(value[going, :wave_end] for value in values))
+        self.chosen[going] = _select(known, self.search.select, wave_end, going)
         self.solved = known.solved.any(1)
-        self.chosen[self.solved] = known.solved[self.solved].argmax(1) # the first that the rules accepted
         self.going = self.every[~self.solved & ~self.hopeless]
         self.answers.append(known.tokens[self.every, self.chosen]); self.spent.append(known.steps.sum(1))
 
@@ -207,7 +222,7 @@ def _result(search_state:_SearchState, updates:int,
     return SearchResult(of(known.tokens).long(), of(known.steps), of(known.q_halt).float(),
         int(spent[-1].sum())*updates, torch.from_numpy(search_state.tries[some]),
         torch.from_numpy(search_state.solved[some]) if asked else None,
-        search_state.search.waves[:len(search_state.answers)], answers, spent)
+        search_state.search.waves[:len(search_state.answers)], answers, spent, known)
 
 def _so_far(search_state:_SearchState, updates:int,
         done:int)->SearchResult|None: # done: puzzles that have had this wave

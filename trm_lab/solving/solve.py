@@ -93,6 +93,12 @@ class Solution:
     q_halt: Tensor # (B,) halting logit at the end; positive: the model takes its answer to be right
     updates:int # latent updates in all, summed over the puzzles
 
+def _embedded(model:RecursiveModel, batch:Batch)->tuple[RecursiveModel, Batch, Tensor]:
+    "A model without its wrappers, the batch on its device, and the questions, embedded."
+    model = unwrapped(model)
+    batch = batch.to(next(model.parameters()).device)
+    return model, batch, model.embed(batch)
+
 @torch.no_grad()
 def solve(
     model:RecursiveModel, # in evaluation mode
@@ -105,9 +111,7 @@ def solve(
 )->Solution:
     "Answer a batch of puzzles."
     max_steps = given(max_steps, Count, "solve: max_steps")
-    model = unwrapped(model)
-    batch = batch.to(next(model.parameters()).device)
-    x = model.embed(batch)
+    model, batch, x = _embedded(model, batch)
     tokens, q_halt = torch.zeros_like(batch.inputs), torch.zeros(len(batch), device=x.device)
     steps, updates = torch.zeros(len(batch), dtype=torch.long, device=x.device), 0
     state, leave = model.start(x, generator), when_done(halting)
@@ -163,9 +167,7 @@ def solve_by_step(
 )->StepAnswers:
     "Run a fixed number of supervision steps and keep every answer."
     steps = given(steps, Count, "solve: steps")
-    model = unwrapped(model)
-    batch = batch.to(next(model.parameters()).device)
-    x = model.embed(batch)
+    model, batch, x = _embedded(model, batch)
     answers = []
     for now in recursion(model, x, model.start(x), steps, trusted=_is_trusted(on_step)):
         answers.append((now.tokens, now.output.q_halt))

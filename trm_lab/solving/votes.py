@@ -16,7 +16,7 @@ from ..data.datasets import Dataset, augmented_dataset
 from ..core.errors import Amount, Count, InputError, Natural, Positive, check, given, one_of
 from ..models.trm import RecursiveModel
 from ..core.progress import progress
-from ..puzzles.arc import Arc, Task, Tasks, Votes, crop, placed, seen_from
+from ..puzzles.arc import Arc, Task, Tasks, Votes, crop, shift_to, shift_to_origin
 from .solve import check_identities, solve
 from ..training.config import TrainConfig
 from ..training.trainer import Trainer
@@ -54,9 +54,9 @@ def vote(
             if number: corner = (rng.random(corner.shape)*(side + 1 - extent)).astype(np.int64)
             for some in np.split(np.arange(len(questions)), range(batch_size, len(questions), batch_size)):
                 if number and deadline is not None and time.monotonic() >= deadline: return votes
-                tokens, q_halt = _answers(model, placed(questions[some], corner[some]),
+                tokens, q_halt = _answers(model, shift_to(questions[some], corner[some]),
                     identifiers[some], max_steps)
-                upright = seen_from(tokens, corner[some])
+                upright = shift_to_origin(tokens, corner[some])
                 if not number: extent[some] = np.maximum(extent[some], crop(upright)[1])
                 votes.add(some, upright, q_halt)
                 bar.update(len(some))
@@ -71,7 +71,7 @@ class Learning:
     "How a new task is learned."
     tune:str = "rows" # rows: the task's rows of the puzzle embedding alone; weights: those and all weights
     augment:Natural = 31 # augmentations of the task besides itself
-    steps:Count = 600 # training steps at most, each one supervision step of a batch
+    train_steps:Count = 600 # at most, each one supervision step of a batch
     minutes:Amount = 5. # of learning at most
     batch_size:Count = 64 # or as many as there are demonstrations in all augmentations
     row_lr:Positive = 1e-2 # of the rows
@@ -104,10 +104,10 @@ def _configured(loaded:Loaded, task:Task, how:Learning, examples:int)->TrainConf
     same = ("halt_max_steps", "halt_exploration_prob", "halt_loss_weight", "loss", "puzzle_emb_weight_decay")
     frozen, device = "weights" if how.tune == "rows" else None, next(loaded.model.parameters()).device.type
     return TrainConfig(f"learning {task.id}"[:60], puzzle=loaded.puzzle.name, arch=architecture(loaded.model),
-        halting=loaded.halting, freeze=frozen, seed=how.seed, steps=how.steps, device=device,
+        halting=loaded.halting, freeze=frozen, seed=how.seed, train_steps=how.train_steps, device=device,
         global_batch_size=min(how.batch_size, examples), lr=how.lr,
         puzzle_emb_lr=how.row_lr, lr_min_ratio=0.05,
-        lr_warmup_steps=min(20, how.steps//10), holdout=0., weight_decay=0.,
+        lr_warmup_steps=min(20, how.train_steps//10), holdout=0., weight_decay=0.,
         **{name: known[name] for name in same if name in known})
 
 # %% ../../nbs/solving/04_votes.ipynb #bb2728a5
@@ -131,8 +131,8 @@ def learn_task(
     batches = Batches(split, config.global_batch_size, how.seed, canvas, dataset.metadata.ignore_label_id)
     trainer = Trainer(config, None, batches, _with_new_rows(loaded, dataset.identifiers))
     end = time.monotonic() + 60*how.minutes
-    with progress(how.steps, f"learning {task.id}", "steps") as bar:
-        while trainer.steps_done < how.steps and time.monotonic() < end:
+    with progress(how.train_steps, f"learning {task.id}", "steps") as bar:
+        while trainer.steps_done < how.train_steps and time.monotonic() < end:
             metrics = trainer.step()
             share = float(metrics["exact"])/config.global_batch_size
             bar.set_postfix_str(f"{share:.0%} of demonstrations solved", refresh=False)

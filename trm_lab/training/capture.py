@@ -81,11 +81,11 @@ def captures(
 def compile_networks(
     model:nn.Module, # changed in place
     device:torch.device,
-    config, # its `compile` decides: True, False or None; then its `steps`
+    config, # its `compile` decides: True, False or None; then its `train_steps`
 )->bool: # were they?
     "Let torch compile the networks of a model, where that was asked for or pays."
     able = device.type == "cuda" and find_spec("triton") and any(map(shutil.which, ("cc", "gcc", "clang")))
-    if not (able and config.steps >= LONG if config.compile is None else config.compile): return False
+    if not (able and config.train_steps >= LONG if config.compile is None else config.compile): return False
     # counts all models of a process, with and without gradient; beyond it torch silently stops compiling
     torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
     for network in model.modules():

@@ -51,7 +51,7 @@ class _Dispatch:
 
     def find(self, key)->tuple[SessionView, Rollout]:
         if not isinstance(key, str):
-            raise InputError(f"explorer: a run is asked for by its name, not by {key!r}")
+            raise InputError(f"explorer: a rollout is asked for by its name, not by {key!r}")
         side = next((side for side in self.sides[::-1] if key.startswith(side.prefix)), None)
         return side, side.session.rollout(key.removeprefix(side.prefix))
 
@@ -61,8 +61,8 @@ class _Dispatch:
         return value
 
 # %% ../../nbs/views/07_explorer.ipynb #636f3623
-class _RunAnswers(_Dispatch):
-    "Answers about runs: their packs, new branches, the overview."
+class _RolloutAnswers(_Dispatch):
+    "Answers about rollouts: their packs, new branches, the overview."
     def run(self, message):
         side, rollout = self.find(message.get("run"))
         description, blob = side.pack(rollout)
@@ -103,7 +103,7 @@ class _RunAnswers(_Dispatch):
 
 # %% ../../nbs/views/07_explorer.ipynb #a07dffe0
 class _DetailAnswers(_Dispatch):
-    "Answers about one cell, one latent, or the difference of two runs."
+    "Answers about one cell, one latent, or the difference of two rollouts."
     def cell(self, message):
         side, rollout = self.find(message.get("run"))
         side.session.check_cell(cell := self.number(message, "cell"), "explorer")
@@ -156,7 +156,7 @@ class _FileAnswers(_Dispatch):
 
     def page(self, message): return {"text": document(self.sides)}, []
 
-class _RequestHandler(_RunAnswers, _DetailAnswers, _FileAnswers):
+class _RequestHandler(_RolloutAnswers, _DetailAnswers, _FileAnswers):
     "All that the page may ask."
 
 # %% ../../nbs/views/07_explorer.ipynb #db49f48f
@@ -249,8 +249,8 @@ def _chosen_view(
         view["beside"] = other.key(found)
     return view
 
-def _walk_of(source, puzzles, max_steps:int, puzzle, halting)->Session:
-    "The walk that an Explorer was given, or a new one."
+def _session_of(source, puzzles, max_steps:int, puzzle, halting)->Session:
+    "The session that an Explorer was given, or a new one."
     if not isinstance(source, Session): return Session(source, puzzles, max_steps, puzzle, halting)
     if halting is not None and halting != source.halting or puzzles is not None:
         raise InputError("explorer: a session has its puzzles and its halting rule; "
@@ -261,13 +261,13 @@ def _walk_of(source, puzzles, max_steps:int, puzzle, halting)->Session:
 class Explorer(ExplorerWidget):
     "Steps through a recursion, changes it and resumes it; the key ? lists the keys."
     def __init__(self,
-        source:Loaded|RecursiveModel|Trace|Session, # from `load_pretrained`; a model; a trace; a walk
+        source:Loaded|RecursiveModel|Trace|Session, # from `load_pretrained`; a model; a trace; a session
         puzzles:str|Path|Batch|Split|list[Group]|None=None, # for a model: text, CSV, batch, split or tasks
         puzzle:Puzzle|None=None, # the puzzle type; a `Loaded` knows its own
         max_steps:int=16, # supervision steps at most
-        halting:Halting|None=None, # the rule by which runs end; None: all take all steps
+        halting:Halting|None=None, # the rule by which rollouts end; None: all take all steps
         beside:Session|None=None, # another model on the same puzzles; `compare` gives it
-    ): super().__init__(_walk_of(source, puzzles, max_steps, puzzle, halting), beside)
+    ): super().__init__(_session_of(source, puzzles, max_steps, puzzle, halting), beside)
 
     @classmethod
     def compare(cls,
@@ -280,21 +280,21 @@ class Explorer(ExplorerWidget):
 
     def show(self,
         puzzle:int|None=None, # from 0
-        run:Rollout|str|None=None, # or its name, like 3.2; None: the puzzle's root
+        rollout:Rollout|str|None=None, # or its name, like 3.2; None: the puzzle's root
         site:Site|int|None=None, # the place, or the frame; None: where the page is
         reading:str|None=None, # the latent to read the board from, or `renewed`; None: as it is
-        beside:Rollout|str|None=None, # another run to show beside it; None: as it is
+        beside:Rollout|str|None=None, # another rollout to show beside it; None: as it is
     ):
         "Set what the page shows."
-        view = _chosen_view(self._answers, self.header, puzzle, run, site, reading, beside)
+        view = _chosen_view(self._answers, self.header, puzzle, rollout, site, reading, beside)
         self.header = {**self.header, "view": view}
 
     def save_html(self, path:str|Path): # an .html file; appears whole
-        "Save all runs so far as a page that opens from a file, without Jupyter or network."
+        "Save all rollouts so far as a page that opens from a file, without Jupyter or network."
         write_text(path, document(self._answers.sides))
 
-    def save_gif(self, path:str|Path, run:Rollout|str="0", reading:str|None=None): # as in `show`
-        "Save a run's boards, by default those of the answer, as an animation; the file appears whole."
-        side, run = self._answers.find(run.key if isinstance(run, Rollout) else run)
+    def save_gif(self, path:str|Path, rollout:Rollout|str="0", reading:str|None=None): # as in `show`
+        "Save a rollout's boards, by default those of the answer, as an animation; the file appears whole."
+        side, rollout = self._answers.find(rollout.key if isinstance(rollout, Rollout) else rollout)
         with atomic_file(path) as partial:
-            Path(partial).write_bytes(animation(side, run, reading or side.session.answer))
+            Path(partial).write_bytes(animation(side, rollout, reading or side.session.answer))

@@ -105,7 +105,7 @@ class Judge:
 
 # %% ../../nbs/views/05_packs.ipynb #8b029edb
 class Decoder:
-    "Boards and halting probabilities of a walk's latents, each computed once."
+    "Boards and halting probabilities of a session's latents, each computed once."
     def __init__(self, session:Session):
         self.session, self._known = session, weakref.WeakKeyDictionary() # by trace
 
@@ -141,7 +141,7 @@ class Decoder:
 
 # %% ../../nbs/views/05_packs.ipynb #4fbfb024
 def cell_distribution(rollout:Rollout, cell:int)->np.ndarray: # (F, names, V) float32
-    "The probability that each latent gives to the tokens of a cell, at every frame of a run's own."
+    "The probability that each latent gives to the tokens of a cell, at every frame of a rollout's own."
     session = rollout.session
     names, loss = session.names, TOKEN_LOSSES[session.policy.loss]
     shares = np.zeros((rollout.length - rollout.fork + 1, len(names), session.puzzle.vocab_size), np.float32)
@@ -180,7 +180,7 @@ def moves(
 
 # %% ../../nbs/views/05_packs.ipynb #ebe3af45
 class Planes:
-    "The planes of one run."
+    "The planes of one rollout."
     def __init__(self): self.boards, self.norms, self.components, self.latents = [], [], [], []
 
     def add(self,
@@ -210,7 +210,7 @@ class Planes:
 
 # %% ../../nbs/views/05_packs.ipynb #9417c912
 class GrowingOverview:
-    "The overview of a walk, as far as it was computed, and the principal axes of its latents."
+    "The overview of a session, as far as it was computed, and the principal axes of its latents."
     def __init__(self, session:Session):
         self.session, self.parts, self._survey = session, [], Survey(session)
         self._axes, self.fitted = None, 0 # by name pooled and single, and of how many puzzles
@@ -218,7 +218,7 @@ class GrowingOverview:
     def __len__(self)->int: return sum(len(part.puzzles) for part in self.parts) # puzzles in it
 
     def axes(self, rollout:Rollout): # by name: two components of whole latents, three of single positions
-        "Principal axes: of all puzzles if they are known, else of this run's trace."
+        "Principal axes: of all puzzles if they are known, else of this rollout's trace."
         if self._axes is None:
             survey = Survey(self.session)
             survey.add_trace(rollout.trace)
@@ -271,7 +271,7 @@ def _frames(
 
 # %% ../../nbs/views/05_packs.ipynb #1f6756c0
 def _known_answer(rollout:Rollout, question:np.ndarray)->np.ndarray|None: # (L,); negative: does not count
-    "The label of a run's puzzle, if it has one and the question is still its own."
+    "The label of a rollout's puzzle, if it has one and the question is still its own."
     label, lineage = rollout.label.numpy(), [rollout]
     if not rollout.session.labelled or (label < 0).all(): return None
     while lineage[-1].parent: lineage.append(lineage[-1].parent)
@@ -303,6 +303,12 @@ def _divergence(rollout:Rollout)->np.ndarray: # (F, names)
     for n, name in enumerate(names): apart[:len(latents[name]) - fork, n] = latents[name][fork:].numpy()
     return apart
 
+def _signals(rollout:Rollout)->dict[str, np.ndarray]: # arrays over supervision steps
+    "What the answer after each supervision step says of itself."
+    signals = rollout.session.signals(rollout)
+    return {"halt": signals.halt.cpu().numpy(),
+        "least_confidence": signals.least_confidence.cpu().numpy(), "same": _flags(signals.same)}
+
 # %% ../../nbs/views/05_packs.ipynb #aa04c302
 def _scores(rollout:Rollout, tokens:np.ndarray)->tuple[tuple[str, ...], dict[str, np.ndarray]]:
     "The names of the scores of a type with more than solved or not, and for every plane which of them hold."
@@ -333,8 +339,8 @@ def _task(rollout:Rollout)->dict:
 
 # %% ../../nbs/views/05_packs.ipynb #3583125f
 class SessionView:
-    "A walk as a page shows it."
-    def __init__(self, session:Session, prefix:str=""): # in front of the names of its runs
+    "A session as a page shows it."
+    def __init__(self, session:Session, prefix:str=""): # in front of the names of its rollouts
         self.session, self.prefix = session, prefix
         self.judge, self.decoder, self.overview = (Judge(session.puzzle),
             Decoder(session), GrowingOverview(session))
@@ -342,7 +348,7 @@ class SessionView:
     def key(self, rollout:Rollout)->str: return self.prefix + rollout.key # its name on the page
 
     def summary(self, rollout:Rollout)->dict:
-        "What JSON can hold of a run."
+        "What JSON can hold of a rollout."
         def plain(value): return self.key(value) if isinstance(value, Rollout) else value
         interventions = [{"kind": type(e).__name__, **{f.name: plain(getattr(e, f.name)) for f in fields(e)}}
             for e in rollout.interventions]
@@ -353,17 +359,14 @@ class SessionView:
             "identical": rollout.identical, "reached": self.session.reached(rollout)}
 
     def pack(self, rollout:Rollout)->tuple[dict, bytes]: # what JSON can hold, and the bytes that it describes
-        "All that the page shows of a run."
+        "All that the page shows of a rollout."
         pooled, single = axes = self.overview.axes(rollout)
         frames, planes = _frames(rollout, self.decoder, axes)
         shown, scale = planes.arrays(self.session.names)
-        signals = self.session.signals(rollout)
-        by_step = dict(halt=signals.halt.cpu().numpy(),
-            least_confidence=signals.least_confidence.cpu().numpy(), same=_flags(signals.same))
         apart = {"divergence": _divergence(rollout)} if rollout.parent else {}
         names, scores = _scores(rollout, shown["tokens"])
         places, blob = pack_arrays(**frames, **shown, **scores,
-            **_boards(rollout, self.judge, shown["tokens"]), **by_step, **apart)
+            **_boards(rollout, self.judge, shown["tokens"]), **_signals(rollout), **apart)
         return {**self.summary(rollout), **_task(rollout), "scores": names, "arrays": places,
             "scale": scale, "fitted": self.overview.fitted,
             "explained": {name: pooled[name].explained for name in self.session.names}}, blob

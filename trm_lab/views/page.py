@@ -46,7 +46,7 @@ def _tokens(session:Session)->dict:
 
 # %% ../../nbs/views/06_page.ipynb #c50d618b
 def _rule(session:Session)->dict:
-    """How a walk's puzzles stop, for JSON. `kind`: `given`; `usual` where no rule was given, so that all
+    """How a session's puzzles stop, for JSON. `kind`: `given`; `usual` where no rule was given, so that all
     steps are taken; `own` where only Python can evaluate the rule; `recorded` where it is not known. The
     numbers are those that sliders begin with."""
     rule, policy, name = stop_rule(session.policy), session.policy, type(session.policy).__name__
@@ -119,9 +119,11 @@ def static_file(name:str)->str:
     "A script or style of the page, as text."
     return (importlib.resources.files("trm_lab.views")/"static"/name).read_text(encoding="utf-8")
 
-def static_bundle()->str:
-    "All of the page's JavaScript as one module; only the last part's exports remain."
-    parts = [re.sub(r"^import\b[^;]*;\n", "", static_file(f"{name}.js"), flags=re.M) for name in MODULES]
+def static_bundle(
+    modules:tuple[str, ...]=MODULES, # the names of files, each after those that it needs
+)->str:
+    "JavaScript files as one module, by default those of the page; only the last one's exports remain."
+    parts = [re.sub(r"^import\b[^;]*;\n", "", static_file(f"{name}.js"), flags=re.M) for name in modules]
     return "\n".join(
         [*(re.sub(r"^export (?!default)", "", part, flags=re.M) for part in parts[:-1]), parts[-1]])
 
@@ -155,7 +157,7 @@ mountPage();
 def document(
     views:list[SessionView], # one, or two that are compared
 )->str: # HTML
-    "The page with everything that is known of some walks."
+    "The page with everything that is known of some sessions."
     packs, overview = [], []
     for view in views:
         session = view.session
@@ -180,7 +182,7 @@ def save_html(
 # %% ../../nbs/views/06_page.ipynb #a282d237
 def animation(
     view:SessionView,
-    rollout:Rollout, # of its walk
+    rollout:Rollout, # of its session
     reading:str, # the latent that the board is read from, or `renewed`: whichever was renewed
 )->bytes: # of a GIF
     "Every board that a latent shows on the way, each titled with its place; the last one stays longer."

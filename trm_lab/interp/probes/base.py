@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LatentCallback', 'UNTRAINED', 'COLUMNS', 'fresh_puzzles', 'halves', 'puzzles_fingerprint', 'as_mask', 'Answers',
-           'optional_bar', 'with_progress', 'stream', 'last_updates', 'untrained', 'resampled', 'mean_interval',
+           'optional_bar', 'with_progress', 'stream', 'last_updates', 'untrained', 'bootstrap_counts', 'mean_interval',
            'jackknife', 'compare_intervals', 'Table', 'provenance', 'write_table', 'read_table']
 
 # %% ../../../nbs/interp/probes/01_base.ipynb #5eb2d8d1
@@ -182,7 +182,7 @@ def untrained(
 
 # %% ../../../nbs/interp/probes/01_base.ipynb #236055cc
 @lru_cache(maxsize=8)
-def resampled(n:int, seed:int, draws:int)->np.ndarray: # (draws, n)
+def bootstrap_counts(n:int, seed:int, draws:int)->np.ndarray: # (draws, n)
     "How often each of n puzzles is in each resampled set."
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1/n), size=draws)
 
@@ -198,7 +198,7 @@ def mean_interval(
     if n < 2: low = high = np.nan
     elif values.dtype == bool:
         low, high = wilson(int(values.sum()), n) # resampling equal values gives no interval
-    else: low, high = np.quantile(resampled(n, seed, draws) @ values.astype(float)/n, (0.025, 0.975))
+    else: low, high = np.quantile(bootstrap_counts(n, seed, draws) @ values.astype(float)/n, (0.025, 0.975))
     return {"value": float(values.mean()) if n else np.nan, "low": float(low), "high": float(high), "n": n}
 
 # %% ../../../nbs/interp/probes/01_base.ipynb #6b8bcd75

@@ -13,7 +13,7 @@ import numpy as np, torch
 from torch import Tensor
 from ...core.errors import InputError
 from ..trace import Site
-from .base import resampled, mean_interval, Table
+from .base import bootstrap_counts, mean_interval, Table
 from .scores import BOARDS
 from .tasks import Place, SELECTIVITY, SHUFFLED, ProbeTask
 
@@ -195,7 +195,7 @@ def _scored(scoring:Scoring, site:Site, measure:str, control:str, seed:int)->np.
     if score.together is None: return kept
     rows, N = task.place.rows, len(kept)
     # a puzzle's rows come together
-    draws = np.concatenate([np.ones((1, N)), resampled(N, seed, 200)])[:, rows.nonzero()[0]]
+    draws = np.concatenate([np.ones((1, N)), bootstrap_counts(N, seed, 200)])[:, rows.nonzero()[0]]
     truth = task.target(site.step, np.arange(N), control)[rows][:, 0]
     return score.together(kept[rows], truth, draws)
 

@@ -6,7 +6,7 @@ import { Demonstrations, arrow, cellsOf, panesOf } from "./task.js";
 
 export const MARKS = [["update", "changes: last update"], ["step", "changes: last step"],
   ["end", "differences: the end"], ["solution", "differences: solution"],
-  ["other", "differences: other run"]];
+  ["other", "differences: other rollout"]];
 
 // What the present board is compared with, or null where there is nothing to compare it with.
 function comparison(mark, run, frame, reading, other) { // other: {run, frame} or null

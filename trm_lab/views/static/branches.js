@@ -1,12 +1,12 @@
 // What was changed, and what came of it: the form for edits, the tree of runs, and A beside B.
 
-import { KEYS, button, choose, course, figure, labelled, make, number, plural, refill,
+import { KEYS, button, choose, figure, labelled, lineChart, make, number, plural, refill,
   short } from "./page.js";
 import { cellName } from "./board.js";
 import { firstDifference, unpack } from "./data.js";
 
 const KINDS = { Given: "a given", ZeroAblation: "a latent to zero", Noise: "a latent to noise",
-  ActivationPatch: "a latent from another run", MeanAblation: "a latent to its mean" };
+  ActivationPatch: "a latent from another rollout", MeanAblation: "a latent to its mean" };
 const OTHERS = [["<blank>", "blank: no task"], ["<mean>", "the mean of all"]]; // identities beside the tasks'
 
 export class Branches {
@@ -27,7 +27,7 @@ export class Branches {
     this.size = number("standard deviation of the noise",
       { min: 0, max: 100, step: 0.1, value: 1 }, () => {});
     this.seed = number("seed of the noise", { min: 0, max: 1e9, step: 1, value: 0 }, () => {});
-    this.of = choose("from which run", [], "", () => {});
+    this.of = choose("from which rollout", [], "", () => {});
     this.which = choose("at which cells",
       [["all", "all positions"], ["chosen", "chosen cells"]], "all", () => this.aim());
     this.add = button("Add", "add this change", () => this.append());
@@ -147,7 +147,7 @@ export class Branches {
     const { app } = this, { stage } = app, { canvas } = this.divergence;
     if (!other) {
       stage.say(canvas,
-        "One run is shown. Choose a second one as B, or resume from here: "
+        "One rollout is shown. Choose a second one as B, or resume from here: "
         + "then their divergence is drawn here.");
       return null;
     }
@@ -166,7 +166,7 @@ export class Branches {
     const marks = [[1e-4, "0"],
       ...[1e-3, 1e-2, 0.1, 1, 10].filter((v) => v <= high).map((v) => [v, short(v)])],
       at = Math.max(0, names.indexOf(run.side.names[renewed[frame]]));
-    course(stage, canvas, { frames: app.frames, every: run.updates, low: 1e-4, high, log: true, marks,
+    lineChart(stage, canvas, { frames: app.frames, every: run.updates, low: 1e-4, high, log: true, marks,
       lines, names: run.side.names, key: `${run.key} ${other.run.key} ${app.frames}`, at: { frame,
         which: run.side.names.indexOf(names[at]), value: frame < count ? values[frame * N + at] : NaN } });
     return { names, values, count };

@@ -118,8 +118,8 @@ class Run { // from the question to the end; what stood before its fork is its p
     });
   }
 
-  course() { // what halting looks at, after each supervision step, as exact as Python saw it
-    return this.once("course", () => {
+  signals() { // what halting looks at, after each supervision step, as exact as Python saw it
+    return this.once("signals", () => {
       const names = ["halt", "least_confidence", "same"];
       const [halt, least_confidence, same] = names.map((name) => this.own[name]());
       const steps = Array.from({ length: this.steps }, (_, t) => t + 1);
@@ -164,7 +164,7 @@ class Overview { // what halting looks at for every puzzle and supervision step,
     Object.assign(this, { done: to, total });
   }
 
-  row(puzzle) { // as `Run.course`, with `solved`: 0, 1, or 2 for unknown
+  row(puzzle) { // as `Run.signals`, with `solved`: 0, 1, or 2 for unknown
     const at = [puzzle * this.steps, (puzzle + 1) * this.steps];
     return Object.fromEntries(
       Object.entries(this.columns).map(([name, values]) => [name, values.subarray(...at)]));

@@ -79,7 +79,7 @@ class App {
         + "stroke one that breaks a rule."),
       make("p", {},
         `Paths are those of the latents' ${header.pooling}, in principal components that were fitted on `
-        + "all puzzles at hand. With a second run beside the first, its line is dotted and its place "
+        + "all puzzles at hand. With a second rollout beside the first, its line is dotted and its place "
         + "a square."),
       button("Close", "close (Esc)", () => this.overlay(false)));
     this.mistitled = header.sides.length > 1

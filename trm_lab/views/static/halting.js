@@ -1,7 +1,7 @@
 // When to stop: the probability along the run, a threshold to move, and what each policy would cost
 // and solve over all puzzles.
 
-import { across, clamp, course, figure, make, number, percent, plural, switches } from "./page.js";
+import { across, clamp, figure, lineChart, make, number, percent, plural, switches } from "./page.js";
 
 const THRESHOLDS = Array.from({ length: 101 }, (_, i) => i / 100);
 
@@ -12,7 +12,7 @@ const stands = (c, t, certain) =>
 // Other kinds than these are not numbers: where they stopped comes from Python.
 const known = (rule) => ["given", "usual"].includes(rule.kind);
 
-// Each policy: does it stop after step t (from 0), given a course of what halting looks at, its
+// Each policy: does it stop after step t (from 0), given what halting looks at after each step, its
 // number and the side's rule?
 const POLICIES = {
   given: { does: "stop by the rule of this Explorer, with the numbers that it was given",
@@ -29,8 +29,8 @@ const POLICIES = {
 };
 
 // the supervision step after which it stops; the last one at the latest
-function stopOf(policy, course, steps, value, rule) {
-  for (let t = 0; t < steps; t++) if (POLICIES[policy].stops(course, t, value, rule)) return t + 1;
+function stopOf(policy, signals, steps, value, rule) {
+  for (let t = 0; t < steps; t++) if (POLICIES[policy].stops(signals, t, value, rule)) return t + 1;
   return steps;
 }
 
@@ -59,7 +59,7 @@ export function drawProbability(app, canvas, run, frame, other) {
     Array.from(of.series("halting"), (v, f) => [(f * run.updates) / of.updates, v]).slice(1);
   const lines = [...(other ? [{ points: points(other.run), which, faint: true, steps: true }] : []),
     { points: points(run), which, steps: true }];
-  return course(app.stage, canvas, { frames: app.frames, every: run.updates, low: 0, high: 1,
+  return lineChart(app.stage, canvas, { frames: app.frames, every: run.updates, low: 0, high: 1,
     marks: [[0, "0 %"], [0.5, "50 %"], [1, "100 %"]], lines,
     key: `${run.key} ${other?.run.key} ${app.frames}`,
     at: { frame, which, value: frame ? values[frame] : NaN } });
@@ -77,7 +77,7 @@ export class Halting {
       (count) => app.show({ count }));
     this.value = make("output", {}); this.says = make("p", { class: "trm-says" });
     this.rule = make("p", { class: "trm-rule" });
-    this.run = figure("halting probability along this run; drag the threshold");
+    this.run = figure("halting probability along this rollout; drag the threshold");
     this.all = figure("all loaded puzzles: mean steps against share solved");
     this.slider = make("span", { class: "trm-slider" }, this.threshold, this.count, this.value);
     this.element = make("div", { class: "trm-panel" },
@@ -113,7 +113,7 @@ export class Halting {
   limit({ rule } = this.app.run.side) { return this.app.state.threshold ?? rule.threshold; }
   parameter(side) { return this.app.state.policy === "fixed" ? this.app.state.count : this.limit(side); }
   stop(run) { // the step
-    return stopOf(this.app.state.policy, run.course(), run.steps, this.parameter(run.side), run.side.rule);
+    return stopOf(this.app.state.policy, run.signals(), run.steps, this.parameter(run.side), run.side.rule);
   }
 
   outcome(policy, value) { // counted once for the puzzles that have come so far
@@ -125,7 +125,7 @@ export class Halting {
     return this.counts.get(key);
   }
   reached(run, stop) { // or was that just the end?
-    return POLICIES[this.app.state.policy].stops(run.course(), stop - 1,
+    return POLICIES[this.app.state.policy].stops(run.signals(), stop - 1,
       this.parameter(run.side), run.side.rule);
   }
 
@@ -219,7 +219,7 @@ export class Halting {
     const { tree, header } = this.app, stop = this.stop(run), most = run.side.max_steps;
     const steps = plural(run.steps, "step", "steps");
     const ends = this.reached(run, stop) ? `stops after step ${stop} of ${most}`
-      : run.steps < most ? `does not stop in the ${steps} that this run took before it left`
+      : run.steps < most ? `does not stop in the ${steps} that this rollout took before it left`
         : `never stops by itself, and ends after step ${run.steps}`;
     const verdict = header.verdicts[run.answer(run.end(stop)).verdict];
     return `${tree.name(run.key)}: ${ends}; its answer there: ${verdict}.`;

@@ -1,7 +1,7 @@
 // The latents: how far and in which direction each update moves them, their paths, and what they
 // hold at the present site.
 
-import { choose, course, figure, make, number, percent, picture, plural, refill, short,
+import { choose, figure, lineChart, make, number, percent, picture, plural, refill, short,
   switches } from "./page.js";
 import { cellName, ruling } from "./board.js";
 import { unpack } from "./data.js";
@@ -16,7 +16,7 @@ function byLatent(run, name) {
 
 function drawSeries(app, { canvas, now }, run, frame, name, scale) {
   const value = run.series(name)[frame], which = run.series("renewed")[frame];
-  course(app.stage, canvas, { ...scale, frames: app.frames,
+  lineChart(app.stage, canvas, { ...scale, frames: app.frames,
     every: run.updates, lines: byLatent(run, name), names: scale.unnamed ? null : run.side.names,
     key: `${run.key} ${run.meta.fitted} ${app.frames} ${scale.low} ${scale.high}`,
     at: { frame, which, value: which < 0 ? NaN : value } });

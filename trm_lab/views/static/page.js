@@ -195,17 +195,17 @@ export const SIDES = { left: 42, right: 12, top: 6, bottom: 6 };
 
 export const across = (box, frames) => (frame) => box.x + (box.w * frame) / Math.max(1, frames);
 
-function courseHeight(box, { low, high, log }) { // where a value lies
+function chartHeight(box, { low, high, log }) { // where a value lies
   const scale = log ? (v) => Math.log10(Math.max(v, 1e-9)) : (v) => v;
   return (v) => box.y + box.h * (1 - clamp((scale(v) - scale(low)) / (scale(high) - scale(low)), 0, 1));
 }
 
 // Lines over frames: `lines` have `points` [frame, value], the latent `which` they belong to, and may be
 // `faint` or run in `steps`.
-export function course(stage, canvas, spec) {
+export function lineChart(stage, canvas, spec) {
   const { frames, every, marks, lines, names, at, key } = spec, { ink } = stage;
   const { pen, box } = stage.background(canvas, SIDES, key, (pen, box) => {
-    const x = across(box, frames), y = courseHeight(box, spec);
+    const x = across(box, frames), y = chartHeight(box, spec);
     pen.textAlign = "right"; pen.textBaseline = "middle";
     for (const [value, text] of marks) {
       pen.strokeStyle = ink.rule;
@@ -236,7 +236,7 @@ export function course(stage, canvas, spec) {
     pen.globalAlpha = 1;
     if (names) legend(stage, pen, box, lines, names);
   });
-  const x = across(box, frames), y = courseHeight(box, spec);
+  const x = across(box, frames), y = chartHeight(box, spec);
   pen.strokeStyle = ink.accent; pen.lineWidth = 1.5;
   pen.beginPath(); pen.moveTo(x(at.frame), box.y - 2); pen.lineTo(x(at.frame), box.y + box.h + 2);
   pen.stroke();

@@ -52,7 +52,7 @@ export class Timeline {
       ["solved", "rules satisfied", sign("solved")], ["stop", "would stop", sign("stop")],
       ["fork", "branch begins", sign("fork")]]);
     this.element = make("footer", {},
-      make("span", { class: "trm-transport", role: "group", "aria-label": "walk" },
+      make("span", { class: "trm-transport", role: "group", "aria-label": "steps of the recursion" },
       on("first", "the question (Home)", () => app.go(0)),
       on("backStep", "one supervision step back (Shift+←)", () => app.go(this.stepFrom(-1))),
       on("back", "one update back (←)", () => app.go(app.state.frame - 1)),
