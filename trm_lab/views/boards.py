@@ -46,8 +46,8 @@ def _draw_lines(ax:Axes, drawing:Drawing, width:float):
     "The steps of a path, its broken pieces and dead ends; `width` in points."
     centre = lambda i: (i % drawing.cols + 0.5, i//drawing.cols + 0.5)
     broken = set(drawing.broken)
-    for colour, style, some in ((BLUE, "-", [s for s in drawing.links if s[0] not in broken]),
-            (ORANGE, (0, (1, 1)), [s for s in drawing.links if s[0] in broken])):
+    for colour, style, some in ((BLUE, "-", [link for link in drawing.links if not broken & set(link)]),
+            (ORANGE, (0, (1, 1)), [link for link in drawing.links if broken & set(link)])):
         ax.add_collection(LineCollection([list(map(centre, link)) for link in some], colors=colour,
             linestyles=[style], linewidths=width, capstyle="butt" if style != "-" else "projecting"))
     for i in broken - {i for link in drawing.links for i in link}: # a single cell
@@ -196,8 +196,8 @@ def _paint_path(pen:ImageDraw.ImageDraw, drawing:Drawing, unit:int):
         return x + share*(u - x), y + share*(v - y)
     broken, width = set(drawing.broken), max(2, unit//5)
     for a, b in drawing.links:
-        colour = ORANGE if a in broken else BLUE
-        pen.line((*towards(a, b), *towards(b, a)), fill=colour, width=width//2 if a in broken else width)
+        torn = bool(broken & {a, b})
+        pen.line((*towards(a, b), *towards(b, a)), fill=ORANGE if torn else BLUE, width=width//(1 + torn))
     for i in drawing.ends:
         (x, y), r = centre(i), unit/5
         for slope in (1, -1): pen.line((x - r, y - slope*r, x + r, y + slope*r), fill=ORANGE, width=2)

@@ -173,7 +173,7 @@ export class BoardView {
       pen.fillStyle = header.colours[tokens[i]]; pen.fillRect(x - 0.5, y - 0.5, side + 1, side + 1);
     }
     for (const [i] of cells) for (const [k, j] of [[i, i + 1], [i + count, i + header.cols]])
-      if (bit(links, k)) pieces[bit(broken, i)].push([at.get(i), at.get(j)]);
+      if (bit(links, k)) pieces[bit(broken, i) | bit(broken, j)].push([at.get(i), at.get(j)]);
     for (const [which, some] of pieces.entries()) {
       pen.strokeStyle = which ? ink.wrong : PATH;
       pen.lineWidth = Math.max(2, side * (which ? 0.12 : 0.24));
