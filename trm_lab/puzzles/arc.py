@@ -460,6 +460,10 @@ class Arc(_OfTasks):
     type, vocab_size = "arc", COLOURS + 2
     asks = tuple(range(vocab_size)) # other places on the canvas, other grids
 
+    def cell_facts(self, questions, labels):
+        "Whether the label repeats the question there."
+        return {"copied from the input": questions == labels}
+
     def files(self, dataset):
         "`test_puzzles.json`: the tasks whose test pairs are scored, as the reference's evaluator reads them."
         return {"test_puzzles.json": _test_puzzles(dataset)}

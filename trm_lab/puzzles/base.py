@@ -229,6 +229,10 @@ class Structure(ABC):
         "Which tokens the givens (N, L) leave to each cell, (N, L, V) bool; None: the type cannot tell."
         return None
 
+    def cell_facts(self, questions:np.ndarray, labels:np.ndarray)->dict[str, np.ndarray]: # (N, L) each
+        "What a solver would want to know of each cell: yes or no, or a number, negative where there is none."
+        return {}
+
     @abstractmethod
     def symmetries(self, rng:np.random.Generator, count:int)->Symmetry:
         "Draw one symmetry for each of `count` puzzles."

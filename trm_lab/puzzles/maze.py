@@ -214,6 +214,23 @@ def _pieces(question, answer, rows, cols)->tuple[list[tuple[int, int]], list[int
     ends = [i for i in sorted(path) if len(neighbours[i]) < 2]
     return [tuple(link) for link in links.tolist()], sorted(path - reached), ends
 
+# %% ../../nbs/puzzles/03_maze.ipynb #b0a4c3d6
+def _beside(cells, rows, cols)->np.ndarray: # (N, 4, L)
+    "What is true (N, L) of the cells above, below, left and right."
+    padded = np.pad(cells.reshape(-1, rows, cols), ((0, 0), (1, 1), (1, 1)))
+    sides = padded[:, :-2, 1:-1], padded[:, 2:, 1:-1], padded[:, 1:-1, :-2], padded[:, 1:-1, 2:]
+    return np.stack(sides, 1).reshape(len(cells), 4, -1)
+
+def _steps_to(mazes, token, rows, cols)->np.ndarray: # (N, L)
+    "Steps through each maze from every cell to S or G; -1 where no way leads there."
+    reached = mazes == token
+    steps, free = np.where(reached, 0, -1), mazes != WALL
+    for step in range(1, rows*cols):
+        fresh = _beside(reached, rows, cols).any(1) & free & ~reached
+        if not fresh.any(): break
+        steps[fresh], reached = step, reached | fresh
+    return steps
+
 # %% ../../nbs/puzzles/03_maze.ipynb #66ff24f0
 class _Board(Puzzle):
     "A maze's board: its size, its names, and how it is written."
@@ -357,6 +374,14 @@ class Maze(_Generated):
     "Find the shortest path. Two mazes of one size are the same type of puzzle, however long their paths."
     type, vocab_size, usual_size, hub = "maze", 6, "30x30", "sapientinc/maze-30x30-hard-1k"
     asks = (WALL, FREE, START, GOAL)
+
+    def cell_facts(self, questions, labels):
+        "Of the free cells: on the label's path, a dead end, and the steps to S and to G."
+        size, free = (self.rows, self.cols), questions != WALL
+        alone = free & (_beside(free, *size).sum(1) == 1)
+        facts = {"on the path": labels == PATH, "dead end": alone}
+        return facts | {f"steps to {name}": _steps_to(questions, token, *size)
+            for name, token in (("S", START), ("G", GOAL))}
 
     def draw(self, question, answer):
         question, answer = np.asarray(question), np.asarray(answer)
