@@ -6,13 +6,14 @@ Sections print as they end, and every finding is a line of JSON in `--out`. A se
 and the next one runs. Where the time is short, later rows are left out and named. On a machine without a GPU
 it runs small sizes on the processor, which shows that the script works, and nothing else.
 """
-import argparse, contextlib, gc, json, math, statistics, sys, tempfile, time, traceback, types, warnings
+import argparse, contextlib, gc, json, math, statistics, subprocess, sys, tempfile, time, traceback, types
+import warnings
 from dataclasses import fields
 from itertools import cycle, repeat
 from pathlib import Path
 import numpy as np, torch
 import trm_lab
-from trm_lab.checks.bench import TrainCase, matmul_peak, step_flops
+from trm_lab.checks.bench import SolveCase, TrainCase, matmul_peak, step_flops
 from trm_lab.training.capture import CapturedStep
 from trm_lab.data.batches import Batch, Batches
 from trm_lab.data.datasets import dataset_of
@@ -25,12 +26,15 @@ from trm_lab.training.states import load_state, save_state
 from trm_lab.training.trainer import NotFinite, Trainer
 from trm_lab.training.config import TrainConfig
 from trm_lab.models.variants import ARCHITECTURES, build_model
+from trm_lab.solving.solve import BucketedSteps, solve
 
 CUDA = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if CUDA else "cpu")
 BEGUN = time.perf_counter()
 TINY = {"seq_len": 16, "vocab_size": 6, "hidden_size": 64, "num_heads": 4, "swiglu_multiple": 32,
     "num_puzzle_identifiers": 9}
+SMALL = {"hidden_size": 32, "num_heads": 4, "swiglu_multiple": 32, "H_cycles": 1,
+    "L_cycles": 1} # for a processor
 STRATEGIES = {"eager": (False, False), "captured": (True, False), "compiled": (False, True),
     "captured+compiled": (True, True)}
 
@@ -337,6 +341,109 @@ def parts(r:Report, peak:float):
         rated(r, "512x768x81", model, {**settings, "accumulate": count}, peak,
             ("captured+compiled",), note=f" /{count}")
 
+# ---- solving, waiting for batches, and several runs on one device ------------------------------
+
+def solving(r:Report):
+    """Puzzles a second one kernel at a time, in few sizes, captured, and captured and compiled; and how many
+    are answered alike, few sizes beside eager, and captured ones beside few sizes."""
+    name, count = ("sudoku-9x9", 256) if CUDA else ("sudoku-4x4", 20)
+    for dtype in ("bfloat16", "float32"):
+        loaded, batches = SolveCase(model=name, puzzles=count, adaptive=True, dtype=dtype,
+            device=DEVICE.type).ready()
+        batch, halting, answers = next(batches), loaded.policy(16), {}
+        for way in ("eager", "few sizes", "captured", "captured+compiled"):
+            capture, compiled = STRATEGIES.get(way, (False, False))
+            if (capture and not CUDA) or (compiled and (dtype == "float32" or r.left() < 90)): continue
+            free()
+            try:
+                steps = None if way == "eager" else BucketedSteps(loaded.model, capture, compiled)
+                begun = time.perf_counter()
+                for _ in range(5): found = solve(loaded.model, batch, 16, halting, stepper=steps)
+                synchronize()
+                first, each = time.perf_counter() - begun, timed(
+                    lambda: solve(loaded.model, batch, 16, halting, stepper=steps), 10 if CUDA else 1)
+                answers[way] = found
+                like = answers["few sizes" if "captured" in way else "eager"]
+                same = (found.tokens == like.tokens).all(1).float().mean().item()
+                memory = torch.cuda.max_memory_allocated()/2**30 if CUDA else 0.
+                graphs = sum(bool(s and s.graph) for s in steps.sizes.values()) if steps else 0
+                taken = found.steps.float().mean().item()
+                r.row("solving", f"{name} x{count} {dtype} {way:18} {1e3*each:8.2f} ms  {count/each:8.0f} "
+                    f"puzzles/s  {taken:.1f} steps  {same:.1%} answered alike  {graphs} graphs  "
+                    f"{memory:.1f} GiB  first {first:.0f} s", what=name, dtype=dtype, way=way,
+                    ms=1e3*each, steps=taken, alike=same, graphs=graphs, gib=memory, first=first,
+                    sizes=sorted(steps.sizes) if steps else None,
+                    bit_equal=bool(torch.equal(found.q_halt, like.q_halt)))
+            except Exception as e:
+                r.row("solving", f"{name} {dtype} {way}: FAILED: {type(e).__name__}: {str(e)[:300]}",
+                    what=name, way=way, failed=str(e)[:1000])
+
+def waiting(r:Report):
+    "What a captured step waits for its batch, drawn when it is needed or ahead in a thread."
+    model, settings = recipe() if CUDA else (SMALL, {})
+    puzzle = find_puzzle("sudoku-9x9" if CUDA else "sudoku-4x4")
+    some = [pair for pair, _ in zip(puzzle.generate(np.random.default_rng(0)), range(16))]
+    for batch in (64, 768) if CUDA else (16,):
+        settings = {**settings, "global_batch_size": batch, "holdout": 0., "steps": 10_000}
+        dataset, left = dataset_of(puzzle, [some[i % 16] for i in range(batch)], some), {}
+        for ahead in (0, 2):
+            if r.left() < 30: r.say(f"  batch {batch}: no time"); continue
+            free()
+            config = TrainConfig("waiting", puzzle=puzzle.name, device=DEVICE.type, capture=CUDA,
+                compile=False, dtype="bfloat16" if CUDA else "float32", model=model, **settings)
+            trainer = Trainer(config, dataset, ahead=ahead)
+            for _ in range(8): trainer.step()
+            trainer.look(); synchronize()
+            trainer.source.waited, begun, count = 0., time.perf_counter(), 200 if CUDA else 5
+            for _ in range(count): trainer.step()
+            trainer.look(); synchronize()
+            each, waited = (time.perf_counter() - begun)/count, trainer.source.waited/count
+            left[ahead] = {k: t.detach().cpu() for k, t in trainer.model.state_dict().items()}
+            trainer.source.close()
+            r.row("waiting", f"batch {batch}, {ahead} drawn ahead: {1e3*each:.2f} ms a step, "
+                f"of which it waits {1e3*waited:.3f} ms",
+                batch=batch, ahead=ahead, ms=1e3*each, waited=1e3*waited)
+        if len(left) == 2:
+            same = all(torch.equal(t, left[0][k]) for k, t in left[2].items())
+            r.row("waiting", f"batch {batch}: weights are {'bit-equal' if same else 'NOT EQUAL'}", ok=same)
+
+def small_run():
+    "The body of a process of `sharing`: a training that goes on for as many seconds as it is told."
+    model, settings = recipe() if CUDA else (SMALL, {"global_batch_size": 8})
+    config = TrainConfig("sharing", device=DEVICE.type, compile=False, capture=CUDA,
+        dtype="bfloat16" if CUDA else "float32", **settings)
+    network = build_model("trm", {"seq_len": 81, "vocab_size": 11, **model}, "sharing",
+        torch.bfloat16 if CUDA else torch.float32)
+    trainer = Trainer(config, None, repeat(boards(1, config.global_batch_size, 81, 11, 1)[0]), network)
+    for _ in range(6 if CUDA else 1): trainer.step()
+    trainer.look(); synchronize()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        begun, count = time.perf_counter(), 0
+        while time.perf_counter() - begun < float(line): trainer.step(); count += 1
+        trainer.look(); synchronize()
+        memory = torch.cuda.max_memory_reserved()/2**30 if CUDA else 0.
+        print(json.dumps([count/(time.perf_counter() - begun), memory]), flush=True)
+
+def sharing(r:Report):
+    "Four runs of the recipe of sudoku-9x9 beside each other on this device, and one of them alone."
+    if r.left() < 60: r.say("  no time"); return
+    count, seconds = (4, 4.) if CUDA else (2, 0.2)
+    runs = [subprocess.Popen([sys.executable, __file__, "--small-run"], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True) for _ in range(count)]
+    try:
+        for run in runs: assert run.stdout.readline() == "ready\n", "a run did not come up"
+        def rates(some):
+            for run in some: print(seconds, file=run.stdin, flush=True)
+            return [json.loads(run.stdout.readline()) for run in some]
+        (alone, memory), = rates(runs[:1])
+        together = [rate for rate, _ in rates(runs)]
+        each = ", ".join(f"{rate:.0f}" for rate in together)
+        r.row("sharing", f"one run {alone:.0f} steps/s ({memory:.1f} GiB); {count} beside each other {each}: "
+            f"{sum(together)/alone:.2f} times as many in all", alone=alone, together=together, gib=memory)
+    finally:
+        for run in runs: run.kill()
+
 def drawing(r:Report):
     "What the host needs for a batch, beside the device."
     puzzle = find_puzzle("sudoku-9x9")
@@ -496,13 +603,16 @@ def main():
     parser.add_argument("--out", help="a file for lines of JSON")
     parser.add_argument("--reference", help="a checkout of the reference implementation")
     parser.add_argument("--only", help="sections, with commas between them")
+    parser.add_argument("--small-run", action="store_true", help=argparse.SUPPRESS) # a process of `sharing`
     given = parser.parse_args()
+    if given.small_run: return small_run()
     r, peak = Report(given.out, given.seconds), 1e12
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     # what is certain and quick first; then what was asked for first; then what helps to go on
     todo = {"facts": lambda: facts(r), "resume": lambda: resume(r), "guarded": lambda: guarded(r),
         "parity": lambda: parity(r), "every_kind": lambda: every_kind(r), "rates": lambda: rates(r, peak),
+        "waiting": lambda: waiting(r), "sharing": lambda: sharing(r), "solving": lambda: solving(r),
         "reference": lambda: reference(r, given.reference, peak), "drawing": lambda: drawing(r),
         "mixing": lambda: mixing(r), "profile": lambda: profile(r), "parts": lambda: parts(r, peak)}
     if not given.reference: del todo["reference"]

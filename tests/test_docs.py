@@ -112,6 +112,17 @@ class Lid:
     def drop(self): raise InputError("this is too long, " + ("by one" if self else "by two") + "; mind it")
 '''
 
+FOUND = '''
+class Finding: ...
+def look(box, e):
+    what = "it has 1 knob"
+    if box.tall: what = "it should be round"
+    yield Finding("wrong lid", box, what)
+    what = "it has 2 knobs"
+    yield Finding("broken lid", box, what)
+    yield Finding("no lid", box, str(e))
+'''
+
 def test_sentences_are_found_and_divided(tmp_path):
     found = errors.sentences(library(tmp_path, boxes=SAID))
     assert {(s.kind, s.problem, s.remedy, s.item.name if s.item else None) for s in found} == {
@@ -130,6 +141,25 @@ def test_nearly_every_refusal_of_the_library_is_in_the_index(site):
     found = [s for s in site.sentences if s.kind in kinds]
     assert len(own) > 200 and len(found) > 0.9*len(own)
     for name in errors.ROOTS + errors.FINDINGS: assert site.library.find(name) # what is looked for is there
+
+def test_every_sentence_of_the_index_says_what_is_wrong_and_what_to_do(site):
+    assert [s.problem for s in site.sentences if not s.problem or not s.remedy] == []
+    places = [(s.module.name, s.kind, s.problem, s.remedy) for s in site.sentences]
+    assert len(set(places)) == len(places)
+
+@pytest.mark.parametrize("problem, remedy", [
+    ("seeds should be a list, found ⟨seeds⟩", "give a list"),
+    ("the inputs should both be (N, 9), not ⟨shape⟩", "give (N, 9)"),
+    ("a lid should have one knob, not ⟨many⟩", "it should have one knob"),
+    ("expected a box, found ⟨type⟩", "give a box"), ("the box is closed", "")])
+def test_what_should_be_is_what_to_do(problem, remedy): assert errors.split(problem) == (problem, remedy)
+
+def test_a_finding_is_listed_with_each_of_its_details(tmp_path):
+    found = errors.sentences(library(tmp_path, boxes=FOUND))
+    assert {(s.kind, s.problem, s.remedy) for s in found} == {
+        ("finding", "broken lid: it has 2 knobs", errors.USUAL["finding"]),
+        ("finding", "no lid: ⟨reason⟩", errors.USUAL["finding"]),
+        ("finding", "wrong lid: it should be round", "give round")}
 
 # ---- notebooks ---------------------------------------------------------------
 def cell(text, *outputs, kind="code"):

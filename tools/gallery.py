@@ -1,7 +1,8 @@
 """Make reports/gallery again: what the templates find, as pages that open from disk, and an index of them.
 
 `python tools/gallery.py` takes about an hour on two cores, `python tools/gallery.py NAME …` makes single
-pieces. Runs that are finished are not run again: remove their folders in reports/ where the code has changed.
+pieces; `python tools/gallery.py --index` writes only the index again, from what is kept.
+Runs that are finished are not run again: remove their folders in reports/ where the code has changed.
 The index shows what cells tagged `headline` put out: pictures, and of a text the first paragraph."""
 import json, shutil, subprocess, sys
 from pathlib import Path
@@ -64,6 +65,15 @@ def keep(name:str, folder:Path):
     write_text(GALLERY/name/"headline.json",
         json.dumps({"title": executed.cells[0].source.splitlines()[0].removeprefix("# "), "outputs": shown}))
 
+def reworded(name:str, outputs:list[dict])->list[dict]:
+    "The outputs of a headline; what was found by probes is written anew from their table."
+    from trm_lab.interp.probes.base import read_table
+    from trm_lab.interp.probes.reading import findings
+    table = GALLERY/name/"reading.parquet"
+    if not table.exists(): return outputs
+    text = {"text/markdown": findings(read_table(table)).split("\n\n")[0]}
+    return [{**o, "data": text} if "text/markdown" in o["data"] else o for o in outputs]
+
 def index():
     "The page that leads to all others."
     cells = [new_markdown_cell(INTRO)]
@@ -73,9 +83,10 @@ def index():
         more = [f"[{file}]({name}/{file})" for file in KEPT[1:] if (GALLERY/name/file).exists()]
         cells += [new_markdown_cell(f"## [{headline['title']}: {about}]({name}/report.html)\n\n"
                 + "; ".join(f"`{line}`" for line in lines) + (f" · {', '.join(more)}" if more else "")),
-            new_code_cell(outputs=[nbformat.from_dict(output) for output in headline["outputs"]])]
+            new_code_cell(outputs=[nbformat.from_dict(o) for o in reworded(name, headline["outputs"])])]
     write_text(GALLERY/"index.html", page(new_notebook(cells=cells), "trm-lab: what the notebooks find"))
 
+if sys.argv[1:] == ["--index"]: sys.exit(index())
 if wrong := [name for name in sys.argv[1:] if name not in PIECES]:
     sys.exit(f"gallery: {wrong[0]!r} is none of {', '.join(PIECES)}")
 for name in sys.argv[1:] or PIECES:

@@ -28,26 +28,26 @@ def _workbench():
     "A workbench for Tiny Recursive Models: train one, solve with it, look inside."
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps")]
-Steps = Annotated[int, typer.Option(min=1, help="supervision steps at most")]
+Steps = Annotated[int, typer.Option(min=1, help="maximum number of supervision steps")]
 
 PuzzleName = Annotated[Optional[str], typer.Option("--puzzle", metavar="NAME",
-    help="what the model was trained on, if its file does not say so: sudoku-9x9")]
+    help="the puzzle type that the model was trained on, if its file does not say so, like sudoku-9x9")]
 DataPuzzle = Annotated[Optional[str], typer.Option("--puzzle", metavar="NAME",
-    help="the puzzle type of the dataset, if its files do not say so: sudoku-9x9")]
+    help="the puzzle type of the dataset, if its files do not say so, like sudoku-9x9")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
-Restarts = Annotated[int, typer.Option(min=0, help="tries after the first")]
+Restarts = Annotated[int, typer.Option(min=0, help="number of further tries after the first")]
 Strategy = Annotated[str, typer.Option(help="what makes those tries different: symmetries (random "
     "augmentations of the puzzle), latents (random starts), plain (nothing but --noise)")]
-Select = Annotated[str, typer.Option(help="whose answer counts: halting (the highest halting probability), "
-    "vote, residual (moved least in its last step)")]
+Select = Annotated[str, typer.Option(help="which try's answer is taken: halting (highest halting "
+    "probability), vote (most frequent answer), residual (least change in its last step)")]
 StopWhen = Annotated[Optional[str], typer.Option(metavar="solved",
-    help="solved: stop as soon as the rules, without any label, accept an answer as complete and legal")]
+    help="solved: stop as soon as an answer is complete and breaks no rule; no label is needed")]
 Noise = Annotated[float, typer.Option(min=0,
-    help="standard deviation of the noise that is added to the latents after each update of those tries")]
+    help="standard deviation of the noise added to the latents after each update of those tries")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad",
-    help="leave out puzzles of a file that are wrong, and list them; without it the first one is an error")]
-Seed = Annotated[int, typer.Option(min=0, help="of all random numbers")]
+    help="leave out wrong puzzles of a file and list them; without this option the first one is an error")]
+Seed = Annotated[int, typer.Option(min=0, help="seed of all random numbers")]
 
 # %% ../nbs/cli.ipynb #8b5a00c5
 _CTRL_C = 130 # what a shell expects of a command that was interrupted
@@ -69,7 +69,8 @@ def _load(model:str, device:str, puzzle:Optional[str]):
     if loaded.weights: typer.echo(f"weights: {loaded.weights}", err=True)
     if loaded.puzzle is None:
         raise InputError(
-            f"{model}: the file does not say what this model was trained on; name it: --puzzle sudoku-9x9")
+            f"{model}: the file does not say what this model was trained on; name the puzzle type, as in "
+            "--puzzle sudoku-9x9")
     return loaded
 
 # %% ../nbs/cli.ipynb #2e091c17
@@ -77,8 +78,8 @@ def _need(extra:str, *modules:str):
     "Refuse with the command that brings what is missing."
     missing = [m for m in modules if find_spec(m) is None]
     if missing:
-        raise InputError(f"this needs {', '.join(missing)}; "
-            f"bring {'it' if len(missing) == 1 else 'them'} with  pip install 'trm-lab[{extra}]'")
+        raise InputError(f"this needs {', '.join(missing)}; install {'it' if len(missing) == 1 else 'them'} "
+            f"with  pip install 'trm-lab[{extra}]'")
 
 # %% ../nbs/cli.ipynb #19d54a3a
 def _source(puzzle:str):
@@ -94,7 +95,8 @@ def _default_model(source)->str:
     models = {load_pretrained(name).puzzle: name for name in reversed(pretrained_models())} # the first
     if not os.path.isdir(source): return models[likely_type(source, models)]
     if (kind := read_dataset(source).puzzle) in models: return models[kind]
-    raise InputError(f"{source}: no model that ships was trained on {kind.name}; name one with --model")
+    raise InputError(
+        f"{source}: no model that ships was trained on {kind.name}; name a model's file with --model")
 
 def _test_questions(source, loaded, skip_bad:bool, remark:str):
     "The puzzles as a split, and the line of each; `remark` ends a sentence about a board that does not fit."
@@ -117,9 +119,10 @@ def _test_questions(source, loaded, skip_bad:bool, remark:str):
 def _solutions(kind, question)->list|None:
     "A puzzle's solutions, at most two; None: its type cannot tell. Raises `InputError` if there are none."
     verdict, solutions = kind.check(question, question), kind.solutions(question)
-    if not verdict.legal: raise InputError(f"this board has no solution: {verdict}")
+    if not verdict.legal: raise InputError(f"this board has no solution: {verdict}; correct its givens")
     if solutions == []:
-        raise InputError("this board has no solution: it breaks no rule so far, but it cannot be completed")
+        raise InputError("this board has no solution: it breaks no rule so far, but it cannot be completed; "
+            "correct its givens")
     return solutions
 
 def _print_solved(kind, question, solution, solutions, steps:int, search):
@@ -252,7 +255,7 @@ def solve(
     "Solve one puzzle, or all of a file, and check the answers by the rules."
     if out and out.suffix not in (".csv", ".jsonl"):
         raise InputError(
-            f"{out}: answers are written as CSV or as JSON lines; let the name end in .csv or .jsonl")
+            f"{out}: answers are written as CSV or JSON lines; choose a name that ends in .csv or .jsonl")
     if out and os.path.exists(puzzle) and os.path.realpath(out) == os.path.realpath(puzzle):
         raise InputError(f"{out}: the answers would replace the puzzles; choose another name")
     search, source = _search(restarts, strategy, select, stop_when, noise, seed), _source(puzzle)
@@ -271,11 +274,11 @@ def explore(
         help="name of a shipped model, a file, or hf://owner/repository/path")]="sudoku-6x6",
     puzzles:Annotated[Optional[str], typer.Argument(help="a board row by row, a file of puzzles in any form, "
         "or a dataset folder, whose test split is used; default: fresh ones", show_default=False)]=None,
-    count:Annotated[int, typer.Option(min=1, help="puzzles at most")]=8,
+    count:Annotated[int, typer.Option(min=1, help="maximum number of puzzles")]=8,
     trained_on:PuzzleName=None,
     steps:Steps=16,
     device:Device="auto",
-    port:Annotated[int, typer.Option(min=0, max=65535, help="of 127.0.0.1; 0: any that is free")]=0,
+    port:Annotated[int, typer.Option(min=0, max=65535, help="port on 127.0.0.1; 0: any free port")]=0,
     no_browser:Annotated[bool, typer.Option("--no-browser", help="only print the address")]=False,
 ):
     "Open the Explorer in a browser: step through a recursion, change it, compare what happens."
@@ -338,7 +341,7 @@ def evaluate(
         help="give every puzzle all steps, as the paper does, without halting")]=False,
     restarts:Restarts=0, strategy:Strategy="symmetries", select:Select="halting", stop_when:StopWhen=None,
     noise:Noise=0., seed:Seed=0, as_json:AsJson=False,
-    batch_size:Annotated[int, typer.Option(min=1, help="puzzles, or tries of them, computed together")]=256,
+    batch_size:Annotated[int, typer.Option(min=1, help="number of puzzles (or tries) computed together")]=256,
     allow_overlap:Annotated[bool, typer.Option("--allow-overlap",
         help="also score tasks whose answers the model was trained on; the output says which")]=False,
     skip_bad:SkipBad=False, device:Device="auto",
@@ -374,11 +377,11 @@ def _value(text:str, where:str="value"):
 Config = Annotated[Optional[str], typer.Option("-f", "--config",
     help="name of a config, like sudoku-6x6, or a YAML file")]
 Parameters = Annotated[Optional[list[str]], typer.Option("-p", "--parameter", metavar="NAME VALUE",
-    help="a parameter over the config, repeatable; model.hidden_size 64 sets an entry")]
+    help="a parameter that overrides the config, repeatable; model.hidden_size 64 sets an entry of 'model'")]
 Smoke = Annotated[bool, typer.Option("--smoke",
-    help="a few steps of a tiny model on the same data, as the config's section smoke says")]
+    help="a quick trial: a few steps of a tiny model, as set in the config's section 'smoke'")]
 Fresh = Annotated[bool, typer.Option("--fresh",
-    help="from the beginning, although this run is finished or could be resumed")]
+    help="start from the beginning, even if this run is finished or could be resumed")]
 
 def _parameters(config:Optional[str], parameter:Optional[list[str]], smoke:bool,
         notebook:str="train")->tuple[dict, str]:
@@ -387,7 +390,8 @@ def _parameters(config:Optional[str], parameter:Optional[list[str]], smoke:bool,
         find_config, find_template, merge, read_parameters, template_parameters)
     from trm_lab.training.config import current_names
     if smoke and not config:
-        raise InputError("--smoke is a section of a config; name the config: -f maze-hard --smoke")
+        raise InputError(
+            "--smoke reads the section 'smoke' of a config; name the config too, as in -f maze-hard --smoke")
     path = find_config(config) if config else None
     known = template_parameters(find_template(notebook))
     values, seen = read_parameters(path, smoke, known) if path else {}, []
@@ -418,15 +422,15 @@ def run(
     smoke:Smoke=False,
     fresh:Fresh=False,
     sweep:Annotated[Optional[Path], typer.Option(metavar="FOLDER",
-        help="as a run of the sweep in this folder: held by one process at a time, committed once")]=None,
+        help="run it as part of the sweep in this folder, where one process at a time works on a run")]=None,
 ):
     "Run a notebook with parameters, or find the finished run of the same parameters."
     values, where = _parameters(config, parameter, smoke, notebook)
     if sweep:
         from trm_lab.runs.sweeps import run_trial
         if fresh:
-            raise InputError("--fresh does not go with --sweep: "
-                "what another process may be doing is not thrown away; remove the run's folder")
+            raise InputError("--fresh cannot be combined with --sweep, because another process may be "
+                "working on this run; remove the run's folder instead")
         done, executed = run_trial(notebook, values, sweep, where)
     else:
         from trm_lab.runs.notebooks import run_notebook
@@ -446,9 +450,9 @@ def sweep(
     on:Annotated[str, typer.Option(
         help="where: local (this machine), slurm, or ray (the cluster that RAY_ADDRESS names)")]="local",
     slots:Annotated[Optional[int], typer.Option(min=1,
-        help="runs at a time; default: as many as there is room for")]=None,
+        help="number of runs at a time; default: as many as fit")]=None,
     smoke:Annotated[bool, typer.Option("--smoke",
-        help="small runs, as the grid's section smoke says, in a folder of their own")]=False,
+        help="small runs, as set in the grid's section 'smoke', in a folder of their own")]=False,
     dry_run:Annotated[bool, typer.Option("--dry-run", help="only print what would be run")]=False,
 ):
     "Run a notebook with every combination of a grid's parameters; started again, it resumes."
@@ -477,8 +481,8 @@ HEADLINES = ("fixed.exact", "adaptive.exact", "adaptive.mean_steps",
 
 @app.command()
 def runs(
-    folder:Annotated[Optional[Path], typer.Argument(help="of a sweep, or one that holds runs and sweeps; "
-        "default: reports", show_default=False)]=None,
+    folder:Annotated[Optional[Path], typer.Argument(help="folder of a sweep, or one that contains runs and "
+        "sweeps; default: reports", show_default=False)]=None,
     as_json:Annotated[bool, typer.Option("--json", help="print a JSON list")]=False,
 ):
     "List runs: their progress, their scores, and why they failed."
@@ -500,7 +504,7 @@ def runs(
 
 @app.command()
 def report(
-    folder:Annotated[Path, typer.Argument(help="of a sweep, or of one run")],
+    folder:Annotated[Path, typer.Argument(help="folder of a sweep or of one run")],
 ):
     """Compare the runs of a sweep: table, curves, axes against score and cost.
     Of one run: its notebook as a page."""
@@ -517,7 +521,7 @@ def train(
     parameter:Parameters=None,
     smoke:Smoke=False,
     nproc:Annotated[int, typer.Option(min=1,
-        help="processes on this machine that share the run, one a GPU or one a core")]=1,
+        help="number of processes that share the run on this machine, one per GPU or per core")]=1,
     fresh:Fresh=False,
 ):
     "Train without a notebook; resume where an earlier attempt was stopped."
@@ -543,8 +547,8 @@ def train(
 def parity(
     folder:Annotated[Path, typer.Argument(
         help="searched for cases: folders with config.json, step_0 and reference.npz or trajectory.npz")],
-    dtype:Annotated[str, typer.Option(help="of activations: float32; "
-        "others are reported and not judged")]="float32",
+    dtype:Annotated[str, typer.Option(help="dtype of activations; only float32 is judged, others "
+        "are reported")]="float32",
 ):
     "Compare each system with numbers that the reference implementation computed."
     from trm_lab.core.device import DTYPES
@@ -561,8 +565,10 @@ def parity(
     else:
         typer.echo(f"{len(cases) - len(failing)} of {len(cases)} cases agree")
         if failing:
-            raise RunFailed(f"{len(failing)} of {len(cases)} cases differ from the reference: "
-                f"{'; '.join(f'{path.parent} in {chr(44).join(wrong)}' for path, wrong in failing.items())}")
+            raise RunFailed(f"{len(failing)} of {len(cases)} cases differ from the reference by more than "
+                "rounding: "
+                f"{', '.join(f'{path.parent} in {chr(44).join(wrong)}' for path, wrong in failing.items())}; "
+                "the lines above say where")
 
 # %% ../nbs/cli.ipynb #9f29310b
 @app.command("arc-score")
@@ -604,14 +610,14 @@ def arc_solve(
         help="trained on ARC tasks: a file, or the name of a model that ships")]="arc-10x10",
     out:Annotated[Optional[Path], typer.Option(metavar="FILE",
         help="write the attempts here, as Kaggle takes them; default: to standard output")]=None,
-    tune:Annotated[str, typer.Option(help="what learns the new task: rows (of the puzzle embedding, "
-        "the weights stay), weights (both)")]="rows",
-    minutes:Annotated[float, typer.Option(min=0, help="of learning at most, for each task")]=5.,
+    tune:Annotated[str, typer.Option(help="what is trained on the new task: rows (of the puzzle embedding; "
+        "the weights stay fixed), weights (both)")]="rows",
+    minutes:Annotated[float, typer.Option(min=0, help="maximum minutes of learning for each task")]=5.,
     learning_steps:Annotated[int, typer.Option("--learning-steps", min=1,
-        help="training steps at most, for each task")]=600,
-    augment:Annotated[int, typer.Option(min=0, help="augmentations of a task, besides itself")]=31,
+        help="maximum number of training steps for each task")]=600,
+    augment:Annotated[int, typer.Option(min=0, help="number of augmentations of a task, besides itself")]=31,
     rounds:Annotated[int, typer.Option(min=1,
-        help="of votes; after the first at other places of the canvas")]=8,
+        help="rounds of votes; from the second on, grids stand at other places on the canvas")]=8,
     steps:Steps=16,
     seed:Seed=0,
     device:Device="auto",
@@ -665,7 +671,8 @@ def _architecture(arch:Optional[list[str]])->tuple[Optional[str], dict]:
     names = [entry for entry in arch or [] if "=" not in entry]
     if len(names) > 1:
         raise InputError(
-            f"--arch names two architectures, {names[0]} and {names[1]}; a setting is written KEY=VALUE")
+            f"--arch names two architectures, {names[0]} and {names[1]}; name one, and write a setting as "
+            "KEY=VALUE")
     return names[0] if names else None, {name: _value(value) for name, value in settings.items()}
 
 # %% ../nbs/cli.ipynb #dca9f4dc
@@ -673,7 +680,8 @@ def _row_numbers(rows:Optional[str])->Optional[list[int]]:
     "The rows that --rows names."
     try: return [int(row) for row in rows.split(",")] if rows else None
     except ValueError:
-        raise InputError(f"--rows {rows}: write whole numbers with commas between them, like 0,5,7") from None
+        raise InputError(f"--rows {rows}: this is not a list of row numbers; write whole numbers with commas "
+            "between them, like 0,5,7") from None
 
 def _write_model(target:Path, loaded, file:str, rows:Optional[list[int]])->list[Path]: # the files
     "A model in the format that the target's name asks for."
@@ -694,12 +702,12 @@ def convert(
     target:Annotated[Path, typer.Argument(help="ends in .safetensors: the format of trm-lab; "
         "otherwise the published one, with all_config.yaml beside it")],
     arch:Annotated[Optional[list[str]], typer.Option(metavar="NAME or KEY=VALUE", help="the architecture "
-        "(trm, hrm, …), or a setting of it (num_heads=8), repeatable; over what the file says")]=None,
+        "(trm, hrm, …), or a setting of it (num_heads=8), repeatable; overrides the file")]=None,
     trained_on:PuzzleName=None,
     rows:Annotated[Optional[str], typer.Option(metavar="0,5,7",
         help="only these rows of the puzzle embedding")]=None,
-    weights:Annotated[Optional[str], typer.Option(metavar="NAME", help="which of several in a file: model, "
-        "ema, or a set's own name; default: the average, if there is one")]=None,
+    weights:Annotated[Optional[str], typer.Option(metavar="NAME", help="which of several sets of weights in "
+        "a file, by name: model, ema, …; default: the average, if there is one")]=None,
 ):
     "Turn a checkpoint into another format."
     from trm_lab.models.checkpoints import load
@@ -731,12 +739,12 @@ def _data_puzzle(name:str, size:Optional[str], min_path:Optional[int]):
     from inspect import signature
     from trm_lab.puzzles.base import find_puzzle, puzzle_class, puzzle_from
     type, _, named = name.partition("-")
-    if named and size: raise InputError(f"{name} says its size; leave --size {size} out")
+    if named and size: raise InputError(f"{name} contains a size already; leave out --size {size}")
     size = named or size or puzzle_class(type).usual_size or ""
     puzzle = find_puzzle(f"{type}-{size}x{size}" if size.isdecimal() else f"{type}-{size}")
     if min_path is None: return puzzle
     if "min_path" not in signature(puzzle_class(type)).parameters:
-        raise InputError(f"--min-path is the length of a maze's path; {puzzle.name} has none")
+        raise InputError(f"--min-path is for mazes, and {puzzle.name} has no path; leave it out")
     return puzzle_from({**puzzle.spec(), "min_path": min_path})
 
 def _count(option:str, text:Optional[str])->Optional[int]:
@@ -792,16 +800,18 @@ def _only_source(puzzle:str, sources:dict, options:dict)->str: # values by optio
     "The option that says where the puzzles come from. Raises `InputError` if another does not fit it."
     given = [name for name, value in sources.items() if value is not None]
     if len(given) != 1:
-        raise InputError("say where the puzzles come from, with one of --csv, --hub, --generate, "
-            f"and for arc --version{f'; {chr(32).join(given)} are too many' if given else ''}")
+        found = (f"several sources of puzzles were given: {', '.join(given)}" if given
+            else "no source of puzzles was given")
+        raise InputError(f"{found}; choose one of --csv, --hub and --generate, or --version for arc")
     source = given[0]
     for option, value in options.items():
         fits = _BELONGS[option].split()
         if value is not None and value is not False and source not in fits:
-            raise InputError(f"{option} has no meaning with {source}; it belongs to {' or '.join(fits)}")
+            raise InputError(f"{option} has no effect with {source}; leave it out, or use it with "
+                f"{' or '.join(fits)}")
     if (source == "--version") != (puzzle.partition("-")[0] == "arc"):
-        raise InputError(f"{puzzle} cannot be built with {source}; "
-            "--version is how ARC's tasks are named, and only arc has it")
+        raise InputError(f"{puzzle} cannot be built with {source}; use --version for arc, and --csv, --hub "
+            "or --generate for other types")
     return source
 
 # %% ../nbs/cli.ipynb #e7f1ea01
@@ -893,11 +903,11 @@ def _seen_puzzles(puzzle, folder:Path, file:Path)->str:
 
 @data_app.command("check")
 def data_check(
-    folder:Annotated[Path, typer.Argument(help="a dataset")],
+    folder:Annotated[Path, typer.Argument(help="folder of a dataset")],
     puzzle:DataPuzzle=None,
-    sample:Annotated[Optional[int], typer.Option(metavar="N", min=1, help="check only so many examples of "
-        "each split by the rules; default: all that are stored, and 2,000 that are computed")]=None,
-    seed:Annotated[int, typer.Option(min=0, help="of the sample")]=0,
+    sample:Annotated[Optional[int], typer.Option(metavar="N", min=1, help="check only N examples of each "
+        "split by the rules; default: all that are stored, and 2,000 that are augmented")]=None,
+    seed:Annotated[int, typer.Option(min=0, help="seed of the sample")]=0,
     csv:Annotated[Optional[Path], typer.Option(metavar="FILE", help="also count the puzzles of this file "
         "that are training puzzles or symmetric images of them")]=None,
 ):
@@ -914,17 +924,19 @@ def data_check(
     for name, count in counts.items():
         if count > 20: typer.echo(f"{name}: and {count - 20:,} more")
     left_out = f"; not looked at: {'; '.join(check.left_out)}" if check.left_out else ""
-    if count := len(check.found): raise RunFailed(f"{folder}: {count:,} finding{'s'*(count > 1)}{left_out}")
+    if count := len(check.found):
+        raise RunFailed(f"{folder}: {count:,} finding{'s'*(count > 1)}; correct these files or build the "
+            f"dataset again{left_out}")
     what = f"{folder}, {check.puzzle.name}, in what was looked at"
     typer.echo(f"nothing is wrong with {what}: {'; '.join(check.looked_at)}{left_out}")
 
 # %% ../nbs/cli.ipynb #e14ebe2e
 @data_app.command("show")
 def data_show(
-    folder:Annotated[Path, typer.Argument(help="a dataset")],
-    count:Annotated[int, typer.Option(min=1, help="puzzles")]=4,
+    folder:Annotated[Path, typer.Argument(help="folder of a dataset")],
+    count:Annotated[int, typer.Option(min=1, help="number of puzzles")]=4,
     out:Annotated[Optional[Path], typer.Option(metavar="FILE.png",
-        help="default: named after the dataset, in the current folder")]=None,
+        help="picture to write; default: named after the dataset, in the current folder")]=None,
     puzzle:DataPuzzle=None,
 ):
     "Draw a few puzzles with their answers."
@@ -935,7 +947,8 @@ def data_show(
     from trm_lab.puzzles.base import find_puzzle
     from trm_lab.core.files import atomic_file
     out = out or Path(f"{folder.resolve().name}.png")
-    if out.suffix != ".png": raise InputError(f"{out}: the picture is a PNG; let its name end in .png")
+    if out.suffix != ".png":
+        raise InputError(f"{out}: the picture is saved as PNG; choose a name that ends in .png")
     dataset = read_dataset(folder, find_puzzle(puzzle) if puzzle else None)
     drawings, captions = [], []
     for caption, question, answer in sample_evenly(dataset, count):
@@ -959,7 +972,7 @@ def _demo_summary(done, report:Path, executed:bool, me:str)->str:
 {info['puzzle']}: {fixed['n']} {unseen}puzzles, {parameters}
   solved after  1 supervision step    {info['solved_after_1']:6.1%}
   solved after {info['max_steps']:2} supervision steps   {info['solved_after_max']:6.1%}
-  stopping when the model is sure     {halting}
+  stopping when the model halts       {halting}
 
 report     {_relative(report)}
 explorer   {_relative(done.folder/'explorer.html')}  (one solved and one failed puzzle, update by update)
@@ -988,20 +1001,21 @@ def demo(
 def bench(
     table:Annotated[Optional[str], typer.Argument(metavar="[train|solve|trace|data]",
         help="what to measure; default: all four", show_default=False)]=None,
-    size:Annotated[Optional[list[str]], typer.Option(metavar="SIZE", help="of this table, repeatable: "
-        "HIDDENxBATCH or HIDDENxBATCHxTOKENS for train, puzzles at once for the others")]=None,
+    size:Annotated[Optional[list[str]], typer.Option(metavar="SIZE", help="size to measure in this table, "
+        "repeatable: HIDDENxBATCH or HIDDENxBATCHxTOKENS for train, puzzles at once for the others")]=None,
     grow:Annotated[bool, typer.Option("--grow",
         help="train: hidden size 64 to 512, several batches, boards of 36, 81 and 900 tokens")]=False,
-    dtype:Annotated[str, typer.Option(help="of activations; "
-        "auto: what is fast here, and float32 beside it")]="auto",
+    dtype:Annotated[str, typer.Option(help="dtype of activations; auto: the fastest one "
+        "here, and float32")]="auto",
     arch:Annotated[str, typer.Option(help="train: the architecture (trm, hrm, …)")]="trm",
     attention:Annotated[bool, typer.Option("--attention",
         help="train: attention in place of an MLP over positions")]=False,
     compiled:Annotated[bool, typer.Option("--compile",
-        help="train: compiled as well; needs a C++ compiler")]=False,
+        help="train: also with torch.compile; needs a C++ compiler")]=False,
     model:Annotated[Optional[str], typer.Option(help="solve and trace: a shipped model or a file; "
         "default: every one that ships")]=None,
-    repeats:Annotated[int, typer.Option(min=1, help="rounds, in which all rows of a table take turns")]=5,
+    repeats:Annotated[int, typer.Option(min=1, help="number of rounds; each measures every row of a table "
+        "once")]=5,
     memory:Annotated[bool, typer.Option(help="also measure memory, each row in a process of its own")]=True,
     as_json:Annotated[bool, typer.Option("--json", help="print one JSON object")]=False,
     device:Device="auto",
@@ -1020,14 +1034,16 @@ def bench(
 def card(
     source:Annotated[str, typer.Argument(
         help="folder of a finished run, a model's file, or name of a shipped model")],
-    out:Annotated[Path, typer.Argument(help="the folder that gets NAME.safetensors, NAME.md and NAME.yaml")],
-    name:Annotated[Optional[str], typer.Option(help="of the model; default: as its recipe says")]=None,
+    out:Annotated[Path, typer.Argument(help="folder to write NAME.safetensors, NAME.md and NAME.yaml to")],
+    name:Annotated[Optional[str], typer.Option(help="name of the model; default: the one "
+        "in its recipe")]=None,
     test:Annotated[Optional[list[str]], typer.Option(metavar="WHAT",
         help="test puzzles, repeatable, the first for the headline: a difficulty to generate, a mixture, "
         "or a CSV file; default: what the type usually generates")]=None,
-    count:Annotated[int, typer.Option(min=1, help="puzzles of each test set at most")]=1000,
-    restarts:Annotated[int, typer.Option(min=0, help="tries after the first, until legal")]=32,
-    seed:Annotated[int, typer.Option(min=0, help="of the test puzzles")]=1000,
+    count:Annotated[int, typer.Option(min=1, help="maximum number of puzzles in each test set")]=1000,
+    restarts:Annotated[int, typer.Option(min=0, help="number of further tries for puzzles that "
+        "are not solved")]=32,
+    seed:Annotated[int, typer.Option(min=0, help="seed of the test puzzles")]=1000,
     device:Device="auto",
 ):
     "Measure a trained model and save it with a card that says what it can do."
@@ -1038,11 +1054,11 @@ def card(
 
 @app.command()
 def models(
-    name:Annotated[Optional[str], typer.Argument(help="print the card of this one")]=None,
+    name:Annotated[Optional[str], typer.Argument(help="print the card of this model")]=None,
     as_json:Annotated[bool, typer.Option("--json",
         help="print JSON: a list, or one object where a name is given")]=False,
 ):
-    "List the trained models that ship, or say all about one."
+    "List the trained models that ship with trm-lab, or print the card of one."
     from trm_lab.runs.cards import shipped, shipped_table
     from trm_lab.models.checkpoints import pretrained_file
     if name:
@@ -1061,7 +1077,7 @@ _WANTED = {"torch": "", "numpy": "", "safetensors": "", "huggingface_hub": "hub"
 
 @app.command()
 def doctor():
-    "Say what this machine has, and what is missing."
+    "Show what this machine has and what is missing."
     import torch
     from trm_lab.models.checkpoints import pretrained_models
     from trm_lab.core.device import describe_device, pick_device, pick_dtype

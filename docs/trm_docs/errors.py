@@ -1,18 +1,23 @@
 """Every sentence with which the library refuses or warns, read from its source: what is wrong, what to do,
 and where it is raised."""
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from .library import Item, Library, Module
 
 ROOTS = ("InputError", "RunFailed") # all exceptions that derive from these
 FINDINGS = ("Finding",) # classes that are not raised but listed: what a check of a dataset finds
+# what to do where a sentence itself need not say it
+USUAL = {"finding": "correct the file or puzzle that it names, or build the dataset again",
+    "Interrupted": "start it again"}
 
 @dataclass(frozen=True)
 class Sentence:
     kind:str # InputError, warning, finding
     problem:str # what is wrong, placeholders in ⟨⟩
-    remedy:str # what to do; "" where the sentence does not say it after a semicolon
+    remedy:str # what to do, from what follows a semicolon, or from what it "should" be; "" if it says neither
     module:Module
     item:Item|None # the public name whose code raises it; None: a private one
 
@@ -85,13 +90,22 @@ def _is_sentence(text:str)->bool:
     "Does it say something besides what it fills in?"
     return sum(word.isalpha() and "⟨" not in word for word in text.split()) >= 3
 
+# what a sentence says should be, without what was found in its place
+WANTED = re.compile(r"\b(should (?:both )?be|should|expected) (.+?)(?:,? (?:not|found) .*)?$")
+
+def _wanted(problem:str)->str:
+    "What to do where a sentence only says what should be."
+    found = WANTED.search(problem)
+    if not found: return ""
+    return f"it should {found[2]}" if found[1] == "should" else f"give {found[2]}"
+
 def split(text:str)->tuple[str, str]: # problem, remedy
-    "At the first semicolon outside of placeholders and brackets."
+    "At the first semicolon outside of placeholders and brackets; else by what should be."
     depth = 0
     for i, letter in enumerate(text):
         depth += (letter in "⟨(") - (letter in "⟩)")
         if letter == ";" and not depth: return text[:i].strip(), text[i + 1:].strip()
-    return text.strip(), ""
+    return text.strip(), _wanted(text)
 
 def exceptions(library:Library)->set[str]:
     "The names of all exceptions with which the library speaks to its user."
@@ -123,10 +137,43 @@ def _said(
     if name in FINDINGS and len(call.args) == 3: return "finding", [call.args[0], call.args[2]]
     return "", []
 
-def _assigned(name:str, function)->list:
-    "What a function assigns to a name."
-    assigned = [node for node in ast.walk(function) if isinstance(node, ast.Assign)] if function else []
-    return [node.value for node in assigned if name in map(ast.unparse, node.targets)]
+def _texts(
+    node, # an expression
+    call:ast.Call, # for which it is used
+    function, # that holds the call, or None
+)->list[str]:
+    "The sentences that an expression may be; a name is what was last assigned to it before the call."
+    match node:
+        case ast.Name(id=name):
+            assigned = [n for n in ast.walk(function) if isinstance(n, ast.Assign)] if function else []
+            before = [n for n in assigned if name in map(ast.unparse, n.targets) and n.lineno < call.lineno]
+            if not before: return []
+            value = max(before, key=lambda n: n.lineno).value
+            if not isinstance(value, ast.IfExp): return _text(value)
+            sides = (value.body, value.orelse)
+            return [text for side in sides for text in _text(side) or [_placeholder(side)]]
+        case ast.JoinedStr(values=values):
+            parts = [[str(v.value)] if isinstance(v, ast.Constant) else _filled(v.value, call, function)
+                for v in values]
+            return ["".join(some) for some in product(*parts)]
+        case ast.BinOp(op=ast.Add(), left=left, right=right):
+            both = (_texts(side, call, function) or [""] for side in (left, right))
+            return [a + b for a, b in product(*both)]
+    return _text(node)
+
+def _filled(node, call:ast.Call, function)->list[str]:
+    "What a sentence fills in: the words of a part that was written before it, or a placeholder."
+    words = _texts(node, call, function) if isinstance(node, ast.Name) else []
+    return words if any(len(text.split()) > 2 for text in words) else [_placeholder(node)]
+
+def _said_by(parts:list, call:ast.Call, function)->list[str]:
+    "What an exception or a warning says."
+    return _texts(parts[0], call, function)
+
+def _finding(parts:list, call:ast.Call, function)->list[str]:
+    "What a finding says: its name, and what was found."
+    names, details = (_texts(part, call, function) for part in parts)
+    return [f"{name}: {detail}" for name, detail in product(names, details or ["⟨reason⟩"])]
 
 def sentences(library:Library)->list[Sentence]:
     "All of them, by module and then by what they say."
@@ -135,12 +182,10 @@ def sentences(library:Library)->list[Sentence]:
         for call, item, function in _calls(module.tree, None, None, module):
             kind, parts = _said(call, kinds)
             if not kind: continue
-            if isinstance(parts[0], ast.Name): parts = _assigned(parts[0].id, function)[:1]
-            texts = [_text(part) for part in parts]
-            whole = sum(texts, [])
-            if kind == "finding": whole = [": ".join(options[0] for options in texts if options)]
-            for text in (" ".join(text.split()) for text in whole):
-                if kind == "finding" or _is_sentence(text):
-                    found.append(Sentence(kind, *split(text), module, item))
+            texts = (_finding if kind == "finding" else _said_by)(parts, call, function)
+            for text in (" ".join(text.split()) for text in texts):
+                if kind != "finding" and not _is_sentence(text): continue
+                problem, remedy = split(text)
+                found.append(Sentence(kind, problem, remedy or USUAL.get(kind, ""), module, item))
     unique = {(s.kind, s.problem, s.remedy, s.module.name): s for s in reversed(found)}
     return sorted(unique.values(), key=lambda s: (s.module.name, s.problem.lstrip("⟨-").casefold()))

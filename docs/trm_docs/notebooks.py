@@ -94,6 +94,8 @@ class Course:
         known = list(SECTIONS)
         rank = lambda s: known.index(s) if s in known else len(known)
         self.lessons = sorted(lessons, key=lambda n: (rank(n.section), n.page))
+        # the main path: the lessons that the start page names, in its order
+        self.path = sorted((n for n in lessons if f"{n.page}.ipynb" in said), key=place)
 
     @property
     def all(self)->list[Notebook]: return [*self.tutorials, *self.lessons, *self.experiments]

@@ -7,16 +7,19 @@ from .rst import code, heading, label_of, list_table, plain, prose, target
 
 # ---- the course --------------------------------------------------------------
 def _entries(notebooks:list[Notebook], library:Library)->list[str]:
-    about = lambda n: f": {prose(n.subtitle.rstrip('.'), library)}" if n.subtitle else ""
-    return [f"* :doc:`{n.title} </{n.page}>`{about(n)}." for n in notebooks]
+    def about(n):
+        said = prose(n.subtitle.rstrip("."), library)
+        return f": {said}" + "."*(not said.endswith("?")) if said else ""
+    return [f"* :doc:`{n.title} </{n.page}>`{about(n)}" for n in notebooks]
 
 def _toctree(pages:list[str])->list[str]:
     return ["", ".. toctree::", "   :hidden:", "", *(f"   /{page}" for page in pages), ""]
 
-def contents(title:str, intro:str, sections:list[tuple[str, list[Notebook]]], library:Library)->str:
-    "A page that leads to notebooks."
+def contents(title:str, intro:str, sections:list[tuple[str, list[Notebook]]], library:Library,
+        path:list[Notebook]=())->str:
+    "A page that leads to notebooks; those of `path` come first, and again in their sections."
     lines = [heading(title), intro, ""]
-    for name, notebooks in sections:
+    for name, notebooks in [("The main path", path)]*bool(path) + sections:
         lines += [heading(name, "-") if name else "", *_entries(notebooks, library), ""]
     return "\n".join([*lines, *_toctree([n.page for _, notebooks in sections for n in notebooks])])
 
@@ -27,8 +30,7 @@ def errors(modules:list[Module], sentences:list[Sentence], library:Library)->str
     "The index of sentences."
     lines = [heading("Error sentences and what to do"),
         "Whatever trm-lab cannot use it refuses with one sentence: what is wrong, where, and what to do.",
-        "This page lists these sentences as they stand in the source. Words in ⟨brackets⟩ are filled in.",
-        "Where the second column is empty, the first one says what is allowed.\n",
+        "This page lists these sentences as they stand in the source. Words in ⟨brackets⟩ are filled in.\n",
         "Type a few words of the sentence that you saw:\n", ".. raw:: html\n",
         '   <input id="filter-sentences" type="search" placeholder="for example: is not known"',
         '     aria-label="filter the sentences">',

@@ -10,11 +10,12 @@ from .notebooks import Course, Notebook, as_page, source
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT/"docs"
 INTRO = {
-    "tutorials": "Begin here. Each tutorial reads from top to bottom, uses the models that ship with "
+    "tutorials": "Each tutorial reads from top to bottom, uses the models that ship with "
         "trm-lab, and runs on a laptop.",
-    "course": "The lessons in reading order. Cells with a blue line at the left are exported: together they "
-        "are the library. Cells with a green line use what was just defined.",
-    "experiments": "Templates that ``trm-lab run`` fills with parameters, and studies with what they found.",
+    "course": "The library is written as lessons. Cells with a blue line at the left are exported: together "
+        "they are the library. Cells with a green line use what was just defined. If you have one evening, "
+        "read the main path; below it all lessons follow, in the order in which the library is built.",
+    "experiments": "Studies with what they found, and templates that ``trm-lab run`` fills with parameters.",
 }
 GROUPS = ("course", "reference") # what can be staged alone, so that a test need not build everything
 
@@ -72,8 +73,9 @@ class Site:
     def _by_hand(self, stage:Stage, groups:tuple[str, ...]):
         pages = [*sorted((DOCS/"pages").glob("*.md")), self.root/"CHANGELOG.md", self.root/"CONTRIBUTING.md"]
         for path in pages:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8").replace("](../../nbs/images/", "](images/")
             if "course" not in groups: # then links would lead to notebooks that are not built
+                text = re.sub(r"!\[([^\]]*)\]\(images/[^)]*\)", r"\1", text)
                 text = re.sub(r"\{doc\}`(?:([^`<]*?) *<)?((?:tutorials|experiments)/[^`>]*)>?`",
                     lambda m: m[1] or m[2], text)
             stage.write(path.name.lower(), text)
@@ -89,7 +91,8 @@ class Site:
         sections["Experiments"] = [("", c.experiments)]
         for title, notebooks in sections.items():
             name = title.lower()
-            stage.write(f"{name}.rst", pages.contents(title, INTRO[name], notebooks, self.library))
+            path = c.path if title == "Course" else []
+            stage.write(f"{name}.rst", pages.contents(title, INTRO[name], notebooks, self.library, path))
 
     def _reference(self, stage:Stage, lesson_of):
         writer = api.Writer(self.library, self.sentences, lesson_of)

@@ -56,6 +56,28 @@ def test_amounts_are_of_what_was_done():
         for record in (False, True))
     assert recorded.pop("bytes") > 2**20 and plain == recorded
 
+def test_a_step_waits_for_its_puzzles():
+    "Of a size that Sudokus have, they are drawn for every step."
+    case = TrainCase(hidden=32, batch=3, tokens=16, dtype="float32")
+    amounts = case.prepare()()
+    assert amounts.keys() == {"puzzle_steps", "flops", "waited"} and 0 < amounts["waited"] < 10
+    row = Result(case, 9., [Sample(1., {**amounts, "waited": 0.0025}, 1e12)]*3, None).row()
+    titles, line = show([row]).splitlines()[1:3]
+    assert titles.endswith("waits ms") and line.endswith(" 2.50")
+
+def test_rows_on_a_gpu(monkeypatch):
+    "Eager, captured, and where it is asked for captured and compiled, in training and in solving."
+    plan = Plan(dtype="float32", model="sudoku-6x6")
+    def hows(table, plan): return list(dict.fromkeys(case.how for case in plan.cases(table)))
+    assert hows("train", plan) == [""] and hows("solve", plan) == ["16 steps", "adaptive"]
+    monkeypatch.setattr("trm_lab.checks.bench._on_gpu", lambda plan: True)
+    assert hows("train", plan) == ["", "captured"]
+    assert hows("solve", plan) == ["16 steps", "16 steps, captured", "adaptive", "adaptive, captured"]
+    monkeypatch.setattr("trm_lab.checks.bench._find_compiler", lambda: None)
+    plan = Plan(dtype="float32", model="sudoku-6x6", compile=True)
+    assert hows("train", plan) == ["", "captured", "captured, compiled"]
+    assert hows("solve", plan)[2:4] == ["16 steps, captured, compiled", "adaptive"]
+
 @pytest.mark.parametrize("puzzle", [name.replace("30x30", "6x6") if name.startswith("maze") else name
     for name in PUZZLES]) # large mazes take seconds to find
 def test_boards_are_drawn_and_read(puzzle):
@@ -121,7 +143,8 @@ def test_the_command_prints_json_and_tables(monkeypatch, capsys):
         code, out, _ = trm_lab("bench", table, "--size", 2, "--model", "sudoku-6x6", "--dtype", "float32",
             "--repeats", 1, "--no-memory", monkeypatch=monkeypatch, capsys=capsys)
         lines = out.strip().splitlines()
-        assert (code == 0 and lines[-1].startswith("peak of matrix products: float32") and len(lines) == 8
+        assert (code == 0 and lines[-1].startswith("peak of matrix products: float32") and len(lines) == 9
+            and lines[2] == "no CUDA device: there are no rows for captured steps"
             and max(map(len, lines)) <= 120), out
 
 def test_a_whole_bench(monkeypatch):
@@ -156,11 +179,11 @@ def test_both_precisions_are_measured_where_nobody_chooses(monkeypatch):
         "size '128' is not understood; write HIDDENxBATCH or HIDDENxBATCHxTOKENS, like 128x32 or 128x32x81"),
     (["train", "--size", "128x0"], "size '128x0' is not understood"),
     (["train", "--size", "128xtwo"], "size '128xtwo' is not understood"),
-    (["train", "--size", "100x2"], "hidden_size 100 is not a multiple of num_heads 8"),
+    (["train", "--size", "100x2"], "hidden_size 100 should be a multiple of num_heads 8"),
     (["solve", "--size", "8x8"], "size '8x8' is not understood; write how many puzzles at once, like 32"),
-    (["--size", "8"], "a size means something else in each table; name one"),
-    (["solve", "--grow"], "--grow is the list of sizes for training"),
-    (["train", "--grow", "--size", "64x2"], "leave --size away"),
+    (["--size", "8"], "--size means something else in each table; name the table"),
+    (["solve", "--grow"], "--grow chooses the sizes itself"),
+    (["train", "--grow", "--size", "64x2"], "leave out --size"),
     (["train", "--arch", "hrn"], "bench: arch 'hrn' is not known (did you mean 'hrm'?)"),
     (["train", "--dtype", "int8"], "dtype 'int8' is not known"),
     (["train", "--device", "tpu"], "device 'tpu' is not known"),

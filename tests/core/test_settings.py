@@ -50,7 +50,7 @@ def test_a_number_that_is_none_is_refused(tmp_path):
     ("- a\n- b\n", "expected names with values, found list"),
     ("just text", "expected names with values, found str"), ("0", "expected names with values, found int"),
     ("[]", "expected names with values, found list"),
-    ("? [a, b]\n: 1\n", "a name should be a text"), ("["*3000, "nested too deeply"),
+    ("? [a, b]\n: 1\n", "a name should be text"), ("["*3000, "nested too deeply"),
     ("a: !!bool maybe", "this is not YAML"), ("a: \x07", "this is not YAML"),
 ], ids=range(22))
 def test_what_is_wrong_in_a_yaml_file_is_one_sentence(text, sentence, tmp_path):

@@ -178,7 +178,7 @@ def test_puzzles_without_any_solution_are_named(sudokus, tmp_path):
     write_dataset(spoilt(sudokus, clash), tmp_path/"set")
     lines = found(tmp_path/"set")[0]
     assert [line.partition(":")[0] for line in lines] == ["wrong answer",
-        "no solution"] and "train, example 3: no answer at all" in lines[1]
+        "no solution"] and "train, example 3: no answer solves" in lines[1]
 
 def test_lights_that_cannot_be_put_out_and_labels_of_another_question(tmp_path):
     four = LightsOut(4, 4)
@@ -263,8 +263,8 @@ def test_a_test_split_that_is_the_training_split(sudokus, tmp_path, cli_run):
             "dimensions, not uint8 (36, 6, 6)"),
     ("group_indices", lambda a: a[:0], "empty array: train/all__group_indices.npy: it has no entries"),
     ("labels", put((3, 5), 200),
-        "token outside the vocabulary: train/all__labels.npy, row 3: 200 in cell 5; 8 "
-            "tokens are counted from 0"),
+        "token outside the vocabulary: train/all__labels.npy, row 3: 200 in cell 5, but "
+            "tokens are 0 to 7"),
     ("labels", put(3, PAD), "wrong answer: train, example 3: "), ("puzzle_identifiers",
         lambda a: a.astype(np.float32), "broken array: train/all__puzzle_identifiers.npy"),
 ])
@@ -292,7 +292,8 @@ def described(place, split="train", **changes):
 
 @pytest.mark.parametrize("key, value, sentence",
     [("ignore_label_id", 3, "ignore_label_id is 3, a token of sudoku-6x6"),
-    ("pad_id", 7, "pad_id is 7; only 0"), ("blank_identifier_id", 1, "blank_identifier_id is 1; only 0")])
+    ("pad_id", 7, "pad_id is 7; set it to 0"),
+    ("blank_identifier_id", 1, "blank_identifier_id is 1; set it to 0")])
 def test_numbers_that_the_library_takes_for_granted(key, value, sentence, sudokus, tmp_path):
     write_dataset(sudokus, tmp_path/"set")
     described(tmp_path/"set", **{key: value})
@@ -346,7 +347,7 @@ def test_nano_trms_mazes(tmp_path, cli_run):
         6))[0] == ["wrong metadata: train/dataset.json: total_groups is 7, but there are 8"]
     described(place, total_groups=8)
     with pytest.raises(InputError,
-            match="num_groups and total_groups are names of one number, but it is 7 here and 8 there"):
+            match="num_groups and total_groups mean the same number, but its value is 7 here and 8 there"):
         read_dataset(place, Maze(6, 6))
     described(place, num_groups="gone", vocab_size="gone")
     with pytest.raises(InputError, match="the key 'vocab_size' is missing"): read_dataset(place, Maze(6, 6))
@@ -364,11 +365,11 @@ def test_nano_trms_sudoku_has_other_tokens(sudokus, tmp_path, cli_run):
     rewritten(place, "train/all__inputs.npy", put((2, 3), 12)); rewritten(place, "train/all__labels.npy",
         put((4, 3), 1))
     lines = found(place, six)[0]
-    assert (lines[0] == "token outside the vocabulary: train/all__inputs.npy, row 2: 12 in cell 3; "
-        "9 tokens are counted from 0")
+    assert (lines[0] == "token outside the vocabulary: train/all__inputs.npy, row 2: 12 in cell 3, but "
+        "tokens are 0 to 8")
     with pytest.raises(InputError, match="tokens from 2 to 12 do not fit"): read_dataset(place, six)
     with pytest.raises(InputError,
-        match="boards of 36 cells and 9 tokens are no maze-6x6"): read_dataset(place, Maze(6, 6))
+        match="boards of 36 cells and 9 tokens do not fit maze-6x6"): read_dataset(place, Maze(6, 6))
 
 def test_nano_trms_dataset_can_be_scored_and_trained_on(tmp_path, cli_run):
     place = nano(tmp_path/"set", generate_dataset(Sudoku(2, 2), 20, 6), shift=1)
@@ -423,7 +424,7 @@ def test_empty_splits(sudokus, tmp_path):
     from trm_lab.data.datasets import split_of
     from trm_lab.solving.evaluate import evaluate
     loaded, nothing = load_pretrained("sudoku-4x4"), generate_dataset(Sudoku(2, 2), 4, 2).test.first(0)
-    with pytest.raises(InputError, match="there are no puzzles to score: the split is empty"):
+    with pytest.raises(InputError, match="there are no puzzles to score, because the split is empty"):
         evaluate(loaded.model,
             loaded.puzzle, nothing)
     with pytest.raises(InputError,

@@ -191,12 +191,13 @@ def test_from_the_hubs_cache(tmp_path, pairs):
     assert code == 2 and "no repository on the hub is known for this type" in err
 
 @pytest.mark.parametrize("arguments, sentence", [
-    (["sudoku", "out"], "say where the puzzles come from"),
-    (["sudoku", "out", "--generate", "5", "--csv", "x.csv"], "--csv --generate are too many"),
+    (["sudoku", "out"], "no source of puzzles was given; choose one of"),
+    (["sudoku", "out", "--generate", "5", "--csv", "x.csv"],
+        "several sources of puzzles were given: --csv, --generate"),
     (["sudoku", "out", "--csv", "none.csv"], "none.csv: cannot be read"),
-    (["sudoku", "out", "--csv", "x.csv", "--difficulty", "easy"], "--difficulty has no meaning with --csv"),
-    (["sudoku", "out", "--generate", "5", "--skip-bad"], "--skip-bad has no meaning with --generate"),
-    (["sudoku", "out", "--generate", "5", "--min-path", "9"], "--min-path is the length of a maze's path"),
+    (["sudoku", "out", "--csv", "x.csv", "--difficulty", "easy"], "--difficulty has no effect with --csv"),
+    (["sudoku", "out", "--generate", "5", "--skip-bad"], "--skip-bad has no effect with --generate"),
+    (["sudoku", "out", "--generate", "5", "--min-path", "9"], "--min-path is for mazes"),
     (["sudoku-4x4", "out", "--size", "9x9", "--generate", "5"], "sudoku-4x4 says its size"),
     (["sudoku", "out", "--generate", "5", "--difficulty", "harder"], "difficulty 'harder' is not known"),
     (["maze", "out", "--generate", "5", "--difficulty", "hard"], "has no difficulties"),
@@ -210,7 +211,7 @@ def test_from_the_hubs_cache(tmp_path, pairs):
     (["arc", "out", "--generate", "5"], "arc cannot be built with --generate"),
     (["sudoku", "out", "--version", "arcagi"], "sudoku cannot be built with --version"),
     (["arc", "out", "--version", "arcagi3"], "arcagi3"),
-    (["arc", "out", "--version", "arcagi", "--size", "9x9"], "--size has no meaning with --version"),
+    (["arc", "out", "--version", "arcagi", "--size", "9x9"], "--size has no effect with --version"),
 ], ids=lambda v: " ".join(v)[:50] if isinstance(v, list) else "")
 def test_options_that_do_not_fit(cli_run, tmp_path, monkeypatch, arguments, sentence):
     monkeypatch.chdir(tmp_path)
@@ -333,7 +334,7 @@ def test_three_ways_for_a_maze_to_be_wrong(broken):
         assert len(lines) == 1 and lines[0].startswith(sentence), (sentence, lines)
     walled = question.copy(); walled[[28, 34, 29]] = WALL
     assert found(broken("maze", train_all__inputs=put(3, walled)))[0].startswith(
-        "wrong question: train, example 3: the maze has no way from S to G")
+        "wrong question: train, example 3: the maze has no path from S to G")
 
 def test_repetitions(broken, sudokus, cli_run):
     twin = pairs_of(sudokus.train)[7]
@@ -356,13 +357,13 @@ def test_repetitions(broken, sudokus, cli_run):
     ("test_all__puzzle_identifiers", put(3, -1),
         ["identifier out of range: test, puzzle 3: -1, but there are 1, counted from 0"]),
     ("train_all__inputs", put((2, 4), 8), ["token outside the vocabulary: train/all__inputs.npy, row 2: "
-        "8 in cell 4; 8 tokens are counted from 0"]),
+        "8 in cell 4, but tokens are 0 to 7"]),
     ("train_all__puzzle_indices", put(3, 4),
         ["indices do not rise: train, puzzle_indices: entry 4 is 4, after 4"]),
     ("train_all__group_indices", put(-1, 90), ["indices do not fit: train, group_indices: "
         "they should run from 0 to the number of puzzles, 40, not from 0 to 90"]),
     ("train_all__labels", lambda a: a[:-1],
-        ["shapes differ: train: inputs (40, 36) and labels (39, 36) should be of one shape"]),
+        ["shapes differ: train: inputs (40, 36) and labels (39, 36) should have the same shape"]),
     ("train_all__inputs", lambda a: a.astype(np.float32), ["broken array: train/all__inputs.npy: "
         "it should hold whole numbers in 2 dimensions, not float32 (40, 36)"]),
     ("train_all__puzzle_indices", lambda a: np.array([0, 40]),
@@ -413,7 +414,7 @@ def test_no_dataset_at_all(cli_run, broken, tmp_path):
     (tmp_path/"empty").mkdir(); (tmp_path/"file").write_text("")
     for name in ("empty", "file", "none"):
         code, _, err = cli_run("data", "check", tmp_path/name)
-        assert code == 2 and "this is no dataset" in err
+        assert code == 2 and "this is not a dataset" in err
     place = broken("sudoku")
     for spec in (None, 3, {"type": "../x"}, {"type": "sudoku", "rows": 3},
             {"type": "sudoku", "box_rows": "a", "box_cols": 2}):
@@ -421,7 +422,7 @@ def test_no_dataset_at_all(cli_run, broken, tmp_path):
             path = place/split/"dataset.json"
             path.write_text(json.dumps({**json.loads(path.read_text()), "puzzle": spec}))
         code, _, err = cli_run("data", "check", place)
-        assert code == 2 and "name it: --puzzle" in err, spec
+        assert code == 2 and "--puzzle" in err, spec
     shutil.rmtree(place/"test")
     code, out, _ = cli_run("data", "check", place, "--puzzle", "sudoku-6x6")
     assert code == 1 and "unusable dataset.json: test" in out

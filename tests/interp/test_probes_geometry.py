@@ -117,7 +117,7 @@ def test_a_table_comes_back_as_it_was(tmp_path):
     whole = (tmp_path/"t.parquet").read_bytes()
     for cut in (0, 4, len(whole)//2, len(whole) - 1):
         (tmp_path/"torn.parquet").write_bytes(whole[:cut])
-        with pytest.raises(InputError, match="no whole Parquet file"): read_table(tmp_path/"torn.parquet")
+        with pytest.raises(InputError, match="not a whole Parquet file"): read_table(tmp_path/"torn.parquet")
 
 # ---- planes
 

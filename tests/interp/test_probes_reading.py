@@ -350,7 +350,7 @@ def test_verdicts_follow_the_figures():
 def test_a_look_at_steps_that_are_not_taken_is_refused():
     four = load_pretrained("sudoku-4x4")
     for looks in ([], [3], [0, 1]):
-        with pytest.raises(InputError, match="supervision steps 1 to 2 to look at"):
+        with pytest.raises(InputError, match="supervision steps from 1 to 2"):
             read_latents(four, fresh_puzzles(four, 8).test, 2, looks)
 
 def test_a_removal_needs_something_to_be_compared_with(study):

@@ -189,12 +189,12 @@ def test_bad_edits_are_refused_in_a_sentence(session):
             (ActivationPatch("z_L", other), "no z_L of the same shape"),
             (ActivationPatch("z_L", "3"), "of should be a rollout"),
             (Noise("z_L", float("nan")), "standard deviation"),
-            (Noise("z_L", 1., -1), "seed"), (None, "is no edit")]:
+            (Noise("z_L", 1., -1), "seed"), (None, "is not an intervention")]:
         with pytest.raises(InputError, match=what): root.branch(site, edit)
-    with pytest.raises(InputError, match="never was at step 3"):
+    with pytest.raises(InputError, match="did not reach step 3"):
         root.branch(root.place(18), ActivationPatch("z_L", short))
     assert session.branches == []
-    with pytest.raises(InputError, match="identities up to 5, but the model learned 1"):
+    with pytest.raises(InputError, match="identities up to 5, but the model has 1"):
         Session(session.model,
             replace(session.batch, puzzle_identifiers=torch.full((len(session),), 5)), 3, FOUR)
     session.model.train()
@@ -345,10 +345,10 @@ def test_what_cannot_be_resumed_is_walked(session, tmp_path):
         Session(read_trace(tmp_path/"kept", session.model), puzzle=FOUR).root(1).branch(root.place(3)), root)
     left = run_with_trace(session.model, batch, 3, some_leave(session.model))
     assert (left.steps < 3).any()
-    with pytest.raises(InputError, match="say by which rule"): Session(left, puzzle=FOUR).root(0).branch(0)
+    with pytest.raises(InputError, match="the halting rule"): Session(left, puzzle=FOUR).root(0).branch(0)
     gone = Session(left, puzzle=FOUR, halting=some_leave(session.model)).root(int(left.steps.argmin()))
-    with pytest.raises(InputError, match="never was at step 2"): gone.branch(left.at(step=2)[0])
-    with pytest.raises(InputError, match="do not say exactly"):
+    with pytest.raises(InputError, match="did not reach step 2"): gone.branch(left.at(step=2)[0])
+    with pytest.raises(InputError, match="cannot hold"):
         Session(run_with_trace(session.model, batch, 1, dtype=torch.bfloat16), puzzle=FOUR).root(0).branch(0)
     with pytest.raises(InputError, match="record all of them"):
         Session(run_with_trace(session.model, batch, 1, sites=lambda s: s.name == "z_H"), puzzle=FOUR)

@@ -225,9 +225,9 @@ def test_what_cannot_be_saved_is_said(tmp_path):
             (Pair(model),
                 "several models (online_model, ema_model); pass one of them, as in .online"),
             (Adapted(model), "weights besides its model (adapter.weight, adapter.bias)"),
-            ({"a": 1}, "expected a model, found dict"), (None, "found NoneType"),
+            ({"a": 1}, "expected a model of trm-lab, found dict"), (None, "found NoneType"),
             (changed, "this model cannot be saved: the tensor lm_head.bias (7,) has no place"),
-            (Mine(model.config), "Mine is none of the architectures")):
+            (Mine(model.config), "Mine is not among the architectures")):
         for save in (lambda: save_model(tmp_path/"m.safetensors", what, None),
                 lambda: write_published(tmp_path/"step_1", what)):
             assert sentence in raised(save)
@@ -369,9 +369,9 @@ LOOKALIKES = {
     "tar": (tarred(), "a tar archive"),
     "zip": (zipped(["run/step_1", "run/all_config.yaml"]), "zip archive of run/step_1, run/all_config.yaml"),
     "script": (zipped(["m/data.pkl", "m/code/__torch__.py", "m/constants.pkl"]), "TorchScript"),
-    "json": (b'{"arch": {"H_cycles": 3}}', "it is text and not weights; it begins with '{\"arch\""),
-    "yaml": (b"arch:\n  H_cycles: 3\n", "it is text and not weights"),
-    "error": ("Fehler: nicht gefunden – é".encode(), "it is text and not weights"),
+    "json": (b'{"arch": {"H_cycles": 3}}', "it is text that begins; it begins with '{\"arch\""),
+    "yaml": (b"arch:\n  H_cycles: 3\n", "it is text that begins"),
+    "error": ("Fehler: nicht gefunden – é".encode(), "it is text that begins"),
     "noise": (bytes(range(200, 256))*9, "this is not a checkpoint")}
 
 @pytest.mark.parametrize("kind", LOOKALIKES)
@@ -395,10 +395,10 @@ def test_other_things_that_torch_saves(model, tmp_path):
     torch.save([model.state_dict()], tmp_path/"list.pt")
     assert "it holds list, not tensors by name" in refusal(tmp_path/"list.pt")
     torch.save({"conv1.weight": torch.zeros(3, 3)}, tmp_path/"resnet.pt")
-    assert "the architecture does not follow from its tensors (conv1)" in refusal(tmp_path/"resnet.pt")
+    assert "its tensors (conv1) do not tell the architecture" in refusal(tmp_path/"resnet.pt")
     loop = {"epoch": 1}; loop["self"] = loop
     torch.save(loop, tmp_path/"loop.pt")
-    assert "no tensors where weights are expected" in refusal(tmp_path/"loop.pt")
+    assert "it holds no weights" in refusal(tmp_path/"loop.pt")
     torch.jit.save(torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2)), tmp_path/"script.pt")
     assert "TorchScript" in refusal(tmp_path/"script.pt")
     (tmp_path/"step_5.onnx").write_bytes(b"\x08\x08\x12\x07pytorch")

@@ -57,7 +57,7 @@ def test_twenty_steps_of_training(arch, halting, four):
     "The loss falls, with either way to halt and for each of the two losses."
     for loss in ("softmax", "stablemax"):
         trainer = Trainer(recipe(arch, train_steps=20, lr_warmup_steps=2, halting=halting, loss=loss,
-                model={"hidden_size": 32}), four)
+                global_batch_size=32, model={"hidden_size": 32}), four)
         losses = [float(trainer.step()["lm_loss"]) for _ in range(20)]
         assert np.mean(losses[-4:]) < 0.93*np.mean(losses[:4]), losses
 

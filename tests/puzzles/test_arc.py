@@ -103,7 +103,7 @@ def test_text_and_type():
             ("0"*31, "1 to 30 rows"), ("1.", "a canvas")):
         with pytest.raises(InputError, match=what): arc.parse(text)
     for size in ("10x11", "", "30", "0x0", "61x61"):
-        with pytest.raises(InputError, match="square|like 30x30|a canvas has"): find_puzzle(f"arc-{size}")
+        with pytest.raises(InputError, match="square|like 30x30|should have"): find_puzzle(f"arc-{size}")
     with pytest.raises(InputError, match="no generator"): arc.generate(np.random.default_rng(0))
     assert "there is no grid" in str(arc.check(to_tokens([[1]]), np.zeros(900, np.uint8)))
     for name in ("x|||t8|||0123456789", "x|||t1", "x|||t1|||0123456788", "x|||t1|||1023456789",
@@ -210,7 +210,7 @@ def kaggle(folder, **subsets): # subset → (challenges, solutions or None)
 GOOD = {"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[3]]}]}
 
 @pytest.mark.parametrize("change, what", [
-    (lambda t: t["train"][0].update(input=[[1], [1, 2]]), "task b, train pair 1, input: a grid is a list of"),
+    (lambda t: t["train"][0].update(input=[[1], [1, 2]]), "task b, train pair 1, input: a grid should be a"),
     (lambda t: t["train"][0].update(output=[[10]]), "task b, train pair 1, output"),
     (lambda t: t["train"][0].update(output=[[True]]), "whole numbers"),
     (lambda t: t["train"][0].update(output=[[0]*31]), "1 to 30"),
@@ -218,7 +218,7 @@ GOOD = {"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[3]]}]
     (lambda t: t["train"][0].update(output="x"), "train pair 1, output"),
     (lambda t: t["train"][0].pop("output"), "train pair 1: its answer is missing"),
     (lambda t: t["test"].append({"input": [[1]]}),
-        "test pair 2: its answer is missing; the file of solutions"),
+        "test pair 2: its answer is missing; add it to the file of solutions"),
     (lambda t: t["test"][0].pop("input"), "should have an 'input'"),
     (lambda t: t.update(train=[]), "a list 'train' with at least one pair"),
     (lambda t: t.pop("test"), "a list 'test'")])
@@ -353,7 +353,7 @@ def test_malformed_predictions_are_refused_with_a_sentence(reference, tmp_path):
     refuse("cannot be read", tmp_path)
     whole = (REFERENCE/"predictions.npz").read_bytes()
     (tmp_path/"torn.npz").write_bytes(whole[:len(whole)//2])
-    refuse("no predictions for this dataset", tmp_path/"torn.npz")
+    refuse("not predictions for this dataset", tmp_path/"torn.npz")
     for place in range(40, len(whole), 97): # one bit flipped: refused or read, never anything else
         (tmp_path/"bit.npz").write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1:])
         try: score_predictions(tmp_path/"bit.npz", reference)
@@ -392,11 +392,11 @@ def test_solutions_and_answers_beside_the_questions(beside, solutions, expected,
     ([[[4]]], [[[5]]], "evaluation_challenges.json, task b, test pair 1: "
         "the challenges give one answer and the file of solutions another"),
     ([None, [[4]]], [[[5]], [[0]]], "test pair 2: the challenges give one answer and"), ([[[0]]], [],
-        "test pair 1: its answer is missing; the file of solutions"),
+        "test pair 1: its answer is missing; add it to the file of solutions"),
     ([[[0]], [[0]]], [[[5]]], "test pair 2: its answer is missing"), ([None], [[[5]], [[6]]],
         "task b: there are 2 solutions for 1 test pairs"),
-    ([[[4, 4], [4]]], [[[5]]], "test pair 1, output: a grid is a list"), ([[[4]]], [[[10]]],
-        "test pair 1, solution: a grid is a list")])
+    ([[[4, 4], [4]]], [[[5]]], "test pair 1, output: a grid should be a list"), ([[[4]]], [[[10]]],
+        "test pair 1, solution: a grid should be a list")])
 def test_sources_that_contradict_each_other(beside, solutions, sentence, tmp_path):
     with pytest.raises(InputError,
         match=sentence): read_tasks(kaggle(tmp_path, training=TRAINING,

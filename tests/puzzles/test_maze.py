@@ -149,14 +149,14 @@ def test_S_beside_G_needs_no_mark():
     assert maze.check(question, question).solved and (maze.label(question[None])[0] == question).all()
 
 @pytest.mark.parametrize("act, what", [
-    (lambda: Maze(3, 3).parse("x" + " "*8), "'x' in row 1, column 1 is nothing that a maze has"),
+    (lambda: Maze(3, 3).parse("x" + " "*8), "'x' in row 1, column 1 is not a cell of a maze"),
     (lambda: Maze(3, 3).parse("S G"), "a 3×3 maze has 9 cells, but 3 were given"),
     (lambda: Maze(1, 3).check(*[Maze(1, 3).parse("S#G")]*2), "no way from S to G"),
-    (lambda: Maze(1, 3).check(*[Maze(1, 3).parse("SSG")]*2), "one S and one G, this one has 2 and 1"),
+    (lambda: Maze(1, 3).check(*[Maze(1, 3).parse("SSG")]*2), "one S and one G, found 2 and 1"),
     (lambda: Maze(1, 3).check(*[Maze(1, 3).parse("SoG")]*2),
-        "no 'o' in it, this one has one in row 1, column 2"),
+        "cannot have 'o', found in row 1, column 2"),
     (lambda: Maze(1, 3).label(Maze(1, 3).parse("S#G")[None]), "no label"),
-    (lambda: Maze(0, 3), "a board has 2 to 10,000 cells"), (lambda: Maze(3, 3, 9), "does not fit on 3×3"),
+    (lambda: Maze(0, 3), "a board of 2 to 10,000 cells"), (lambda: Maze(3, 3, 9), "does not fit on 3×3"),
     (lambda: Maze(3, 3, 0), "does not fit"),
     (lambda: find_puzzle("maze-9"), "write it like 30x30"),
     (lambda: Maze(3, 3).generate(None, "hard"), "maze-3x3 has no difficulties")])

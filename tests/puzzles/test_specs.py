@@ -23,7 +23,7 @@ def test_odd_names(name):
     assert len(str(refused.value)) < 250 and "\n" not in str(refused.value)
 
 SPECS = [({"type": "sudoku", "box": 3}, "sudoku: the argument 'box' is not known.*box_rows, box_cols"),
-    ({"box": 3}, "names its type"), ({}, "names its type"), (None,
+    ({"box": 3}, "has no 'type'"), ({}, "has no 'type'"), (None,
         "names with values.*not None"), ("sudoku-6x6", "not 'sudoku-6x6'"),
     ([["type", "sudoku"]], "names with values"), ({"type": None},
         "a name like 'sudoku', not None"), ({"type": ["sudoku"]}, "a name like"),

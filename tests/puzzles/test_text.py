@@ -93,10 +93,10 @@ def test_one_board_in_every_form(form, tmp_path):
     ("# only\n; comments\n", NINE, "no puzzles"),
     # the short row is not filled up: dots are the blanks here
     ("12.4\n34.2\n.143\n4.2", Sudoku(2, 2), "16 cells, but 15 were given"),
-    ("S  \n # \n  +", Maze(3, 3), "'+' in row 3, column 3 is nothing that a maze has"),
+    ("S  \n # \n  +", Maze(3, 3), "'+' in row 3, column 3 is not a cell of a maze"),
     ("*.\n.q", LightsOut(2, 2), "'q' in row 2, column 2"),
     (Sudoku(4, 4).print(Sudoku(4, 4).parse("1." + "."*254)).replace("1", "0", 1), Sudoku(4, 4),
-        "'.' and '0' stand in one board"),
+        "'.' and '0' both stand in this"),
     (f"{LINE} {LINE} {LINE}", NINE, "3 boards stand on one line")])
 def test_what_is_wrong_with_a_board(text, puzzle, what): assert what in refusal(lambda: read(text, puzzle))
 
@@ -154,9 +154,9 @@ def test_lines_are_counted_in_the_file(tmp_path):
     missing = "\n\n".join(["\n".join(ROWS), "\n".join(ROWS[:8]), "\n".join(ROWS)])
     assert "puzzle 2 (lines 11 to 18)" in refusal(lambda: read(missing))
 
-@pytest.mark.parametrize("content, what", [(b"\x00\x01\x02"*10, "no text file"),
+@pytest.mark.parametrize("content, what", [(b"\x00\x01\x02"*10, "not a text file"),
     (b"\xe4" + LINE.encode(), "save it as UTF-8"), (b"PK\x03\x04xx", "ZIP archive or a spreadsheet"),
-    (b"\x1f\x8b\x08\x00junk", "no text file"), (b'{"puzzle": "1', "cannot be read as such"),
+    (b"\x1f\x8b\x08\x00junk", "not a text file"), (b'{"puzzle": "1', "but is not JSON"),
     (b'{"step": 1}\n{"step": 2}\n', "the column 'question' is missing"), (b"", "no puzzles")])
 def test_what_is_no_file_of_puzzles(content, what, tmp_path):
     assert what in refusal(lambda: read(write(tmp_path/"f.txt", content)))
@@ -209,7 +209,7 @@ def test_a_rating_that_cannot_be_compared(rating, tmp_path, cli_run):
     other = generate_dataset(NINE, 3, 1, difficulty="easy").train.inputs
     file = write(tmp_path/"r.csv",
         table(";", ("puzzle", "rating"), *((NINE.print(q), "7") for q in other), (LINE, rating)))
-    assert f"row 4 (line 5): the rating {rating!r} is not a number of 0 or more" in refusal(
+    assert f"row 4 (line 5): the rating {rating!r} should be a number of 0 or more" in refusal(
         lambda: read(file, min_rating=5))
     rows = read(file, min_rating=5, skip_bad=True)
     assert len(rows) == 3 and [where for where, _ in rows.skipped] == ["row 4 (line 5)"]
@@ -326,13 +326,14 @@ def test_the_explorer_and_python_read_what_the_command_line_reads(tmp_path):
 def test_a_word_is_a_board_or_a_file(tmp_path, monkeypatch, cli_run):
     monkeypatch.chdir(tmp_path)
     for word in ("nothere.txt", "some/where", "boards.csv.gz", "./x.sdk"):
-        assert refusal(lambda: read(word)) == f"{word}: cannot be read (there is no such file)"
+        expected = f"{word}: cannot be read (there is no such file); check the path"
+        assert refusal(lambda: read(word)) == expected
         code, _, err = cli_run("solve", word)
-        assert code == 2 and err == f"trm-lab: {word}: cannot be read (there is no such file)\n"
+        assert code == 2 and err == f"trm-lab: {expected}\n"
     Path("1"*16).write_text("1" + "."*15)
     assert ("is a board and the name of a file" in refusal(lambda: read("1"*16, FOUR))
         and printed(read("./" + "1"*16, FOUR), FOUR) == ["1" + "."*15])
-    assert "'puzzels' is no file, no folder and no board" in refusal(lambda: puzzles_of(FOUR, "puzzels"))
+    assert "'puzzels' is not a file, a folder or a board" in refusal(lambda: puzzles_of(FOUR, "puzzels"))
 
 def test_a_board_that_begins_with_a_dash_is_no_option(cli_run):
     dashes = SIX.print(generate_dataset(SIX, 1, 1, seed=5).test.inputs[0]).replace(".", "-")
@@ -389,7 +390,7 @@ def test_without_out_the_table_goes_to_standard_output(six_list, cli_run, monkey
 
 def test_answers_are_written_whole_or_as_far_as_ctrl_c_let_them(six_list, tmp_path, cli_run, monkeypatch):
     file = six_list[0]
-    for out, what in (("a.txt", "let the name end in .csv or .jsonl"),):
+    for out, what in (("a.txt", "choose a name that ends in .csv or .jsonl"),):
         code, _, err = cli_run("solve", file, "--out", tmp_path/out)
         assert code == 2 and what in err and not (tmp_path/out).exists()
     listed = write(tmp_path/"same.csv", file.read_text())

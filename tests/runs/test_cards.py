@@ -58,7 +58,7 @@ def test_images_of_training_puzzles_are_counted_or_left_out(trained_on, tmp_path
     assert (len(made.split), made.images, made.left_out) == (17, 0, 23)
 
 def test_a_seed_that_gives_the_training_puzzles_is_refused(trained_on):
-    with pytest.raises(InputError, match="all puzzles of seed 0 are training puzzles; choose another seed"):
+    with pytest.raises(InputError, match="all test puzzles of seed 0 are training puzzles; choose another"):
         puzzle_set(trained_on, "easy+minimal", 10, 0)
 
 def test_where_there_are_too_few_puzzles_they_are_asked_and_counted():

@@ -61,6 +61,21 @@ def check_interrupted(on, folder, notebook):
     assert now.state == "interrupted" and "start the same run again" in now.problem, now
     until(lambda: nobody_works(sweep), 20)
 
+def check_shared(on, folder, notebook):
+    "Two runs with half a GPU each see the same one at the same time."
+    sweep, seen = study(folder, notebook, runs=2, gpus=0.5), {}
+    def look(working):
+        if len(working) < 2: return False
+        for p in psutil.process_iter(["cmdline"]):
+            above = " ".join(word for parent in p.parents() for word in parent.cmdline())
+            if "ipykernel_launcher" in " ".join(p.info["cmdline"] or []) and str(sweep.folder) in above:
+                seen[p.pid] = p.environ()["CUDA_VISIBLE_DEVICES"]
+        (folder/"go").write_text("")
+        return True
+    run_sweep(sweep, ENGINES[on](sweep), disturbed := Disturbed(look))
+    assert disturbed.done and [*seen.values()] == ["0", "0"]
+    committed_once(sweep, 2)
+
 # ---- what is refused ---------------------------------------------------------
 
 def test_what_is_missing_is_said(tmp_path, notebook, monkeypatch):
@@ -108,8 +123,8 @@ SlurmdParameters=config_overrides
 ReturnToService=2
 JobRequeue=1
 KillWait=20
-GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 Gres=gpu:1 State=UNKNOWN
+GresTypes=gpu,shard
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 Gres=gpu:1,shard:4 State=UNKNOWN
 PartitionName=tests Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -124,7 +139,8 @@ def slurm(tmp_path_factory):
     for name in ("state", "spool"): (place/name).mkdir()
     (place/"key").touch(0o600); (place/"key").write_bytes(os.urandom(128))
     write_text(place/"slurm.conf", CONF.format(host=host, place=place, ctld=free_port(), slurmd=free_port()))
-    write_text(place/"gres.conf", "Name=gpu File=/dev/null\n") # the device that every machine has
+    # the device that every machine has
+    write_text(place/"gres.conf", "Name=gpu File=/dev/null\nName=shard Count=4\n")
     daemons = (
         ["munged", "--foreground", "--force", f"--key-file={place}/key", f"--socket={place}/munge.socket",
             f"--pid-file={place}/munged.pid", f"--log-file={place}/munged.log", f"--seed-file={place}/seed"],
@@ -149,8 +165,18 @@ def slurm(tmp_path_factory):
 def test_a_sweep_on_slurm_is_interrupted(slurm, tmp_path, notebook):
     check_interrupted("slurm", tmp_path, notebook)
     until(lambda: not asked("squeue", "-h"), 40)
-    with pytest.raises(InputError, match="Slurm refuses such a job: .*not available"):
+    with pytest.raises(InputError, match="Slurm refuses such a job .*not available"):
         ENGINES["slurm"](study(tmp_path, notebook, cores=99))
+
+def test_slurm_shares_a_gpu(slurm, tmp_path, notebook, monkeypatch):
+    "A run has two of four shards, as the variable says; without it, nobody knows what half a GPU is."
+    with pytest.raises(InputError, match="say how many a run gets: SBATCH_GRES=shard:1"):
+        ENGINES["slurm"](study(tmp_path, notebook, gpus=0.5))
+    monkeypatch.setenv("SBATCH_GRES", "shard:9")
+    with pytest.raises(InputError, match="Slurm refuses such a job: "):
+        ENGINES["slurm"](study(tmp_path, notebook, gpus=0.5))
+    monkeypatch.setenv("SBATCH_GRES", "shard:2")
+    check_shared("slurm", tmp_path, notebook)
 
 @pytest.mark.parametrize("runs", [4, pytest.param(6, marks=pytest.mark.soak)])
 def test_slurm(slurm, tmp_path, notebook, runs):
@@ -209,8 +235,11 @@ def cluster():
 def test_a_sweep_on_ray_is_interrupted(cluster, tmp_path, notebook):
     check_interrupted("ray", tmp_path, notebook)
     with pytest.raises(InputError,
-            match="a run needs 3 cores, 0 GPUs and 0 GB of memory, and no node of this Ray cluster has that"):
+            match="a run needs 3 cores, 0 GPUs and 0 GB of memory, which no node of this Ray cluster has"):
         ENGINES["ray"](study(tmp_path, notebook, cores=3))
+
+def test_ray_shares_a_gpu(cluster, tmp_path, notebook):
+    check_shared("ray", tmp_path, notebook)
 
 def test_ray(cluster, tmp_path, notebook):
     "A node is killed in the middle: its processes die with it, and its run is taken up on the other."

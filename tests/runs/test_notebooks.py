@@ -114,7 +114,7 @@ def test_a_notebook_says_which_of_its_parameters_only_watch(template, tmp_path):
     changed(path, lambda cells: cells[0].update(source=HEAD
         + "\nspeed = 1\n# not part of a run's identity: sped"))
     with pytest.raises(InputError,
-        match="'sped' is said to be no part of a run's identity, but is no parameter .did you mean 'speed'?"):
+        match="under 'not part of a run's identity', but is not a parameter .did you mean 'speed'?"):
         find_run(path, {}, tmp_path)
 
 @pytest.mark.parametrize("parameters, sentence", [({"n": "many"}, "'n' should be int, found str 'many'"),
@@ -172,9 +172,8 @@ def test_what_another_version_made_is_told(template, tmp_path, monkeypatch, caps
     printed = capsys.readouterr()
     assert printed.out.strip().endswith(f"found the finished run: {run.folder}")
     here = f"trm-lab {versions()['trm-lab']}, torch {versions()['torch']}"
-    assert printed.err.strip() == (f"it was made with trm-lab 0.0.9, torch 1.0; this is {here}; it ran with "
-        f"speed 1; "
-        f"{given['data']} was changed since; --fresh runs it again")
+    assert printed.err.strip() == (f"it was made with trm-lab 0.0.9, torch 1.0, and this is {here}; "
+        f"it ran with speed 1; {given['data']} was changed since; --fresh runs it again")
 
 def test_training_that_is_refused_leaves_no_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
@@ -198,14 +197,14 @@ def with_parameters(source):
 
 WRONG = {
     "empty": ("", "the file is empty"), "blank": (" \n", "the file is empty"),
-    "no JSON": ("{\n oops", "line 2"), "a list": ("[1]", "no notebook: it has no list of cells"),
+    "no JSON": ("{\n oops", "line 2"), "a list": ("[1]", "not a notebook, because it has no list of cells"),
     "other JSON": ('{"a": 1}', "no notebook"), "text": ("# a script\nx = 1\n", "not JSON"),
     "conflict": (book(cell("1")).replace(' "cells"', '<<<<<<< HEAD\n "cells"', 1),
     "line 5: a merge conflict was not resolved (<<<<<<< HEAD)"),
     "conflict's end": (book() + "\n>>>>>>> theirs\n", ">>>>>>> theirs"),
     "nbformat 3": ('{"nbformat": 3, "worksheets": [{"cells": []}]}', "old format (nbformat 3)"),
-    "nbformat 5": (book(nbformat=5), "this one says 5"), "no nbformat": ('{"cells": []}',
-    "this one says None"),
+    "nbformat 5": (book(nbformat=5), "should be 4, found 5"), "no nbformat": ('{"cells": []}',
+    "should be 4, found None"),
     "damaged": (book({"cell_type": "code"}), "cell 1 is damaged"),
     "twice": (book().replace('"nbformat": 4', '"nbformat": 4, "nbformat": 4'),
     'the key "nbformat" is there twice'),
@@ -221,8 +220,8 @@ WRONG = {
     "import": (with_parameters("import not_there_at_all"), "line 2: there is no module 'not_there_at_all'"),
     "from": (with_parameters("from not_there.at_all import x"), "no module 'not_there'"),
     "Path": (with_parameters("from pathlib import Path\ndata = Path('a')"),
-    "line 3: Path('a') is no plain value"),
-    "call": (with_parameters("x = open('y').read()"), "line 2: open('y').read() is no plain value"),
+    "line 3: Path('a') is not a plain value"),
+    "call": (with_parameters("x = open('y').read()"), "line 2: open('y').read() is not a plain value"),
     "slow": (with_parameters("import time\ntime.sleep(1000)"),
     "line 3: `time.sleep(1000)` sets no parameter"), "print": (with_parameters("print('hello')"),
     "sets no parameter"), "raises": (with_parameters("x = 1/0"), "line 2: division by zero"),
@@ -231,8 +230,8 @@ WRONG = {
     "derived": (with_parameters("x = 2\ny = 2*x"), "line 3: it is computed from 'x', which a run may set"),
     "set twice": (with_parameters("x = 1\nx = 2"), "line 3: 'x' is set twice"),
     "loop": (with_parameters("for x in range(3): pass"), "sets no parameter"),
-    "set": (with_parameters("x = {1, 2}"), "{1, 2} is no plain value"),
-    "lambda": (with_parameters("x = lambda: 1"), "is no plain value"),
+    "set": (with_parameters("x = {1, 2}"), "{1, 2} is not a plain value"),
+    "lambda": (with_parameters("x = lambda: 1"), "is not a plain value"),
     "unpacked": (with_parameters("a, b = 1, 2"), "sets no parameter"),
     "not Python": (with_parameters("x = = 1"),
     "code cell 2, line 2: this is not Python (invalid syntax): x = = 1"),

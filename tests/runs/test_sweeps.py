@@ -13,7 +13,7 @@ from trm_lab.runs.templates import experiments_folder, read_parameters, template
 from trm_lab.runs.notebooks import find_run
 from trm_lab.runs.grids import Grid, Resources, plan_sweep, read_grid, read_sweep
 from trm_lab.runs.outcomes import status, statuses
-from trm_lab.runs.engines import Local
+from trm_lab.runs.engines import Local, slot_environments
 from trm_lab.runs.sweeps import Screen, settings, run_trial, run_sweep
 from trm_lab.training.config import TrainConfig
 from trm_lab.models.variants import build_model
@@ -122,7 +122,7 @@ def check_ways(folder, notebook):
         parameters={"listed": [1, "a"], "mapped": {"b": [2.5, None]}})
     for way, (state, problem) in STRATEGIES.items():
         assert found[way].state == state and problem in found[way].problem, (way, found[way])
-    assert "7 of 8 runs did not come to their end" in said
+    assert "7 of 8 runs failed" in said
     # the last output is kept
     assert {way for way, s in found.items() if s.last_line.startswith("at work")} >= {
         "papermill killed", "memory"}
@@ -269,7 +269,7 @@ def trm_lab(folder, *arguments):
 def test_retries_are_bounded_and_a_changed_result_is_no_result(tmp_path, notebook):
     sweep = plan_sweep(Grid("again", notebook, parameters={"way": "exception"}, retries=1), tmp_path)
     with pytest.raises(RunFailed,
-            match="1 of 1 runs did not come to their end, the first because .*ZeroDivisionError"):
+            match="1 of 1 runs failed, the first because .*ZeroDivisionError"):
         run_sweep(sweep, Local(sweep, 1))
     run = sweep.trials[0].run
     assert ([p.name for p in attempts(run)] == ["1.over", "2.over"]
@@ -344,6 +344,10 @@ TRAINS = "config: sudoku-4x4\n"
     ("name: 5", "'name' should be str"),
     ("needs: {hours: .nan}", "'hours' should be a finite number, found float nan"),
     ("needs: {memory: -1}", "'memory' should be greater than 0"),
+    ("needs: {gpus: 0.3}", "g.yaml: needs: 'gpus' should be a whole number, or one GPU divided by"),
+    ("needs: {gpus: 1.5}", "'gpus' should be a whole number"), ("needs: {gpus: -0.5}", "cannot be negative"),
+    ("needs: {gpus: half}", "'gpus' should be int | float, found str 'half'"),
+    ("needs: {gpus: 0.001}", "that share it, 100 at most (0.5, 0.25, 0.2), found 0.001"),
 ], ids=lambda v: v[:30])
 @pytest.mark.parametrize("dry", [False, True], ids=["for real", "dry"])
 def test_every_setting_is_looked_at_before_anything_begins(text, sentence, dry, tmp_path):
@@ -351,6 +355,42 @@ def test_every_setting_is_looked_at_before_anything_begins(text, sentence, dry, 
     code, _, err = trm_lab(tmp_path, "sweep", tmp_path/"g.yaml", *["--dry-run"]*dry)
     assert code == 2 and sentence in err and len(err.strip().splitlines()) == 1, err
     assert not (tmp_path/"reports").exists()
+
+@pytest.mark.parametrize("gpus, slots, seen", [(0, 2, ["", ""]), (1, 3, ["0", "1", "2"]), (2, 1, ["0,1"]),
+    (0.5, 6, ["0", "1", "2"]*2), (0.5, 2, ["0", "1"]), (0.2, 15, ["0", "1", "2"]*5),
+    (0.33, 9, ["0", "1", "2"]*3)])
+def test_slots_divide_the_gpus(gpus, slots, seen, monkeypatch):
+    "Whole ones are a run's own; shared ones are spread. One run more does not fit."
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+    found = slot_environments(Resources(gpus=gpus), slots)
+    assert [each["CUDA_VISIBLE_DEVICES"] for each in found] == seen
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(64), raising=False)
+    if not gpus: return
+    most = slot_environments(Resources(gpus=gpus))
+    assert slots == 2 or [each["CUDA_VISIBLE_DEVICES"] for each in most] == seen
+    with pytest.raises(InputError, match="and this machine has 3; leave out --slots, or choose at most"):
+        slot_environments(Resources(gpus=gpus), 16)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(InputError, match=f"a run needs {gpus:g} GPUs, and this machine has 0"):
+        slot_environments(Resources(gpus=gpus))
+
+def test_runs_of_a_sweep_share_a_gpu(tmp_path, notebook, monkeypatch):
+    "Two runs beside each other see the one device of a machine, as far as it says that it has one."
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-7")
+    waits = {"way": "wait", "marker": str(tmp_path/"go")}
+    needs = Resources(gpus=0.25)
+    sweep = plan_sweep(Grid("shared", notebook, parameters=waits, seeds=2, needs=needs), tmp_path)
+    engine, seen = Local(sweep, 2), []
+    def look(course):
+        working = [s for s in course.states.values() if s.state == "running" and s.last_line == "at work"]
+        if len(working) < 2 or seen: return
+        for _, child, _ in engine.busy.values():
+            environment = psutil.Process(child.process.pid).environ()
+            seen.append((environment["CUDA_VISIBLE_DEVICES"], int(environment["OMP_NUM_THREADS"])))
+        (tmp_path/"go").write_text("")
+    run_sweep(sweep, engine, look)
+    cores = len(os.sched_getaffinity(0))
+    assert seen == [("GPU-7", max(1, cores//2))]*2 # and half of the cores each
 
 def test_numbers_in_a_grid_are_what_their_parameters_hold(tmp_path):
     (tmp_path/"g.yaml").write_text(TRAINS

@@ -360,7 +360,7 @@ def test_what_cannot_be_searched_is_said():
         with pytest.raises(InputError, match="start from random latents"):
             getattr(arc.symmetries(np.random.default_rng(0), 1), act)(board[None])
     questions, labels = drawn(SIX, 1)
-    with pytest.raises(InputError, match="leave watch and generator away"):
+    with pytest.raises(InputError, match="leave out watch and generator"):
         evaluate(model, SIX, split_of(zip(questions, labels)), search=Search(1), generator=torch.Generator())
 
 def test_waves_double_up_to_sixteen_tries():
@@ -432,5 +432,5 @@ def test_no_puzzles_is_one_sentence(shipped, puzzles):
     empty = replace(empty, inputs=empty.inputs[:0], labels=empty.labels[:0],
         puzzle_identifiers=empty.puzzle_identifiers[:0],
         puzzle_indices=empty.puzzle_indices[:1], group_indices=empty.group_indices[:1])
-    with pytest.raises(InputError, match="^there are no puzzles to score: the split is empty$"):
+    with pytest.raises(InputError, match="^there are no puzzles to score, because the split is empty"):
         evaluate(shipped.model, SIX, empty)

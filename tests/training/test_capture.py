@@ -7,6 +7,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from test_not_finite import CASES, CONFIG, LAST, everything, noisy, same, strict
 from trm_lab.data.generate import generate_dataset
 from trm_lab.models.halting import BinaryHalting
+from trm_lab.models.trm import Network
+from trm_lab.training.capture import LONG
 from trm_lab.training.optimizers import OPTIMIZERS
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.core.run import Run
@@ -119,6 +121,19 @@ def test_the_very_first_step(four):
     handle.remove()
     trainer.step()
     assert trainer.steps_done == 1
+
+# ---- compiled where it pays ------------------------------------------------------------------
+
+@pytest.mark.parametrize("asked, steps, able, expected", [(None, LONG, True, True),
+    (None, LONG - 1, True, False), (None, LONG, False, False), (True, 1, False, True),
+    (False, LONG, True, False)])
+def test_a_long_run_compiles_and_says_so(asked, steps, able, expected, four, monkeypatch):
+    "Where a GPU could, unless the configuration decides; what it decided is printed before the first step."
+    monkeypatch.setattr("trm_lab.training.capture.can_compile", lambda device: able)
+    trainer = Trainer(replace(CONFIG, compile=asked, train_steps=steps), four)
+    networks = [m for m in trainer.model.modules() if isinstance(m, Network)]
+    assert networks and {m._compiled_call_impl is not None for m in networks} == {expected}
+    assert trainer.manner == "the networks are compiled, so the first steps take a minute"*expected
 
 # ---- in place -----------------------------------------------------------------------------
 

@@ -175,7 +175,7 @@ def test_weights_that_were_spoilt_from_outside_are_not_saved(four, tmp_path):
     with pytest.raises(NotFinite,
             match="the weights lm_head.weight hold a number that is not finite already"):
         trainer.step()
-    with pytest.raises(InputError, match="the weights to begin with hold .* lm_head.weight"):
+    with pytest.raises(InputError, match="the initial weights hold .* lm_head.weight"):
         Trainer(CONFIG, four, model=trainer.model)
 
 @pytest.mark.parametrize("name, number",
@@ -213,7 +213,7 @@ def test_an_evaluation_that_gives_no_number(four, tmp_path):
     "It is no score: nothing is chosen by it, and metrics and state stay JSON that every program reads."
     looks, kept, run = iter([math.nan, 0.25, math.inf, 0.125, math.nan]), [], Run(tmp_path/"run")
     config = replace(CONFIG, eval_every=2)
-    with pytest.warns(UserWarning, match="the evaluation after step 2 gave nan for exact, which is no score"):
+    with pytest.warns(UserWarning, match="evaluation after step 2 gave nan for exact, which is not a score"):
         fit(Trainer(config, four), run, lambda model: {"exact": np.float32(next(looks))},
             keep=lambda model, scores: kept.append(scores["step"]))
     assert kept == [4]

@@ -126,9 +126,9 @@ def test_a_smoke_run_trains_scores_and_is_found_again(name, folders, tmp_path, c
 
 def test_smoke_is_asked_for_by_name(cli_run, tmp_path):
     code, _, err = cli_run("run", "train", "--smoke")
-    assert code == 2 and "--smoke is a section of a config" in err
+    assert code == 2 and "--smoke reads the section 'smoke' of a config" in err
     code, _, err = cli_run("train", "sudoku-6x6", "--smoke")
-    assert code == 2 and "there is no section 'smoke'" in err
+    assert code == 2 and "it has no section 'smoke'" in err
     code, _, err = cli_run("train", "maze-hard", "--smoke")
     assert code == 2 and "build it with  trm-lab data build maze data/maze-hard --hub" in err
 

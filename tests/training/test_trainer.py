@@ -73,7 +73,7 @@ def test_frozen_weights_learn_new_identities_only(learned):
 def test_a_checkpoint_that_does_not_fit_is_named(learned):
     place, _ = learned
     data = identified([f"x{i}" for i in range(24)])
-    with pytest.raises(InputError, match="init_from .* is another architecture than 'arch' says, 'hrm'"):
+    with pytest.raises(InputError, match="init_from .* has another architecture than 'arch' says, 'hrm'"):
         Trainer(tiny(arch="hrm", init_from=str(place/"old.safetensors"), model={}), data)
     with pytest.raises(InputError, match="init_from .*L_level.layers.2"):
         Trainer(tiny(init_from=str(place/"old.safetensors"), model={"L_layers": 3}), data)
@@ -95,5 +95,5 @@ def test_compiled_networks_compute_the_same():
     compiled.averaged() # the average can be copied out of a compiled model
 
 def test_parts_of_a_batch_that_do_not_divide_it():
-    with pytest.raises(InputError, match="16 slots of a process cannot be taken in 3 equal parts"):
+    with pytest.raises(InputError, match="16 slots of a process cannot be divided into 3 equal parts"):
         Trainer(tiny(accumulate=3), identified([f"x{i}" for i in range(24)]))

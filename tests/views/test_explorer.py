@@ -471,7 +471,7 @@ def test_show_from_code(loaded, solved):
     explorer.show(puzzle=3, site=5)
     assert explorer.header["view"] == {"run": "3", "puzzle": 3, "frame": 5}
     for wrong, what in [(dict(puzzle=9), "no puzzle 9"), (dict(rollout="2.9"), "no rollout"),
-            (dict(site=999), "frames 0 to 32"), (dict(reading="z_Q"), "not known"),
+            (dict(site=999), "choose from 0 to 32"), (dict(reading="z_Q"), "not known"),
             (dict(rollout="2", beside="x"), "no rollout 'x'")]:
         with pytest.raises(InputError, match=what): explorer.show(**wrong)
 
@@ -496,8 +496,8 @@ def test_puzzles_that_left_end_where_they_left(loaded, solved, tmp_path):
     trace = run_with_trace(loaded.model, solved.batch, 16, BinaryHalting())
     explorer = Explorer(trace, puzzle=loaded.puzzle)
     page = Page(explorer)
-    assert ("by which rule" in explorer.header["refused"]
-        and "by which rule" in page.refuse({"id": 1, "ask": "branch", "run": "0", "frame": 1, "edits": []}))
+    assert ("name the halting rule" in explorer.header["refused"]
+        and "halting rule" in page.refuse({"id": 1, "ask": "branch", "run": "0", "frame": 1, "edits": []}))
     for i in range(4):
         told, data = page.pack(str(i))
         assert (told["steps"] == trace.steps[i]
@@ -705,7 +705,7 @@ def test_the_page_walks_from_a_file(walked, open_page, pictures, tmp_path):
         press(page, "B: show branch 2"); until(page, beside="0.2")
         assert told(page)["identical"] == "false" and not any(apart(page)[:fork]) and all(apart(page)[fork:])
         page.screenshot(path=pictures/f"page-{theme}-beside.png")
-        press(page, "Take away")
+        press(page, "Export")
         assert page.get_by_role("menuitem", name="Film").is_disabled()
         with page.expect_download() as saved: page.get_by_role("menuitem", name="Picture").click()
         saved.value.save_as(pictures/f"page-{theme}-taken.png")
@@ -840,7 +840,7 @@ def test_the_page_stops_by_the_rule_that_was_given(loaded, preferring, many, ope
     panel, slider = page.locator(".trm-panel:visible"), page.get_by_role("slider", name="threshold")
     assert abs(mean_steps(page) - np.mean(ended)) < 0.051
     if said["rule"] == "own":
-        assert slider.is_hidden() and f"{type(rule).__name__}, is Python of your own" in panel.inner_text()
+        assert slider.is_hidden() and f"{type(rule).__name__}, is your own Python code" in panel.inner_text()
         return
     shown = (rule or model.policy(16)).threshold
     assert float(said["threshold"]) == shown and f"above {100*shown:g} %" in panel.inner_text()
@@ -881,9 +881,9 @@ def test_a_recording_shows_where_its_puzzles_left(loaded, many, open_page, tmp_p
         assert abs(mean_steps(page) - trace.steps.float().mean()) < 0.051
 
 def test_a_walk_brings_its_own_rule(loaded, many):
-    with pytest.raises(InputError, match="a session has its puzzles and its halting rule"):
+    with pytest.raises(InputError, match="a session already has its puzzles and its halting rule"):
         Explorer(Session(loaded, many), halting=BinaryHalting(threshold=0.9))
-    with pytest.raises(InputError, match="a session has its puzzles and its halting rule"):
+    with pytest.raises(InputError, match="a session already has its puzzles and its halting rule"):
         Explorer(Session(loaded, many), many)
 
 HOSTILE = '</script><script>window.hit = 1</script><img src="x" onerror="window.hit = 1">'
@@ -1062,7 +1062,7 @@ def test_the_widget_walks_in_jupyterlab(loaded, solved, open_page, pictures, lab
     press(page, "B: show branch 2"); until(page, beside="0.2")
     page.screenshot(path=pictures/"lab-beside.png")
     # the code that the page gives makes the same branch, bit for bit
-    press(page, "Take away"); page.get_by_role("menuitem", name="Copy as code").click()
+    press(page, "Export"); page.get_by_role("menuitem", name="Copy as code").click()
     page.wait_for_selector(".trm-code:not([hidden])")
     code = page.locator(".trm-code pre").inner_text()
     page.screenshot(path=pictures/"lab-code.png")
@@ -1072,7 +1072,7 @@ def test_the_widget_walks_in_jupyterlab(loaded, solved, open_page, pictures, lab
         "made.logits), all(torch.equal(other.latent(s), made.latent(s)) for s in made.trace.sites))")
     assert "equal True True" in said, said
     for what, name in (("Film", "lab.gif"), ("Page", "lab.html")):
-        press(page, "Take away")
+        press(page, "Export")
         with page.expect_download() as saved: page.get_by_role("menuitem", name=what).click()
         saved.value.save_as(pictures/name)
     assert Image.open(pictures/"lab.gif").n_frames > 16 and "branch" in (pictures/"lab.html").read_text()

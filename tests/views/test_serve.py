@@ -116,7 +116,7 @@ def test_an_interrupt_ends_everything(server, drawn):
 @pytest.mark.parametrize("arguments, sentence", [
     (["sudoku-6x7"], "there is no such file or model (did you mean 'sudoku-6x6'?)"),
     (["broken.safetensors"], "broken.safetensors"),
-    (["sudoku-6x6", "none.csv"], "none.csv: cannot be read (there is no such file)"),
+    (["sudoku-6x6", "none.csv"], "none.csv: cannot be read (there is no such file); check the path"),
     (["sudoku-6x6", "123"], "a 6×6 Sudoku has 36 cells, but 3 were given"),
     (["sudoku-6x6", "broken.csv"], "the column 'question' is missing"),
     (["sudoku-6x6", "empty"], "dataset.json"),

@@ -31,11 +31,13 @@ def find_cases(
 )->list[Path]: # the .npz files, in order
     "Every case under a folder. Raises `InputError` if there is none."
     folder = Path(folder)
-    if not folder.is_dir(): raise InputError(f"{folder}: there is no such folder")
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: there is no such folder; name one with parity cases, like tests/reference")
     found = sorted(path for name in CASES for path in folder.rglob(name))
     if not found:
-        raise InputError(f"{folder}: no parity case here; "
-            f"a case is a folder with config.json, step_0 and {' or '.join(CASES)}")
+        raise InputError(f"{folder}: there is no parity case in it; name a folder that has one, which is a "
+            f"folder with config.json, step_0 and {' or '.join(CASES)}")
     return found
 
 # %% ../../nbs/checks/01_parity.ipynb #e3554517
@@ -47,8 +49,10 @@ class _Arrays(dict):
             with np.load(path, allow_pickle=False) as found:
                 super().__init__({name: torch.from_numpy(found[name]) for name in found.files})
         except Exception as e: # numpy and zipfile raise many kinds
-            raise InputError(f"{path}: cannot be read as a file of arrays ({error_line(e)})") from None
-    def __missing__(self, name): raise InputError(f"{self.path}: the array {name} is missing")
+            raise InputError(f"{path}: cannot be read as a file of arrays ({error_line(e)}); copy it again "
+                "or record the case again") from None
+    def __missing__(self, name):
+        raise InputError(f"{self.path}: the array {name} is missing; record the case again with it")
 
     def batch(self, prefix:str, index=slice(None))->Batch:
         return Batch(
@@ -65,17 +69,19 @@ def _config(folder:Path, *wanted:str)->dict:
     config = read_json(folder/"config.json")
     for name in wanted:
         if not isinstance(config.get(name), dict):
-            raise InputError(f"{folder/'config.json'}: {name!r} should be a mapping")
+            raise InputError(f"{folder/'config.json'}: {name!r} should be a mapping, found "
+                f"{type(config.get(name)).__name__}")
     if not isinstance(config["arch"].get("halt_max_steps"), int):
-        raise InputError(f"{folder/'config.json'}: the whole number 'halt_max_steps' is missing in 'arch'")
+        raise InputError(f"{folder/'config.json'}: 'arch' has no whole number 'halt_max_steps'; add the one "
+            "that the case was recorded with")
     return config
 
 def _token_loss(arch:dict, where:Path)->str:
     "Our name of the reference's loss."
     name = arch.get("loss", {}).get("loss_type", "stablemax_cross_entropy").removesuffix("_cross_entropy")
     if name not in TOKEN_LOSSES:
-        raise InputError(f"{where}: the loss {name}_cross_entropy is not known; "
-            f"there are {', '.join(f'{known}_cross_entropy' for known in TOKEN_LOSSES)}")
+        raise InputError(f"{where}: the loss {name}_cross_entropy is not known; choose from "
+            f"{', '.join(f'{known}_cross_entropy' for known in TOKEN_LOSSES)}")
     return name
 
 def _halting(name:str, max_steps:int, continue_loss:bool)->Halting:
@@ -136,7 +142,7 @@ def _worst(
     for where, ours, theirs in pairs:
         if ours.shape != theirs.shape:
             raise InputError(f"parity: {what} at {where} has shape {tuple(ours.shape)} here and "
-                f"{tuple(theirs.shape)} in the reference")
+                f"{tuple(theirs.shape)} in the reference; correct config.json, or record the case again")
         limit = allowed*theirs.double().abs().max().item() if relative else allowed
         checks.append(
             Comparison(what, (ours.detach().double() - theirs.double()).abs().max().item(), limit, where))
@@ -162,8 +168,8 @@ def _check_evaluation(case:_Case)->list[Comparison]:
             outputs.append(model.read(state))
     latents = {name.removeprefix("eval.") for name in found if name.startswith("eval.z_")}
     if latents != set(state):
-        raise InputError(f"{case.folder}: the reference has the latents {', '.join(sorted(latents))}, "
-            f"this model {', '.join(sorted(state))}")
+        raise InputError(f"{case.folder}: the reference has the latents {', '.join(sorted(latents))}, this "
+            f"model {', '.join(sorted(state))}; correct 'arch' in config.json")
     steps = [f"supervision step {t + 1}" for t in range(len(outputs))]
     checks = [_worst(name, zip(steps, (getattr(o, name) for o in outputs), found[f"eval.{name}"]))
         for name in ("logits", "q_halt", "q_continue")]
@@ -203,7 +209,8 @@ def _check_gradients(case:_Case)->Comparison:
     gradients, parameters = case.arrays.under("train.grad."), dict(case.model.named_parameters())
     for name in gradients.keys() ^ parameters.keys():
         missing = "in the reference" if name in parameters else "among the weights of this model"
-        raise InputError(f"{case.folder}: the gradient {name} is not {missing}")
+        raise InputError(f"{case.folder}: the gradient {name} is missing {missing}; correct config.json, or "
+            "record the case again")
     return _worst("gradients",
         ((name, p.grad, gradients[name]) for name, p in parameters.items()), GRADIENT, relative=True)
 
@@ -261,7 +268,8 @@ def check_training(
             ("averaged weights", "ema.", trainer.averaged())):
         ours, theirs = model.state_dict(), found.under(prefix)
         for name in theirs.keys() - ours.keys() | dict(model.named_parameters()).keys() - theirs.keys():
-            raise InputError(f"{case.folder}: {prefix}{name} is not in both the reference and this model")
+            raise InputError(f"{case.folder}: {prefix}{name} is in only one of the reference and this model; "
+                "correct config.json, or record the case again")
         checks.append(_worst(what, ((name, ours[name], t) for name, t in theirs.items())))
     return checks
 

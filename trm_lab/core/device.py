@@ -45,7 +45,8 @@ def pick_device(
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
-        raise InputError(f"device {name!r}: this machine has {count} CUDA devices, from 0; write cuda:0")
+        raise InputError(
+            f"device {name!r}: this machine has {count} CUDA devices, counted from 0; write cuda:0")
     return device
 
 # %% ../../nbs/core/03_device.ipynb #62247715
@@ -75,8 +76,9 @@ def describe_device(
     dtype:torch.dtype, # as `pick_dtype` gave it
 )->str:
     "Device, number of threads and precision of a run, in one line."
+    threads = torch.get_num_threads()
     where = (torch.cuda.get_device_name(device) if device.type == "cuda"
         else f"{torch.cpu.get_capabilities().get('cpu_name') or platform.processor() or platform.machine()}, "
-        f"{torch.get_num_threads()} threads")
+        f"{threads} thread{'s'*(threads != 1)}")
     fast = "in hardware" if has_fast_bfloat16(device) else "not in hardware"
     return f"{device.type} ({where}), {str(dtype).removeprefix('torch.')}; bfloat16 is {fast}"

@@ -233,7 +233,8 @@ def fitting(
     """Check values for a dataclass.
     Unknown names, wrong types and numbers outside their range raise `InputError`."""
     if not isinstance(values, Mapping):
-        raise InputError(f"{where}: expected names with values, found {type(values).__name__}")
+        raise InputError(f"{where}: expected names with values, found {type(values).__name__}; write a "
+            "mapping, such as seed: 0")
     kinds, made = _kinds(cls), {}
     for name, value in values.items():
         if name not in kinds:
@@ -251,7 +252,8 @@ def build(
     made = fitting(cls, values, where)
     for field in fields(cls):
         needed = field.init and field.default is MISSING and field.default_factory is MISSING
-        if needed and field.name not in made: raise InputError(f"{where}: the key {field.name!r} is missing")
+        if needed and field.name not in made:
+            raise InputError(f"{where}: the key {field.name!r} is missing; add it")
     try: return cls(**made)
     except InputError as e:
         raise InputError(str(e) if str(e).startswith(where) else f"{where}: {e}") from None

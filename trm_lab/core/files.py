@@ -197,8 +197,8 @@ def _header(path:Path, order:list[tuple], metadata:Mapping[str, str])->bytes:
     for name, t in order:
         kind = str(t.dtype).removeprefix("torch.")
         if kind not in _CODES:
-            raise InputError(f"{path}: the tensor {name} holds {kind} numbers, "
-                "which a safetensors file cannot")
+            raise InputError(f"{path}: the tensor {name} holds {kind} numbers, which a safetensors file "
+                "cannot hold; convert it, for example with .float()")
         begin, end = end, end + t.numel()*t.element_size()
         header[name] = {"dtype": _CODES[kind], "shape": list(t.shape), "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
@@ -223,13 +223,16 @@ def _why_no_download(e:Exception, inside:str, revision:str|None)->str:
     "Why the hub, the network, the cache or the disk did not give a file, and what to do."
     from huggingface_hub import errors
     reasons = {errors.LocalEntryNotFoundError:
-        "it is not in the cache, and the hub could not be reached; connect once, or give a file",
-        errors.EntryNotFoundError: f"the repository has no file {inside}",
-        errors.RevisionNotFoundError: f"the repository has no revision {revision}", errors.GatedRepoError:
+        "it is not in the cache, and the hub could not be reached; connect to the internet once, or give a "
+        "file",
+        errors.EntryNotFoundError: f"the repository has no file {inside}; check the path",
+        errors.RevisionNotFoundError: f"the repository has no revision {revision}; name a branch, tag or "
+            "commit of it", errors.GatedRepoError:
         "its owner grants access on request; ask for it on the hub and log in with  hf auth login",
-        errors.RepositoryNotFoundError: "there is no such repository, or it is private"}
+        errors.RepositoryNotFoundError: "there is no such repository, or it is private; check its name, or "
+            "log in with  hf auth login"}
     return next((text for kind, text in reasons.items() if isinstance(e, kind)),
-        f"it could not be downloaded ({error_line(e)})")
+        f"it could not be downloaded ({error_line(e)}); try again later, or give a file")
 
 def hub_file(
     repository:str, # owner/name

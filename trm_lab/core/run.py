@@ -42,7 +42,8 @@ def canonical_value(
     """
     if value is None or isinstance(value, bool | int): return value
     if isinstance(value, float):
-        if math.isnan(value): raise InputError(f"{name!r} is not a number (NaN)")
+        if math.isnan(value):
+            raise InputError(f"{name!r} is not a number (NaN); give a number, or null for none")
         return int(value) if value.is_integer() else float(value)
     if isinstance(value, str): return _from_home(value)
     if isinstance(value, list | tuple): return [canonical_value(inner, name) for inner in value]
@@ -84,7 +85,7 @@ def version_difference(
     differing = [name for name in ("trm-lab", "torch", "commit") if then.get(name) != now.get(name)]
     described = [", ".join(f"{name} {found.get(name, 'unknown')[:12]}" for name in differing)
         for found in (then, now)]
-    return f"it was made with {described[0]}; this is {described[1]}" if differing else ""
+    return f"it was made with {described[0]}, and this is {described[1]}" if differing else ""
 
 # %% ../../nbs/core/06_run.ipynb #86bbc411
 @dataclass(frozen=True)

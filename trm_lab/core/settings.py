@@ -17,9 +17,10 @@ def read_text(
 )->str:
     "Read a text file. Raises `InputError` if it cannot be read or is not UTF-8."
     try: data = Path(path).read_bytes()
-    except FileNotFoundError: raise InputError(f"{path}: there is no such file") from None
+    except FileNotFoundError: raise InputError(f"{path}: there is no such file; check the path") from None
     except (OSError, ValueError) as e: # ValueError: a name that no file can have
-        raise InputError(f"{path}: cannot be read ({getattr(e, 'strerror', e)})") from None
+        raise InputError(
+            f"{path}: cannot be read ({getattr(e, 'strerror', e)}); give a file that you may read") from None
     try: text = data.decode("utf-8-sig")
     except UnicodeDecodeError as e:
         kind = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else f"not UTF-8 text (byte {e.start + 1})"
@@ -52,7 +53,7 @@ class _Loader(yaml.SafeLoader):
         node, lines = super().compose_mapping_node(anchor), {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                self.refuse(key, "a name should be a text, not a list or mapping")
+                self.refuse(key, "a name should be text, not a list or mapping")
             if key.value in lines:
                 self.refuse(key, f"the key {key.value!r} is there twice, first in line {lines[key.value]}; "
                     f"leave one out")
@@ -90,7 +91,7 @@ def _yaml_problem(e:yaml.MarkedYAMLError)->tuple[str, int|None]: # and the line,
     "What PyYAML or the loader above found wrong."
     mark, problem = e.problem_mark or e.context_mark, e.problem or e.context
     if problem.startswith("but "): problem = f"{e.context}, {problem}"
-    return (problem if isinstance(e, _Refused) else f"this is not YAML ({problem})",
+    return (problem if isinstance(e, _Refused) else f"this is not YAML ({problem}); correct it there",
         mark.line + 1 if mark else None)
 
 def _parse_yaml(
@@ -105,13 +106,15 @@ def _parse_yaml(
         # deep: refuses what contains itself
         return None if node is None else loader.construct_object(node, deep=True)
     except RecursionError:
-        raise InputError(f"{where}: this cannot be read as YAML: it is nested too deeply") from None
+        raise InputError(f"{where}: this cannot be read as YAML, because it is nested too deeply; put fewer "
+            "brackets inside one another") from None
     except yaml.MarkedYAMLError as e:
         problem, line = _yaml_problem(e)
         raise InputError(f"{where}{f', line {line}' if lines and line else ''}: {problem}") from None
     # beside its own errors, PyYAML passes on what a malformed number or tag raises
     except Exception as e:
-        raise InputError(f"{where}: this is not YAML ({' '.join(str(e).split())})") from None
+        raise InputError(
+            f"{where}: this is not YAML ({' '.join(str(e).split())}); correct it there") from None
 
 def read_yaml(
     path:str|Path, # the file
@@ -120,7 +123,8 @@ def read_yaml(
     values = _parse_yaml(read_text(path), str(path))
     if values is None: return {}
     if not isinstance(values, dict):
-        raise InputError(f"{path}: expected names with values, found {type(values).__name__}")
+        raise InputError(
+            f"{path}: expected names with values, found {type(values).__name__}; write lines like seed: 0")
     return values
 
 # %% ../../nbs/core/04_settings.ipynb #21c1ca00
@@ -169,4 +173,5 @@ def read_json(
         lines = f" (that key is in lines {', '.join(map(str, places[:5]))})" if len(places) > 1 else ""
         problem = f"the key {name} is there twice in one object{lines}; leave one out"
         raise InputError(f"{path}: {problem}") from None
-    except (ValueError, RecursionError) as e: raise InputError(f"{path}: this is not JSON ({e})") from None
+    except (ValueError, RecursionError) as e:
+        raise InputError(f"{path}: this is not JSON ({e}); correct it there") from None

@@ -41,12 +41,12 @@ def _divide_one(path, rows, numbers, train:int|None, rng, sure:bool, on_message)
         on_message(f"left out   {len(rows) - len(kept):,} for repeating another "
             f"row{' or being an image of one' if sure else ''}")
     if len(kept) < 2:
-        raise InputError(f"{path}: it takes two different puzzles to divide them, and there is one; "
-            "give test puzzles of their own")
+        raise InputError(f"{path}: it has only one different puzzle, which cannot be divided into training "
+            "and test; add puzzles, or give test puzzles in a file of their own")
     count = round(0.9*len(kept)) or 1 if train is None else train
     if not 0 < count < len(kept):
-        raise InputError(f"{path}: of {len(kept):,} different puzzles 1 to {len(kept) - 1:,} can be for "
-            f"training, not {count:,}")
+        raise InputError(f"{path}: {count:,} training puzzles cannot be taken from {len(kept):,} different "
+            f"ones; take 1 to {len(kept) - 1:,}, so that some are left for testing")
     return _Divided(kept[:count], kept[count:], UNSEEN_ALL if sure else None)
 
 def _keep_divided(path, files, numbers, train:int|None, rng, sure:bool, on_message)->_Divided:
@@ -57,7 +57,8 @@ def _keep_divided(path, files, numbers, train:int|None, rng, sure:bool, on_messa
             f"puzzles{' or images of them' if sure else ''}; they were kept, as the set comes divided")
     if train is not None and not 0 < train <= len(files[0]):
         raise InputError(
-            f"{path}: there are {len(files[0]):,} training puzzles, so {train:,} cannot be taken")
+            f"{path}: there are {len(files[0]):,} training puzzles, so {train:,} cannot be taken; take 1 to "
+            f"{len(files[0]):,}")
     chosen = np.sort(rng.permutation(len(files[0]))[:train])
     return _Divided(chosen, np.arange(len(files[1])), UNSEEN_TEST if sure and not seen else None)
 
@@ -105,7 +106,7 @@ def from_hub(
     repository = repository or puzzle.hub
     if not repository:
         raise InputError(
-            f"{puzzle.name}: no repository on the hub is known for this type; name one, as owner/name")
+            f"{puzzle.name}: no repository on the hub is known for this type; name one as owner/name")
     train, test = (hub_file(repository, name, kind="dataset") for name in ("train.csv", "test.csv"))
     return from_csv(puzzle, train, test, origin=f"{repository} on the hub", **options)
 
@@ -172,7 +173,8 @@ def with_images(
     if count < 1: raise InputError(f"the number of images to write out should be 1 or more, not {count}")
     seed = given(seed, Natural, "images: seed")
     split, puzzle, found = dataset.train, dataset.puzzle, []
-    if not len(split): raise InputError("there are no training puzzles, and so no images of them")
+    if not len(split):
+        raise InputError("there are no training puzzles to make images of; give a dataset that has some")
     for i in tqdm(range(len(split)), desc="images", disable=None, leave=False):
         rng, pair = np.random.default_rng([seed, i]), (split.inputs[i][None], split.labels[i][None])
         images = {pair[0].tobytes(): (pair[0][0], pair[1][0])} # by question: the label follows from it

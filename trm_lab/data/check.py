@@ -68,11 +68,11 @@ def _layout(split:str, arrays:dict[str, np.ndarray], puzzle:Puzzle)->Iterator[Fi
         what = f"{len(identifiers):,} puzzles have {wanted:,} boundaries, not {len(puzzles):,}"
         yield Finding("indices do not fit", f"{split}, puzzle_indices", what)
     if rows is not None and "labels" in part and rows.shape != part["labels"].shape:
-        what = f"inputs {rows.shape} and labels {part['labels'].shape} should be of one shape"
+        what = f"inputs {rows.shape} and labels {part['labels'].shape} should have the same shape"
         yield Finding("shapes differ", split, what)
     elif rows is not None and rows.shape[1] != puzzle.seq_len:
         turned = ": rows and columns are exchanged"*(len(rows) == puzzle.seq_len)
-        what = f"boards of {rows.shape[1]:,} cells are no {puzzle.name}, which has {puzzle.seq_len:,}"
+        what = f"boards have {rows.shape[1]:,} cells, but {puzzle.name} has {puzzle.seq_len:,}"
         yield Finding("wrong size", split, what + turned)
 
 def _examples(arrays:dict[str, np.ndarray])->int|None:
@@ -117,7 +117,8 @@ def _unusual(split:str, metadata:Metadata, puzzle:Puzzle)->Iterator[Finding]:
     where, ignored = f"{split}/dataset.json", metadata.ignore_label_id
     for name in ("pad_id", "blank_identifier_id"):
         stated = getattr(metadata, name)
-        if stated != 0: yield Finding("unusual number", where, f"{name} is {stated}; only 0 is supported")
+        if stated != 0: yield Finding("unusual number", where, f"{name} is {stated}; set it to 0, which "
+            "alone is supported")
     if ignored not in (None, PAD) and 0 <= ignored < puzzle.vocab_size:
         what = f"ignore_label_id is {ignored}, a token of {puzzle.name}: such cells would not count"
         yield Finding("unusual number", where, what)
@@ -127,7 +128,7 @@ def _identities(split:str, identifiers:np.ndarray, limit:int|None)->Iterator[Fin
     low, high = int(identifiers.min()), int(identifiers.max())
     if limit is None or 0 <= low <= high < limit: return
     which = int(((identifiers < 0) | (identifiers >= limit)).argmax())
-    what = f"{identifiers[which]}, but there are {limit:,}, counted from 0"
+    what = f"its identifier is {identifiers[which]}, but there are {limit:,}, counted from 0"
     yield Finding("identifier out of range", f"{split}, puzzle {which}", what)
 
 # %% ../../nbs/data/06_check.ipynb #a57bc176
@@ -148,7 +149,7 @@ def _tokens(split:str, boards:dict[str, np.ndarray], puzzle:Puzzle,
                 cell = wrong[row].argmax()
                 token, where = some[row, cell], f"{split}/{name}.npy, row {done + row}"
                 if strange[row, cell]:
-                    what = f"{token} in cell {cell}; {len(tokens)} tokens are counted from 0"
+                    what = f"{token} in cell {cell}, but tokens are 0 to {len(tokens) - 1}"
                     yield Finding("token outside the vocabulary", where, what)
                     continue
                 called = "padding" if tokens[token] == PAD else repr(puzzle.print(tokens[[token]]))
@@ -171,7 +172,7 @@ def _judged(puzzle:Puzzle, where:str, question:np.ndarray, answer:np.ndarray)->I
             short = [name for name, holds in scores.items() if not holds] if any(scores.values()) else []
             yield Finding(f"not {short[0]}" if short else "wrong answer", where, str(verdict))
             if puzzle.solutions(question, 1) == []:
-                yield Finding("no solution", where, "no answer at all solves this puzzle")
+                yield Finding("no solution", where, "no answer solves this puzzle")
             return
         if problem: yield Finding("not the canonical label", where, problem)
     except InputError as e: yield Finding("wrong question", where, str(e))
@@ -227,8 +228,8 @@ class _Report:
         self.folder, self.puzzle, self.sample, self.seed = Path(folder), puzzle, sample, seed
         self._begin()
         if not any((self.folder/split/"dataset.json").exists() for split in ("train", "test")):
-            wanted = "a folder with train/dataset.json and test/dataset.json is"
-            raise InputError(f"{self.folder}: this is no dataset; {wanted}")
+            wanted = "give a folder with train/dataset.json and test/dataset.json"
+            raise InputError(f"{self.folder}: this is not a dataset; {wanted}")
         if puzzle is None: self.puzzle = self._type()
 
     def _begin(self):
@@ -244,8 +245,8 @@ class _Report:
         for split in ("train", "test"):
             try: return puzzle_from(read_metadata(self.folder/split/"dataset.json")[0].puzzle)
             except InputError: pass # as the metadata may say anything
-        missing = "dataset.json does not say which puzzle this is"
-        raise InputError(f"{self.folder}: {missing}; name it: --puzzle sudoku-9x9")
+        missing = "dataset.json does not say which puzzle type this is"
+        raise InputError(f"{self.folder}: {missing}; name it, as in --puzzle sudoku-9x9")
 
     def _few(self, *splits:Split)->bool:
         "Are there so few different puzzles that repetitions cannot be avoided?"
@@ -347,7 +348,7 @@ class _Puzzles(_Sampled):
         numbers, puzzles = _keys(split, bool(split.puzzle_identifiers.any()))
         _, twins = _twins(numbers, numbers)
         for i in np.flatnonzero(twins != np.arange(len(twins))):
-            what = f"it is puzzle {puzzles[twins[i]]} again"
+            what = f"it repeats puzzle {puzzles[twins[i]]}"
             yield Finding("duplicate", f"{name}, puzzle {puzzles[i]}", what)
         self.looked_at.append(f"no puzzle twice in {name}")
 
@@ -431,7 +432,8 @@ class _Named(_Distinct):
             missing = sorted(value.keys() - stored.keys()) if both else []
             listed = f"{', '.join(missing[:3])}{', …'*(len(missing) > 3)}"
             lacks = f"{len(missing)} of {len(value)} entries are missing: {listed}"
-            yield Finding("wrong file", name, lacks if missing else "it does not say what the arrays do")
+            yield Finding("wrong file", name, lacks if missing else "its content differs from what the "
+                "arrays say")
 
 # %% ../../nbs/data/06_check.ipynb #79d95f7a
 class DatasetCheck(_Named):

@@ -126,7 +126,8 @@ def read_metadata(
         if field in values and values[field] != value:
             names = " and ".join(sorted({name, field, *(n for n, f in NANO.items() if f == field)}))
             both = f"{values[field]!r} here and {value!r} there"
-            raise InputError(f"{path}: {names} are names of one number, but it is {both}")
+            raise InputError(
+                f"{path}: {names} mean the same number, but its value is {both}; remove one of them")
         if field in known: values[field] = value
     return build(Metadata, values, str(path)), set(values)
 
@@ -169,7 +170,7 @@ def split_of(
 )->Split:
     "One example a puzzle, one puzzle a group, all with identifier 0. Raises `InputError` if there are none."
     examples = list(examples)
-    if not examples: raise InputError("a split needs at least one puzzle, and there is none")
+    if not examples: raise InputError("a split needs at least one puzzle, and there is none; give some")
     questions, answers = (np.stack(boards).astype(np.uint8) for boards in zip(*examples))
     bounds = np.arange(len(questions) + 1, dtype=np.int32)
     return Split(questions, answers, np.zeros(len(questions), np.int32), bounds, bounds.copy())
@@ -183,7 +184,8 @@ def dataset_of(
     "A dataset of independent puzzles. Raises `InputError` if one of the splits would be empty."
     if not train or not test:
         found = f"{len(train)} and {len(test)}"
-        raise InputError(f"a dataset needs at least one training and one test puzzle, not {found}")
+        raise InputError(
+            f"a dataset needs at least one training and one test puzzle, not {found}; add what is missing")
     metadata = Metadata(puzzle.seq_len, puzzle.vocab_size, total_groups=len(train), total_puzzles=len(train),
         puzzle=puzzle.spec(), **notes)
     return Dataset(puzzle, split_of(train), split_of(test), metadata)
@@ -203,7 +205,7 @@ def _task_split(
     used = [g for g in groups if getattr(g, part)]
     if not used:
         needed = "a dataset needs at least one training and one test puzzle"
-        raise InputError(f"{needed}; no group has examples for the {part} split")
+        raise InputError(f"{needed}, and no group has examples for the {part} split; add some")
     pairs = [pair for g in used for pair in getattr(g, part)]
     counts, copies = np.array([len(getattr(g, part)) for g in used]), np.array([len(g.names) for g in used])
     indices, first = _bounds(np.repeat(counts, copies)), np.repeat(_bounds(counts)[:-1], copies)
@@ -238,7 +240,7 @@ def write_dataset(
     """Write the reference's layout, with originals and codes where boards are augmented lazily.
     Raises `InputError` if the folder is not empty, or a split is."""
     for name, split in (("train", dataset.train), ("test", dataset.test)):
-        if not len(split): raise InputError(f"{folder}: the {name} split is empty; it needs a puzzle")
+        if not len(split): raise InputError(f"{folder}: the {name} split is empty; add at least one puzzle")
     with atomic_folder(folder) as temporary:
         for name, split in (("train", dataset.train), ("test", dataset.test)):
             (temporary/name).mkdir()
@@ -297,7 +299,8 @@ def load_array(
     except Exception as e: # a damaged header raises errors of many kinds inside numpy
         stated = None if isinstance(e, OSError) else download_problem(path)
         if stated: raise InputError(f"{path}: {stated}") from None
-        raise InputError(f"{path}: not a whole array file ({(str(e).splitlines() or [''])[0]})") from None
+        raise InputError(f"{path}: not a whole array file ({(str(e).splitlines() or [''])[0]}); copy it "
+            "again, or build the dataset again") from None
     if dimensions is not None and (array.dtype.kind not in "iu" or array.ndim != dimensions):
         wanted = f"whole numbers in {dimensions} dimension{'s'*(dimensions > 1)}"
         raise InputError(f"{path}: it should hold {wanted}, not {array.dtype} {array.shape}")
@@ -313,21 +316,23 @@ def _read_lazy(
 )->tuple[LazilyAugmented, LazilyAugmented]: # inputs and labels
     "Boards that are stored as originals and codes."
     if not isinstance(puzzle, TaskPuzzle):
-        found = "all__codes.npy belongs to tasks in many augmentations"
-        raise InputError(f"{folder}: {found}, and {puzzle.name} has none; name the right puzzle")
+        found = "all__codes.npy holds augmentations of tasks"
+        raise InputError(f"{folder}: {found}, which {puzzle.name} does not have; name the right puzzle type, "
+            "as in arc-30x30")
     codes = np.array(load("all__codes", 2))
     inputs, labels = (load(f"base__{name}", 2) for name in ARRAYS[:2])
     counts, starts, last = np.diff(puzzles), groups[:-1], groups.max(initial=0)
     sizes = np.diff(groups)
     if last > len(counts) or (sizes < 1).any() or (np.repeat(counts[starts], sizes) != counts[:last]).any():
-        wanted = "all puzzles of a group should have as many examples as its originals"
-        raise InputError(f"{folder}: {wanted}; puzzle_indices and group_indices do not fit")
+        wanted = "puzzle_indices and group_indices do not fit"
+        raise InputError(
+            f"{folder}: {wanted}; all puzzles of a group should have as many examples as its originals")
     if len(inputs) != counts[starts].sum() or len(codes) != len(counts):
         found = f"{len(inputs)} originals and {len(codes)} codes"
         raise InputError(f"{folder}: {found} should be {counts[starts].sum()} and {len(counts)}")
     if inputs.shape != labels.shape:
         found = f"base__inputs {inputs.shape} and base__labels {labels.shape}"
-        raise InputError(f"{folder}: {found} should be of one shape")
+        raise InputError(f"{folder}: {found} should have the same shape")
     first = np.repeat(np.cumsum(counts[starts]) - counts[starts], sizes)
     return tuple(LazilyAugmented(puzzle, boards, codes, first, puzzles) for boards in (inputs, labels))
 
@@ -373,16 +378,18 @@ def _check_split(split:Split, puzzle:Puzzle, folder:Path):
 def _puzzle_of(folder:Path, metadata:Metadata, expected:Puzzle|None)->Puzzle:
     "What a dataset holds. Raises `InputError` if that is not known, or not what is expected."
     if metadata.puzzle is None and expected is None:
-        missing = "dataset.json does not say which puzzle this is"
+        missing = "dataset.json does not say which puzzle type this is"
         raise InputError(f"{folder}: {missing}; name it, as in sudoku-9x9")
     found = puzzle_from(metadata.puzzle) if metadata.puzzle else expected
     if expected is not None and expected != found:
-        raise InputError(f"{folder}: these are {found.name} puzzles, but {expected.name} is needed")
+        raise InputError(f"{folder}: these are {found.name} puzzles, but {expected.name} is needed; give a "
+            f"dataset of {expected.name}")
     known = metadata.vocab_size == found.vocab_size or found.recoding(metadata.vocab_size) is not None
     if found.seq_len != metadata.seq_len or not known:
         boards = f"boards of {metadata.seq_len} cells and {metadata.vocab_size} tokens"
         wanted = f"{found.name}, which has {found.seq_len} and {found.vocab_size}"
-        raise InputError(f"{folder}: {boards} are no {wanted}")
+        raise InputError(
+            f"{folder}: {boards} do not fit {wanted}; name the right puzzle type, or correct dataset.json")
     return found
 
 def read_dataset(
@@ -391,7 +398,9 @@ def read_dataset(
 )->Dataset:
     "Read a dataset in the reference's layout. Raises `InputError` naming what is missing or does not fit."
     folder = Path(folder)
-    if not folder.is_dir(): raise InputError(f"{folder}: there is no such dataset folder")
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: there is no such dataset folder; check the path, or make one with trm-lab data build")
     metadata, keys = read_metadata(folder/"train"/"dataset.json")
     puzzle = _puzzle_of(folder, metadata, puzzle)
     recoding = puzzle.recoding(metadata.vocab_size)
@@ -400,7 +409,8 @@ def read_dataset(
     known = 1 + max(int(split.puzzle_identifiers.max(initial=0)) for split in (train, test))
     if "num_puzzle_identifiers" not in keys: metadata = replace(metadata, num_puzzle_identifiers=known)
     if known > (most := metadata.num_puzzle_identifiers):
-        found = f"there is a puzzle identifier {known - 1}, but num_puzzle_identifiers is {most}"
+        found = (f"there is a puzzle identifier {known - 1}, but num_puzzle_identifiers is {most}; it should "
+            f"be at least {known}")
         raise InputError(f"{folder}: {found}")
     metadata = replace(metadata, vocab_size=puzzle.vocab_size, puzzle=puzzle.spec())
     return Dataset(puzzle, train, test, metadata, names)

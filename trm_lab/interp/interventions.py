@@ -68,8 +68,8 @@ def _checked(edit:Intervention, value, z:Tensor)->Tensor:
     "Raise `InputError` unless the value fits the latent."
     if isinstance(value, Tensor) and value.shape == z.shape: return value
     found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-    raise InputError(f"{edit!r}: what shall stand in place of {edit.name} should be a tensor "
-        f"of shape {tuple(z.shape)}, found {found}; return one from `value`")
+    raise InputError(f"{edit!r}: the new {edit.name} should be a tensor of shape {tuple(z.shape)}, found "
+        f"{found}; return one from `value`")
 
 # %% ../../nbs/interp/03_interventions.ipynb #4eca5f32
 @dataclass(frozen=True, repr=False)
@@ -106,7 +106,7 @@ class LatentIntervention(Intervention):
             raise InputError(
                 f"{self!r}: there is no latent {self.name!r}; this model has {', '.join(session.names)}")
         if self.cells == ():
-            raise InputError(f"{self!r}: no cells were chosen; leave cells away to change all")
+            raise InputError(f"{self!r}: no cells were chosen; leave out cells to change all")
         for cell in self.cells or (): session.check_cell(cell, repr(self))
 
     def sentence(self, session):
@@ -140,9 +140,9 @@ class Noise(LatentIntervention):
     def refuse(self, rollout, site):
         super().refuse(rollout, site)
         if not 0 <= self.size < float("inf"):
-            raise InputError(f"{self!r}: size is a standard deviation, 0 or more")
+            raise InputError(f"{self!r}: size should be a standard deviation of 0 or more")
         if not is_integer(self.seed) or not 0 <= self.seed < 2**63:
-            raise InputError(f"{self!r}: seed is a whole number, 0 or more")
+            raise InputError(f"{self!r}: seed should be a whole number of 0 or more")
 
 # %% ../../nbs/interp/03_interventions.ipynb #26a32953
 @dataclass(frozen=True, repr=False)

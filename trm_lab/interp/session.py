@@ -149,7 +149,7 @@ class Frames(TraceRow):
     )->Site|None: # None: before the first update
         "The update whose result that frame shows. Raises `InputError` if there is no such frame."
         if not is_integer(frame) or not 0 <= frame <= self.length:
-            raise InputError(f"{self.title} has frames 0 to {self.length}, not {frame!r}")
+            raise InputError(f"{self.title} has no frame {frame!r}; choose from 0 to {self.length}")
         return self.trace.sites[frame - 1] if frame else None
 
     @cached_property
@@ -235,8 +235,8 @@ class Description:
     def check_cell(self, cell, where:str):
         "Raise `InputError` if there is no such cell."
         if not is_integer(cell) or not 0 <= cell < self.puzzle.seq_len:
-            raise InputError(f"{where}: there is no cell {cell!r}; {self.puzzle.name} has cells "
-                f"0 to {self.puzzle.seq_len - 1}, row by row")
+            raise InputError(f"{where}: there is no cell {cell!r}; {self.puzzle.name} has cells 0 to "
+                f"{self.puzzle.seq_len - 1}, counted row by row")
 
 # %% ../../nbs/interp/06_session.ipynb #2fe5e9c0
 def _askable(puzzle:Puzzle, batch:Batch)->tuple[int, ...]:
@@ -334,20 +334,20 @@ class Subject(Identities):
     def check_weights(self):
         "Raise `InputError` if the model was changed."
         if self.model and fingerprint(self.model, self.batch.puzzle_identifiers) != self._weights:
-            raise InputError("session: the weights of this model were changed since the session was begun; "
-                "begin a new one, or give a copy of the model (`copy.deepcopy(model)`)")
+            raise InputError("session: the model's weights were changed after this session began; begin a "
+                "new session, or give it a copy of the model (`copy.deepcopy(model)`)")
 
 # %% ../../nbs/interp/06_session.ipynb #83a46820
 def _check_source(subject:Subject):
     "Raise `InputError` if something is missing."
     if subject.puzzle is None:
-        raise InputError("session: the puzzle type is missing; give puzzle=…, or what `load_pretrained` gave "
-            "in place of the bare model")
+        raise InputError("session: the puzzle type is missing; give puzzle=…, or what `load_pretrained` "
+            "returns in place of the model alone")
     if subject.model is not None and subject.model.training:
         raise InputError("session: the model is in training mode; call model.eval() first")
     if subject.recorded is None and subject.source is None:
         raise InputError(
-            "session: a model needs puzzles to work on; give text, a file, a folder, a Batch or a Split")
+            "session: no puzzles were given; give text, a file, a folder, a Batch or a Split")
 
 def _check_boards(subject:Subject):
     "Raise `InputError` if model, trace and puzzles do not fit together."
@@ -517,14 +517,14 @@ class Session(Population):
 def _refusal(session:Session)->str|None:
     "Why nothing can be changed; None: it can."
     if session.model is None:
-        return ("this trace has no model, so nothing can be computed from it; "
-            "give it one: `read_trace(path, model)`")
+        return ("this trace has no model, so nothing can be computed from it; give it the model: "
+            "`read_trace(path, model)`")
     kept, exact = session.recorded and session.recorded.dtype, session.model.dtype
     if kept and torch.promote_types(kept, exact) != kept:
-        return (f"this trace keeps latents as {kept}, "
-            f"which do not say exactly where a model in {exact} stood; record it with dtype=None")
+        return (f"this trace keeps latents as {kept}, which cannot hold the latents of a model in {exact} "
+            "exactly; record it with dtype=None")
     if session.rule_unknown:
-        return "puzzles left this trace when they were done; say by which rule: Session(trace, halting=…)"
+        return "puzzles left this trace when they halted; name the halting rule: Session(trace, halting=…)"
 
 def _branch_off(parent:Rollout, site:Site|int|None, interventions:tuple[Intervention, ...])->Rollout:
     "A new branch, computed at once. Raises `InputError` if it cannot be made."
@@ -532,11 +532,12 @@ def _branch_off(parent:Rollout, site:Site|int|None, interventions:tuple[Interven
     if session.interventions_refused: raise InputError(f"session: {session.interventions_refused}")
     for edit in interventions:
         if not isinstance(edit, Intervention):
-            raise InputError(f"session: {edit!r} is no edit; choose from {', '.join(INTERVENTIONS)}")
+            raise InputError(
+                f"session: {edit!r} is not an intervention; choose from {', '.join(INTERVENTIONS)}")
     site = None if site is None else parent.trace.site(site)
     if site and site.step > parent.steps:
-        raise InputError(f"session: {parent.title} ended with supervision step {parent.steps} and never was "
-            f"at {site}; choose an earlier site")
+        raise InputError(f"session: {parent.title} ended with supervision step {parent.steps} and did not "
+            f"reach {site}; choose an earlier site")
     while parent.parent and parent.frame(site) < parent.fork: parent = parent.parent
     for edit in interventions: edit.refuse(parent, site)
     branch = Rollout(session, parent.puzzle, len(session.branches) + 1, parent, site, interventions)

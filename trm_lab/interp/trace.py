@@ -82,10 +82,11 @@ class RecordedSites:
         "The site itself. Raises `InputError` if the recursion has no such site."
         if not isinstance(site, Site):
             if is_integer(site) and -len(self.sites) <= site < len(self.sites): return self.sites[site]
-            raise InputError(f"trace: there is no site {site!r}; {len(self.sites)} were recorded, from 0")
+            raise InputError(
+                f"trace: there is no site {site!r}; {len(self.sites)} were recorded, counted from 0")
         if not 1 <= site.step <= len(self.logits) or (site.cycle, site.substep, site.name) not in self._place:
-            raise InputError(f"trace: the recursion never was at {site}; "
-                f"it took {len(self.logits)} supervision steps, and `.sites` lists what was recorded")
+            raise InputError(f"trace: the recursion did not reach {site}, because it took {len(self.logits)} "
+                "supervision steps; choose a site from `.sites`")
         return site
 
     def here(self, site:Site|int)->Tensor: # (N,) bool
@@ -106,8 +107,8 @@ def _last_renewal(trace:"Trace", time:int, name:str)->int: # -1: the start
     while time >= 0 and (time, name) not in trace.kept:
         if (u := trace.schedule[time % updates]).name == name:
             site = Site(time//updates + 1, u.cycle, u.substep, name)
-            raise InputError(f"trace: {name} was renewed at {site}, which was not recorded; "
-                "ask `run_with_trace` for that site too")
+            raise InputError(f"trace: {name} was last updated at {site}, which was not recorded; ask "
+                "`run_with_trace` for that site too")
         time -= 1
     return time
 
@@ -164,9 +165,9 @@ def _check_weights(trace:"Trace", thoroughly:bool):
     now = [(id(t), t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors]
     if trace.weights is None or not thoroughly and now == trace._seen: return
     if fingerprint(trace.model, trace.batch.puzzle_identifiers) != trace.weights:
-        raise InputError("trace: the weights of this model are not those that were traced; they were "
-            "changed since, or it is another model. Record the trace again, or give `read_trace` the model "
-            "it is from (to use these weights all the same: `dataclasses.replace(trace, weights=None)`)")
+        raise InputError("trace: the model's weights differ from those that were traced; record the trace "
+            "again, or give `read_trace` the model it was recorded from (to use these weights anyway: "
+            "`dataclasses.replace(trace, weights=None)`)")
     trace._seen[:] = now
 
 def _decode(trace:"Trace", site:Site, name:str|None, rows)->Tensor:
@@ -271,8 +272,8 @@ class _Recorder:
         z = z.detach().to("cpu", self.dtype, copy=True)
         self.room -= z.nbytes
         if self.room < 0:
-            raise InputError("trace: the watch changes more latents than there is room for; "
-                "raise limit_bytes, or record fewer sites")
+            raise InputError("trace: the latents that the watch changes do not fit into limit_bytes; raise "
+                "it, or record fewer sites")
         if self.file is None: self.kept[time, name] = z; return
         order = sorted(range(z.ndim), key=z.stride, reverse=True)
         dense = z.permute(order).contiguous()
@@ -407,12 +408,12 @@ def _read_files(folder:Path)->tuple[dict, dict[str, Tensor]]: # trace.json, answ
 
 def _check_model(folder:Path, model:RecursiveModel, schedule:tuple[Update, ...], start:State):
     if model.schedule() != schedule:
-        raise InputError(f"{folder}: this was recorded from a model with another schedule of updates; "
-            "give the one that was traced")
+        raise InputError(f"{folder}: this was recorded from a model with another schedule of updates; give "
+            "the model that was traced")
     size = (model.puzzle_positions + model.config.seq_len, model.config.hidden_size)
     if any(z.shape[1:] != size for z in start.values()):
         raise InputError(
-            f"{folder}: this was recorded from a model of another size; give the one that was traced")
+            f"{folder}: this was recorded from a model of another size; give the model that was traced")
 
 # %% ../../nbs/interp/01_trace.ipynb #1ebfe1d3
 def read_trace(
@@ -436,8 +437,8 @@ def read_trace(
     try:
         if model: trace.check_weights()
     except InputError:
-        raise InputError(f"{folder}: this was recorded with other weights than this model has; "
-            "give the model that was traced, as it was then") from None
+        raise InputError(f"{folder}: this was recorded with other weights than the model has now; give the "
+            "model that was traced, with its weights of then") from None
     return trace
 
 # %% ../../nbs/interp/01_trace.ipynb #f9fd86df
@@ -448,8 +449,8 @@ def _same_board(trace:Trace, batch:Batch)->Batch:
             f"trace: batch should be a Batch, found {type(batch).__name__}; `make_batch` makes one")
     puzzles, cells = trace.batch.inputs.shape
     if batch.inputs.shape != (puzzles, cells):
-        raise InputError(f"trace: {puzzles} puzzles of {cells} cells were traced, "
-            f"and batch should have as many, found {tuple(batch.inputs.shape)}")
+        raise InputError(f"trace: batch should have the {puzzles} puzzles of {cells} cells that were traced, "
+            f"found shape {tuple(batch.inputs.shape)}")
     if not len(batch) == len(batch.puzzle_identifiers) == len(batch.labels):
         raise InputError("trace: batch should have as many labels and identities as questions")
     check_identities(trace.model, batch.puzzle_identifiers)
@@ -461,8 +462,8 @@ def _check_resumable(trace:Trace):
         raise InputError("trace: resuming needs the model; give it to `read_trace(path, model)`")
     trace.check_weights()
     if torch.promote_types(trace.dtype, trace.model.dtype) != trace.dtype:
-        raise InputError(f"trace: latents kept as {trace.dtype} do not say exactly where a model in "
-            f"{trace.model.dtype} stood; record with dtype=None to resume")
+        raise InputError(f"trace: latents kept as {trace.dtype} cannot hold those of a model in "
+            f"{trace.model.dtype} exactly; record with dtype=None to resume")
 
 def _edited(edit:Callable|None, state:State, site:Site|None, recorder:_Recorder, time:int)->State:
     "The state to resume from; latents that were replaced are recorded."

@@ -42,7 +42,8 @@ def _agree(tensors:Mapping[str, Tensor], wanted:Mapping[str, Tensor], where:str)
                 f"but this model needs {tuple(wanted[name].shape)}")
     if wrong:
         raise InputError(
-            f"{where}: {'; '.join(wrong[:3])}{f'; and {len(wrong) - 3} more' if len(wrong) > 3 else ''}")
+            f"{where}: {', '.join(wrong[:3])}{f', and {len(wrong) - 3} more' if len(wrong) > 3 else ''}; "
+            "give weights and settings that belong together")
 
 def _finite(tensors:Mapping[str, Tensor], where:str, advice:str):
     "Refuse weights that are not finite."
@@ -132,13 +133,13 @@ def save_model(
 ):
     "Save weights with everything that is needed to use them. Raises `InputError` if some are not finite."
     if dtype not in (None, torch.float32, torch.bfloat16):
-        raise InputError(f"{path}: weights are saved as torch.float32 or torch.bfloat16, not as {dtype}")
+        raise InputError(f"{path}: dtype should be None, torch.float32 or torch.bfloat16, found {dtype}")
     halting = one_of(halting, HALTINGS, "halting")
     model, arch, tensors = _to_save(path, model, dtype)
     if identities is not None and _TABLE in tensors:
         if not _are_names(identities) or len(identities) != len(tensors[_TABLE]):
-            raise InputError(f"{path}: its puzzle embedding has {len(tensors[_TABLE])} rows, so as many "
-                f"different names of identities are needed, not {len(identities)}")
+            raise InputError(f"{path}: identities should be {len(tensors[_TABLE])} different names, one for "
+                f"each row of its puzzle embedding, found {len(identities)}")
         tensors[_IDENTITIES] = _packed(identities)
     strings = {"format": FORMAT, "arch": arch, "config": json.dumps(asdict(model.config)),
         "puzzle": json.dumps(puzzle and puzzle.spec()),
@@ -176,8 +177,8 @@ def _from_hub(source:str)->Path: # in the cache
     "Download a file from the hub, with its other parts and the settings beside it."
     named = re.fullmatch(r"hf://([^/@]+/[^/@]+)/([^@]+?)(?:@(.+))?", source)
     if not named:
-        raise InputError(f"{source}: this is not a file on the hub; "
-            "write hf://owner/repository/path/of/file, and append @revision for a certain revision")
+        raise InputError(f"{source}: this does not name a file on the hub; write "
+            "hf://owner/repository/path/of/file, with @revision at its end for a certain revision")
     repository, inside, revision = named.groups()
     beside = lambda name: hub_file(repository, str(PurePosixPath(inside).parent/name), revision)
     path = hub_file(repository, inside, revision)
@@ -250,7 +251,8 @@ def _built(arch:str, settings:dict, tensors:Mapping[str, Tensor], where:str,
     "A model with these weights."
     for name, value in settings.items():
         if name.endswith("_layers") and isinstance(value, int) and value > len(tensors):
-            raise InputError(f"{where}: {name} is {value}, but the file holds {len(tensors)} tensors in all")
+            raise InputError(
+                f"{where}: {name} is {value}, but the file holds only {len(tensors)} tensors; correct {name}")
     cls = ARCHITECTURES[one_of(arch, ARCHITECTURES, f"{where}: architecture")]
     c = _config(cls.Config, settings, where)
     # no tensor limits the number of rotary positions
@@ -260,7 +262,8 @@ def _built(arch:str, settings:dict, tensors:Mapping[str, Tensor], where:str,
     try:
         with torch.device("meta"): model = cls(c, dtype)
     except Exception as e: # numbers that overflow
-        raise InputError(f"{where}: no model can have these settings ({error_line(e)})") from None
+        raise InputError(
+            f"{where}: no model can have these settings ({error_line(e)}); correct them") from None
     wanted = model.state_dict()
     _agree(tensors, wanted, where)
     tensors = {name: t.to(wanted[name].dtype) for name, t in tensors.items()} # double precision may overflow
@@ -297,7 +300,8 @@ def _ours(
         raise InputError(f"{where}: its description was damaged ({error_line(e)}); {again}") from None
     own = puzzle_from(own) if own else None
     if own and puzzle and own != puzzle:
-        raise InputError(f"{where}: it was trained on {own.name}, not on {puzzle.name}")
+        raise InputError(f"{where}: it was trained on {own.name}, not on {puzzle.name}; leave out the puzzle "
+            f"type, or name {own.name}")
     names = _unpacked(tensors.pop(_IDENTITIES), where) if _IDENTITIES in tensors else None
     halting = one_of(strings.get("halting", "binary"), HALTINGS, f"{where}: halting")
     return _About(arch or strings.get("arch"), {**config, **settings}, history, halting, own or puzzle,
@@ -349,8 +353,10 @@ def _named(
     if held is None: where = str(beside)
     elif beside.is_file() and read_json(beside) != list(held):
         raise InputError(f"{where}: identifiers.json beside it names other identities than the file itself; "
-            "move it away")
-    if not _are_names(names): raise InputError(f"{where}: expected a list of different names of identities")
+            "move identifiers.json to another folder")
+    if not _are_names(names):
+        raise InputError(f"{where}: expected a list of different names of identities; remove repeated names, "
+            "or move the file to another folder")
     if rows: _in_range(rows, len(names), where)
     elif len(names) != len(table):
         raise InputError(f"{where}: it names {len(names):,} identities, but the puzzle embedding has "
@@ -391,10 +397,10 @@ def load(
     rows = tuple(rows) if rows else None
     read = _read(path, rows, weights, where)
     if rows and _TABLE not in read.tensors:
-        raise InputError(f"{where}: it has no puzzle embedding to take rows of; leave rows out")
+        raise InputError(f"{where}: it has no puzzle embedding to take rows from; leave out rows")
     if read.strings:
         if weights not in (None, "model"):
-            raise InputError(f"{where}: it holds one set of weights; leave weights={weights!r} out")
+            raise InputError(f"{where}: it holds only one set of weights; leave out weights={weights!r}")
         about = _ours(read, arch, settings, puzzle, rows, where)
     else: about = _theirs(path, read, arch, settings, puzzle, where)
     names = _named(path, about.names, read.tensors.get(_TABLE), rows, where)
@@ -403,7 +409,7 @@ def load(
     c, puzzle = model.config, about.puzzle
     if puzzle and (puzzle.seq_len, puzzle.vocab_size) != (c.seq_len, c.vocab_size):
         raise InputError(f"{where}: {puzzle.name} has {puzzle.seq_len} cells and {puzzle.vocab_size} tokens, "
-            f"but this model has {c.seq_len} and {c.vocab_size}")
+            f"but this model has {c.seq_len} and {c.vocab_size}; name the puzzle type that it was trained on")
     return Loaded(model.to(device).eval(), puzzle, about.history, about.halting, about.unverified, rows,
         str(source), again, read.weights, about.described, names)
 
@@ -419,8 +425,8 @@ def pretrained_file(
 )->Path:
     "Where a model that ships with trm-lab is; its card NAME.md and its recipe NAME.yaml are beside it."
     if name not in pretrained_models():
-        raise InputError(f"no model {name!r} ships with trm-lab{closest(name, pretrained_models())}; "
-            f"there are {', '.join(pretrained_models())}")
+        raise InputError(f"no model {name!r} ships with trm-lab{closest(name, pretrained_models())}; choose "
+            f"from {', '.join(pretrained_models())}")
     return _pretrained_folder()/f"{name}.safetensors"
 
 def load_pretrained(
@@ -457,7 +463,7 @@ def matched(
         some = ", ".join(tasks[:3]) + ", …"*(len(tasks) > 3)
         raise InputError(f"{where}: {len(unknown):,} of the {len(used):,} identities of its test puzzles "
             f"({some}) are not among those that this model was trained on, so it has no answer for them; "
-            "take a dataset whose tasks it learned, or train it on this one (init_from)")
+            "take a dataset of tasks that it was trained on, or train it on this one (init_from)")
     return replace(split, puzzle_identifiers=rows[split.puzzle_identifiers]), None
 
 # %% ../../nbs/models/07_checkpoints.ipynb #3d46e31a
@@ -469,10 +475,12 @@ def with_identities(
     "A model with some of its identities, for shipping one that learned a thousand for each task."
     place = {name: row for row, name in enumerate(names)}
     if len(place) != len(model.puzzle_emb.weights):
-        raise InputError(f"with_identities: the puzzle embedding has {len(model.puzzle_emb.weights)} rows, "
-            f"so as many different names are needed, not {len(place)}")
+        raise InputError(f"with_identities: there should be {len(model.puzzle_emb.weights)} different names, "
+            f"one for each row of the puzzle embedding, found {len(place)}")
     for name in wanted:
-        if name not in place: raise InputError(f"with_identities: {name!r} is no identity of this model")
+        if name not in place:
+            raise InputError(f"with_identities: {name!r} is not an identity of this "
+                f"model{closest(name, place)}; choose from its names")
     config = replace(model.config, num_puzzle_identifiers=len(wanted))
     small = type(model)(config, model.dtype).to(next(model.parameters()).device)
     tensors = dict(model.state_dict())
@@ -512,17 +520,17 @@ def write_published(
     if arch not in _REFERENCE:
         raise InputError(f"{path}: the reference has no class for {arch}; save it as .safetensors")
     if c.positions.on_grid:
-        raise InputError(f"{path}: the reference does not know pos_encodings {c.pos_encodings!r}, only rope, "
+        raise InputError(f"{path}: the reference has no pos_encodings {c.pos_encodings!r}, only rope, "
             "learned and none; save it as .safetensors")
     # Its SwiGLU rounds up to multiples of 256; its HRM and direct Transformer have attention, and as many
     # positions as the embedding fills.
     if any(t.shape[1] != _inner(t.shape[0], c.expansion, 256) for name, t in weights.items()
             if name.endswith((".mlp.down_proj.weight", ".mlp_t.down_proj.weight"))):
-        raise InputError(f"{path}: the reference rounds SwiGLU's inner width up to a multiple of 256, "
-            "which this model's is not; save it as .safetensors")
+        raise InputError(f"{path}: the reference rounds SwiGLU's inner width up to a multiple of 256, and "
+            "this model's is not such a multiple; save it as .safetensors")
     if arch in _PLAIN_CLASSES and (c.mlp_t or c.puzzle_positions != -(-c.puzzle_width//c.hidden_size)):
         raise InputError(
-            f"{path}: the reference's {arch} knows neither mlp_t nor puzzle_emb_len; save it as .safetensors")
+            f"{path}: the reference's {arch} has neither mlp_t nor puzzle_emb_len; save it as .safetensors")
     beside = {"all_config.yaml": _published_config(model, arch)}
     if identities is not None: beside["identifiers.json"] = json.dumps(list(identities))
     for name, text in beside.items():

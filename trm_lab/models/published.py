@@ -88,8 +88,8 @@ def _sets_here(named:Mapping[str, Tensor], entry:str, where:str)->dict[str, dict
         else:
             part = sets.setdefault(_inside(entry, prefix), {})
             if own in part:
-                raise InputError(f"{where}: the tensor {own} is there twice, under different prefixes; save "
-                    "it with one of them")
+                raise InputError(f"{where}: the tensor {own} occurs twice, under different prefixes; save it "
+                    "under one of them")
             part[own] = t
     flat = {own.replace(".", ""): own for part in sets.values() for own in part}
     for name, t in strangers.items():
@@ -120,7 +120,8 @@ def _all_sets(found:Mapping, where:str)->dict[str, dict[str, Tensor]|list[Tensor
 def _by_name(found, where:str)->Mapping:
     "The object in a file, if it is a mapping."
     if isinstance(found, Mapping): return found
-    raise InputError(f"{where}: it holds {type(found).__name__}, not tensors by name")
+    raise InputError(
+        f"{where}: it holds {type(found).__name__}, not tensors by name; save the model's state_dict()")
 
 def _tensors(found:Mapping)->dict[str, Tensor]:
     "The entries of a mapping that are tensors with a name."
@@ -140,16 +141,16 @@ def _among(sets:Mapping[str, dict], roles:Mapping[str, str], weights:str|None, w
     of = lambda role: [label for label in sets if roles[label] == role]
     if weights in sets and weights not in ("model", "ema"): return weights
     if weights == "ema" and not of("ema"):
-        raise InputError(f"{where}: there is no average of the weights in it; leave weights='ema' out")
+        raise InputError(f"{where}: there is no average of the weights in it; leave out weights='ema'")
     if weights == "model" and not (of("model") or of("")):
-        raise InputError(f"{where}: it holds an average of weights alone ({', '.join(of('ema'))}); leave "
-            "weights='model' out")
+        raise InputError(f"{where}: it holds an average of weights alone ({', '.join(of('ema'))}); leave out "
+            "weights='model'")
     if weights is not None: one_of(weights, ["model", "ema", *filter(None, sets)], f"{where}: weights")
     wanted = of("ema") if weights != "model" and of("ema") else of("model") or of("")
     if len(wanted) == 1: return wanted[0]
     names, first = ", ".join(label or "the top level" for label in wanted), next(filter(None, wanted))
-    raise InputError(f"{where}: it holds several sets of weights ({names}), and no name decides between "
-        f"them; name one: weights={first!r}, or  trm-lab convert … --weights {first}")
+    raise InputError(f"{where}: it holds several sets of weights ({names}); choose one: weights={first!r}, "
+        f"or  trm-lab convert … --weights {first}")
 
 # %% ../../nbs/models/06_published.ipynb #69ab0171
 def _weights(found, weights:str|None, where:str)->tuple[dict[str, Tensor], str, str|None]:
@@ -177,7 +178,7 @@ def _without_weights(found:Mapping)->str:
     if "param_groups" in found:
         return "it holds the state of an optimizer and no weights; give the model's file"
     entries = ", ".join(map(shortened, list(found)[:8])) or "none"
-    return f"there are no tensors where weights are expected; its entries are {entries}"
+    return (f"it holds no weights, only the entries {entries}; give a file with the model's tensors")
 
 _ADAPTER = ("it is an adapter (LoRA) without its base model; "
     "merge it into the base model and save the model's weights")
@@ -220,7 +221,8 @@ def _kind(path:Path, where:str)->str: # safetensors, zip, npz, pickle
     try:
         with path.open("rb") as f: head = f.read(512)
         stated = download_problem(path)
-    except OSError as e: raise InputError(f"{where}: cannot be read ({e.strerror})") from None
+    except OSError as e:
+        raise InputError(f"{where}: cannot be read ({e.strerror}); give a file that you may read") from None
     if stated: raise InputError(f"{where}: {stated}")
     # checked first: a safetensors file begins with its header's length, which may equal any signature
     if head[4:9] == b"\0\0\0\0{": return "safetensors"
@@ -231,7 +233,7 @@ def _kind(path:Path, where:str)->str: # safetensors, zip, npz, pickle
     text = head.decode("utf-8", "replace").lstrip("\ufeff")
     if "\ufffd" not in text[:-3] and all(c.isprintable() or c.isspace() for c in text):
         raise InputError(
-            f"{where}: it is text and not weights; it begins with {shortened(text.strip())[:40]!r}")
+            f"{where}: it is text that begins with {shortened(text.strip())[:40]!r}, not weights; {_READS}")
     raise InputError(f"{where}: this is not a checkpoint, or its beginning was damaged; {_READS}")
 
 # %% ../../nbs/models/06_published.ipynb #289fa953
@@ -284,17 +286,17 @@ def _members(path:Path, where:str)->dict[int, zipfile.ZipInfo]: # by where their
                 start = member.header_offset + 30 + sum(struct.unpack("<HH", f.read(4)))
                 if (z.getinfo(name) is not member or member.header_offset < end
                         or start + member.file_size > z.start_dir):
-                    raise InputError(f"{where}: its member {name} is there twice or lies on top of another "
-                        "one; this is not what torch.save writes, get the file again")
+                    raise InputError(f"{where}: its member {name} occurs twice or overlaps another one, "
+                        "which torch.save never writes; get the file again")
                 # a few bytes could stand for gigabytes
                 if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
-                    raise InputError(f"{where}: its member {name} is compressed or encrypted; "
-                        "this is not what torch.save writes, get the file again")
+                    raise InputError(f"{where}: its member {name} is compressed or encrypted, which "
+                        "torch.save never does; get the file again")
                 members[start], end = member, start + member.file_size
             for member in members.values():
                 if member.filename.endswith("/byteorder") and z.read(member) != sys.byteorder.encode():
-                    raise InputError(f"{where}: it was written on a machine with another order of bytes; "
-                        "save it as safetensors there")
+                    raise InputError(f"{where}: it was written on a machine with another byte order; save it "
+                        "as safetensors there")
     except InputError: raise
     except Exception as e: raise _damaged(e, name, where) from None
     return members
@@ -303,7 +305,7 @@ def _members(path:Path, where:str)->dict[int, zipfile.ZipInfo]: # by where their
 def _damaged(e:Exception, name:str,
         where:str)->InputError: # of any kind of exception: zipfile passes on those that damaged fields cause
     return InputError(
-        f"{where}: it was damaged on the way, at {name} ({error_line(e)}); copy or download it again")
+        f"{where}: its member {name} is damaged ({error_line(e)}); copy or download the file again")
 
 def _check(path:Path, members:Iterable[zipfile.ZipInfo], where:str):
     "Compare members with their checksums."
@@ -318,7 +320,8 @@ def _check(path:Path, members:Iterable[zipfile.ZipInfo], where:str):
 def _in_range(rows:tuple[int, ...], count:int, where:str):
     for row in rows:
         if not 0 <= row < count:
-            raise InputError(f"{where}: there is no puzzle row {row}; they go from 0 to {count - 1}")
+            raise InputError(
+                f"{where}: its puzzle embedding has no row {row}; choose rows from 0 to {count - 1}")
 
 def _rows(table:Tensor, rows:tuple[int, ...], where:str)->Tensor: # (len(rows), width)
     _in_range(rows, len(table), where)
@@ -379,8 +382,8 @@ def _read_pickle(
                 tensors = {name: _stored(f, name, t, members, some(name), where)
                     for name, t in tensors.items()}
         except (RuntimeError, EOFError, MemoryError) as e:
-            raise InputError(f"{where}: its tensors do not fit into what it holds ({error_line(e)}); get the "
-                "file again") from None
+            raise InputError(f"{where}: its tensors do not fit into the bytes that it holds "
+                f"({error_line(e)}); get the file again") from None
     else:
         # another program has packed the zip again, and torch's offsets are those of its own layout
         _check(path, (members[begin] for begin in later), where)
@@ -531,13 +534,13 @@ def _config_beside(path:Path)->tuple[dict, str]:
         if parts and "arch" in whole and all(isinstance(part, Mapping) for part in parts):
             found[beside] = {**parts[0], **parts[1]}
         elif name == "all_config.yaml":
-            raise InputError(f"{beside}: there is no mapping 'arch' in it; add it, or move the file away and "
-                "give the settings yourself")
+            raise InputError(f"{beside}: it has no mapping 'arch'; add one, or move the file to another "
+                "folder and give the settings yourself")
     one, *two = found.values() or ({},) # a config.json without 'arch' belongs to another program
     for key in sorted(one.keys() & two[0].keys() if two else ()):
         if one[key] != two[0][key]:
             raise InputError(f"{path.parent}: all_config.yaml says {key} is {one[key]!r}, and config.json "
-                f"says {two[0][key]!r}; move away the one that is not this model's")
+                f"says {two[0][key]!r}; move the one that is not this model's to another folder")
     return {**(two[0] if two else {}), **one}, " and ".join(map(str, found))
 
 # %% ../../nbs/models/06_published.ipynb #8317d1c6
@@ -549,8 +552,8 @@ def _architecture(tensors:Mapping[str, Tensor], where:str)->str:
         "trm_singlez": {"L_init", "L_level"}, "fixed_point": {"H_init", "L_level"}} # the first that fits
     for arch, needed in marks.items():
         if needed <= has: return arch
-    raise InputError(f"{where}: the architecture does not follow from its tensors "
-        f"({', '.join(sorted(has)[:8])}); it lacks H_init or L_init, L_level or H_level")
+    raise InputError(f"{where}: its tensors ({', '.join(sorted(has)[:8])}) do not tell the architecture; "
+        "give a checkpoint with H_init or L_init, and L_level or H_level")
 
 # %% ../../nbs/models/06_published.ipynb #b745629b
 def _inner(width:int, expansion:float, multiple:int)->int:
@@ -594,8 +597,8 @@ class _Shapes:
 def _read_shapes(tensors:Mapping[str, Tensor], known:set[str], where:str)->_Shapes:
     "Read settings off shapes. Raises `InputError` if these are not the weights of a model here."
     def missing(name):
-        return InputError(f"{where}: the tensor {name} is missing; "
-            "these are not the weights of a model that trm-lab knows")
+        return InputError(f"{where}: the tensor {name} is missing, so these are not weights of a model that "
+            "trm-lab knows; give another file")
     if not (tokens := _size(tensors, "embed_tokens.embedding_weight")):
         raise missing("embed_tokens.embedding_weight")
     first = [layer for layer in ("H_level.layers.0", "L_level.layers.0")

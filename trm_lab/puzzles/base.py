@@ -11,7 +11,7 @@ __all__ = ['PAD', 'IGNORE', 'SEPARATOR', 'Verdict', 'Drawing', 'Symmetry', 'Perm
 import hashlib, importlib, inspect, pkgutil, re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import ClassVar, Protocol
 import numpy as np
@@ -82,6 +82,12 @@ class Symmetry(ABC):
         Raises `InputError` as `apply` does."""
         raise InputError(f"{_BY_ANSWER} an answer alone cannot be transformed back; {_ASK_LATENTS}")
 
+    def rows(self, some:slice)->"Symmetry":
+        "Those of some of the puzzles. The arrays among the fields of a dataclass have a row for each puzzle."
+        every = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: v[some] for name, v in every.items() if isinstance(v, np.ndarray)})
+
+# %% ../../nbs/puzzles/01_base.ipynb #49fed1f5
 @dataclass(frozen=True)
 class Permutation(Symmetry):
     "Cells change places, and tokens are renamed."
@@ -421,7 +427,8 @@ def puzzle_class(
     type:str, # as in `puzzle_types`
 )->type[Puzzle]:
     "The class of a puzzle type. Raises `InputError` if there is none of this name."
-    if not isinstance(type, str): raise InputError(f"a puzzle type is a name like 'sudoku', not {type!r}")
+    if not isinstance(type, str):
+        raise InputError(f"a puzzle type should be a name like 'sudoku', not {type!r}")
     if type not in _registered:
         one_of(type, puzzle_types(), "puzzle type")
         importlib.import_module(f"trm_lab.puzzles.{type}")
@@ -432,7 +439,8 @@ def find_puzzle(
     name:str, # type and size: "sudoku-6x6"
 )->Puzzle:
     "A puzzle by its name. Raises `InputError` if there is none of this name."
-    if not isinstance(name, str): raise InputError(f"a puzzle's name is text like 'sudoku-6x6', not {name!r}")
+    if not isinstance(name, str):
+        raise InputError(f"a puzzle's name should be text like 'sudoku-6x6', not {name!r}")
     type, _, size = name.partition("-")
     return puzzle_class(type).named(size)
 
@@ -441,16 +449,17 @@ def puzzle_from(
 )->Puzzle:
     "A puzzle from its specification, as datasets and checkpoints keep it. Raises `InputError` if it is none."
     what, like = "a puzzle's specification", "like {'type': 'maze', 'rows': 30, 'cols': 30}"
-    if not isinstance(spec, Mapping): raise InputError(f"{what} is names with values, {like}, not {spec!r}")
-    if "type" not in spec: raise InputError(f"{what} names its type, {like}; {dict(spec)!r} does not")
+    if not isinstance(spec, Mapping):
+        raise InputError(f"{what} should be names with values, {like}, not {spec!r}")
+    if "type" not in spec: raise InputError(f"{what} has no 'type', found {dict(spec)!r}; write it {like}")
     values = {name: value for name, value in spec.items() if name != "type"}
     cls = puzzle_class(spec["type"])
     known = inspect.signature(cls).parameters
     for name in values:
         if name not in known:
-            takes = f"; it takes {', '.join(known)}" if known else "; it takes none"
-            raise InputError(f"{cls.type}: the argument {name!r} is not known{closest(name, known)}{takes}")
+            raise InputError(f"{cls.type}: the argument {name!r} is not known{closest(name, known)}; "
+                f"it takes {', '.join(known) or 'none'}")
     for name, parameter in known.items():
         if name not in values and parameter.default is parameter.empty:
-            raise InputError(f"{cls.type}: the argument {name!r} is missing")
+            raise InputError(f"{cls.type}: the argument {name!r} is missing; add it")
     return cls(**values)

@@ -51,7 +51,7 @@ class _Board(Puzzle):
     ):
         rows, cols = given(rows, int, "lights_out: 'rows'"), given(cols, int, "lights_out: 'cols'")
         if not 1 <= min(rows, cols) or rows*cols > 400:
-            raise InputError(f"lights_out: {rows}×{cols} is not supported; boards have 1 to 400 cells")
+            raise InputError(f"lights_out: {rows}×{cols} is not supported; choose a board of 1 to 400 cells")
         self.rows, self.cols = rows, cols
 
     @classmethod

@@ -23,10 +23,11 @@ _RULING = set("|-+ \t\r\n") # what people draw between the cells
 def _box_of(n:int)->tuple[int, int]:
     "Rows and columns of a box of an n×n board. Raises `InputError` if there are none."
     if n > (most := len(_GLYPHS)):
-        raise InputError(f"a {n}×{n} Sudoku is not supported; boards go up to {most}×{most}")
+        raise InputError(f"a {n}×{n} Sudoku is not supported; choose a board of at most {most}×{most}")
     heights = [h for h in range(2, math.isqrt(n) + 1) if n % h == 0]
     if not heights:
-        raise InputError(f"a {n}×{n} Sudoku has no boxes: {n} is not a product of two numbers above 1")
+        raise InputError(f"a {n}×{n} Sudoku has no boxes, because {n} is not a product of two numbers above "
+            "1; choose another size, like 6x6")
     return heights[-1], n//heights[-1]
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #c6f0a78d
@@ -42,8 +43,8 @@ def _parse(text:str, n:int)->np.ndarray:
         found = f"a {board} has {n*n} cells, but {len(symbols)} were given"
         raise InputError(f"{found}; write one character a cell, '.' for blank")
     if n > 9 and "0" in symbols and "." in symbols:
-        raise InputError("'.' and '0' stand in one board, so 0 can be no blank, and the digits of a "
-            f"{board} are 1 to {_GLYPHS[n-1]}; where they were counted from 0, add 1 to each")
+        raise InputError(f"'.' and '0' both stand in this {board}, whose digits are 1 to {_GLYPHS[n-1]}; "
+            "write blanks in one way, and add 1 to digits that count from 0")
     known = {".": BLANK, "0": BLANK, **{g: d + 2 for d, g in enumerate(_GLYPHS[:n])}}
     for i, c in enumerate(symbols):
         if c.upper() not in known:

@@ -258,7 +258,7 @@ def _columns(names:list[str], rated:bool, where:str="the first line")->dict[str,
     for role in ("question", "answer"):
         same = [repr(name.strip()) for name, held in zip(names, roles) if held == role]
         if len(same) < 2: continue
-        raise InputError(f"{' and '.join(same)} may each be the {role}; leave one of them, or rename one")
+        raise InputError(f"{' and '.join(same)} may each be the {role}; remove or rename one of them")
     if "question" not in roles:
         hint = closest("question", [name for name, role in zip(names, roles) if role is None])
         raise InputError(f"the column 'question' is missing{hint}; {where} should name the columns, "
@@ -266,7 +266,8 @@ def _columns(names:list[str], rated:bool, where:str="the first line")->dict[str,
     found = {role: roles.index(role) for role in reversed(roles) if role}
     if rated and "rating" not in found and "difficulty" in found: found["rating"] = found["difficulty"]
     if rated and "rating" not in found:
-        raise InputError("it has no column 'rating', so nothing can be left out by its rating")
+        raise InputError("it has no column 'rating', so nothing can be left out by its rating; add one, or "
+            "leave out --min-rating")
     return found
 
 # %% ../../nbs/puzzles/06_text.ipynb #95642d37
@@ -373,13 +374,16 @@ def records(
             return _json_lines(every, puzzle, rated)
         every = list(every)
         if found := _json(_joined(every), puzzle, rated): return found
-        if line.lstrip()[0] == "{": raise InputError("this begins like JSON, but cannot be read as such")
+        if line.lstrip()[0] == "{":
+            raise InputError("this begins like JSON, but is not JSON; correct it, or write one board a line")
     rest = itertools.chain(head[-1:], lines)
     if separator := _separator(line): return _table(rest, separator, puzzle, rated)
     boards = _on_one_line(line, puzzle)
     if table and not boards and not _like_a_board(_one_by_one(line, puzzle, ""), puzzle):
         _columns(re.split("[,;\t|]", line), rated) # raises an error that names the missing column
-    if rated: raise InputError("it has no columns with names, so nothing can be left out by its rating")
+    if rated:
+        raise InputError(
+            "it has no columns with names, so nothing can be left out by its rating; leave out --min-rating")
     if boards: return _list(every, puzzle)
     if puzzle.characters: return _blocks(list(every), puzzle)
     return iter([Record("puzzle 1", number, _joined(every))])
@@ -390,7 +394,8 @@ def _text_of(path:Path)->io.TextIOBase:
     if str(path) == "-":
         return _decoded(sys.stdin.buffer, path) if hasattr(sys.stdin, "buffer") else sys.stdin
     try: return _decoded(open(path, "rb"), path)
-    except OSError as e: raise InputError(f"{path}: cannot be read ({e.strerror})") from None
+    except OSError as e:
+        raise InputError(f"{path}: cannot be read ({e.strerror}); give a file that you may read") from None
 
 def _decoded(file, path:Path)->io.TextIOBase:
     "Text from an open binary file."
@@ -409,11 +414,13 @@ def _lines_of(source:Path|str)->Iterator[tuple[int, str]]:
     try:
         with _text_of(source) as file:
             for number, line in enumerate(file, 1):
-                if "\0" in line: raise InputError(f"{source}: this is no text file (line {number})")
+                if "\0" in line:
+                    raise InputError(f"{source}: this is not a text file (line {number} holds a zero byte); "
+                        "save it as UTF-8")
                 yield number, line.rstrip("\n")
     except (UnicodeError, OSError, EOFError, zlib.error) as e:
         why = shortened(e, 100)
-        raise InputError(f"{source}: this is no text file ({why}); save it as UTF-8") from None
+        raise InputError(f"{source}: this is not a text file ({why}); save it as UTF-8") from None
 
 # %% ../../nbs/puzzles/06_text.ipynb #1f8470a5
 def puzzle_file(
@@ -429,7 +436,7 @@ def puzzle_file(
         if board: raise InputError(f"{name!r} is a board and the name of a file; write ./{name} for the file")
         return Path(source)
     if board or not re.search(r"[/\\]|\.[A-Za-z][A-Za-z0-9]{1,5}$", source.strip()): return None
-    raise InputError(f"{name}: cannot be read (there is no such file)")
+    raise InputError(f"{name}: cannot be read (there is no such file); check the path")
 
 # %% ../../nbs/puzzles/06_text.ipynb #6bbba959
 @dataclass(frozen=True)
@@ -448,7 +455,7 @@ def _rating(text:str|None, rated:bool)->float|None:
     try: rating = float(text)
     except ValueError: rating = math.nan
     if 0 <= rating < math.inf: return rating
-    raise InputError(f"the rating {shortened(text, 20)!r} is not a number of 0 or more")
+    raise InputError(f"the rating {shortened(text, 20)!r} should be a number of 0 or more")
 
 def _example(record:Record, puzzle:Puzzle, rated:bool)->Example:
     "Read and check a puzzle."
@@ -458,8 +465,10 @@ def _example(record:Record, puzzle:Puzzle, rated:bool)->Example:
         answer = read_board(record.answer, puzzle)
         verdict = puzzle.check(question, answer)
         if not verdict.solved and _solves(puzzle, answer, question):
-            raise InputError("question and answer are exchanged: the question given solves the answer given")
-        if not verdict.solved: raise InputError(f"the answer does not solve the puzzle: {verdict}")
+            raise InputError("question and answer are exchanged, because the question given solves the "
+                "answer given; swap the columns")
+        if not verdict.solved:
+            raise InputError(f"the answer does not solve the puzzle: {verdict}; correct it")
     return Example(question, answer, record.source, _rating(record.rating, rated), record.line, record.where)
 
 def _solves(puzzle:Puzzle, question:np.ndarray, answer:np.ndarray)->bool:
@@ -544,7 +553,8 @@ class _Supplier:
         "The only solution; None, and a note: there is none, or several."
         found = self.puzzle.solutions(example.question)
         if found is None:
-            raise InputError(f"{example.where} has no answer, and {self.puzzle.name} no solver to supply it")
+            raise InputError(f"{example.where} has no answer, and {self.puzzle.name} has no solver to supply "
+                "one; add the answer")
         if len(found) == 1:
             self.count += 1
             return found[0]

@@ -79,7 +79,7 @@ def puzzle_set(
     if images is not None and not path and comparable(puzzle, (split.inputs[0], split.labels[0]), len(split)):
         if images.all():
             raise InputError(
-                f"{source}: all puzzles of seed {seed} are training puzzles; choose another seed")
+                f"{source}: all test puzzles of seed {seed} are training puzzles; choose another seed")
         left_out = int(images.sum())
         split = split_of(zip(split.inputs[~images], split.labels[~images]))
         images = images[~images]
@@ -135,7 +135,7 @@ def measure_set(
     answers = answers_by_step(model, split, what=f"{puzzle_set.name}, step by step")
     solved = (answers == split.labels).all(-1)
     usual, share = STEPS.index(DEFAULT_STEPS), lambda right: _share(int(right.sum()), len(split))
-    what = f"{puzzle_set.name}, as many steps as it wants"
+    what = f"{puzzle_set.name}, until it halts"
     adaptive = evaluate(model, puzzle, split, DEFAULT_STEPS,
         loaded.policy(DEFAULT_STEPS), keep=False, what=what)
     scores = {"name": puzzle_set.name, "origin": puzzle_set.origin, "n": len(split),
@@ -147,7 +147,7 @@ def measure_set(
             for name, values in puzzle.measures(split.inputs).items()},
         "failures": _failures(puzzle, split, answers[usual], solved[usual])}
     if restarts and puzzle.decides:
-        search, what = Search(restarts, stop_when="solved"), f"{puzzle_set.name}, until legal"
+        search, what = Search(restarts, stop_when="solved"), f"{puzzle_set.name}, until solved"
         found = evaluate(model, puzzle, split, DEFAULT_STEPS, search=search, keep=False, what=what)
         scores["tries"] = {
             str(after.tries): {**_share(round(after.exact*len(split)), len(split)), "mean_steps": after.spent}
@@ -189,8 +189,8 @@ def _trained_on(recipe:dict, fingerprint:str|None, where:str)->Dataset:
     here = {**recipe, "device": "auto"} # the device of training may not exist here
     dataset, place = dataset_for(build(TrainConfig, here, where), print)
     if fingerprint not in (None, dataset.fingerprint):
-        raise InputError(f"{where}: the puzzles in {place} are not those that it was trained on, "
-            f"so nothing can be called unseen; bring the dataset back that has the fingerprint {fingerprint}")
+        raise InputError(f"{where}: the puzzles in {place} are not those that it was trained on, so no test "
+            f"puzzle can be called unseen; put the dataset with the fingerprint {fingerprint} there again")
     return dataset
 
 # %% ../../nbs/runs/06_cards.ipynb #8017b60c
@@ -223,11 +223,13 @@ def _with_recipe(
     run = Run(Path(source)) if Path(source).is_dir() and (Path(source)/"run.json").exists() else None
     if run and not run.finished:
         raise InputError(
-            f"{source}: this run is not finished, or its files were changed since; finish it first")
+            f"{source}: this run is not finished, or its files were changed afterwards; run it to its end "
+            "first")
     file = run.folder/"checkpoints"/"model.safetensors" if run else source
     loaded = load(file, place, pick_dtype(place))
     if loaded.puzzle is None or "recipe" not in loaded.history:
-        raise InputError(f"{source}: it does not say how it was trained; a card is made of a run of trm-lab")
+        raise InputError(
+            f"{source}: it does not say how it was trained; give the folder of a finished run of trm-lab")
     recipe = current_names(loaded.history["recipe"], str(source))
     return run, file, replace(loaded, history={**loaded.history, "recipe": recipe})
 

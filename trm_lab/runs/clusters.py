@@ -87,9 +87,12 @@ def _slurm_limits(needs:Resources)->dict:
     "The limits of a job by sbatch's names. Raises `InputError` without a time limit."
     if not needs.hours:
         raise InputError("Slurm requires a time limit; set `hours` in the grid's `needs`")
+    if (shared := needs.gpu_share.denominator > 1) and not os.environ.get("SBATCH_GRES"):
+        raise InputError(f"Slurm gives a share of a GPU, like {needs.gpus:g}, in units of its cluster; "
+            "say how many a run gets: SBATCH_GRES=shard:1 (sinfo -o %G lists them), or set `gpus` to 1")
     return {"time": math.ceil(60*needs.hours), "cpus_per_task": needs.cores,
         **({"mem": f"{math.ceil(1000*needs.memory)}M"} if needs.memory else {}),
-        **({"gpus_per_node": needs.gpus} if needs.gpus else {})}
+        **({"gpus_per_node": needs.gpus} if needs.gpus and not shared else {})}
 
 def _check_accepted(limits:Mapping):
     "Raise `InputError` if Slurm refuses such a job. It would accept an array of them, and never start it."
@@ -98,7 +101,7 @@ def _check_accepted(limits:Mapping):
         capture_output=True, text=True)
     if tested.returncode:
         reason = (tested.stderr.strip().splitlines() or ["sbatch gives no reason"])[-1]
-        raise InputError(f"Slurm refuses such a job: {reason}")
+        raise InputError(f"Slurm refuses such a job ({reason}); change the grid's `needs`")
 
 # %% ../../nbs/runs/10_clusters.ipynb #6b254ac8
 class _SlurmJobs:
@@ -195,17 +198,21 @@ def _join_cluster():
             "start one with  ray start --head, or name one: RAY_ADDRESS=HOST:6379") from None
     return ray
 
+def _ray_gpus(needs:Resources)->float:
+    "The GPUs of a run as Ray counts them, in ten-thousandths: three thirds must not be more than one."
+    return int(10_000*needs.gpu_share)/10_000
+
 def _slots(
     nodes:Sequence[Mapping[str, float]], # resources of each node
     needs:Resources, # of one run
 )->int:
     "The number of runs that fit on the nodes of a cluster. Raises `InputError` if no node has room for one."
-    each = {"CPU": needs.cores, "GPU": needs.gpus, "memory": (needs.memory or 0)*1e9}
+    each = {"CPU": needs.cores, "GPU": _ray_gpus(needs), "memory": (needs.memory or 0)*1e9}
     each = {what: amount for what, amount in each.items() if amount}
     fits = sum(min(int(node.get(what, 0)//amount) for what, amount in each.items()) for node in nodes)
     if fits: return fits
-    raise InputError(f"a run needs {needs.cores} cores, {needs.gpus} GPUs and {needs.memory or 0:g} "
-        "GB of memory, and no node of this Ray cluster has that")
+    raise InputError(f"a run needs {needs.cores} cores, {needs.gpus:g} GPUs and {needs.memory or 0:g} "
+        "GB of memory, which no node of this Ray cluster has; lower the grid's `needs`")
 
 # %% ../../nbs/runs/10_clusters.ipynb #34c4e848
 class Ray:
@@ -217,7 +224,7 @@ class Ray:
     ):
         self.ray, self.sweep, needs = _join_cluster(), sweep, sweep.grid.needs
         self.slots = slots or _slots([node["Resources"] for node in self.ray.nodes() if node["Alive"]], needs)
-        self.task = self.ray.remote(num_cpus=needs.cores, num_gpus=needs.gpus,
+        self.task = self.ray.remote(num_cpus=needs.cores, num_gpus=_ray_gpus(needs),
             memory=(needs.memory or 0)*1e9 or None, max_retries=sweep.grid.retries)(lambda job: job())
         self.queue:deque[Trial] = deque()
         self.tasks:dict[object, Trial] = {}

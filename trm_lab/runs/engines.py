@@ -138,27 +138,35 @@ def threads(
     return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(count))
 
 # %% ../../nbs/runs/09_engines.ipynb #3b88623b
+def _gpus()->list[str]:
+    "The GPUs that this process may use, by the names that CUDA_VISIBLE_DEVICES has for them."
+    import torch
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(torch.cuda.device_count()))))
+    return [gpu for gpu in seen.split(",") if gpu]
+
 def slot_environments(
     needs:Resources, # of one run
     slots:int|None=None, # runs at a time; None: as many as the machine has room for
 )->list[dict[str, str]]: # one environment for each slot
     "Divide this machine into slots. Raises `InputError` if it is too small for one run."
-    import psutil, torch
+    import psutil
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    gpus = [gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES",
-            ",".join(map(str, range(torch.cuda.device_count())))).split(",") if gpu]
-    room = {"cores": (needs.cores, cores), "GPUs": (needs.gpus, len(gpus)),
+    gpus, share = _gpus(), needs.gpu_share
+    room = {"cores": (needs.cores, cores), "GPUs": (share, len(gpus)),
         "GB of memory": (needs.memory, psutil.virtual_memory().total/1e9)}
     for what, (each, there) in room.items():
         if each and each > there:
-            raise InputError(f"a run needs {each:g} {what}, and this machine has {there:.3g}")
-    most = min(int(there//each) for each, there in room.values() if each)
-    if slots and needs.gpus and slots*needs.gpus > len(gpus):
-        raise InputError(f"{slots} slots with {needs.gpus} GPUs each need {slots*needs.gpus}, and this "
-            f"machine has {len(gpus)}; leave out --slots, or choose at most {len(gpus)//needs.gpus}")
-    count = slots or most
-    return [{**threads(max(1, cores//count)),
-            "CUDA_VISIBLE_DEVICES": ",".join(gpus[i*needs.gpus:(i + 1)*needs.gpus])} for i in range(count)]
+            raise InputError(f"a run needs {round(float(each), 2):g} {what}, "
+                f"and this machine has {there:.3g}; lower the grid's `needs`")
+    if slots and slots*share > len(gpus):
+        raise InputError(f"{slots} slots with {needs.gpus:g} GPUs each need {float(slots*share):g}, and this "
+            f"machine has {len(gpus)}; leave out --slots, or choose at most {len(gpus)//share}")
+    count = slots or min(int(there//each) for each, there in room.values() if each)
+    def seen(i:int)->list[str]: # shares are spread: neighbours get different GPUs
+        if share.denominator > 1: return [gpus[i % len(gpus)]]
+        return gpus[int(i*share):int((i + 1)*share)]
+    each = threads(max(1, cores//count))
+    return [{**each, "CUDA_VISIBLE_DEVICES": ",".join(seen(i))} for i in range(count)]
 
 # %% ../../nbs/runs/09_engines.ipynb #d4348ae7
 class Local:

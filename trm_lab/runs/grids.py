@@ -6,11 +6,12 @@
 __all__ = ['Resources', 'Grid', 'read_grid', 'Trial', 'trials', 'Sweep', 'plan_sweep', 'read_sweep']
 
 # %% ../../nbs/runs/07_grids.ipynb #77ef42a9
-import itertools
+import itertools, typing
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from fractions import Fraction
 from pathlib import Path
-from ..core.errors import Count, InputError, Name, Natural, Positive, build, given
+from ..core.errors import Count, InputError, Name, Natural, Positive, Range, build, given
 from ..core.run import Run, home
 from ..core.files import write_json, write_text
 from ..core.settings import read_json, read_yaml, yaml_text
@@ -23,10 +24,22 @@ from .notebooks import find_run
 @dataclass(frozen=True)
 class Resources:
     "The resources that one run needs."
-    gpus:Natural = 0 # visible to the run; with 0 it computes on the CPU
+    gpus:typing.Annotated[int|float, Range(least=0)] = 0 # 0.25: four runs share one; 0: the CPU computes
     cores:Count = 1 # at least; more if they would be idle otherwise
     memory:Positive|None = None # GB for all its processes; a run that takes more is ended; None: no limit
     hours:Positive|None = None # of one attempt; then it is warned, saves, and is ended; None: no limit
+
+    def __post_init__(self):
+        share, shared = self.gpu_share, 0.01 <= self.gpus < 1
+        # 0.33 and 0.167 are a third and a sixth
+        if abs(self.gpus/share - 1) < 0.011 if shared else self.gpus == share: return
+        raise InputError("'gpus' should be a whole number, or one GPU divided by the number of runs "
+            f"that share it, 100 at most (0.5, 0.25, 0.2), found {self.gpus:g}")
+
+    @property
+    def gpu_share(self)->Fraction:
+        "The GPUs of one run, exactly: 0.33 is a third."
+        return Fraction(1, round(1/self.gpus)) if 0 < self.gpus < 1 else Fraction(round(self.gpus))
 
 @dataclass(frozen=True)
 class Grid:
@@ -53,7 +66,7 @@ def read_grid(
     if smoke:
         if not isinstance(small, Mapping):
             raise InputError(
-                f"{path.name}: there is no section 'smoke' that makes the runs small; leave --smoke away")
+                f"{path.name}: it has no section 'smoke' that makes the runs small; leave out --smoke")
         values = {**values, "name": f"{values['name']}-smoke", **small,
             "parameters": {**(values.get("parameters") or {}), **(small.get("parameters") or {})}}
     grid = build(Grid,

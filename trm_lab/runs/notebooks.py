@@ -260,7 +260,7 @@ def _give_up(run:Run, path:Path, working:Path, failed:Path, problem:str, signals
     with contextlib.suppress(OSError): # on a full disk the error below still says it
         if run.info: run.update(status="failed", problem=problem)
     raise RunFailed(
-        f"{path.name} did not run to its end ({problem}); the notebook as far as it came is {failed}")
+        f"{path.name} did not run to its end ({problem}); read {failed}, the notebook as far as it ran")
 
 # %% ../../nbs/runs/03_notebooks.ipynb #83411dea
 def run_notebook(

@@ -115,7 +115,8 @@ def statuses(
 )->dict[str, Status]: # by run, in the order of the plan or of their names
     "The states of all runs of a folder. Raises `InputError` if there is no such folder."
     folder = Path(folder).resolve()
-    if not folder.is_dir(): raise InputError(f"{folder}: there is no such folder")
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; name the folder of a run or of a sweep")
     if (folder/"sweep.json").exists():
         return {m.run.folder.name: status(m.run) for m in read_sweep(folder).trials}
     if (folder/"run.json").exists(): return {folder.name: status(Run(folder))}

@@ -127,9 +127,9 @@ class _Queue:
 # %% ../../nbs/runs/11_sweeps.ipynb #34a01311
 def _failure(sweep:Sweep, failed:list[Status])->RunFailed:
     "The error for a sweep with failed runs."
-    return RunFailed(f"{sweep.folder}: {len(failed)} of {len(sweep.trials)} runs did not come to their end, "
-        f"the first because {failed[0].problem}; trm-lab runs {sweep.folder} lists them; "
-        "start the same sweep again to try again")
+    return RunFailed(f"{sweep.folder}: {len(failed)} of {len(sweep.trials)} runs failed, the first because "
+        f"{failed[0].problem}; trm-lab runs {sweep.folder} lists them; start the same sweep again to repeat "
+        "them")
 
 def run_sweep(
     sweep:Sweep,
@@ -211,6 +211,7 @@ def report_sweep(
     "Execute the notebook `report` over a sweep. Raises `InputError` if nothing is finished."
     sweep = read_sweep(folder)
     if not any(setting.scores for setting in settings(sweep)):
-        raise InputError(f"{folder}: no run of this sweep is finished yet")
+        raise InputError(
+            f"{folder}: no run of this sweep is finished yet; wait for one, or start the sweep again")
     execute(find_template("report"), sweep.folder/"report.ipynb", {"folder": str(sweep.folder)})
     return write_report(Run(sweep.folder))

@@ -31,7 +31,7 @@ def _named(name:str, folder:Path, ending:str, what:str)->Path:
     known = sorted(p.relative_to(folder).as_posix().removesuffix(ending)
         for p in folder.rglob(f"[!.]*{ending}"))
     raise InputError(
-        f"{what} {name!r} is not there{closest(name, known)}; give a path, or one of {', '.join(known)}")
+        f"there is no {what} {name!r}{closest(name, known)}; give a path, or one of {', '.join(known)}")
 
 def find_grid(
     name:str, # "ablation", or a path
@@ -82,7 +82,7 @@ def _notebook(path:Path)->dict:
     except InputError:
         text = read_text(path) # raises for a file that is not text
         if not text.strip():
-            raise InputError(f"{path}: the file is empty; save the notebook again or bring it back") from None
+            raise InputError(f"{path}: the file is empty; save the notebook again") from None
         for number, line in enumerate(text.splitlines(), 1):
             if not line.lstrip().startswith(("<<<<<<<", ">>>>>>>")): continue
             problem = f"a merge conflict was not resolved ({line.strip():.60}); choose one side"
@@ -93,9 +93,11 @@ def _notebook(path:Path)->dict:
         raise InputError(f"{path}: the notebook is in an old format (nbformat {content.get('nbformat')}); "
             f"convert it with  jupyter nbconvert --to notebook --inplace {path}")
     if not isinstance(content.get("cells"), list):
-        raise InputError(f"{path}: this is JSON, but no notebook: it has no list of cells")
+        raise InputError(
+            f"{path}: this is JSON, but not a notebook, because it has no list of cells; name an .ipynb file")
     if content.get("nbformat") != 4:
-        raise InputError(f"{path}: only nbformat 4 can be run, this one says {content.get('nbformat')!r}")
+        raise InputError(
+            f"{path}: its nbformat should be 4, found {content.get('nbformat')!r}; save it in that format")
     for number, cell in enumerate(content["cells"], 1):
         if not _is_cell(cell):
             raise InputError(f"{path}: cell {number} is damaged; open and save the notebook in JupyterLab")
@@ -124,11 +126,12 @@ def _plain(node:ast.expr):
         case ast.UnaryOp(op=ast.UAdd(), operand=inner): return +_plain(inner)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
             left, right = _plain(left), _plain(right)
-            if isinstance(op, ast.Pow) and abs(right) > 1000: raise ValueError("the exponent is too large")
+            if isinstance(op, ast.Pow) and abs(right) > 1000:
+                raise ValueError("the exponent is too large; write the number itself")
             return _ARITHMETIC[type(op)](left, right)
         case ast.Name(id=name): raise NameError(name)
     plain = "a number, a text, True, False, None, a list or a mapping"
-    raise ValueError(f"{ast.unparse(node)[:60]} is no plain value: {plain}")
+    raise ValueError(f"{ast.unparse(node)[:60]} is not a plain value; write {plain}")
 
 # %% ../../nbs/runs/02_templates.ipynb #69b0f2c2
 def _importable(node:ast.Import | ast.ImportFrom)->list[str]:
@@ -146,14 +149,15 @@ def _assigned(statement:ast.stmt)->tuple[list[str], ast.expr|None]:
         case ast.Import() | ast.ImportFrom():
             missing = _importable(statement)
             if missing:
-                raise ValueError(f"there is no module {missing[0]!r}; install it, or move the import down")
+                raise ValueError(
+                    f"there is no module {missing[0]!r}; install it, or move the import to a later cell")
             return [], None
         case ast.Assign(targets=targets, value=value) if all(isinstance(t, ast.Name) for t in targets):
             return [t.id for t in targets], value
         case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value): return [name], value
     line = ast.unparse(statement).splitlines()[0][:60]
-    raise ValueError(f"`{line}` sets no parameter; this cell holds lines like `lr = 1e-3`, and the rest "
-        "belongs into a later cell")
+    raise ValueError(
+        f"`{line}` sets no parameter; write lines like `lr = 1e-3`, and move the rest to a later cell")
 
 # %% ../../nbs/runs/02_templates.ipynb #bb3c384a
 _CONFIGURATIONS = {
@@ -165,8 +169,8 @@ def _fields_of(source:str)->tuple[dict, frozenset]: # name to default, and names
     defaults, aside = {}, frozenset()
     for name in _FIELDS_OF.findall(source):
         if name not in _CONFIGURATIONS:
-            raise ValueError(f"{name!r} is no configuration{closest(name, _CONFIGURATIONS)}; "
-                f"known are {', '.join(_CONFIGURATIONS)}")
+            raise ValueError(f"{name!r} is not a configuration{closest(name, _CONFIGURATIONS)}; choose from "
+                f"{', '.join(_CONFIGURATIONS)}")
         cls, watching = _CONFIGURATIONS[name]
         defaults, aside = {**defaults, **asdict(cls())}, aside | watching
     return defaults, aside
@@ -178,7 +182,7 @@ def _not_python(e:Exception, source:str, where:str)->InputError:
     "The error for code that cannot be parsed."
     number = getattr(e, "lineno", None) or 1
     line = next(iter(source.splitlines()[number - 1:]), "").strip()[:60]
-    problem = f"this is not Python ({getattr(e, 'msg', e)}): {line}"
+    problem = f"this is not Python ({getattr(e, 'msg', e)}), correct it: {line}"
     if line[:1] in ("%", "!", "?"): problem = f"{line} is a command for Jupyter; move it to another cell"
     return InputError(f"{where}, line {number}: {problem}")
 
@@ -205,7 +209,7 @@ def _defaults(source:str, where:str)->dict: # name to value
             values |= found
             if not _FIELDS_OF.match(ast.unparse(statement)): given |= found
         except NameError as e:
-            problem = f"`{e.args[0]}` is not defined in this cell"
+            problem = f"`{e.args[0]}` is not defined in this cell; write its value instead"
             if e.args[0] in values:
                 changes = f"it is computed from {e.args[0]!r}, which a run may set to something else"
                 problem = f"{changes}; compute it in a later cell"
@@ -231,21 +235,21 @@ def read_template(
     "The parameters of a notebook. Raises `InputError` with what is wrong in it, by cell and line."
     notebook = _notebook(path)
     if (language := _language(notebook)).lower() not in ("python", "python3", "ipython"):
-        raise InputError(f"{path}: the notebook is written in {language}; only Python notebooks can be run")
+        raise InputError(f"{path}: the notebook is written in {language}; give one in Python")
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     places = [number for number, cell in enumerate(code, 1) if _tagged(cell, "parameters")]
     if len(places) != 1:
-        found = f"found {len(places)} (code cells {', '.join(map(str, places))})"
+        found = f"found {len(places)} (code cells {', '.join(map(str, places))}); take it off the others"
         if not places: found = "found 0; add it in JupyterLab's Property Inspector"
-        raise InputError(f"{path}: exactly one code cell should carry the tag 'parameters', {found}")
+        raise InputError(f"{path}: exactly one code cell should have the tag 'parameters', {found}")
     where, source = f"{path}, code cell {places[0]}", _source(code[places[0] - 1])
     defaults, (settings, observing) = _defaults(source, where), _fields_of(source)
     current_names(defaults, where, settings) # refuses a line that sets one under its former name
     aside = {name for line in _ASIDE.findall(source) for name in re.findall(r"\w+", line)}
     aside |= observing
     for name in aside - defaults.keys():
-        problem = f"{name!r} is said to be no part of a run's identity, but is no parameter"
-        raise InputError(f"{where}: {problem}{closest(name, defaults)}")
+        problem = f"{name!r} is named under 'not part of a run's identity', but is not a parameter"
+        raise InputError(f"{where}: {problem}{closest(name, defaults)}; correct or remove it")
     return Template(path, defaults, frozenset(aside | PLACES), _code_hash(notebook))
 
 # %% ../../nbs/runs/02_templates.ipynb #3845dd51
@@ -284,7 +288,7 @@ def read_parameters(
     if not smoke: return values
     if not isinstance(small, Mapping):
         raise InputError(
-            f"{path}: there is no section 'smoke' with parameters of a small run; leave --smoke away")
+            f"{path}: it has no section 'smoke' with parameters of a small run; leave out --smoke")
     small = current_names(small, f"{path}: smoke", known)
     return {**values, **{name: {**values[name], **value} if isinstance(value, Mapping)
         and isinstance(values.get(name), Mapping) else value for name, value in small.items()}}
@@ -300,5 +304,6 @@ def merge(
     if not rest: return {**values, name: value}
     inner = values.get(head, {})
     if not isinstance(inner, Mapping):
-        raise InputError(f"parameter {name!r}: {head!r} has no entries to set, it is {inner!r}")
+        raise InputError(f"parameter {name!r}: {head!r} is {inner!r}, which has no entries to set; leave out "
+            "the part after the point")
     return {**values, head: merge(dict(inner), rest, value)}

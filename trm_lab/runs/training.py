@@ -220,5 +220,5 @@ def train_distributed(
     info = run.info
     if info.get("status") == "interrupted": raise Interrupted(info["problem"])
     if code:
-        raise RunFailed(f"{run.folder}: one of {processes} processes failed, which ended all of them; "
-            "its error message is above")
+        raise RunFailed(f"{run.folder}: one of {processes} processes failed, which ended all of them; read "
+            "its error message above, then run again")

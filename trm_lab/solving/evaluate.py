@@ -20,7 +20,7 @@ from ..models.trm import RecursiveModel, Watch
 from ..models.variants import unwrapped
 from ..models.losses import agreement
 from ..models.halting import Halting
-from .solve import check_identities, StepOutput, Solution, solve
+from .solve import check_identities, StepOutput, stepper_for, Solution, solve
 from .search import SearchResult, Search, solve_by_search, Stopped
 
 # %% ../../nbs/solving/03_evaluate.ipynb #3c78742f
@@ -30,7 +30,8 @@ def wilson(
 )->tuple[float, float]: # low, high
     "The 95 % interval of a share."
     n, successes = given(n, int, "wilson: n"), given(successes, float, "wilson: successes")
-    if not 0 <= successes <= n or n < 1: raise InputError(f"a share of {successes} in {n} has no interval")
+    if not 0 <= successes <= n or n < 1:
+        raise InputError(f"a share of {successes} in {n} has no interval; give successes from 0 to n")
     z = 1.959964 # 95 % of a normal distribution lie within z standard deviations
     centre, half = successes + z*z/2, z*math.sqrt(successes*(n - successes)/n + z*z/4)
     return max(0., (centre - half)/(n + z*z)), min(1., (centre + half)/(n + z*z))
@@ -198,27 +199,32 @@ def evaluate(
     keep:bool=True, # keep the answers
     search:Search|None=None, # more than one try; None: one
     what:str="scoring", # what the progress bar says
+    compiled:bool|None=None, # as in `stepper_for`
 )->Evaluation:
     """Solve and score, a batch at a time. Raises `InputError` if there are no puzzles, or they have
     identities that the model has not; on Ctrl+C `Stopped`."""
     batch_size = given(batch_size, Count, "evaluate: batch_size")
     if search and (watch or generator):
-        raise InputError("a search begins and disturbs its tries itself; leave watch and generator away")
-    if not len(split): raise InputError("there are no puzzles to score: the split is empty")
+        raise InputError(
+            "a search chooses the starts and the noise of its tries itself; leave out watch and generator")
+    if not len(split):
+        raise InputError("there are no puzzles to score, because the split is empty; give at least one")
     model = unwrapped(model)
     check_identities(model, torch.from_numpy(split.puzzle_identifiers))
     scoring = _Scoring(puzzle, len(split), search, tally, keep)
     together = 64*batch_size if search else batch_size # a search works on the unsolved ones of many puzzles
-    with progress(len(split), what) as bar:
+    stepper = None if watch else stepper_for(model, scoring.waves[-1]*max_steps*len(split), compiled)
+    with progress(len(split), what + ", compiled"*bool(stepper and stepper.compiled)) as bar:
         shown = _EvaluationBar(bar, max_steps)
         try:
             for batch in ordered_batches(split, together, ignore):
                 numbers, shown.batch = scoring.begin(batch), len(batch)
                 if search:
-                    solution = solve_by_search(model, puzzle, batch, search, max_steps, halting,
-                        batch_size, numbers, shown.tried)
-                else: solution = solve(model, batch, max_steps, halting, watch, generator, shown.stepped)
-                shown.scored(scoring.add(numbers, solution))
+                    found = solve_by_search(model, puzzle, batch, search, max_steps, halting,
+                        batch_size, numbers, shown.tried, stepper)
+                else:
+                    found = solve(model, batch, max_steps, halting, watch, generator, shown.stepped, stepper)
+                shown.scored(scoring.add(numbers, found))
         except KeyboardInterrupt as stop: raise scoring.stopped(getattr(stop, "so_far", None)) from None
     return _total(scoring.parts, scoring.seconds, scoring.waves, tally)
 
@@ -253,12 +259,14 @@ def solve_many(
     halting:Halting|None=None, # None: every puzzle takes all steps
     hopeless:np.ndarray|None=None, # (N,) which are known to have no solution, and are not tried
     rows:int=256, # computed together
+    compiled:bool|None=None, # as in `stepper_for`
 )->Iterator[AnswerBatch]: # in order, a few batches at a time
     "Answer any number of puzzles, whose answers need not be known."
     model = unwrapped(model)
     check_identities(model, torch.from_numpy(split.puzzle_identifiers))
     identifiers, hopeless = split.identifiers, np.zeros(len(split), bool) if hopeless is None else hopeless
     chunk = rows*(4 if search else 1) # a search works on the unsolved ones of many puzzles
+    stepper = stepper_for(model, (search.waves[-1] if search else 1)*max_steps*len(split), compiled)
     for start in range(0, len(split), chunk):
         numbers = np.arange(start, min(start + chunk, len(split)))
         n, tokens, tried = len(numbers), np.array(split.inputs[numbers]), np.flatnonzero(~hopeless[numbers])
@@ -268,10 +276,11 @@ def solve_many(
             batch = make_batch(questions, questions, known)
             if search:
                 again = numbers[tried] # random numbers follow from these
-                found = solve_by_search(model, puzzle, batch, search, max_steps, halting, rows, again)
+                found = solve_by_search(model, puzzle, batch, search, max_steps, halting, rows, again,
+                    stepper=stepper)
                 tries[tried] = found.tries.numpy()
             else:
-                found = solve(model, batch, max_steps, halting)
+                found = solve(model, batch, max_steps, halting, stepper=stepper)
                 tries[tried] = 1
             tokens[tried], steps[tried] = found.tokens.numpy(), found.steps.numpy()
             q_halt[tried] = found.q_halt.numpy()

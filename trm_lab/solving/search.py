@@ -16,7 +16,7 @@ from ..data.batches import Batch, make_batch
 from ..models.trm import RecursiveModel, State
 from ..models.variants import unwrapped
 from ..models.halting import Halting
-from .solve import recursion, Solution
+from .solve import BucketedSteps, recursion, Solution
 
 # %% ../../nbs/solving/02_search.ipynb #58549ac3
 def _most_votes(tokens:np.ndarray, q_halt:np.ndarray, change:np.ndarray)->np.ndarray:
@@ -48,8 +48,8 @@ class Search:
         one_of(self.select, SELECTORS, "search: select")
         if self.stop_when is not None: one_of(self.stop_when, ("solved",), "search: stop_when")
         if self.strategy == "plain" and self.restarts and not self.noise:
-            raise InputError("search: plain restarts without noise would repeat the first try; "
-                "give noise, or another strategy")
+            raise InputError("search: plain restarts without noise would repeat the first try; give noise, "
+                "or choose another strategy")
 
     @property
     def waves(self)->tuple[int, ...]:
@@ -105,6 +105,7 @@ class _Job:
     halting:Halting|None
     numbers:np.ndarray # (B,) of the puzzles, for their random numbers
     known:_Tries # the results so far
+    stepper:BucketedSteps|None=None # as in `solve`
 
 # %% ../../nbs/solving/02_search.ipynb #006ee222
 class _Wave:
@@ -160,14 +161,15 @@ def _compute(wave:_Wave):
     "Run the recursion of a wave; its results go into `known`."
     job, known, (x, state) = wave.job, wave.job.known, wave.start()
     tokens = np.zeros_like(wave.asked)
-    # a clone: `start` may give views of the model
-    last = state[job.model.answer].float().clone()
-    for now in recursion(job.model, x, state, job.max_steps, _leaving(wave), wave.disturb):
+    answer = job.model.schedule()[-1].name # the latent that a step renews last, from which its answer is read
+    last = state[answer].float().clone() # a clone: `start` may give views of the model
+    for now in recursion(job.model, x, state, job.max_steps, _leaving(wave), wave.disturb,
+            stepper=job.stepper):
         here = now.here.cpu().numpy()
         place = wave.puzzles[here], wave.tries[here]
         tokens[here], known.steps[place] = now.tokens.cpu().numpy(), now.step
         known.q_halt[place] = now.output.q_halt.float().cpu().numpy()
-        z = now.state[job.model.answer].float()
+        z = now.state[answer].float()
         moved, size = (t.flatten(1).norm(dim=1) for t in (z - last[now.here], z))
         known.change[place] = (moved/size).cpu().numpy()
         last[now.here] = z
@@ -251,17 +253,18 @@ def solve_by_search(
     rows:int=256, # tries computed together; a puzzle's wave is not split, so it may be 16 where this is less
     numbers:np.ndarray|None=None, # (B,) of the puzzles, the seeds of their random numbers; None: 0 to B−1
     on_progress:Callable[[int, float, int], None]|None=None, # gets most tries so far, share done, solved
+    stepper:BucketedSteps|None=None, # as in `solve`
 )->SearchResult:
     """Try every puzzle again and again. Raises `InputError` if the rules are to judge and cannot, or an
     augmentation cannot be inverted; on Ctrl+C `Stopped`, with the result of the complete waves."""
     max_steps, rows = given(max_steps, Count, "solve: max_steps"), given(rows, Count, "solve: rows")
     if search.stop_when and not puzzle.decides:
-        raise InputError(f"search: the rules of {puzzle.name} cannot tell whether an answer is right, "
-            "so no search can go on until it is solved; leave stop_when away")
+        raise InputError(f"search: the rules of {puzzle.name} cannot tell whether an answer is right, so a "
+            "search cannot stop when it is solved; leave out stop_when")
     B, model, batch = len(batch), unwrapped(model), batch.to("cpu")
     known, updates = _Tries(B, search.waves[-1], batch.inputs.shape[1]), len(model.schedule())
     numbers = np.arange(B) if numbers is None else numbers
-    job = _Job(model, puzzle, batch, search, max_steps, halting, numbers, known)
+    job = _Job(model, puzzle, batch, search, max_steps, halting, numbers, known, stepper)
     search_state = _SearchState(search, known)
     for wave_end in search.waves:
         together, done = max(1, rows//(wave_end - search_state.begun)), 0 # puzzles

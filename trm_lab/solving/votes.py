@@ -89,7 +89,8 @@ def _with_new_rows(loaded:Loaded, names:list[str])->RecursiveModel:
     "A copy of a model whose puzzle embedding has these rows, all at the mean of those that it has."
     old = loaded.model
     if not hasattr(old, "puzzle_emb"):
-        raise InputError("this model has no puzzle embedding, so it cannot learn a new task")
+        raise InputError("this model has no puzzle embedding, so it cannot learn a new task; give a model "
+            "that was trained on ARC tasks")
     model = type(old)(replace(old.config, num_puzzle_identifiers=len(names)), old.dtype)
     tensors = dict(old.state_dict())
     table = tensors["puzzle_emb.weights"]
@@ -120,7 +121,7 @@ def learn_task(
     canvas = loaded.puzzle
     if not isinstance(canvas, Arc):
         raise InputError(
-            f"a model of ARC tasks is needed, and this one was trained on {canvas and canvas.name}")
+            f"this model was trained on {canvas and canvas.name}; give a model that was trained on ARC tasks")
     task = replace(task.on_canvas(canvas.side), scored=True)
     groups = Tasks([task], task.id).groups(how.augment, how.seed, dihedral_first=True)
     dataset = augmented_dataset(canvas, groups)

@@ -36,10 +36,10 @@ class Progress:
     seconds_left:float
 
     def __str__(self):
-        held_out = "–" if self.solved is None else f"{self.solved:.0%}"
+        validation = "–" if self.solved is None else f"{self.solved:.0%}"
         halts_at = f"{self.steps_to_halt:.1f}" if self.steps_to_halt else "–"
         return (f"training  step {self.step}/{self.train_steps}  loss {self.loss:.3f}  "
-            f"solved {self.learned:.0%}, held out {held_out}  halts at {halts_at}  "
+            f"solved {self.learned:.0%}, validation {validation}  halts at {halts_at}  "
             f"{self.puzzle_steps_per_second:.0f} puzzle-steps/s  "
             f"{format_duration(self.seconds_left)} left") # fits into a report's width
 
@@ -162,8 +162,8 @@ def _evaluate(loop:_Loop):
     scores = loop.evaluate(averaged)
     solved = float(scores["exact"])
     if not math.isfinite(solved):
-        warnings.warn(f"the evaluation after step {step} gave {solved} for exact, which is no score; "
-            "these weights are not compared with others", stacklevel=4)
+        warnings.warn(f"the evaluation after step {step} gave {solved} for exact, which is not a score, so "
+            "these weights are not compared with others; check the evaluation", stacklevel=4)
     loop_state.solved = solved if math.isfinite(solved) else None
     loop.log("eval", step=step, **scores)
     if loop_state.solved is not None and loop_state.solved > loop_state.best:
@@ -222,6 +222,7 @@ def fit(
     with contextlib.ExitStack() as stack:
         if run and is_main: stack.enter_context(run.lock("training"))
         signals = stack.enter_context(catch_signals())
+        stack.callback(trainer.source.close)
         # every process reads the same state
         if run and (saved := trainer.process_group.main_first(
                 lambda: load_state(run.folder/"checkpoints"/"states"))):
@@ -248,5 +249,6 @@ def estimate_seconds(
         trial.step(); trial.look() # which waits for it
         fastest = min(fastest, time.perf_counter() - start)
     trial.captured = None # a graph holds memory for as long as it is there
+    trial.source.close()
     put_back()
     return fastest*config.train_steps

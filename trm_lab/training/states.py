@@ -138,8 +138,8 @@ def load_state(
         aside = place.with_name(f"damaged-{place.name}")
         shutil.rmtree(aside, ignore_errors=True)
         place.rename(aside)
-        warnings.warn(f"{place}: this training state {found}; it was set aside as {aside.name}, "
-            "and the one before it is taken", stacklevel=2)
+        warnings.warn(f"{place}: this training state {found}; it was set aside as {aside.name}, and training "
+            "resumes from the one before it", stacklevel=2)
     return None
 
 def _read(place:Path)->TrainingState|str:

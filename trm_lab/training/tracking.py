@@ -55,4 +55,4 @@ class Mirror:
         except Exception as e: # no error of a dashboard's package may end a run
             self.target = None
             warnings.warn(f"the metrics are no longer mirrored to {self.tracker} ({type(e).__name__}: {e}); "
-                "metrics.jsonl has them all", stacklevel=3)
+                "read them in metrics.jsonl, which has all", stacklevel=3)

@@ -6,7 +6,7 @@
 __all__ = ['Carry', 'StepInput', 'lr_at', 'Slots', 'fill', 'supervise', 'FiniteCheck', 'NotFinite', 'initial_model', 'Trainer']
 
 # %% ../../nbs/training/06_trainer.ipynb #4181df4a
-import copy, math, warnings
+import copy, math, time, warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 import torch
@@ -17,7 +17,7 @@ from ..core.settings import read_json
 from ..core.run import canonical_value
 from ..core.distributed import local_device, ProcessGroup
 from ..data.datasets import Dataset
-from ..data.batches import Batch, Batches, validation_split
+from ..data.batches import Batch, Batches, Prefetched, validation_split
 from ..models.trm import Output, RecursiveModel, State
 from ..models.variants import ARCHITECTURES, build_model
 from ..models.losses import board_loss, correct, TOKEN_LOSSES
@@ -216,15 +216,15 @@ def _row_identities(
         stated = read_json(config.init_identifiers)
         if loaded.identities is None or list(loaded.identities) == stated: return stated
         raise InputError(f"{where}: init_identifiers {config.init_identifiers} names other identities than "
-            f"{config.init_from} itself; leave it away")
+            f"{config.init_from} itself; leave out init_identifiers")
     if loaded.identities is not None: return loaded.identities
     count = len(loaded.model.puzzle_emb.weights)
     same = count == len(dataset.identifiers)
     if max(count, len(dataset.identifiers)) > 1:
         taken = ("those of the data are taken to be the same in the same order" if same
             else "all of the data's begin at their mean")
-        warnings.warn(f"{where}: {config.init_from} does not name its {count:,} identities; {taken}; "
-            "with init_identifiers they would be matched by name", stacklevel=2)
+        warnings.warn(f"{where}: {config.init_from} does not name its {count:,} identities; {taken}; give "
+            "init_identifiers to match them by name", stacklevel=2)
     return dataset.identifiers if same else []
 
 # %% ../../nbs/training/06_trainer.ipynb #3e8e8358
@@ -242,7 +242,8 @@ def initial_model(
     loaded = load(c.init_from)
     if type(loaded.model) is not ARCHITECTURES[c.arch]:
         raise InputError(
-            f"{where}: init_from {c.init_from} is another architecture than 'arch' says, {c.arch!r}")
+            f"{where}: init_from {c.init_from} has another architecture than 'arch' says, {c.arch!r}; change "
+            "one of the two")
     model = build_model(c.arch, {**asdict(loaded.model.config), **sizes, **c.model}, f"{where}: model", dtype)
     tensors = dict(loaded.model.state_dict())
     if "puzzle_emb.weights" in tensors:
@@ -285,7 +286,7 @@ class _Weights:
         if c.freeze:
             if not hasattr(model, "puzzle_emb"):
                 raise InputError(f"run {c.name!r}: with freeze 'weights' only the puzzle embedding learns, "
-                    "but this model has none")
+                    "but this model has none; leave out freeze")
             model.requires_grad_(False)
         self.compiled = compile_networks(model, device, c)
         self.optimizers = [] if c.freeze else OPTIMIZERS[c.optimizer](model, c)
@@ -372,7 +373,7 @@ class _Replayable(_DeviceStep):
             self.undo.forget()
             self.forget_gradients()
             if self.config.capture: raise
-            warnings.warn(f"run {self.config.name!r}: {e}; kernels are started one by one", stacklevel=3)
+            warnings.warn(f"run {self.config.name!r}: {e}", stacklevel=3)
             self.captured = None
             return self._take(given)
 
@@ -392,6 +393,26 @@ class _Past:
     begins:bool # there was no carry yet
     fresh:Batch|None = None # the new puzzles
 
+def _sent(tensors:list[Tensor], device:torch.device, stream:"torch.cuda.Stream|None")->list[Tensor]:
+    "Tensors on the device; those for a GPU are copied on a stream, beside what it computes."
+    if stream is None: return [t.to(device) for t in tensors]
+    with torch.cuda.stream(stream):
+        sent = [(t if t.is_pinned() else t.pin_memory()).to(device, non_blocking=True) for t in tensors]
+    here = torch.cuda.current_stream(device)
+    here.wait_stream(stream)
+    for t in sent: t.record_stream(here)
+    return sent
+
+def _stream(config:TrainConfig, dataset:Dataset, share:slice, device:torch.device,
+        ahead:int|None)->Iterator[Batch]:
+    "The batches of a training; for a GPU a thread draws them, into pinned memory."
+    stream = Batches(dataset.train, config.global_batch_size, config.seed,
+        dataset.puzzle if config.augment else None, dataset.metadata.ignore_label_id,
+        validation_split(dataset.train, config.holdout)[0], share)
+    ahead = 2*(device.type != "cpu") if ahead is None else ahead
+    return Prefetched(stream, ahead, Batch.pinned if device.type == "cuda" else None) if ahead else stream
+
+# %% ../../nbs/training/06_trainer.ipynb #0d784e5c
 @dataclass
 class _Source:
     "Draws what a training step gets from outside."
@@ -401,6 +422,10 @@ class _Source:
     slots:slice # of this process
     device:torch.device # to which it is sent
     generator:torch.Generator # its own stream, for exploration
+    waited:float = 0. # seconds that steps have waited for their puzzles
+
+    def __post_init__(self): # on a GPU, copies have a stream of their own
+        self.stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
 
     def past(self, begins:bool)->_Past:
         drawn = self.batches.state() if hasattr(self.batches, "state") else None
@@ -412,14 +437,20 @@ class _Source:
         past.random()
 
     def draw(self, step:int, past:_Past)->StepInput: # notes the new puzzles in `past`
-        c, device = self.config, self.device
-        def sent(t:Tensor)->Tensor: # from pinned memory, a copy does not wait for what the device is doing
-            return t.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else t.to(device)
-        drawn = next(self.batches).rows(self.slots)
-        past.fresh = Batch(*(sent(getattr(drawn, f.name)) for f in fields(Batch)))
+        c, begun, device = self.config, time.perf_counter(), self.device
+        drawn = next(self.batches)
+        self.waited += time.perf_counter() - begun
+        if len(drawn) > self.slots.stop - self.slots.start: drawn = drawn.rows(self.slots)
         least = self.halting.explore(c.global_batch_size, self.generator)[self.slots]
+        drawn = [getattr(drawn, f.name) for f in fields(Batch)]
+        *puzzles, least = _sent([*drawn, least], device, self.stream)
+        past.fresh = Batch(*puzzles)
         factor = torch.full((), lr_at(c, step), dtype=rate_dtype(device), device=device)
-        return StepInput(past.fresh, sent(least), factor)
+        return StepInput(past.fresh, least, factor)
+
+    def close(self):
+        "End the thread that draws ahead, if there is one."
+        if isinstance(self.batches, Prefetched): self.batches.close()
 
 # %% ../../nbs/training/06_trainer.ipynb #99a760c2
 def _state_of(trainer)->TrainingState:
@@ -450,8 +481,8 @@ def _check_state(config:TrainConfig, state:TrainingState):
         raise InputError(f"run {config.name!r}: the saved state is of a run with other parameters "
             f"({', '.join(differing)}); choose another folder")
     if bad := not_finite(state.tensors):
-        raise InputError(f"run {config.name!r}: the saved state holds a number that is not finite, "
-            f"in the tensor {bad}; take an older one")
+        raise InputError(f"run {config.name!r}: the saved state holds a number that is not finite, in the "
+            f"tensor {bad}; resume from an older one")
 
 # %% ../../nbs/training/06_trainer.ipynb #b080d0be
 def _restore(trainer, state:TrainingState):
@@ -515,7 +546,7 @@ class _Resumable(_Replayable):
 
 # %% ../../nbs/training/06_trainer.ipynb #5d811d17
 def _prepared(config:TrainConfig, dataset:Dataset|None, batches, model, halting,
-        process_group:ProcessGroup)->tuple[_Source, RecursiveModel, torch.dtype]:
+        process_group:ProcessGroup, ahead:int|None)->tuple[_Source, RecursiveModel, torch.dtype]:
     "What a training draws from, its model on the device, and what it computes in."
     c, slots = config, process_group.shard(config.global_batch_size)
     generator, device = seed_everything(c.seed), pick_device(local_device(c.device))
@@ -523,14 +554,12 @@ def _prepared(config:TrainConfig, dataset:Dataset|None, batches, model, halting,
     model = (model or initial_model(c, dataset, dtype)).to(device).train()
     if dtype == torch.float64: model.double() # otherwise weights are float32, whatever is computed in
     if bad := not_finite(model.state_dict()):
-        raise InputError(f"run {c.name!r}: the weights to begin with hold a number that is not finite, "
-            f"in the tensor {bad}; begin with others")
+        raise InputError(f"run {c.name!r}: the initial weights hold a number that is not finite, in the "
+            f"tensor {bad}; choose another init_from")
     if (n := slots.stop - slots.start) % c.accumulate:
-        raise InputError(f"run {c.name!r}: {n} slots of a process cannot be taken in {c.accumulate} "
+        raise InputError(f"run {c.name!r}: {n} slots of a process cannot be divided into {c.accumulate} "
             "equal parts; change 'accumulate'")
-    batches = batches or Batches(dataset.train, c.global_batch_size, c.seed,
-        dataset.puzzle if c.augment else None, dataset.metadata.ignore_label_id,
-        validation_split(dataset.train, c.holdout)[0])
+    batches = batches or _stream(c, dataset, slots, device, ahead)
     halting = halting or HALTINGS[c.halting](c.halt_max_steps, c.halt_exploration_prob, loss=c.loss)
     return _Source(c, batches, halting, slots, device, generator), model, dtype
 
@@ -544,8 +573,9 @@ class Trainer(_Resumable):
         model:RecursiveModel|None=None, # in place of a new one
         halting:Halting|None=None, # in place of the config's
         process_group:ProcessGroup=ProcessGroup(), # the processes that share the run
+        ahead:int|None=None, # the dataset's batches that a thread draws ahead; None: 2 for a GPU, else 0
     ):
-        source, model, self.dtype = _prepared(config, dataset, batches, model, halting, process_group)
+        source, model, self.dtype = _prepared(config, dataset, batches, model, halting, process_group, ahead)
         super().__init__(source, model, process_group)
 
     def step(self)->dict[str, Tensor]: # sums over the batch, `grad_norm`, and `halted` and `steps`, each (B,)

@@ -41,17 +41,20 @@ class _Dispatch:
         reply = {"id": message.get("id") if isinstance(message, dict) else None}
         try:
             if not isinstance(message, dict):
-                raise InputError("explorer: a question is a message with an id and what to ask")
-            answer, blobs = getattr(self, one_of(message.get("ask"), REQUESTS, "explorer: the question"))(
+                raise InputError("explorer: a message should be a mapping with 'id' and 'ask', found "
+                    f"{type(message).__name__}")
+            answer, blobs = getattr(self, one_of(message.get("ask"), REQUESTS, "explorer: the request"))(
                 message)
         except InputError as e: return {**reply, "error": str(e)}, []
         except Exception as e: # a page cannot read the kernel's log
-            return {**reply, "error": f"explorer: this could not be computed ({type(e).__name__}: {e})"}, []
+            return {**reply, "error": f"explorer: this could not be computed ({type(e).__name__}: {e}); open "
+                "the page or run the cell again"}, []
         return {**reply, **answer}, blobs
 
     def find(self, key)->tuple[SessionView, Rollout]:
         if not isinstance(key, str):
-            raise InputError(f"explorer: a rollout is asked for by its name, not by {key!r}")
+            raise InputError(
+                f"explorer: 'run' should be the key of a rollout, like '3' or '3.2', found {key!r}")
         side = next((side for side in self.sides[::-1] if key.startswith(side.prefix)), None)
         return side, side.session.rollout(key.removeprefix(side.prefix))
 
@@ -73,22 +76,22 @@ class _RolloutAnswers(_Dispatch):
             for rollout in side.session.branches]}, []
 
     def overview(self, message):
-        which = message.get("side") or 0
-        if which not in range(len(self.sides)): raise InputError(f"explorer: there is no side {which!r}")
+        which = one_of(message.get("side") or 0, range(len(self.sides)), "explorer: side")
         description, blob = self.sides[which].overview_pack(self.number(message, "from"))
         return description, [blob]
 
     def branch(self, message):
         side, rollout = self.find(message.get("run"))
         interventions = message.get("edits")
-        if not isinstance(interventions, list): raise InputError("explorer: edits should be a list")
+        if not isinstance(interventions, list):
+            raise InputError(f"explorer: edits should be a list, found {type(interventions).__name__}")
         branch = rollout.branch(rollout.place(self.number(message, "frame")), *map(self.edit, interventions))
         description, blob = side.pack(branch)
         return description, [blob]
 
     def edit(self, wanted):
         if not isinstance(wanted, dict):
-            raise InputError(f"explorer: an edit names its kind and what to change, found {wanted!r}")
+            raise InputError(f"explorer: an edit should be a mapping with 'kind', found {wanted!r}")
         cls = INTERVENTIONS[one_of(wanted.get("kind"), INTERVENTIONS, "explorer: edit")]
         asked = {f.name: wanted[f.name] for f in fields(cls) if wanted.get(f.name) is not None}
         if "of" in asked: asked["of"] = self.find(asked["of"])[1]
@@ -98,8 +101,8 @@ class _RolloutAnswers(_Dispatch):
             asked["cells"] = tuple(asked["cells"])
         try: return cls(**asked)
         except TypeError:
-            raise InputError(
-                f"explorer: {cls.__name__} needs {', '.join(f.name for f in fields(cls))}") from None
+            needed = ", ".join(f.name for f in fields(cls))
+            raise InputError(f"explorer: {cls.__name__} needs {needed}; give what is missing") from None
 
 # %% ../../nbs/views/07_explorer.ipynb #a07dffe0
 class _DetailAnswers(_Dispatch):
@@ -253,8 +256,8 @@ def _session_of(source, puzzles, max_steps:int, puzzle, halting)->Session:
     "The session that an Explorer was given, or a new one."
     if not isinstance(source, Session): return Session(source, puzzles, max_steps, puzzle, halting)
     if halting is not None and halting != source.halting or puzzles is not None:
-        raise InputError("explorer: a session has its puzzles and its halting rule; "
-            "give them when you make it")
+        raise InputError(
+            "explorer: a session already has its puzzles and its halting rule; give them to Session instead")
     return source
 
 # %% ../../nbs/views/07_explorer.ipynb #50482157

@@ -234,8 +234,8 @@ class GrowingOverview:
                 self._axes, self.fitted = self._survey.components(), len(self.session)
         found = next((part for part in self.parts if since in part.puzzles), None)
         if found is None:
-            raise InputError(f"explorer: puzzle {since} is not in the overview yet; "
-                f"the next portion begins at puzzle {len(self)}")
+            raise InputError(f"explorer: puzzle {since} is not in the overview yet; ask for the next "
+                f"portion, from puzzle {len(self)}")
         return found
 
 # %% ../../nbs/views/05_packs.ipynb #7f64fe9d

@@ -53,12 +53,12 @@ def _rule(session:Session)->dict:
     kind = ("recorded" if session.rule_unknown
         else "own" if rule is None else "given" if session.halting else "usual")
     texts = {"given": f"The rule that was given, {name}, stops when {rule}",
-        "usual": f"No rule was given, and all {session.max_steps} steps are taken; shown is where "
-            f"the model's usual one would stop: when {rule}",
-        "own": f"The rule that was given, {name}, is Python of your own, which this page can "
-            "neither run nor change; shown is where Python stopped by it",
-        "recorded": "Puzzles left this recording by a rule that it does not name; shown is where they left. "
-            "Session(trace, halting=…) names it"}
+        "usual": f"No rule was given, and all {session.max_steps} steps are taken; the page shows where the "
+            f"model's default rule would stop: when {rule}",
+        "own": f"The rule that was given, {name}, is your own Python code, which this page can neither run "
+            "nor change; the page shows where it stopped",
+        "recorded": "This recording does not name its halting rule; the page shows where puzzles stopped. "
+            "Name the rule with Session(trace, halting=…)"}
     return {"kind": kind, "threshold": getattr(policy, "threshold", 0.5),
         "certain": policy.certain, "says": texts[kind]}
 
@@ -199,7 +199,8 @@ def animation(
         try: pictures.append(paint(question, board[0], before if site else question, title).quantize(32))
         except InputError: continue # a question that has no answer cannot be drawn
         before = board[0]
-    if not pictures: raise InputError(f"explorer: {rollout.title} has no boards that can be drawn")
+    if not pictures:
+        raise InputError(f"explorer: {rollout.title} has no boards that can be drawn; choose another run")
     gif = io.BytesIO()
     pictures[0].save(gif, "GIF", save_all=True, append_images=pictures[1:],
         duration=[*[300]*(len(pictures) - 1), 2500], loop=0)

@@ -45,7 +45,7 @@ def training_curves(
     middle.plot(steps, [r["exact"] for r in train], color=GREY, label="training slots")
     if evals:
         middle.plot([r["step"] for r in evals], [r["exact"] for r in evals], color=BLUE,
-            marker="o", label="held out")
+            marker="o", label="validation")
     tidy(middle, title="share of boards right", ylim=(-0.02, 1.02), xlabel="training step")
     right.plot(steps, [r["steps_to_halt"] for r in train], color=BLUE)
     tidy(right, title="supervision steps until halting", xlabel="training step")
@@ -73,15 +73,15 @@ def live(
 # %% ../../nbs/views/04_plots.ipynb #e00ded5d
 def solved_by_step(
     shares:Sequence[float], # share solved after each supervision step
-    believed:Sequence[float]=(), # share whose halting probability is above one half
+    halting:Sequence[float]=(), # share whose halting probability is above one half
 )->Figure:
     "The share of puzzles solved after each supervision step."
     figure, ax = one_panel(5.5, 3, title="share of puzzles solved", xlabel="supervision steps",
         ylim=(-0.02, 1.02))
     steps = range(1, len(shares) + 1)
     ax.plot(steps, shares, color=BLUE, marker="o", label="solved")
-    if len(believed):
-        ax.plot(steps, believed, color=ORANGE, linestyle="--", marker="s", markersize=4,
+    if len(halting):
+        ax.plot(steps, halting, color=ORANGE, linestyle="--", marker="s", markersize=4,
             label="halting probability above 50 %")
     ax.set(xticks=list(steps)); ax.legend(frameon=False, loc="lower right")
     return figure

@@ -57,7 +57,8 @@ def puzzles_of(
     try: return puzzle_batch(source, puzzle, count, loaded)
     except InputError as e:
         if os.path.exists(source) or "no such file" in str(e): raise
-        raise InputError(f"{shortened(source, 40)!r} is no file, no folder and no board: {e}") from None
+        raise InputError(f"{shortened(source, 40)!r} is not a file, a folder or a board ({e}); check its "
+            "spelling") from None
 
 # %% ../../nbs/views/08_serve.ipynb #2a389d72
 def explorer_cells(
@@ -91,8 +92,8 @@ def _free_port(port:int)->int:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try: s.bind((HOST, port))
         except OSError as e:
-            raise InputError(f"port {port} of {HOST} cannot be used ({e.strerror}); "
-                "choose another one, or leave --port away") from None
+            raise InputError(f"port {port} of {HOST} cannot be used ({e.strerror}); choose another one, or "
+                "leave out --port") from None
         return s.getsockname()[1]
 
 class _ThisPython(KernelSpecManager):

@@ -41,8 +41,8 @@ def fresh_puzzles(
 )->Dataset: # they are its test split; its one training puzzle is not used
     "Generate puzzles for a study. Raises `InputError` if training used the same seed."
     if loaded.puzzle is None:
-        raise InputError(f"{loaded.source}: it does not say which puzzles it was trained on; "
-            "load it with their type, as in puzzle='sudoku-9x9'")
+        raise InputError(f"{loaded.source}: it does not say what it was trained on; load it with the puzzle "
+            "type, as in puzzle='sudoku-9x9'")
     if seed == loaded.history.get("recipe", {}).get("data_seed"):
         raise InputError(
             f"seed {seed} made the puzzles that {loaded.source} was trained on; choose another one")
@@ -57,7 +57,7 @@ def halves(
     augmentations of each other. Raises `InputError` if there is only one group."""
     if split.groups < 2:
         raise InputError(
-            f"two halves need at least two groups of puzzles, found {split.groups}; give more puzzles")
+            f"dividing needs at least two groups of puzzles, found {split.groups}; give more puzzles")
     chosen = np.zeros(split.groups, bool)
     chosen[np.random.default_rng(seed).permutation(split.groups)[:split.groups//2]] = True
     puzzles = np.repeat(chosen, np.diff(split.group_indices))
@@ -288,11 +288,11 @@ def read_table(
     "Read a table of a study. Raises `InputError` if the file is missing or is not one."
     try: table = pq.read_table(path)
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; "
-            "`write_table` makes one from a study's table") from None
+        raise InputError(f"{path}: there is no such file; write one with `write_table`") from None
     except (pa.ArrowException, OSError) as e:
         reason = (str(e).splitlines() or [""])[0]
-        raise InputError(f"{path}: this is no whole Parquet file ({reason}); write the table again") from None
+        raise InputError(
+            f"{path}: this is not a whole Parquet file ({reason}); write the table again") from None
     if b"trm-lab" not in (table.schema.metadata or {}):
         raise InputError(f"{path}: this table has no origin, so it was not written by a study; "
             "write it with `write_table`")

@@ -191,7 +191,9 @@ def unbiased(
     """Centre a Gram matrix so that products with another one have no bias (U-centering,
     Székely and Rizzo 2014)."""
     n = len(gram)
-    if n < 4: raise InputError(f"similarity needs chunks of at least four puzzles, found {n}")
+    if n < 4:
+        raise InputError(f"similarity needs chunks of at least four puzzles, found {n}; give more puzzles, "
+            "or a larger batch_size")
     gram = gram*(1 - np.eye(n))
     rows = gram.sum(0)/(n - 2)
     return (gram - rows - rows[:, None] + gram.sum()/((n - 1)*(n - 2)))*(1 - np.eye(n))
@@ -207,7 +209,7 @@ class Grams:
     ):
         "Refuse other puzzles than those before."
         if self.puzzles not in (None, puzzles):
-            raise InputError("similarity: these Grams have seen other puzzles already; make new ones")
+            raise InputError("similarity: these Grams hold sums over other puzzles already; make new ones")
         self.puzzles = puzzles
 
     def __call__(self, site:Site, z:Tensor, here:np.ndarray):
@@ -246,7 +248,8 @@ def cka(
     """Linear CKA of each site with each. The interval is from leaving out one chunk after the other. Raises
     `InputError` if the two did not see the same puzzles in the same chunks."""
     if None not in (one.puzzles, other.puzzles) and one.puzzles != other.puzzles:
-        raise InputError("similarity needs the same puzzles in the same order on both sides")
+        raise InputError("similarity needs the same puzzles in the same order on both sides; run both models "
+            "over one split")
     parts = [_products(mine, theirs, rng) for mine, theirs in zip(one.chunks, other.chunks, strict=True)]
     return jackknife(parts, lambda sums: sums[0]/np.sqrt(np.maximum(sums[1]*sums[2], 1e-300)))
 

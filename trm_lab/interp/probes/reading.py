@@ -62,7 +62,7 @@ def read_latents(
     model, looks = loaded.model, tuple(range(1, steps + 1) if looks is None else looks)
     if not looks or not set(looks) <= set(range(1, steps + 1)):
         found = ", ".join(map(str, looks)) or "none"
-        raise InputError(f"reading: there are supervision steps 1 to {steps} to look at, not {found}")
+        raise InputError(f"reading: at should be supervision steps from 1 to {steps}, found {found}")
     parts, label = halves(split, seed), lambda line: line if progress else ""
     watched = {"steps": steps, "batch_size": batch_size, "sites": lambda site: site.step in looks}
     answers = [stream(model, part, steps=steps, batch_size=batch_size, progress=label(f"answers {i}/2"))
@@ -263,7 +263,7 @@ def findings(
     for where in (EVERY, BEFORE):
         claim = f"taking out {{}} from {{}} changes the answer more than chance (in {where})"
         if used := is_used(table, where):
-            groups.append((f"Listened to (removed in {where})", claim, used))
+            groups.append((f"Used by the model (removed in {where})", claim, used))
     paragraph = [
         f"*{claim[0].upper()}{claim[1:]}* **{outcome}**: {evidence}." for claim, outcome, evidence in claims]
     for title, claim, found in groups:

@@ -176,8 +176,8 @@ def remove_probes(
     """Remove the probes' directions from each latent, beside random directions of the same size.
     Raises `InputError` without draws. Where a task could not be scored, nothing is removed."""
     if draws < 1:
-        raise InputError(f"reading: draws should be at least 1, found {draws}; "
-            "without random directions nothing could be compared")
+        raise InputError(f"reading: draws should be at least 1, found {draws}, because the removal is "
+            "compared with random directions")
     model, split = loaded.model, reading.shown.first(puzzles)
     rows, D = open_cells(split.inputs, split.labels), next(iter(reading.centres.values())).shape[1]
     generator = torch.Generator().manual_seed(seed)

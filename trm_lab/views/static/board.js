@@ -297,7 +297,7 @@ const swatch = (fill, more = () => {}) => (pen, w, h, ink, key) => {
 
 export const boardLegend = (stage) => new Legend(stage, [
   ["given", "given", swatch("given")],
-  ["sure", "unsure to sure", swatch("unsure", (pen, w, h, ink) => {
+  ["sure", "low to high probability", swatch("unsure", (pen, w, h, ink) => {
     for (let x = 1; x < w - 1; x++) {
       pen.fillStyle = unpacked(stage.sure[Math.round((255 * x) / (w - 1))]); pen.fillRect(x, 1, 1, h - 2);
     }

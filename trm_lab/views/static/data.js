@@ -6,7 +6,8 @@ import { plural } from "./page.js";
 
 export const ANSWERED = 2; // the verdict "solved", in a header's list
 const GONE = "The kernel is gone. What is loaded stays usable; run the cell again for the rest.";
-const SLOW = "The kernel has not answered for a while: it is busy, or gone. What is loaded stays usable.";
+const SLOW = "The kernel has not answered for a while: it is busy, or gone. "
+  + "What is loaded stays usable; wait, or run the cell again.";
 const PATIENCE = 8000; // milliseconds
 
 export function unpack(arrays, bytes) { // named arrays over the bytes, and a way to one row of them
@@ -245,7 +246,7 @@ export class Tree { // of runs: a root for each puzzle and side, and what branch
   async open(key) { // a run, from here or from the kernel, with those it branched from
     if (this.runs.has(key)) return this.runs.get(key);
     if (!this.kernel) throw new Error(
-        `Puzzle ${parseInt(key.replace("B:", ""), 10) + 1} is not in this page; it was saved without it.`);
+        `Puzzle ${parseInt(key.replace("B:", ""), 10) + 1} was not saved in this page; choose another one.`);
     if (!this.coming.has(key)) {
       const come = async () => {
         const meta = await this.kernel.ask({ ask: "run", run: key });

@@ -6,7 +6,7 @@ import { across, clamp, figure, lineChart, make, number, percent, plural, switch
 const THRESHOLDS = Array.from({ length: 101 }, (_, i) => i / 100);
 
 // The conditions of `halting.StopRule`, whose numbers the header brings: compared as float32, as Python does.
-const believes = (c, t, threshold) => c.halt[t] > Math.fround(threshold);
+const isAbove = (c, t, threshold) => c.halt[t] > Math.fround(threshold);
 const stands = (c, t, certain) =>
   !certain || Boolean(c.same[t]) || c.least_confidence[t] > Math.fround(certain);
 // Other kinds than these are not numbers: where they stopped comes from Python.
@@ -15,15 +15,15 @@ const known = (rule) => ["given", "usual"].includes(rule.kind);
 // Each policy: does it stop after step t (from 0), given what halting looks at after each step, its
 // number and the side's rule?
 const POLICIES = {
-  given: { does: "stop by the rule of this Explorer, with the numbers that it was given",
+  given: { does: "stop by the rule of this Explorer, with its present numbers",
     stops: (c, t, _, rule) =>
       (known(rule) ? POLICIES.settled.stops(c, t, rule.threshold, rule) : Boolean(c.stops[t])) },
   fixed: { does: "stop after a fixed number of supervision steps", stops: (c, t, steps) => t + 1 >= steps },
-  threshold: { does: "stop as soon as the halting probability is above the threshold", stops: believes },
+  threshold: { does: "stop as soon as the halting probability is above the threshold", stops: isAbove },
   settled: {
     does: "stop as soon as the probability is above the threshold and the answer is certain in every cell, "
       + "or unchanged",
-    stops: (c, t, least, rule) => believes(c, t, least) && stands(c, t, rule.certain) },
+    stops: (c, t, least, rule) => isAbove(c, t, least) && stands(c, t, rule.certain) },
   verified: { does: "stop as soon as the rules call the answer solved",
     stops: (c, t) => Boolean(c.accepted[t]) },
 };

@@ -120,7 +120,7 @@ export class TakeAway {
     };
     const view = () => ({ run: app.state.run, frame: app.state.frame, reading: app.state.reading,
       beside: app.state.beside, puzzle: app.state.puzzle });
-    this.menu = make("div", { class: "trm-menu", role: "menu", "aria-label": "take away", hidden: "" },
+    this.menu = make("div", { class: "trm-menu", role: "menu", "aria-label": "export", hidden: "" },
       entry("Picture (PNG)", "save the present view as a picture",
         () => paintPage(app).toBlob((blob) => save(`${name()}.png`, blob))),
       entry("Film (GIF)", "save the rollout's boards as an animation",
@@ -131,7 +131,7 @@ export class TakeAway {
           ({ text }) => save(`${name()}.html`, new Blob([text], { type: "text/html" }))), !kernel),
       entry("Copy as code", "the lines of Python that rebuild this view and its branches",
         asked(() => ({ ask: "code", ...view() }), ({ text }) => this.show(text)), !kernel));
-    this.button = button("Take away", "picture, animation, page, code", () => this.open(this.menu.hidden));
+    this.button = button("Export", "picture, animation, page, code", () => this.open(this.menu.hidden));
     this.button.setAttribute("aria-haspopup", "menu");
     this.element = make("span", { class: "trm-takeaway" }, this.button, this.menu);
     this.code = make("pre", { tabindex: "0", "aria-label": "code", ...KEYS });
