@@ -237,14 +237,17 @@ class Identity(Intervention):
 def _refuse_identity(edit:Identity, session:"Session"):
     "Raise `InputError` if the model has no such identity."
     table, names = getattr(session.model, "puzzle_emb", None), session.identities or ()
-    if table is None: raise InputError(f"{edit!r}: this model has no puzzle embedding, so no other identity")
+    if table is None:
+        raise InputError(f"{edit!r}: this model has no puzzle embedding, so no other identity; "
+            "change a latent or a given instead")
     count = len(table.weights)
     if is_integer(edit.identity):
         if 0 <= edit.identity < count: return
         raise InputError(f"{edit!r}: there is no such row; this model has {count}, counted from 0")
     if edit.identity == MEAN_IDENTITY:
         if count > 1: return
-        raise InputError(f"{edit!r}: this model learned no identity that a mean could be taken of")
+        raise InputError(f"{edit!r}: this model learned no identity that a mean could be "
+            "taken of; give a model that was trained on tasks")
     if edit.identity not in names:
         known = f"it has {count:,}" if names else "its file does not name its identities; give a row"
         raise InputError(f"{edit!r}: this model has no identity of that name"

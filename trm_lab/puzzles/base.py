@@ -354,7 +354,8 @@ class TaskPuzzle(Puzzle):
 
     def restore(self, tokens:np.ndarray, codes:np.ndarray)->np.ndarray: # (N, L)
         "Boards (N, L) without the augmentations `codes` (N, C) that they are shown in."
-        raise InputError(f"{self.name}: this type has no augmentations to take back")
+        raise InputError(f"{self.name}: this type has no augmentations to take back; "
+            "leave them out")
 
     def in_words(self, code:np.ndarray)->str:
         "An augmentation (C,) for people; empty for the one that changes nothing."
