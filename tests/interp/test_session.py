@@ -418,4 +418,5 @@ def test_components_are_those_of_all_vectors(session):
         for s in session.root(i).trace.at(name="z_H")])
     pooled = survey.components()[0]["z_H"]
     assert np.allclose(pooled.mean, everything.mean(0), atol=1e-5) and survey.count == 5
-    assert set(INTERVENTIONS) == {"ZeroAblation", "Noise", "ActivationPatch", "MeanAblation", "Given"}
+    assert set(INTERVENTIONS) == {"ZeroAblation", "Noise", "ActivationPatch", "MeanAblation", "Given",
+        "Identity"}

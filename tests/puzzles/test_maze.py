@@ -223,3 +223,26 @@ def test_no_test_maze_is_a_training_maze_turned():
         for s in (dataset.train, dataset.test)]
     assert dataset.metadata.unseen and not forms[0] & forms[1]
     assert generate_dataset(Maze(3, 3), 4, 2).metadata.unseen is None # too few to promise anything
+
+def test_facts_of_cells_are_those_of_a_plain_search():
+    maze = Maze(6, 5)
+    made = list(itertools.islice(maze.generate(np.random.default_rng(3), "path8"), 20))
+    questions, labels = map(np.stack, zip(*made))
+    facts = maze.cell_facts(questions, labels)
+    assert set(facts) == {"on the path", "dead end", "steps to S", "steps to G"}
+    def around(i):
+        beside = (i - 5, i >= 5), (i + 5, i < 25), (i - 1, i % 5 > 0), (i + 1, i % 5 < 4)
+        return [j for j, there in beside if there]
+    for n, question in enumerate(questions):
+        for name, token in (("S", START), ("G", GOAL)):
+            far = {int((question == token).argmax()): 0}
+            queue = list(far)
+            for i in queue:
+                fresh = [j for j in around(i) if question[j] != WALL and j not in far]
+                far |= {j: far[i] + 1 for j in fresh}
+                queue += fresh
+            assert facts[f"steps to {name}"][n].tolist() == [far.get(i, -1) for i in range(30)]
+        ways = [sum(question[j] != WALL for j in around(i)) for i in range(30)]
+        alone = [question[i] != WALL and ways[i] == 1 for i in range(30)]
+        assert facts["dead end"][n].tolist() == alone
+        assert (facts["on the path"][n] == (labels[n] == PATH)).all()

@@ -476,7 +476,7 @@ def _edited(edit:Callable|None, state:State, site:Site|None, recorder:_Recorder,
 # %% ../../nbs/interp/01_trace.ipynb #72cc9ee4
 def _run_rest(
     trace:Trace, batch:Batch, state:State, recorder:_Recorder, time:int, steps:range,
-    halting:Halting|None, here:Tensor
+    halting:Halting|None, here:Tensor, embed:Callable[[Batch], Tensor]
 )->_Answers:
     "Run from after update `time` to the end; here are the puzzles that are left."
     model, done, before = trace.model, slice(steps.start - 1), None
@@ -484,7 +484,7 @@ def _run_rest(
     here = here.to(device)
     if steps.start > 1:
         before = trace.tokens[steps.start - 2].to(device)[here] # halting compares the next answer with it
-    x = model.embed(batch.to(device)) # all puzzles first: a smaller batch might round differently
+    x = embed(batch.to(device)) # all puzzles first: a smaller batch might round differently
     if len(here) < len(x): x = x[here]
     since = time % len(trace.schedule) + 1 if time >= 0 else 0
     answers = _Answers(trace.logits[done], trace.q_halt[done], trace.q_continue[done], trace.steps)
@@ -515,6 +515,7 @@ def resume(
     limit_bytes:int=2**31, # refuse to record more than this, in memory
     edit:Callable[[State], State]|None=None, # changes the state of the n puzzles at the site
     batch:Batch|None=None, # N puzzles: the questions from here on; None: as they were
+    embed:Callable[[Batch], Tensor]|None=None, # embeds them, (N, P+L, D); None: as the model does
 )->Trace:
     """Run the rest of a recursion again. Raises `InputError` if a latent that it starts from
     was not recorded exactly."""
@@ -529,5 +530,6 @@ def resume(
         limit_bytes, "in memory", None)
     recorder = _Recorder(wanted, room, trace.schedule, watch, trace.dtype)
     edited = _edited(edit, state, site, recorder, time)
-    answers = _run_rest(trace, batch, edited, recorder, time, steps, halting, here)
+    answers = _run_rest(trace, batch, edited, recorder, time, steps, halting, here,
+        embed or trace.model.embed)
     return _joined(trace, batch, recorder, answers, time, step)

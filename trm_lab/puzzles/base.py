@@ -56,6 +56,11 @@ class Drawing:
     colours:tuple[str|None, ...] # background as #rrggbb; None: the usual one
     row_lines:tuple[int, ...] = () # heavy lines above these rows
     col_lines:tuple[int, ...] = () # heavy lines left of these columns
+    solid:tuple[bool, ...] = () # cells without thin lines around them, such as walls; empty: none
+    links:tuple[tuple[int, int], ...] = () # cells that a line joins, as the steps of a path
+    broken:tuple[int, ...] = () # cells of a line that is not connected with where it begins
+    ends:tuple[int, ...] = () # cells where a line stops before it has arrived
+    window:tuple[int, int, int, int]|None = None # first row and column, rows and columns of what counts
 
 # %% ../../nbs/puzzles/01_base.ipynb #6d2b9ae1
 _BY_ANSWER = "the symmetries of this type of puzzle depend on the answer, so"
@@ -169,6 +174,10 @@ class Rules(ABC):
         "Which of many answers `check` calls solved, (N,) bool; both (N, L)."
         return np.array([self.check(*pair).solved for pair in zip(questions, answers)], bool)
 
+    def matches(self, question:np.ndarray, answers:np.ndarray, label:np.ndarray)->np.ndarray: # (N,) bool
+        "Which of many answers (N, L) equal the label (L,); where that is negative, a cell does not count."
+        return ((answers == label) | (label < 0)).all(1)
+
     def scores(self, question:np.ndarray, answer:np.ndarray)->dict[str, bool]:
         "What can be said of an answer without its label, by name; every type has `solved`."
         scores = self.score_boards(question[None], answer[None])
@@ -225,6 +234,10 @@ class Structure(ABC):
     def candidates(self, questions:np.ndarray)->np.ndarray|None:
         "Which tokens the givens (N, L) leave to each cell, (N, L, V) bool; None: the type cannot tell."
         return None
+
+    def cell_facts(self, questions:np.ndarray, labels:np.ndarray)->dict[str, np.ndarray]: # (N, L) each
+        "What a solver would want to know of each cell: yes or no, or a number, negative where there is none."
+        return {}
 
     @abstractmethod
     def symmetries(self, rng:np.random.Generator, count:int)->Symmetry:
@@ -334,6 +347,31 @@ class TaskPuzzle(Puzzle):
     def unplaced(self, boards:np.ndarray)->np.ndarray:
         "Boards (N, L) in a fixed place: where an ARC grid stands on its canvas is not part of the puzzle."
         return boards
+
+    def identity(self, name:str)->tuple[str, np.ndarray]: # the task, and an augmentation (C,)
+        "What the name of an identity stands for."
+        raise InputError(f"{self.name}: the identity {name!r} is not understood; this type has none")
+
+    def restore(self, tokens:np.ndarray, codes:np.ndarray)->np.ndarray: # (N, L)
+        "Boards (N, L) without the augmentations `codes` (N, C) that they are shown in."
+        raise InputError(f"{self.name}: this type has no augmentations to take back; "
+            "leave them out")
+
+    def in_words(self, code:np.ndarray)->str:
+        "An augmentation (C,) for people; empty for the one that changes nothing."
+        return ""
+
+    def read_groups(self, path)->list[Group]:
+        "The tasks in a file of this type's own, as they are. Raises `InputError` if it is none."
+        raise InputError(f"{path}: {self.name} has no files of tasks; give a dataset's folder")
+
+    def known_groups(self, names:Iterable[str])->list[Group]:
+        "Those tasks behind the names of identities that are at hand without a dataset."
+        return []
+
+    def groups_of(self, dataset)->list[Group]:
+        "A dataset's tasks without augmentation: the pairs that it trains on, and those that it tests."
+        return []
 
     def files(self, dataset)->dict[str, object]:
         "Further files of a dataset's folder: name to a value for JSON."

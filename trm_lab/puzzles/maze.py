@@ -196,6 +196,42 @@ def _judged(question, answer, rows, cols)->tuple[Verdict, int]:
         wrong.add(last); reasons.append(f"the path stops at {_cell(last, cols)}")
     return Verdict(reached, tuple(sorted(wrong)), tuple(reasons)), len(path) - 1
 
+# %% ../../nbs/puzzles/03_maze.ipynb #b0a4c3d2
+def _pieces(question, answer, rows, cols)->tuple[list[tuple[int, int]], list[int], list[int]]:
+    "The steps between marked cells, the marked cells that S does not reach, and the dead ends."
+    marked = (answer == PATH) | (question == START) | (question == GOAL)
+    cell = np.arange(rows*cols).reshape(rows, cols)
+    beside = np.concatenate([np.stack([cell[:, :-1], cell[:, 1:]], -1).reshape(-1, 2),
+        np.stack([cell[:-1], cell[1:]], -1).reshape(-1, 2)]) # right and below
+    links = beside[marked[beside].all(1)]
+    neighbours = {int(i): [] for i in np.flatnonzero(marked)}
+    for a, b in links.tolist(): neighbours[a].append(b); neighbours[b].append(a)
+    todo = np.flatnonzero(question == START).tolist()
+    reached = set(todo)
+    while todo:
+        fresh = [i for i in neighbours[todo.pop()] if i not in reached]
+        reached.update(fresh); todo += fresh
+    path = set(np.flatnonzero((answer == PATH) & (question != START) & (question != GOAL)).tolist())
+    ends = [i for i in sorted(path) if len(neighbours[i]) < 2]
+    return [tuple(link) for link in links.tolist()], sorted(path - reached), ends
+
+# %% ../../nbs/puzzles/03_maze.ipynb #b0a4c3d6
+def _beside(cells, rows, cols)->np.ndarray: # (N, 4, L)
+    "What is true (N, L) of the cells above, below, left and right."
+    padded = np.pad(cells.reshape(-1, rows, cols), ((0, 0), (1, 1), (1, 1)))
+    sides = padded[:, :-2, 1:-1], padded[:, 2:, 1:-1], padded[:, 1:-1, :-2], padded[:, 1:-1, 2:]
+    return np.stack(sides, 1).reshape(len(cells), 4, -1)
+
+def _steps_to(mazes, token, rows, cols)->np.ndarray: # (N, L)
+    "Steps through each maze from every cell to S or G; -1 where no way leads there."
+    reached = mazes == token
+    steps, free = np.where(reached, 0, -1), mazes != WALL
+    for step in range(1, rows*cols):
+        fresh = _beside(reached, rows, cols).any(1) & free & ~reached
+        if not fresh.any(): break
+        steps[fresh], reached = step, reached | fresh
+    return steps
+
 # %% ../../nbs/puzzles/03_maze.ipynb #66ff24f0
 class _Board(Puzzle):
     "A maze's board: its size, its names, and how it is written."
@@ -340,11 +376,22 @@ class Maze(_Generated):
     type, vocab_size, usual_size, hub = "maze", 6, "30x30", "sapientinc/maze-30x30-hard-1k"
     asks = (WALL, FREE, START, GOAL)
 
+    def cell_facts(self, questions, labels):
+        "Of the free cells: on the label's path, a dead end, and the steps to S and to G."
+        size, free = (self.rows, self.cols), questions != WALL
+        alone = free & (_beside(free, *size).sum(1) == 1)
+        facts = {"on the path": labels == PATH, "dead end": alone}
+        return facts | {f"steps to {name}": _steps_to(questions, token, *size)
+            for name, token in (("S", START), ("G", GOAL))}
+
     def draw(self, question, answer):
         question, answer = np.asarray(question), np.asarray(answer)
-        fills = {WALL: "#4a4a4a", START: "#f0e442", GOAL: "#f0e442", PATH: "#8cc5e8"}
+        fills = {WALL: "#4a4a4a", FREE: "#ffffff", START: "#f0e442", GOAL: "#f0e442", PATH: "#dcebf7"}
         wrong = set(self.check(question, answer).cells)
+        links, broken, ends = _pieces(question, answer, self.rows, self.cols)
         return Drawing(self.rows, self.cols,
             tuple("SG"[t - START] if t in (START, GOAL) else "" for t in answer),
             tuple(map(bool, question != FREE)),
-            tuple(i in wrong for i in range(self.seq_len)), tuple(fills.get(int(t)) for t in answer))
+            tuple(i in wrong for i in range(self.seq_len)), tuple(fills.get(int(t)) for t in answer),
+            solid=tuple(map(bool, answer == WALL)), links=tuple(links), broken=tuple(broken),
+            ends=tuple(ends))

@@ -22,7 +22,7 @@ from ..interp.trace import Site, Trace
 from ..models.checkpoints import Loaded
 from ..models.halting import Halting
 from ..models.trm import RecursiveModel
-from ..puzzles.base import Puzzle
+from ..puzzles.base import Group, Puzzle
 from .packs import VERDICTS, SessionView, cell_distribution, concatenate_packs, pack_arrays
 from trm_lab.views.page import (animation, document, page_header, save_html, static_bundle, static_file,
     still_picture)
@@ -265,7 +265,7 @@ class Explorer(ExplorerWidget):
     "Steps through a recursion, changes it and resumes it; the key ? lists the keys."
     def __init__(self,
         source:Loaded|RecursiveModel|Trace|Session, # from `load_pretrained`; a model; a trace; a session
-        puzzles:str|Path|Batch|Split|None=None, # for a model: boards as text, one a line; CSV; batch; split
+        puzzles:str|Path|Batch|Split|list[Group]|None=None, # for a model: text, CSV, batch, split or tasks
         puzzle:Puzzle|None=None, # the puzzle type; a `Loaded` knows its own
         max_steps:int=16, # supervision steps at most
         halting:Halting|None=None, # the rule by which rollouts end; None: all take all steps
@@ -275,7 +275,7 @@ class Explorer(ExplorerWidget):
     @classmethod
     def compare(cls,
         a:Loaded|RecursiveModel, b:Loaded|RecursiveModel, # two models
-        puzzles:str|Path|Batch|Split, # for both
+        puzzles:str|Path|Batch|Split|list[Group], # for both
         **options, # of `Explorer`, for both
     )->"Explorer":
         "Two models on the same puzzles, side by side."

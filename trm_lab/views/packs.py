@@ -14,12 +14,13 @@ import numpy as np, torch
 from torch import Tensor
 from ..core.errors import InputError
 from ..interp.divergence import divergence
-from ..interp.interventions import LatentIntervention
+from ..interp.interventions import Given, LatentIntervention
 from ..interp.session import Rollout, Session
 from ..interp.survey import Survey
 from ..interp.trace import Site
 from ..models.losses import TOKEN_LOSSES
-from ..puzzles.base import PAD, Puzzle
+from ..puzzles.base import Drawing, PAD, Puzzle, TaskPuzzle
+from .boards import score_names
 
 # %% ../../nbs/views/05_packs.ipynb #8c6cd8af
 VERDICTS = ("breaks the rules", "legal so far", "solved", "cannot be judged")
@@ -57,6 +58,21 @@ def _cosine(a:Tensor|None, b:Tensor|None)->float: # not a number where one is mi
     if a is None or b is None or not (size := float(a.norm()*b.norm())): return np.nan
     return float((a*b).sum())/size
 
+# %% ../../nbs/views/05_packs.ipynb #aa04c301
+def _marks(drawing:Drawing)->dict[str, np.ndarray]:
+    """What a type draws besides its cells: the steps of a path and what of it is broken, as packed bits; and
+    the part of the board that counts."""
+    cells, marks = drawing.rows*drawing.cols, {}
+    if drawing.solid: # a maze
+        links, broken, ends = (np.zeros(n, bool) for n in (2*cells, cells, cells))
+        links[[min(a, b) + cells*(abs(a - b) > 1 or drawing.cols == 1) for a, b in drawing.links]] = True
+        broken[list(drawing.broken)] = True
+        ends[list(drawing.ends)] = True
+        marks |= {name: np.packbits(bits) for name, bits in
+            (("links", links), ("broken", broken), ("ends", ends))} # first steps to the right, then down
+    if drawing.window: marks["window"] = np.array(drawing.window, np.uint8)
+    return marks
+
 # %% ../../nbs/views/05_packs.ipynb #bc10e483
 class Judge:
     "The rules' verdict on boards of a puzzle type; each distinct board is judged once."
@@ -65,18 +81,27 @@ class Judge:
     def __call__(self, question:np.ndarray, answer:np.ndarray,
             label:np.ndarray|None)->tuple[np.ndarray, int]: # wrong cells as packed bits, index into VERDICTS
         "Which cells break a rule, and the verdict; a label counts where the rules alone cannot decide."
-        key = question.tobytes() + answer.tobytes()
-        if key not in self._known: self._known[key] = self._judged(question, answer, label)
-        return self._known[key]
+        return self._judged(question, answer, label)[:2]
+
+    def marks(self, question:np.ndarray, answer:np.ndarray,
+            label:np.ndarray|None)->dict[str, np.ndarray]: # as `_marks` gives them
+        "What else is drawn of a board."
+        return self._judged(question, answer, label)[2]
 
     def _judged(self, question, answer, label):
+        key = question.tobytes() + answer.tobytes()
+        if key not in self._known: self._known[key] = self._judge(question, answer, label)
+        return self._known[key]
+
+    def _judge(self, question, answer, label):
         puzzle = self.puzzle
-        try: verdict, wrong = puzzle.check(question, answer), puzzle.draw(question, answer).wrong
+        try: verdict, drawing = puzzle.check(question, answer), puzzle.draw(question, answer)
         except InputError: # the question has no answer at all
-            return np.zeros(-(-len(answer)//8), np.uint8), 3
+            return np.zeros(-(-len(answer)//8), np.uint8), 3, {}
         solved = (verdict.solved if puzzle.decides
-            else label is not None and bool(((answer == label) | (label < 0)).all()))
-        return np.packbits(np.array(wrong, bool)), 2 if solved else int(verdict.legal)
+            else label is not None and bool(puzzle.matches(question, answer[None], label)[0]))
+        wrong = np.packbits(np.array(drawing.wrong, bool))
+        return wrong, 2 if solved else int(verdict.legal), _marks(drawing)
 
 # %% ../../nbs/views/05_packs.ipynb #8b029edb
 class Decoder:
@@ -247,9 +272,12 @@ def _frames(
 # %% ../../nbs/views/05_packs.ipynb #1f6756c0
 def _known_answer(rollout:Rollout, question:np.ndarray)->np.ndarray|None: # (L,); negative: does not count
     "The label of a rollout's puzzle, if it has one and the question is still its own."
-    batch = rollout.session.batch
-    if not rollout.session.labelled or (question != batch.inputs[rollout.puzzle].numpy()).any(): return None
-    return batch.labels[rollout.puzzle].numpy()
+    label, lineage = rollout.label.numpy(), [rollout]
+    if not rollout.session.labelled or (label < 0).all(): return None
+    while lineage[-1].parent: lineage.append(lineage[-1].parent)
+    changed = any(isinstance(edit, Given) for run in lineage for edit in run.interventions)
+    own = rollout.session.batch.inputs[rollout.puzzle].numpy()
+    return None if changed and (question != own).any() else label
 
 def _given(puzzle:Puzzle, question:np.ndarray)->np.ndarray: # (L,)
     "Which cells are given; none where the question cannot be drawn."
@@ -261,16 +289,12 @@ def _boards(rollout:Rollout, judge:Judge, tokens:np.ndarray)->dict[str, np.ndarr
     question = rollout.question.astype(np.uint8)
     label = _known_answer(rollout, question)
     wrong, verdict = zip(*(judge(question, answer, label) for answer in tokens))
+    marks = [judge.marks(question, answer, label) for answer in tokens]
     arrays = {"wrong": np.stack(wrong), "verdict": np.array(verdict, np.uint8),
         "given": _given(rollout.session.puzzle, question), "question": question}
+    arrays |= {name: np.stack([m[name] for m in marks]) for name in marks[0]}
     if label is not None: arrays["solution"] = np.where(label < 0, PAD, label).astype(np.uint8)
     return arrays
-
-def _signals(rollout:Rollout)->dict[str, np.ndarray]: # arrays over supervision steps
-    "What the answer after each supervision step says of itself."
-    signals = rollout.session.signals(rollout)
-    return {"halt": signals.halt.cpu().numpy(),
-        "least_confidence": signals.least_confidence.cpu().numpy(), "same": _flags(signals.same)}
 
 def _divergence(rollout:Rollout)->np.ndarray: # (F, names)
     "How far each latent of a branch is from its parent's; not a number where the parent has ended."
@@ -278,6 +302,40 @@ def _divergence(rollout:Rollout)->np.ndarray: # (F, names)
     apart = np.full((rollout.length - fork + 1, len(names)), np.nan, np.float32)
     for n, name in enumerate(names): apart[:len(latents[name]) - fork, n] = latents[name][fork:].numpy()
     return apart
+
+def _signals(rollout:Rollout)->dict[str, np.ndarray]: # arrays over supervision steps
+    "What the answer after each supervision step says of itself."
+    signals = rollout.session.signals(rollout)
+    return {"halt": signals.halt.cpu().numpy(),
+        "least_confidence": signals.least_confidence.cpu().numpy(), "same": _flags(signals.same)}
+
+# %% ../../nbs/views/05_packs.ipynb #aa04c302
+def _scores(rollout:Rollout, tokens:np.ndarray)->tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    "The names of the scores of a type with more than solved or not, and for every plane which of them hold."
+    puzzle, question = rollout.session.puzzle, rollout.question.astype(np.uint8)
+    label = _known_answer(rollout, question)
+    names = score_names(puzzle, label is not None)
+    try: holds = puzzle.score_boards(np.repeat(question[None], len(tokens), 0), tokens)
+    except InputError: names = () # the question has no answer at all
+    if not names: return (), {}
+    if label is not None: holds["exact"] = puzzle.matches(question, tokens, label)
+    return names, {"scores": np.stack([holds[name] for name in names], 1).astype(np.uint8)}
+
+def _grid(puzzle:Puzzle, board:np.ndarray)->dict: # for JSON
+    "A board's grid: rows, columns, and the tokens in it."
+    row, col, rows, cols = puzzle.draw(board, board).window or (0, 0, puzzle.rows, puzzle.cols)
+    part = board.reshape(puzzle.rows, puzzle.cols)[row:row + rows, col:col + cols]
+    return {"rows": rows, "cols": cols, "tokens": part.reshape(-1).tolist()}
+
+def _task(rollout:Rollout)->dict:
+    "The task behind a run's identity, for JSON; nothing for types without tasks."
+    session, puzzle = rollout.session, rollout.session.puzzle
+    if not isinstance(puzzle, TaskPuzzle): return {}
+    name, question = session.identity_name(rollout.identity), rollout.question.astype(np.uint8)
+    task, how = session.task_of(name) or (name, "")
+    pairs = [[_grid(puzzle, board) for board in pair] for pair in session.demonstrations(name)]
+    return {"task": {"identity": name, "name": task, "how": how, "demonstrations": pairs,
+        "window": puzzle.draw(question, question).window}}
 
 # %% ../../nbs/views/05_packs.ipynb #3583125f
 class SessionView:
@@ -306,9 +364,11 @@ class SessionView:
         frames, planes = _frames(rollout, self.decoder, axes)
         shown, scale = planes.arrays(self.session.names)
         apart = {"divergence": _divergence(rollout)} if rollout.parent else {}
-        places, blob = pack_arrays(**frames, **shown,
+        names, scores = _scores(rollout, shown["tokens"])
+        places, blob = pack_arrays(**frames, **shown, **scores,
             **_boards(rollout, self.judge, shown["tokens"]), **_signals(rollout), **apart)
-        return {**self.summary(rollout), "arrays": places, "scale": scale, "fitted": self.overview.fitted,
+        return {**self.summary(rollout), **_task(rollout), "scores": names, "arrays": places,
+            "scale": scale, "fitted": self.overview.fitted,
             "explained": {name: pooled[name].explained for name in self.session.names}}, blob
 
     def overview_pack(self, since:int)->tuple[dict, bytes]:

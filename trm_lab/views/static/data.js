@@ -85,7 +85,10 @@ class Run { // from the question to the end; what stood before its fork is its p
       plane = own.plane(frame - owner.fork)[this.source(frame, reading)], packed = own.wrong(plane);
     return { owner, plane, tokens: own.tokens(plane), sure: own.confidence(plane),
       wrong: (i) => (packed[i >> 3] >> (7 - (i & 7))) & 1, verdict: own.verdict()[plane], given: own.given(),
-      question: own.question(), solution: own.solution?.() };
+      question: own.question(), solution: own.solution?.(), links: own.links?.(plane),
+      broken: own.broken?.(plane), ends: own.ends?.(plane), window: own.window?.(plane),
+      scores: owner.meta.scores.map((name, k) =>
+        (own.scores(plane)[k] ? name : `not ${name}`)) };
   }
   answer(frame) { return this.board(frame, this.side.answer); }
   position(name, frame, which) { // "norm" (P+L) or "component" (3, P+L) of a latent, quantised
@@ -283,7 +286,8 @@ export class Tree { // of runs: a root for each puzzle and side, and what branch
     const last = run.answer(run.length), verdict = this.header.verdicts[last.verdict],
       first = run.firstSolved(), broken = last.tokens.reduce((count, _, i) => count + last.wrong(i), 0);
     if (last.verdict === ANSWERED) return `ends solved (first in step ${run.step(first)})`;
-    const why = broken ? plural(broken, "cell breaks a rule", "cells break a rule") : verdict;
+    const why = broken ? plural(broken, "cell breaks a rule", "cells break a rule")
+      : last.scores.join(", ") || verdict;
     return `ends after ${plural(run.steps, "step", "steps")}: ${why}`;
   }
 }

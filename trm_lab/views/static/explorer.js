@@ -4,6 +4,7 @@
 
 import { KEYS, Stage, button, choose, make, refill } from "./page.js";
 import { Kernel, Tree, beside, bytesOf, firstDifference } from "./data.js";
+import { gridText } from "./task.js";
 import { BoardView, MARKS, boardLegend, drawBoardLegend, outcomeOf, text } from "./board.js";
 import { Timeline } from "./timeline.js";
 import { Halting } from "./halting.js";
@@ -18,7 +19,8 @@ const HELP = [
   ["← →", "one update back or on"], ["Shift ← →", "one supervision step back or on"],
   ["Home, End", "the question; the last update"], ["Space", "play or pause"],
   ["1 to 5", "the panels on the right"], ["V", "read the board from the next latent"],
-  ["M", "mark what differs from something else"], ["[ ]", "the puzzle before, the next one"],
+  ["M", "mark what differs from something else"], ["C", "of a task, whole canvases or their grids"],
+  ["[ ]", "the puzzle before, the next one"],
   ["Enter on the board", "arrows move over its cells; Space chooses one for an edit; Enter or Esc ends that"],
   ["?", "this help; Esc closes it"],
 ];
@@ -30,7 +32,7 @@ class App {
     this.tree = new Tree(header, kernel);
     this.state = { puzzle: 0, run: null, beside: null, frame: 0, reading: side.answer, mark: "update",
       panel: "path", policy: "given", threshold: null, count: side.max_steps, cell: null, chosen: new Set(),
-      choosing: false, latent: "renewed", component: "0", channel: 0 };
+      choosing: false, whole: false, latent: "renewed", component: "0", channel: 0 };
     this.root = make("div", { class: "trm-explorer", tabindex: "0", role: "group",
       "aria-label": `Explorer: a recursion on ${header.title}`, ...KEYS });
     this.stage = new Stage(this.root);
@@ -54,6 +56,8 @@ class App {
     this.marks = choose("what is marked on the board (M)", [], "", (mark) => {
       this.show({ mark }); this.focus();
     });
+    this.whole = button("Canvas", "whole canvases, or the grids on them (C)", () => this.turnCanvas());
+    this.whole.hidden = !header.tasks;
     this.verdict = make("span", { class: "trm-verdict" });
     this.spoken = make("span", { class: "trm-spoken", "aria-live": "polite" });
     this.notice = make("div", { class: "trm-notice", role: "status" });
@@ -91,7 +95,8 @@ class App {
         make("section", { class: "trm-views" },
           make("div", { class: "trm-tabs", role: "tablist", "aria-label": "views" }, ...this.tabs.values()),
           ...Object.values(this.panels).map((p) => p.element))),
-      make("div", { class: "trm-under" }, this.marks, this.legend.element, this.timeline.legend.element),
+      make("div", { class: "trm-under" }, this.marks, this.whole, this.legend.element,
+        this.timeline.legend.element),
       this.timeline.element, this.spoken, this.help, this.takeaway.over);
     root.addEventListener("keydown", (event) => this.key(event));
     for (const canvas of root.querySelectorAll("canvas:not([tabindex])"))
@@ -172,7 +177,7 @@ class App {
       event.stopPropagation();
       return;
     }
-    const { state, timeline } = this,
+    const { state, timeline, header } = this,
       turn = (list, now, by = 1) => list[(list.indexOf(now) + by + list.length) % list.length];
     const panel = PANELS[Number(event.key) - 1]?.[0];
     const act = panel ? () => this.show({ panel }) : {
@@ -183,6 +188,7 @@ class App {
       Escape: () => { if (!this.takeaway.close()) this.overlay(false); },
       v: () => this.show({ reading: turn(this.readable(this.run), state.reading) }),
       m: () => this.show({ mark: turn(this.markable().map(([mark]) => mark), state.mark) }),
+      c: () => { if (header.tasks) this.turnCanvas(); },
       "[": () => this.turnPuzzle(-1), "]": () => this.turnPuzzle(1),
     }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!act || (event.key === "Escape" && this.help.hidden && this.takeaway.over.hidden
@@ -190,6 +196,7 @@ class App {
     event.preventDefault(); event.stopPropagation();
     act();
   }
+  turnCanvas() { this.show({ whole: !this.state.whole }); }
   turnPuzzle(by) {
     const to = this.state.puzzle + by;
     if (to >= 0 && to < this.header.puzzles.length) this.open(this.tree.root(to));
@@ -246,6 +253,7 @@ class App {
       this.readable(run).map((name) => [name, name === "renewed" ? "read what was just renewed"
         : name === run.side.answer ? `read the answer ${name}` : `read ${name}`]), this.readingOf(run));
     refill(this.marks, this.markable(), state.mark);
+    this.whole.setAttribute("aria-pressed", String(state.whole));
     this.tell(drawn, beyond, stop);
   }
 
@@ -262,9 +270,21 @@ class App {
       rule: run.side.rule.kind, cell: state.cell ?? "",
       differs: other ? firstDifference(run, other.run) ?? "never" : "",
       divergence: apart ? apart.map((v) => Number(v.toPrecision(4))).join() : "",
-      identical: other?.run.meta.identical ?? "",
+      identical: other?.run.meta.identical ?? "", scores: drawn.scores.join(),
+      ...this.tellTask(drawn, beyond),
       overview: tree.overviews[0].total ? `${tree.overviews[0].done}/${tree.overviews[0].total}` : "",
     });
+  }
+
+  tellTask(drawn, beyond) { // of a task that is shown by examples
+    const { run, other, header, state } = this, { task } = run.meta;
+    if (!task) return {};
+    return { identity: task.identity, demonstrations: task.demonstrations.length,
+      canvas: state.whole ? "whole" : "grids",
+      question: gridText(header, run.answer(0).question, task.window),
+      grid: gridText(header, drawn.tokens, drawn.window),
+      identityBeside: other ? other.run.meta.task.identity : "",
+      gridBeside: beyond ? gridText(header, beyond.tokens, beyond.window) : "" };
   }
 
   // ---- coming and going --------------------------------------------------------

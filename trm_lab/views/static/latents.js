@@ -283,7 +283,7 @@ export class Latents {
     if (P) pen.drawImage(picture(P, 1, (_, c) => level(c), table), left, 2, side * cols, 8);
     pen.drawImage(picture(cols, rows, (r, c) => level(P + r * cols + c), table), left, top,
       side * cols, side * rows);
-    ruling(app, pen, side, left, top);
+    ruling(app, pen, { side, left, top });
     const x = left + side * cols + 8, tall = side * rows - 20;
     pen.drawImage(picture(1, 256, (r) => 255 - r, table), x, top + 10, 8, tall);
     pen.font = `11px ${ink.font}`; pen.fillStyle = ink.soft; pen.textAlign = "left";
