@@ -662,11 +662,12 @@ def _architecture(arch:Optional[list[str]])->tuple[Optional[str], dict]:
     return names[0] if names else None, {name: _value(value) for name, value in settings.items()}
 
 # %% ../nbs/cli.ipynb #dca9f4dc
-def _row_numbers(rows:Optional[str])->Optional[list[int]]:
-    "The rows that --rows names."
-    try: return [int(row) for row in rows.split(",")] if rows else None
+def _numbers(text:Optional[str], option:str, like:str)->Optional[list[int]]:
+    "The whole numbers that an option names."
+    try: return [int(number) for number in text.split(",")] if text else None
     except ValueError:
-        raise InputError(f"--rows {rows}: write whole numbers with commas between them, like 0,5,7") from None
+        raise InputError(
+            f"{option} {text}: write whole numbers with commas between them, like {like}") from None
 
 def _write_model(target:Path, loaded, file:str, rows:Optional[list[int]])->list[Path]: # the files
     "A model in the format that the target's name asks for."
@@ -697,7 +698,7 @@ def convert(
     "Turn a checkpoint into another format."
     from trm_lab.models.checkpoints import load
     from trm_lab.core.progress import progress
-    (name, settings), chosen = _architecture(arch), _row_numbers(rows)
+    (name, settings), chosen = _architecture(arch), _numbers(rows, "--rows", "0,5,7")
     with progress(None, f"reading {source}", "bytes") as bar, _ticking(bar):
         bar.unit_scale = True # 1.8G
         loaded = load(source, arch=name, settings=settings, puzzle=trained_on, rows=chosen, weights=weights)
@@ -983,13 +984,20 @@ def card(
         help="test puzzles, repeatable, the first for the headline: a difficulty to generate, a mixture, "
         "or a CSV file; default: what the type usually generates")]=None,
     count:Annotated[int, typer.Option(min=1, help="puzzles of each test set at most")]=1000,
-    restarts:Annotated[int, typer.Option(min=0, help="tries after the first, until legal")]=32,
+    restarts:Annotated[int, typer.Option(min=0, help="tries after the first, until the rules accept")]=32,
     seed:Annotated[int, typer.Option(min=0, help="of the test puzzles")]=1000,
+    steps:Annotated[Optional[str], typer.Option(metavar="1,4,16", help="supervision steps that are scored; "
+        "default: 1,4,16,64; of ARC as many as in training")]=None,
+    rounds:Annotated[int, typer.Option(min=1, help="ARC: of votes")]=8,
+    identities:Annotated[Optional[int], typer.Option(min=1, metavar="N",
+        help="ARC: keep so many identities of each task, the task itself first; default: all")]=None,
     device:Device="auto",
 ):
-    "Measure a trained model and save it with a card that says what it can do."
+    """Measure a trained model and save it with a card that says what it can do.
+    Where run.json and metrics.jsonl of its run lie beside a model's file, the card has them too."""
     from trm_lab.runs.cards import headline, make_card
-    made = make_card(source, out, name, test or (), count, restarts, seed, device)
+    made = make_card(source, out, name, test or (), count, restarts, seed, device, rounds, identities,
+        _numbers(steps, "--steps", "1,4,16"))
     typer.echo(f"{made['name']}: {headline(made)} after {made['headline']['steps']} steps\n"
         f"card: {out/made['name']}.md")
 

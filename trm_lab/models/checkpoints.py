@@ -164,6 +164,12 @@ class Loaded:
     described:str|None = None # the file beside it that its settings were read from; None: there was none
     identities:tuple[str, ...]|None = field(default=None, repr=False) # of the embedding's rows; None: unknown
 
+    @property
+    def difficulty(self)->str|None:
+        "Of the puzzles that it was trained on, if they were generated with one; None: the usual one."
+        level = self.history.get("recipe", {}).get("difficulty")
+        return level if self.puzzle and level in self.puzzle.difficulties else None
+
     def policy(self,
         max_steps:int=16, # supervision steps at most
     )->Halting:

@@ -10,7 +10,7 @@ __all__ = ['PAD', 'IGNORE', 'Verdict', 'Drawing', 'Symmetry', 'Rearranged', 'dih
 # %% ../../nbs/puzzles/01_base.ipynb #5c72625d
 import hashlib, importlib, inspect, pkgutil, re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Protocol
@@ -302,6 +302,14 @@ class TaskPuzzle(Puzzle):
     def unplaced(self, boards:np.ndarray)->np.ndarray:
         "Boards (N, L) in a fixed place: where an ARC grid stands on its canvas is not part of the puzzle."
         return boards
+
+    def known_examples(self,
+        identities:Sequence[str], # names of the identities that a model has, by row
+        count:int, # examples at most
+        rng:np.random.Generator, # chooses among the tasks
+    )->tuple[np.ndarray, np.ndarray, np.ndarray]: # questions and answers, both (n, L), and rows (n,)
+        "Examples of tasks that a model knows. Raises `InputError` where none are at hand."
+        raise InputError(f"{self.name} cannot be generated; give a file of tasks or a dataset's folder")
 
     def files(self, dataset)->dict[str, object]:
         "Further files of a dataset's folder: name to a value for JSON."

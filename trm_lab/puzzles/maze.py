@@ -264,7 +264,7 @@ class _Judged(_Board):
             some = slice(i, i + 1024)
             shortest[some] = _all_shortest(questions[some], self.rows, self.cols)
             steps[some] = _routes(questions[some], answers[some], self.rows, self.cols)
-        return {"solved": steps == shortest, "valid": steps > 0, "optimal": steps == shortest}
+        return {"solved": steps == shortest, "optimal": steps == shortest, "valid": steps > 0}
 
 # %% ../../nbs/puzzles/03_maze.ipynb #50cc15be
 class _Labelled(_Judged):
@@ -283,6 +283,10 @@ class _Labelled(_Judged):
         try: _shortest(np.asarray(question, np.uint8).tobytes(), self.rows, self.cols)
         except _NoWay: return []
         return [*self.label(np.asarray(question)[None])[:limit]]
+
+    def measures(self, questions):
+        "A longer path takes more to find."
+        return {"steps of the shortest path": _all_shortest(np.asarray(questions), self.rows, self.cols)}
 
     def label_problem(self, question, answer):
         label = self.label(np.asarray(question)[None])[0]

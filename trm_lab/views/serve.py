@@ -20,19 +20,22 @@ from ..interp.session import puzzle_batch
 from ..models.checkpoints import Loaded
 from ..data.batches import Batch, make_batch
 from ..core.errors import InputError, shortened
-from ..puzzles.base import Puzzle
+from ..puzzles.base import Puzzle, TaskPuzzle
 
 # %% ../../nbs/views/08_serve.ipynb #c07e0083
 def puzzles_of(
     puzzle:Puzzle, # whose boards they are
-    source:str|None=None, # a board as text, a file, or a dataset's folder (its test split); None: fresh ones
+    source:str|None=None, # a board as text, a file, or a dataset's folder (its test split); None: fresh
     count:int=8, # puzzles at most
     seed:int=0, # of fresh ones
     loaded:Loaded|None=None, # the model that is to solve them, with whose identities a dataset's are matched
 )->Batch: # labels are the questions again where no answer is known
     "The puzzles that an argument means. Raises `InputError` if it means none."
+    rng = np.random.default_rng(seed)
+    if source is None and isinstance(puzzle, TaskPuzzle):
+        return make_batch(*puzzle.known_examples(loaded and loaded.identities or (), count, rng))
     if source is None:
-        pairs = islice(puzzle.generate(np.random.default_rng(seed)), count)
+        pairs = islice(puzzle.generate(rng, loaded and loaded.difficulty), count)
         return make_batch(*map(np.stack, zip(*pairs)))
     try: return puzzle_batch(source, puzzle, count, loaded)
     except InputError as e:
