@@ -912,12 +912,15 @@ def _demo_summary(done, report:Path, executed:bool, me:str)->str:
     halting = (f"{adaptive['exact']:6.1%} solved, {adaptive['mean_steps']:.2f} steps on average, "
         f"{info['work_saved']:.0%} of the work saved")
     unseen, parameters = "unseen "*bool(info["unseen"]), f"{info['parameter_count']:,} parameters"
+    # a maze may have several right answers
+    rules = "".join(f"\n  {name:35} {fixed['further'][name]:6.1%} after {info['max_steps']} steps, "
+        f"{adaptive['further'][name]:.1%} when the model is sure" for name in fixed["further"])
     return f"""
 {'' if executed else 'This run was finished before; these are its results.' + chr(10)}
 {info['puzzle']}: {fixed['n']} {unseen}puzzles, {parameters}
   solved after  1 supervision step    {info['solved_after_1']:6.1%}
   solved after {info['max_steps']:2} supervision steps   {info['solved_after_max']:6.1%}
-  stopping when the model is sure     {halting}
+  stopping when the model is sure     {halting}{rules}
 
 report     {_shown(report)}
 explorer   {_shown(done.folder/'explorer.html')}  (one solved and one failed puzzle, update by update)
@@ -926,15 +929,23 @@ model      {model}
 Next: open the report in a browser; `make lab` for the notebooks; or try
   {me} eval {model} --data {_shown(home()/info['data'])}"""
 
+# %% ../nbs/cli.ipynb #0ff26324
+_DEMOS = {"sudoku": "sudoku-6x6", "maze": "maze-9x9"} # name to config
+
 @app.command()
 def demo(
-    config:Annotated[str, typer.Option("-f", "--config", help="name of a config")]="sudoku-6x6",
+    what:Annotated[str, typer.Argument(metavar="[sudoku|maze]", show_default=False,
+        help="sudoku (6×6, a minute on two cores) or maze (9×9, ten minutes), or a config's name")]="sudoku",
+    config:Annotated[Optional[str], typer.Option("-f", "--config", help="name of a config")]=None,
     fresh:Annotated[bool, typer.Option("--fresh", help="train again although the run is finished")]=False,
 ):
-    "Train a TRM on small Sudoku and write a report."
+    "Train a TRM on small Sudoku or mazes and write a report."
     from trm_lab.runs.templates import find_config, read_parameters
     from trm_lab.runs.notebooks import run_notebook
     from trm_lab.runs.pages import write_report
+    if config and what != "sudoku":
+        raise InputError(f"both {what} and --config {config} say what to train; leave one of them out")
+    config = config or _DEMOS.get(what, what)
     done, executed = run_notebook("train", read_parameters(find_config(config)), where=config, fresh=fresh)
     report = done.folder/"report.html"
     if executed or not report.exists(): report = write_report(done)

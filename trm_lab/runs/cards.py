@@ -372,6 +372,7 @@ class _Tests:
         # of tasks, each test pair once
         splits = [_plain(_asked(dataset, loaded.identities))] if tasks else [each.split for each in sets]
         trained = loaded.history["recipe"]["halt_max_steps"]
+        if not tasks and loaded.puzzle.seq_len > _LARGE: splits = [split.first(100) for split in splits]
         rounded = rounding(full, splits, *([trained] if tasks else []))
         _rounded(loaded.model, torch.bfloat16 if rounded["costs_nothing"] else torch.float32)
         scores = ([measure_votes(loaded, dataset, self.rounds, self.seed, self.steps)] if tasks
@@ -402,6 +403,7 @@ def make_card(
     history, before = loaded.history, loaded.history.get("scores", {})
     known = {f.name for f in fields(TrainConfig)} # an older version may have had others
     recipe = {key: value for key, value in history["recipe"].items() if key in known}
+    if name: recipe["name"] = name # who trains it again finds it under its model's name
     found = before.get("data_fingerprint") or (run.info.get("data_fingerprint") if run else None)
     name, dataset = name or recipe["name"], _trained_on(recipe, found, str(source))
     full = load(file, place)
