@@ -6,7 +6,7 @@
 __all__ = ['Batch', 'make_batch', 'ordered_batches', 'is_integer', 'as_indices', 'validation_split', 'Batches']
 
 # %% ../../nbs/data/02_batches.ipynb #630058ee
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 import numpy as np, torch
 from ..core.errors import Count, given, InputError, Natural, Share
@@ -166,8 +166,11 @@ class Batches(_Examples):
         puzzle:Puzzle|None=None, # augment boards by the symmetries of this type; None: leave them unchanged
         ignore:int|None=PAD, # the label that does not count
         groups:np.ndarray|None=None, # draw from these only, (G',); None: from all
+        # labels anew, of questions (B, L), as `Maze.label` draws shortest paths; None: those of the split
+        relabel:Callable[[np.ndarray, np.random.Generator], np.ndarray]|None=None,
     ):
         super().__init__(split, batch_size, seed, groups)
+        self.relabel = relabel
         self.puzzle, self.ignore, self._identifiers = puzzle, ignore, split.identifiers
 
     def state(self)->dict[str, int]:
@@ -186,4 +189,5 @@ class Batches(_Examples):
         self.drawn += 1
         inputs, labels = np.asarray(self.split.inputs[chosen]), np.asarray(self.split.labels[chosen])
         if self.puzzle: inputs, labels = self.puzzle.symmetries(rng, len(chosen))(inputs, labels)
+        if self.relabel: labels = self.relabel(inputs, rng)
         return make_batch(inputs, labels, self._identifiers[chosen], self.ignore)

@@ -53,8 +53,8 @@ def _flood(mazes, rows, cols)->tuple[list[np.ndarray], np.ndarray]:
         if steps.min() >= 0 or (reached == within[-1]).all(): return within, steps
         within.append(reached)
 
-def _label(mazes, rows, cols)->np.ndarray:
-    "The canonical answer of each maze, both (N, L)."
+def _label(mazes, rows, cols, rng=None)->np.ndarray:
+    "The canonical answer of each maze, both (N, L); or, with a generator, any shortest path."
     within, steps = _flood(mazes, rows, cols)
     if steps.min() < 0: raise InputError("a maze without a way from S to G has no label")
     within, answers = np.stack(within), mazes.copy()
@@ -64,7 +64,8 @@ def _label(mazes, rows, cols)->np.ndarray:
         steps[board] -= 1
         nearer = (within[steps[board, None], here[board, None] + directions, board[:, None] >> 3]
             >> (board[:, None] & 7) & 1)
-        here[board] += directions[nearer.argmax(1)] # the first direction that comes nearer
+        if rng is not None: nearer = nearer*rng.random(nearer.shape) # in place of the first direction
+        here[board] += directions[nearer.argmax(1)] # the first that comes nearer
         answers[board, (here[board]//(cols + 1) - 1)*cols + here[board] % (cols + 1)] = PATH
     return answers
 
@@ -98,6 +99,8 @@ def _draw(rng, count, rows, cols, min_path)->np.ndarray:
     return mazes
 
 # %% ../../nbs/puzzles/03_maze.ipynb #f4c1c379
+def _cell(i:int, cols:int)->str: return f"row {i//cols + 1}, column {i % cols + 1}"
+
 class _NoWay(InputError):
     "A maze without a way from S to G."
 
@@ -107,12 +110,16 @@ def _shortest(question:bytes, rows, cols)->int:
     maze = np.frombuffer(question, np.uint8)[None]
     S, G, other = (int((maze == START).sum()), int((maze == GOAL).sum()),
         np.flatnonzero((maze[0] < WALL) | (maze[0] > GOAL)))
-    if (S, G) != (1, 1): raise InputError(f"a maze has one S and one G, this one has {S} and {G}")
+    if (S, G) != (1, 1):
+        twice = [(_GLYPHS[token], np.flatnonzero(maze[0] == token)[1])
+            for token, count in ((START, S), (GOAL, G)) if count > 1]
+        places = "".join(f"; the second {glyph} is in {_cell(cell, cols)}" for glyph, cell in twice)
+        raise InputError(f"a maze has one S and one G, this one has {S} and {G}{places}")
     if len(other):
         raise InputError(f"an unsolved maze has no {_GLYPHS[min(maze[0, other[0]], PATH)]!r} in it, "
-            f"this one has one in row {other[0]//cols + 1}, column {other[0] % cols + 1}")
+            f"this one has one in {_cell(other[0], cols)}")
     steps = int(_flood(maze, rows, cols)[1][0])
-    if steps < 0: raise _NoWay("the maze has no way from S to G")
+    if steps < 0: raise _NoWay("the maze has no way from S to G: walls part them, so that it has no answer")
     return steps
 
 # %% ../../nbs/puzzles/03_maze.ipynb #3f21b969
@@ -148,8 +155,6 @@ def _routes(questions, answers, rows, cols)->np.ndarray:
     return np.where(steps == marked.sum(1) - 1, steps, -1)
 
 # %% ../../nbs/puzzles/03_maze.ipynb #48b7ac06
-def _cell(i:int, cols:int)->str: return f"row {i//cols + 1}, column {i % cols + 1}"
-
 def _replaced(question, answer, cols)->tuple[set[int], list[str]]: # cells, and sentences
     "What of the question was changed in the answer."
     wrong, reasons = set(), []
@@ -271,11 +276,12 @@ class _Labelled(_Judged):
     "The canonical answers of mazes, and the transformations after which they are drawn anew."
     def label(self,
         questions:np.ndarray, # (N, L) tokens
+        rng:np.random.Generator|None=None, # draws one of the shortest paths; None: the canonical one
     )->np.ndarray: # (N, L) tokens
-        "The canonical answers of many mazes. Raises `InputError` where there is no way from S to G."
+        "The answers of many mazes. Raises `InputError` where there is no way from S to G."
         # boards; all levels of the search are kept, some 20 MB at 30×30
         block = max(8, 1_000_000//self.seq_len)
-        return np.concatenate([_label(questions[i:i+block], self.rows, self.cols)
+        return np.concatenate([_label(questions[i:i+block], self.rows, self.cols, rng)
             for i in range(0, len(questions), block)])
 
     def solutions(self, question, limit=2):
