@@ -9,7 +9,8 @@ from trm_lab.data.batches import make_batch
 from trm_lab.core.errors import InputError
 from trm_lab.models.layers import (
     Attention, CastCache, Grid, PairBias, Positions, RelativeBias, RowsAndColumns, attend, cast_once)
-from trm_lab.models.layers import recheck_casts, rope_tables, rotary_2d, apply_rope
+from trm_lab.models.layers import POSITIONS, recheck_casts, rms_norm, rope_tables, rotary_2d, apply_rope
+from trm_lab.core import fused
 from trm_lab.models.trm import TRMConfig, fingerprint
 from trm_lab.puzzles.maze import Maze
 from trm_lab.training.config import TrainConfig
@@ -115,6 +116,40 @@ def test_what_processors_compute_is_what_torch_does(dtype, near):
     bias = torch.randn(4, 9, 9, dtype=dtype)
     theirs = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
     assert torch.allclose(attend(q, k, v, bias), theirs, atol=near)
+
+@pytest.mark.parametrize("cached", [2**18, 100, 30], ids=["at once", "heads in turn", "queries in turn"])
+@pytest.mark.parametrize("names", ["rope", "none", "rope_2d+local_bias", "pair_bias"])
+def test_half_a_layer_in_one_function_is_what_its_parts_compute(names, cached, monkeypatch):
+    "And so are all gradients, however the scores are divided. Three heads of an odd width are not rotated."
+    torch.manual_seed(0)
+    monkeypatch.setattr(fused, "_CACHED", cached)
+    grid, heads, width = Grid(2, 3, front=1), 3 if names == "none" else 2, 15 if names == "none" else 16
+    kinds = Positions.named(names, "test")
+    bias = POSITIONS["bias"][kinds.bias](grid, heads).double() if kinds.bias else None
+    attention = Attention(width, heads, bias).double()
+    turn = kinds.rotation and tuple(t.double()
+        for t in POSITIONS["rotation"][kinds.rotation](grid, width//heads, 10.))
+    def gradients(half):
+        x = torch.randn(3, 7, width, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        y = half(x.requires_grad_())
+        attention.zero_grad()
+        (y*torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view_as(y)).sum().backward()
+        return [y, x.grad, *(p.grad.clone() for p in attention.parameters())]
+    parts = gradients(lambda x: rms_norm(x + attention(x, turn)))
+    def at_once(x):
+        qkv, out = attention.qkv_proj.weight, attention.o_proj.weight
+        weights = fused.AttentionWeights(qkv.detach(), out.detach(), heads)
+        return fused.attention_norm(x, qkv, out, weights, turn, bias and bias(x.dtype), 1e-5)
+    for ours, theirs in zip(gradients(at_once), parts, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-10)
+
+def test_half_a_layer_in_bfloat16_is_as_exact_as_its_parts():
+    torch.manual_seed(0)
+    attention, turn = Attention(64, 4), rope_tables(40, 16)
+    x = torch.randn(2, 40, 64)
+    exact, half = rms_norm(x + attention(x, turn)), x.bfloat16()
+    def apart(y): return ((y.float() - exact).norm()/exact.norm()).item()
+    assert apart(attention.add_norm(half, turn, 1e-5)) < 1.2*apart(rms_norm(half + attention(half, turn)))
 
 # ---- in a model --------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np, torch, torch.nn.functional as F
 from torch import Tensor, nn
 from ..core.errors import InputError, one_of
-from ..core.fused import Weights, glu_norm
+from ..core.fused import AttentionWeights, Weights, attention_norm, glu_norm
 
 # %% ../../nbs/models/01_layers.ipynb #45514d99
 _CUT_STD = 0.8796256610342398 # standard deviation of a unit normal truncated at ±2
@@ -362,6 +362,20 @@ class Attention(nn.Module):
         mixed = attend(*(t.transpose(1, 2) for t in (q, k, v)), bias)
         return self.o_proj(mixed.transpose(1, 2).flatten(2))
 
+    def add_norm(self,
+        x:Tensor, # (B, S, D)
+        rope:tuple[Tensor, Tensor]|None,
+        eps:float, # of RMSNorm
+    )->Tensor: # (B, S, D)
+        "rms_norm(x + self(x)); in bfloat16 computed by one fused function, for processors."
+        if x.dtype != torch.bfloat16: return rms_norm(x + self(x, rope), eps)
+        qkv, out = self.qkv_proj.weight, self.o_proj.weight
+        bias = None if self.bias is None else self.bias(x.dtype)
+        return attention_norm(x, qkv, out, cast(self, self._packed, x.dtype, qkv, out), rope, bias, eps)
+
+    def _packed(self, qkv:Tensor, out:Tensor, dtype:torch.dtype)->AttentionWeights:
+        return AttentionWeights(qkv.to(dtype), out.to(dtype), self.heads)
+
 # %% ../../nbs/models/01_layers.ipynb #192c599b
 class Block(nn.Module):
     "One layer: mix between positions, then inside each; post-norm."
@@ -398,7 +412,7 @@ class Block(nn.Module):
             x = x.transpose(0, 1).contiguous()
             x = self.mlp_t.add_norm(x.view(S, B*D), self.eps, axis=0)
             return self.mlp.add_norm(x.view(S*B, D), self.eps, axis=1).view(S, B, D).transpose(0, 1)
-        x = rms_norm(x + self.self_attn(x, rope), self.eps)
+        x = self.self_attn.add_norm(x, rope, self.eps)
         return self.mlp.add_norm(x.view(B*S, D), self.eps, axis=1).view(B, S, D)
 
 # %% ../../nbs/models/01_layers.ipynb #aaf7bd4b
