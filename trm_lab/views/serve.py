@@ -8,9 +8,8 @@ __all__ = ['HOST', 'puzzles_of', 'explorer_cells', 'serve']
 # %% ../../nbs/views/08_serve.ipynb #d7a167ec
 import logging, os, secrets, signal, socket, tempfile
 from collections.abc import Callable, Sequence
-from itertools import islice
 from pathlib import Path
-import nbformat, numpy as np, torch
+import nbformat, torch
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_server import DEFAULT_STATIC_FILES_PATH
 from tornado.ioloop import IOLoop
@@ -20,7 +19,7 @@ from ..interp.session import puzzle_batch
 from ..models.checkpoints import Loaded
 from ..data.batches import Batch, make_batch
 from ..core.errors import InputError, shortened
-from ..puzzles.base import Puzzle, TaskPuzzle
+from ..puzzles.base import Puzzle
 
 # %% ../../nbs/views/08_serve.ipynb #c07e0083
 def puzzles_of(
@@ -31,12 +30,7 @@ def puzzles_of(
     loaded:Loaded|None=None, # the model that is to solve them, with whose identities a dataset's are matched
 )->Batch: # labels are the questions again where no answer is known
     "The puzzles that an argument means. Raises `InputError` if it means none."
-    rng = np.random.default_rng(seed)
-    if source is None and isinstance(puzzle, TaskPuzzle):
-        return make_batch(*puzzle.known_examples(loaded and loaded.identities or (), count, rng))
-    if source is None:
-        pairs = islice(puzzle.generate(rng, loaded and loaded.difficulty), count)
-        return make_batch(*map(np.stack, zip(*pairs)))
+    if source is None: return make_batch(*(loaded or Loaded(None, puzzle, {})).fresh(count, seed))
     try: return puzzle_batch(source, puzzle, count, loaded)
     except InputError as e:
         if os.path.exists(source) or "no such file" in str(e): raise
