@@ -24,7 +24,7 @@ from ..core.errors import InputError, build
 from ..models.losses import agreement
 from ..models.trm import RecursiveModel
 from ..core.progress import progress
-from ..puzzles.base import Puzzle, TaskPuzzle, find_puzzle
+from ..puzzles.base import PAD, Puzzle, TaskPuzzle, find_puzzle
 from ..puzzles.text import file_of, read_rows
 from ..core.run import Run, home
 from ..core.files import write_text
@@ -255,7 +255,9 @@ def rounding(
     The model is not changed."""
     def solved(model):
         answers = [answers_by_step(model, split, (steps,))[0] for split in splits]
-        return np.concatenate([(some == split.labels).all(-1) for some, split in zip(answers, splits)])
+        labels = [np.asarray(split.labels[:]) for split in splits] # PAD: outside of a task's grid, not scored
+        return np.concatenate([((some == right) | (right == PAD)).all(-1)
+            for some, right in zip(answers, labels)])
     before, after = solved(model), solved(_rounded(copy.deepcopy(model), torch.bfloat16))
     lost, won = int((before & ~after).sum()), int((after & ~before).sum())
     return {"n": len(before), "both": int((before & after).sum()), "only_float32": lost, "only_bfloat16": won,
