@@ -605,7 +605,8 @@ def arc_solve(
     augment:Annotated[int, typer.Option(min=0, help="disguises of a task, besides itself")]=31,
     rounds:Annotated[int, typer.Option(min=1,
         help="of votes; after the first at other places of the canvas")]=8,
-    steps:Steps=16,
+    steps:Annotated[Optional[int], typer.Option(min=1, show_default=False,
+        help="supervision steps of each answer; default: as many as in training")]=None,
     seed:Seed=0,
     device:Device="auto",
 ):
@@ -614,8 +615,9 @@ def arc_solve(
     from trm_lab.puzzles.arc import read_task_file
     from trm_lab.core.files import write_text
     from trm_lab.solving.votes import Learning, answer_task
-    how = Learning(tune, augment, learning_steps, minutes, rounds=rounds, max_steps=steps, seed=seed)
     listed, loaded, attempts = read_task_file(tasks), _load(model, device, None), {}
+    steps = steps or loaded.history.get("recipe", {}).get("halt_max_steps", 16)
+    how = Learning(tune, augment, learning_steps, minutes, rounds=rounds, max_steps=steps, seed=seed)
     for task in listed: task.on_canvas(loaded.puzzle.rows) # before anything takes time
     for task in listed:
         votes, done = answer_task(loaded, task, how)
