@@ -610,7 +610,7 @@ def arc_solve(
     seed:Seed=0,
     device:Device="auto",
 ):
-    "Learn tasks that a model has never seen from their demonstrations; write two attempts for each test input."
+    "Learn tasks that a model has never seen by their demonstrations; write two attempts for each test input."
     from trm_lab.puzzles.arc import read_task_file
     from trm_lab.core.files import write_text
     from trm_lab.solving.votes import Learning, answer_task
@@ -624,8 +624,7 @@ def arc_solve(
         right = f", {votes.by_task()[task.id][2]:.0%} of its test pairs right within two attempts"
         typer.echo(f"{task.id}: {done} steps of learning ({tune}), {votes.predictions:,} votes"
             + right*(not task.hidden), err=True)
-    if out: write_text(out, json.dumps(attempts))
-    else: typer.echo(json.dumps(attempts))
+    write_text(out, json.dumps(attempts)) if out else typer.echo(json.dumps(attempts))
 
 # %% ../nbs/cli.ipynb #66ca7677
 @contextlib.contextmanager
