@@ -625,7 +625,7 @@ def _first_sentence(c:dict)->str:
         f"{headline(c)}.")
     if "further" not in halting: return said
     return (f"{said} A puzzle is solved by any shortest path.\n"
-        "When it stops where it believes that it is done, as `solve` and `eval` let it, it solves\n"
+        "When it stops by its halting probability, as in `solve` and `eval`, it solves\n"
         f"{_percent(halting['legal'])}, in {halting['mean_steps']:.1f} steps on average.")
 
 # %% ../../nbs/runs/06_cards.ipynb #7059b265
