@@ -62,6 +62,7 @@ ARRAYS = ("inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_ind
 def _bounds(lengths)->np.ndarray: # (n+1,) where parts of these lengths begin, and the last one ends
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
 
+# %% ../../nbs/data/01_datasets.ipynb #9488c29c
 @dataclass(frozen=True)
 class Split:
     "One split in the reference's arrays. N examples, M puzzles, G groups, L cells."

@@ -366,6 +366,11 @@ class TaskIdentities(Puzzle):
         "Those tasks behind the names of identities that are at hand without a dataset."
         return []
 
+# %% ../../nbs/puzzles/01_base.ipynb #78471dbe
+class TaskPuzzle(TaskIdentities):
+    "A puzzle type whose rules are shown by the examples of each task."
+    placeholder:np.ndarray|None = None # label (L,) of questions whose answers are not given
+
     def groups_of(self, dataset)->list[Group]:
         "A dataset's tasks without augmentation: the pairs that it trains on, and those that it tests."
         return []
@@ -377,11 +382,6 @@ class TaskIdentities(Puzzle):
     )->tuple[np.ndarray, np.ndarray, np.ndarray]: # questions and answers, both (n, L), and rows (n,)
         "Examples of tasks that a model knows. Raises `InputError` where none are at hand."
         raise InputError(f"{self.name} cannot be generated; give a file of tasks or a dataset's folder")
-
-# %% ../../nbs/puzzles/01_base.ipynb #78471dbe
-class TaskPuzzle(TaskIdentities):
-    "A puzzle type whose rules are shown by the examples of each task."
-    placeholder:np.ndarray|None = None # label (L,) of questions whose answers are not given
 
     def files(self, dataset)->dict[str, object]:
         "Further files of a dataset's folder: name to a value for JSON."

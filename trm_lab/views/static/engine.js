@@ -229,7 +229,7 @@ function anderson(f, z, evaluations) { // approach z = f(z), as `models.variants
 // ---- the model ---------------------------------------------------------------
 
 export class Engine {
-  constructor(model, bytes, kernel = new Kernel()) { // a header and tensors, as `models.export.describe` makes
+  constructor(model, bytes, kernel = new Kernel()) { // header and tensors, as `models.export.describe` makes
     const weights = new Weights(model.tensors, bytes);
     const { positions: S, hidden_size: D, puzzle_positions: P } = model;
     Object.assign(this, { model, kernel, weights, S, D, P, names: model.latents });
