@@ -31,7 +31,7 @@ const repeat = (counter, body) => // until the counter, which counts down, is ze
 // ---- the product -------------------------------------------------------------
 
 // Parameters: where A, B and C begin; in bytes, how far apart the rows of A, the rows of B inside a panel of
-// 8 columns, the panels of B, and the rows of C are; the numbers of panels, of blocks of 4 rows, and of terms.
+// 8 columns, the panels of B, and the rows of C are; how many panels, blocks of 4 rows, and terms there are.
 const [A, B, C, A_ROW, B_ROW, B_PANEL, C_ROW, PANELS, BLOCKS, TERMS] = Array(10).keys();
 const [PANEL, BLOCK, TERM, FROM, TO, AT_A, AT_B, AT_C] = Array.from({ length: 8 }, (_, i) => 10 + i);
 const [LEFT, RIGHT, FACTOR] = [18, 19, 20], SUMS = Array.from({ length: 8 }, (_, i) => 21 + i);
