@@ -384,7 +384,7 @@ def waiting(r:Report):
     puzzle = find_puzzle("sudoku-9x9" if CUDA else "sudoku-4x4")
     some = [pair for pair, _ in zip(puzzle.generate(np.random.default_rng(0)), range(16))]
     for batch in (64, 768) if CUDA else (16,):
-        settings = {**settings, "global_batch_size": batch, "holdout": 0., "steps": 10_000}
+        settings = {**settings, "global_batch_size": batch, "holdout": 0., "train_steps": 10_000}
         dataset, left = dataset_of(puzzle, [some[i % 16] for i in range(batch)], some), {}
         for ahead in (0, 2):
             if r.left() < 30: r.say(f"  batch {batch}: no time"); continue

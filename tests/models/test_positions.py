@@ -117,12 +117,13 @@ def test_what_processors_compute_is_what_torch_does(dtype, near):
     theirs = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
     assert torch.allclose(attend(q, k, v, bias), theirs, atol=near)
 
-@pytest.mark.parametrize("cached", [2**18, 100, 30], ids=["at once", "heads in turn", "queries in turn"])
+@pytest.mark.parametrize("cached, kept", [(2**18, 16), (100, 16), (100, 0), (30, 0)])
 @pytest.mark.parametrize("names", ["rope", "none", "rope_2d+local_bias", "pair_bias"])
-def test_half_a_layer_in_one_function_is_what_its_parts_compute(names, cached, monkeypatch):
-    "And so are all gradients, however the scores are divided. Three heads of an odd width are not rotated."
+def test_half_a_layer_in_one_function_is_what_its_parts_compute(names, cached, kept, monkeypatch):
+    "And all gradients, however scores are divided, kept or not. Three heads of an odd width are not rotated."
     torch.manual_seed(0)
     monkeypatch.setattr(fused, "_CACHED", cached)
+    monkeypatch.setattr(fused, "_KEPT", kept)
     grid, heads, width = Grid(2, 3, front=1), 3 if names == "none" else 2, 15 if names == "none" else 16
     kinds = Positions.named(names, "test")
     bias = POSITIONS["bias"][kinds.bias](grid, heads).double() if kinds.bias else None

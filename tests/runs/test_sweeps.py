@@ -374,6 +374,14 @@ def test_slots_divide_the_gpus(gpus, slots, seen, monkeypatch):
     with pytest.raises(InputError, match=f"a run needs {gpus:g} GPUs, and this machine has 0"):
         slot_environments(Resources(gpus=gpus))
 
+def test_threads_that_wait_do_not_hold_their_cores(monkeypatch):
+    "Unless the user has chosen how they wait."
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"): monkeypatch.delenv(name, raising=False)
+    found, = slot_environments(Resources(), 1)
+    assert found["GOMP_SPINCOUNT"] == "1000" and found["OMP_NUM_THREADS"] == found["MKL_NUM_THREADS"]
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    assert "GOMP_SPINCOUNT" not in slot_environments(Resources(), 1)[0]
+
 def test_runs_of_a_sweep_share_a_gpu(tmp_path, notebook, monkeypatch):
     "Two runs beside each other see the one device of a machine, as far as it says that it has one."
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-7")

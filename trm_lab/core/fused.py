@@ -122,64 +122,67 @@ def glu_norm(
             axis, plus=x), eps, axis)[0]
 
 # %% ../../nbs/core/08_fused.ipynb #959b9a1d
-_CACHED = 2**18 # scores at a time: with their softmax 1 MiB of bfloat16, a core's second cache
+_CACHED = 2**19 # scores at a time: 1 MiB of bfloat16, a core's second cache; fewer would need more calls
+_KEPT = 16 # for the backward pass: scores of at most so many times the size of x
 
-def _pieces(q:Tensor)->list[tuple[slice, slice]]:
-    "Heads of all puzzles and queries, as many at a time as have scores that fit into the cache."
+def _pieces(q:Tensor)->list[slice]:
+    "The heads of all puzzles: at least one at a time, and as many as have scores that fit into the cache."
     count, S, _ = q.shape
-    heads, queries = max(1, _CACHED//S**2), min(S, max(1, _CACHED//S))
-    return [(slice(i, i + heads), slice(j, j + queries))
-        for i in range(0, count, heads) for j in range(0, S, queries)]
+    step = max(1, _CACHED//S**2)
+    return [slice(i, i + step) for i in range(0, count, step)]
 
 def _shares(
-    q:Tensor, # (n, m, w)
+    q:Tensor, # (n, S, w)
     k:Tensor, # (n, S, w)
-    bias:Tensor|None, # (n, m, S)
-)->Tensor: # (n, m, S)
+    bias:Tensor|None, # (n, S, S)
+)->Tensor: # (n, S, S)
     "softmax(q kᵀ/√w + bias)"
     start, weight = (q.new_zeros(1, 1, 1), 0) if bias is None else (bias, 1)
-    return torch.baddbmm(start, q, k.mT, beta=weight, alpha=q.shape[-1]**-0.5).softmax(-1)
+    scores = torch.baddbmm(start, q, k.mT, beta=weight, alpha=q.shape[-1]**-0.5)
+    return torch.softmax(scores, -1, out=scores) # a row is read before it is written
 
 # %% ../../nbs/core/08_fused.ipynb #9e0ef0c2
-def _biases(bias:Tensor|None, heads:slice, queries:slice, count:int)->tuple[Tensor|None, Tensor|None]:
-    "Which of the heads are among those of all puzzles, and their biases for some queries."
+def _biases(bias:Tensor|None, piece:slice, count:int)->tuple[Tensor|None, Tensor|None]:
+    "Which of the heads are in a piece of those of all puzzles, and their biases."
     if bias is None: return None, None
-    which = torch.arange(count)[heads] % len(bias)
-    return which, bias[which, queries]
+    which = torch.arange(count)[piece] % len(bias)
+    return which, bias[which]
 
 def _mix(
     q:Tensor, # (B·heads, S, w)
     k:Tensor,
     v:Tensor,
     bias:Tensor|None, # (heads, S, S)
+    shares:list[Tensor]|None=None, # of each piece, is filled for the gradient
 )->Tensor: # (B·heads, S, w)
     "The core of attention."
     mixed = torch.empty_like(v)
-    for heads, queries in _pieces(q):
-        p = _shares(q[heads, queries], k[heads], _biases(bias, heads, queries, len(q))[1])
-        torch.bmm(p, v[heads], out=mixed[heads, queries])
+    for piece in _pieces(q):
+        p = _shares(q[piece], k[piece], _biases(bias, piece, len(q))[1])
+        torch.bmm(p, v[piece], out=mixed[piece])
+        if shares is not None: shares.append(p)
     return mixed
 
+# %% ../../nbs/core/08_fused.ipynb #db1e1182
 def _mix_gradients(
     q:Tensor, # (B·heads, S, w)
     k:Tensor,
     v:Tensor,
     bias:Tensor|None, # (heads, S, S)
     dmixed:Tensor, # (B·heads, S, w)
+    shares:list[Tensor]|None=None, # of `_mix`; None: they are computed again
 )->tuple[Tensor, Tensor|None]: # (3, B·heads, S, w) of q, k and v; (heads, S, S)
     "The core's gradients."
     dqkv, dbias = q.new_empty(3, *q.shape), None if bias is None else torch.zeros_like(upcast(bias))
-    for heads, queries in _pieces(q):
-        dq, dk, dv = dqkv[:, heads]
-        here, dmix, more = q[heads, queries], dmixed[heads, queries], int(queries.start > 0)
-        which, added = _biases(bias, heads, queries, len(q))
-        p = _shares(here, k[heads], added)
-        torch.baddbmm(dv, p.mT, dmix, beta=more, out=dv)
-        ds = torch.ops.aten._softmax_backward_data(dmix @ v[heads].mT, p, -1, p.dtype)
+    for i, piece in enumerate(_pieces(q)):
+        (dq, dk, dv), (which, added) = dqkv[:, piece], _biases(bias, piece, len(q))
+        p = shares[i] if shares else _shares(q[piece], k[piece], added)
+        torch.bmm(p.mT, dmixed[piece], out=dv)
+        ds = torch.ops.aten._softmax_backward_data(dmixed[piece] @ v[piece].mT, p, -1, p.dtype)
         alpha = q.shape[-1]**-0.5
-        torch.baddbmm(dq[:, queries], ds, k[heads], beta=0, alpha=alpha, out=dq[:, queries])
-        torch.baddbmm(dk, ds.mT, here, beta=more, alpha=alpha, out=dk)
-        if dbias is not None: dbias[:, queries].index_add_(0, which, upcast(ds))
+        torch.baddbmm(dq, ds, k[piece], beta=0, alpha=alpha, out=dq)
+        torch.baddbmm(dk, ds.mT, q[piece], beta=0, alpha=alpha, out=dk)
+        if dbias is not None: dbias.index_add_(0, which, upcast(ds))
     return dqkv, dbias if dbias is None else dbias.to(bias.dtype)
 
 # %% ../../nbs/core/08_fused.ipynb #5ca1e299
@@ -226,13 +229,13 @@ def _rotated(x:Tensor, angles:Tensor)->Tensor:
     torch.view_as_complex(wide.unflatten(-1, (-1, 2))).mul_(angles)
     return wide
 
-def _mixed_norm(x, bias, weights, angles, eps)->tuple[Tensor, ...]:
+def _mixed_norm(x, bias, weights, angles, eps, shares=None)->tuple[Tensor, ...]:
     "The result, and what its gradient needs: q, k and v by head, their mixture, and the norm's factors."
     (B, S, D), (by_qkv, by_out), rows = x.shape, weights.forward, x.view(-1, x.shape[-1])
     split = _by_head(by_qkv(rows, 1), B, 3, weights.heads)
     qk = split[:2].contiguous() if angles is None else _rotated(split[:2], angles).to(x.dtype)
     q, k, v = (t.flatten(0, 1) for t in (*qk, split[2].contiguous()))
-    mixed = _mix(q, k, v, bias).view(split.shape[1:]).transpose(1, 2).reshape(B*S, D)
+    mixed = _mix(q, k, v, bias, shares).view(split.shape[1:]).transpose(1, 2).reshape(B*S, D)
     n, scale = _norm(by_out(mixed, 1, plus=rows), eps, 1)
     return n.view(B, S, D), q, k, v, mixed, scale
 
@@ -240,22 +243,23 @@ def _mixed_norm(x, bias, weights, angles, eps)->tuple[Tensor, ...]:
 class _AttentionNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, qkv, out, bias, weights, angles, eps):
-        n, *kept = _mixed_norm(x, bias, weights, angles, eps)
+        shares = [] if weights.heads*x.shape[1] <= _KEPT*x.shape[2] else None
+        n, *kept = _mixed_norm(x, bias, weights, angles, eps, shares)
         used = [w for w in (qkv, out) if w.dtype == x.dtype] # torch refuses if they change meanwhile
-        ctx.save_for_backward(x, bias, angles, n, *kept, *used)
-        ctx.weights = weights
+        ctx.save_for_backward(x, bias, angles, n, *kept, *(shares or []), *used)
+        ctx.weights, ctx.shares = weights, shares and len(shares)
         return n
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, dn):
-        x, bias, angles, n, q, k, v, mixed, scale, *_ = ctx.saved_tensors
+        x, bias, angles, n, q, k, v, mixed, scale, *more = ctx.saved_tensors
         of_x, of_qkv, of_out, of_bias, *_ = ctx.needs_input_grad
         (B, S, D), (by_qkv, by_out), heads = x.shape, ctx.weights.backward, ctx.weights.heads
         x, n, dn = (t.reshape(B*S, D) for t in (x, n, dn))
         dsum = _norm_gradient(n, dn, scale, 1)
         dmixed = _by_head(by_out(dsum, 1), B, 1, heads).flatten(0, 2)
-        of_heads, dbias = _mix_gradients(q, k, v, bias, dmixed)
+        of_heads, dbias = _mix_gradients(q, k, v, bias, dmixed, ctx.shares and more[:ctx.shares])
         dqkv = x.new_empty(B*S, 3*D)
         split, of_heads = _by_head(dqkv, B, 3, heads), of_heads.unflatten(1, (B, heads))
         split[:2] = of_heads[:2] if angles is None else _rotated(of_heads[:2], angles.conj())

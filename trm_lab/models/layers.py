@@ -273,6 +273,7 @@ def attend(
     if q.device.type != "cpu": return F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
     return ((q*q.shape[-1]**-0.5) @ k.mT + bias).softmax(-1) @ v
 
+# %% ../../nbs/models/01_layers.ipynb #8e020b5e
 class Attention(nn.Module):
     "Multi-head self-attention over all positions."
     def __init__(self,
