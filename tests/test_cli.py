@@ -1,10 +1,11 @@
 "The command line as a user meets it: real files, real processes, exit codes and sentences."
-import csv, json, subprocess, sys
+import csv, itertools, json, subprocess, sys
 from pathlib import Path
-import pytest
+import numpy as np, pytest
 from trm_lab import cli
 from trm_lab.data.datasets import dataset_of, write_dataset
 from trm_lab.data.generate import generate_dataset
+from trm_lab.puzzles.maze import FREE, GOAL, START, WALL, Maze
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.core.run import Run
 from trm_lab.core.settings import read_json
@@ -185,6 +186,73 @@ def test_eval_and_solve_search(cli_run, csv_file, puzzles):
         for command in (["eval", "sudoku-6x6", "--data", csv_file()], ["solve", puzzles[1][0][0]]):
             code, _, err = cli_run(*command, *wrong)
             assert code == 2 and sentence in err and len(err.strip().splitlines()) == 1, err
+
+@pytest.fixture(scope="module")
+def mazes():
+    "Of the kind on which the model that ships was trained, with their labels."
+    kind = Maze(15, 15)
+    some = list(itertools.islice(kind.generate(np.random.default_rng(5), "path36"), 8))
+    return kind, *map(np.stack, zip(*some))
+
+def test_a_maze_is_solved_as_it_is_written(cli_run, mazes, tmp_path):
+    "With spaces or with dots, on one line or over several, the shipped model is found and answers alike."
+    kind, questions, labels = mazes
+    forms, answers = (kind.print(questions[0]), kind.text(questions[0])), set()
+    for text in (*forms, *(form.replace(" ", ".") for form in forms)):
+        (tmp_path/"maze.txt").write_text(text + "\n")
+        for source in (text, tmp_path/"maze.txt"):
+            code, out, err = cli_run("solve", source)
+            assert code == 0 and "solved: " in out, err
+            answers.add(out)
+    assert len(answers) == 1 and kind.solved(questions[:1],
+        kind.parse(answers.pop()[:16*15].replace("\n", ""))[None])[0]
+
+def test_mazes_are_scored_by_label_and_by_rules(cli_run, mazes, tmp_path):
+    "A search that the rules end accepts any shortest path, so that it solves more than the labels know."
+    kind, questions, labels = mazes
+    file = tmp_path/"mazes.csv"
+    file.write_text("question,answer\n" + "".join(f"{kind.print(q)},{kind.print(a)}\n"
+        for q, a in zip(questions, labels)))
+    code, out, err = cli_run("eval", "maze-15x15", "--data", file, "--json")
+    scores = json.loads(out)
+    assert (code == 0 and scores["exact"] <= scores["further"]["optimal"] == scores["solved"]
+        <= scores["further"]["valid"] <= 1 and scores["solved"] >= 0.5), err
+    code, out, err = cli_run("eval", "maze-15x15", "--data", file, "--json", "--restarts", "7",
+        "--stop-when", "solved")
+    searched = json.loads(out)
+    assert code == 0 and scores["solved"] <= searched["solved"] >= 0.75, err
+    code, out, err = cli_run("solve", file, "--model", "maze-15x15", "--out", tmp_path/"answers.csv")
+    with open(tmp_path/"answers.csv", newline="") as f: rows = list(csv.DictReader(f))
+    answers = np.stack([kind.parse(row["answer"]) for row in rows])
+    assert (code == 0 and [row["solved"] == "yes" for row in rows]
+        == kind.solved(questions, answers).tolist() and f"{scores['solved']*8:.0f} by the rules" in out + err)
+
+def test_a_maze_that_is_none_gets_a_sentence(cli_run, mazes, tmp_path):
+    kind, questions, labels = mazes
+    question, label = questions[0], labels[0]
+    walled, second, none = question.copy(), question.copy(), question.copy()
+    goal = int((question == GOAL).argmax())
+    around = [cell for cell in (goal - 15, goal + 15, goal - 1, goal + 1)
+        if 0 <= cell < 225 and (cell//15 == goal//15 or cell % 15 == goal % 15)]
+    walled[around] = WALL
+    second[np.flatnonzero(question == FREE)[0]] = START
+    none[question == GOAL] = FREE
+    for board, sentence in ((walled, "the maze has no way from S to G: walls part them"),
+            (second, "a maze has one S and one G, this one has 2 and 1; the second S is in row"),
+            (none, "a maze has one S and one G, this one has 1 and 0"),
+            (label, "an unsolved maze has no 'o' in it, this one has one in row")):
+        code, out, err = cli_run("solve", kind.print(board), "--model", "maze-15x15")
+        assert code == 2 and not out and sentence in err and len(err.strip().splitlines()) == 1, err
+        (tmp_path/"bad.csv").write_text(
+            f"question,answer\n{kind.print(questions[1])},{kind.print(labels[1])}\n{kind.print(board)},\n")
+        code, out, err = cli_run("eval", "maze-15x15", "--data", tmp_path/"bad.csv")
+        assert code == 2 and "bad.csv" in err and "line 3" in err and not out, err
+    for text in (kind.text(question)[:-16], "S  #G"):
+        code, out, err = cli_run("solve", text, "--model", "maze-15x15")
+        assert (code == 2 and "a 15×15 maze has 225 cells, but " in err
+            and "(the model maze-15x15 was trained on maze-15x15)" in err), err
+    code, out, err = cli_run("eval", "sudoku-6x6", "--data", tmp_path/"bad.csv")
+    assert code == 2 and "36 cells" in err, err
 
 def test_former_names_of_options_work_and_are_not_shown(cli_run, csv_file):
     "What was --way, --choose and --until, also with an equals sign, gives the same scores under both names."

@@ -618,27 +618,26 @@ def arc_solve(
     augment:Annotated[int, typer.Option(min=0, help="number of augmentations of a task, besides itself")]=31,
     rounds:Annotated[int, typer.Option(min=1,
         help="rounds of votes; from the second on, grids stand at other places on the canvas")]=8,
-    steps:Steps=16,
+    steps:Annotated[Optional[int], typer.Option(min=1, show_default=False,
+        help="supervision steps of each answer; default: as many as in training")]=None,
     seed:Seed=0,
     device:Device="auto",
 ):
-    """Learn tasks that a model has never seen from their demonstrations, and write two
-    attempts for each test input."""
+    "Learn tasks that a model has never seen by their demonstrations; write two attempts for each test input."
     from trm_lab.puzzles.arc import read_task_file
     from trm_lab.core.files import write_text
     from trm_lab.solving.votes import Learning, answer_task
-    how = Learning(tune, augment, learning_steps, minutes, rounds=rounds, max_steps=steps, seed=seed)
     listed, loaded, attempts = read_task_file(tasks), _load(model, device, None), {}
+    steps = steps or loaded.history.get("recipe", {}).get("halt_max_steps", 16)
+    how = Learning(tune, augment, learning_steps, minutes, rounds=rounds, max_steps=steps, seed=seed)
     for task in listed: task.on_canvas(loaded.puzzle.rows) # before anything takes time
     for task in listed:
         votes, done = answer_task(loaded, task, how)
         attempts |= votes.submission()
-        right = ("" if task.hidden
-            else f", {votes.by_task()[task.id][2]:.0%} of its test pairs right within two attempts")
-        typer.echo(
-            f"{task.id}: {done} steps of learning ({tune}), {votes.predictions:,} votes{right}", err=True)
-    if out: write_text(out, json.dumps(attempts))
-    else: typer.echo(json.dumps(attempts))
+        right = f", {votes.by_task()[task.id][2]:.0%} of its test pairs right within two attempts"
+        typer.echo(f"{task.id}: {done} steps of learning ({tune}), {votes.predictions:,} votes"
+            + right*(not task.hidden), err=True)
+    write_text(out, json.dumps(attempts)) if out else typer.echo(json.dumps(attempts))
 
 # %% ../nbs/cli.ipynb #66ca7677
 @contextlib.contextmanager
@@ -676,12 +675,12 @@ def _architecture(arch:Optional[list[str]])->tuple[Optional[str], dict]:
     return names[0] if names else None, {name: _value(value) for name, value in settings.items()}
 
 # %% ../nbs/cli.ipynb #dca9f4dc
-def _row_numbers(rows:Optional[str])->Optional[list[int]]:
-    "The rows that --rows names."
-    try: return [int(row) for row in rows.split(",")] if rows else None
+def _numbers(text:Optional[str], option:str, like:str)->Optional[list[int]]:
+    "The whole numbers that an option names."
+    try: return [int(number) for number in text.split(",")] if text else None
     except ValueError:
-        raise InputError(f"--rows {rows}: this is not a list of row numbers; write whole numbers with commas "
-            "between them, like 0,5,7") from None
+        raise InputError(f"{option} {text}: this is not a list of numbers; write whole numbers with commas "
+            f"between them, like {like}") from None
 
 def _write_model(target:Path, loaded, file:str, rows:Optional[list[int]])->list[Path]: # the files
     "A model in the format that the target's name asks for."
@@ -712,7 +711,7 @@ def convert(
     "Turn a checkpoint into another format."
     from trm_lab.models.checkpoints import load
     from trm_lab.core.progress import progress
-    (name, settings), chosen = _architecture(arch), _row_numbers(rows)
+    (name, settings), chosen = _architecture(arch), _numbers(rows, "--rows", "0,5,7")
     with progress(None, f"reading {source}", "bytes") as bar, _ticking(bar):
         bar.unit_scale = True # 1.8G
         loaded = load(source, arch=name, settings=settings, puzzle=trained_on, rows=chosen, weights=weights)
@@ -967,12 +966,15 @@ def _demo_summary(done, report:Path, executed:bool, me:str)->str:
     halting = (f"{adaptive['exact']:6.1%} solved, {adaptive['mean_steps']:.2f} steps on average, "
         f"{info['work_saved']:.0%} of the work saved")
     unseen, parameters = "unseen "*bool(info["unseen"]), f"{info['parameter_count']:,} parameters"
+    # a maze may have several right answers
+    rules = "".join(f"\n  {name:35} {fixed['further'][name]:6.1%} after {info['max_steps']} steps, "
+        f"{adaptive['further'][name]:.1%} when the model halts" for name in fixed["further"])
     return f"""
 {'' if executed else 'This run was finished before; these are its results.' + chr(10)}
 {info['puzzle']}: {fixed['n']} {unseen}puzzles, {parameters}
   solved after  1 supervision step    {info['solved_after_1']:6.1%}
   solved after {info['max_steps']:2} supervision steps   {info['solved_after_max']:6.1%}
-  stopping when the model halts       {halting}
+  stopping when the model halts       {halting}{rules}
 
 report     {_relative(report)}
 explorer   {_relative(done.folder/'explorer.html')}  (one solved and one failed puzzle, update by update)
@@ -981,15 +983,23 @@ model      {model}
 Next: open the report in a browser; `make lab` for the notebooks; or try
   {me} eval {model} --data {_relative(home()/info['data'])}"""
 
+# %% ../nbs/cli.ipynb #0ff26324
+_DEMOS = {"sudoku": "sudoku-6x6", "maze": "maze-9x9"} # name to config
+
 @app.command()
 def demo(
-    config:Annotated[str, typer.Option("-f", "--config", help="name of a config")]="sudoku-6x6",
+    what:Annotated[str, typer.Argument(metavar="[sudoku|maze]", show_default=False,
+        help="sudoku (6×6, a minute on two cores) or maze (9×9, ten minutes), or a config's name")]="sudoku",
+    config:Annotated[Optional[str], typer.Option("-f", "--config", help="name of a config")]=None,
     fresh:Annotated[bool, typer.Option("--fresh", help="train again although the run is finished")]=False,
 ):
-    "Train a TRM on small Sudoku and write a report."
+    "Train a TRM on small Sudoku or mazes and write a report."
     from trm_lab.runs.templates import find_config, read_parameters
     from trm_lab.runs.notebooks import run_notebook
     from trm_lab.runs.pages import write_report
+    if config and what != "sudoku":
+        raise InputError(f"both {what} and --config {config} say what to train; leave one of them out")
+    config = config or _DEMOS.get(what, what)
     done, executed = run_notebook("train", read_parameters(find_config(config)), where=config, fresh=fresh)
     report = done.folder/"report.html"
     if executed or not report.exists(): report = write_report(done)
@@ -1044,11 +1054,18 @@ def card(
     restarts:Annotated[int, typer.Option(min=0, help="number of further tries for puzzles that "
         "are not solved")]=32,
     seed:Annotated[int, typer.Option(min=0, help="seed of the test puzzles")]=1000,
+    steps:Annotated[Optional[str], typer.Option(metavar="1,4,16", help="supervision steps that are scored; "
+        "default: 1,4,16,64; of ARC as many as in training")]=None,
+    rounds:Annotated[int, typer.Option(min=1, help="ARC: rounds of votes")]=8,
+    identities:Annotated[Optional[int], typer.Option(min=1, metavar="N",
+        help="ARC: number of identities of each task to keep, the task itself first; default: all")]=None,
     device:Device="auto",
 ):
-    "Measure a trained model and save it with a card that says what it can do."
+    """Measure a trained model and save it with a card that says what it can do.
+    Where run.json and metrics.jsonl of its run lie beside a model's file, the card has them too."""
     from trm_lab.runs.cards import headline, make_card
-    made = make_card(source, out, name, test or (), count, restarts, seed, device)
+    made = make_card(source, out, name, test or (), count, restarts, seed, device, rounds, identities,
+        _numbers(steps, "--steps", "1,4,16"))
     typer.echo(f"{made['name']}: {headline(made)} after {made['headline']['steps']} steps\n"
         f"card: {out/made['name']}.md")
 

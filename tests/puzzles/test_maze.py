@@ -5,6 +5,7 @@ from collections import deque
 from pathlib import Path
 import numpy as np, pytest
 from hypothesis import given, settings, strategies as st
+from trm_lab.data.batches import Batches
 from trm_lab.data.generate import generate_dataset
 from trm_lab.core.errors import InputError
 from trm_lab.puzzles.base import dihedral, find_puzzle, puzzle_from
@@ -144,6 +145,40 @@ def test_the_rules_on_answers(answer, reasons, valid):
         "optimal": verdict.solved}
     assert bool(verdict.cells) == bool(reasons and "the shortest" not in reasons[0])
 
+def test_any_shortest_path_is_drawn():
+    "Each of the three of 2×3 cells and nothing else, the canonical one among them."
+    maze = Maze(2, 3)
+    question = maze.parse("S    G")
+    drawn = maze.label(np.repeat(question[None], 200, 0), np.random.default_rng(0))
+    paths, times = np.unique(drawn, axis=0, return_counts=True)
+    assert sorted(map(maze.print, paths)) == ["S  ooG", "So  oG", "Soo  G"] and times.min() > 20
+    assert maze.print(maze.label(question[None])[0]) in map(maze.print, paths)
+    again = maze.label(np.repeat(question[None], 200, 0), np.random.default_rng(0))
+    assert (again == drawn).all()
+
+@settings(max_examples=30, deadline=None)
+@given(seeds)
+def test_a_drawn_path_is_right(seed):
+    maze, rng = Maze(6, 7), np.random.default_rng(seed)
+    questions, _ = map(np.stack, zip(*itertools.islice(maze.generate(rng, "path8"), 20)))
+    assert maze.solved(questions, maze.label(questions, rng)).all()
+    assert (maze.measures(questions)["steps of the shortest path"]
+        == (maze.label(questions) == PATH).sum(1) + 1).all()
+
+def test_batches_with_labels_drawn_anew():
+    "Whatever is drawn follows from the seed and the place in the stream, so that a training can be resumed."
+    maze = Maze(5, 5)
+    split = generate_dataset(maze, 16, 1, difficulty="path5").train
+    def batches(): return Batches(split, 16, 3, maze, relabel=maze.label)
+    stream, other = batches(), batches()
+    first, second = next(stream), next(stream)
+    questions, labels = (boards.numpy().astype(np.uint8) for boards in (second.inputs, second.labels))
+    assert maze.solved(questions, labels).all() and (labels != maze.label(questions)).any()
+    next(other)
+    resumed = batches()
+    resumed.restore(other.state())
+    assert (next(resumed).labels == second.labels).all() and (first.labels != second.labels).any()
+
 def test_S_beside_G_needs_no_mark():
     maze = Maze(1, 3); question = maze.parse("SG ")
     assert maze.check(question, question).solved and (maze.label(question[None])[0] == question).all()
@@ -152,7 +187,11 @@ def test_S_beside_G_needs_no_mark():
     (lambda: Maze(3, 3).parse("x" + " "*8), "'x' in row 1, column 1 is not a cell of a maze"),
     (lambda: Maze(3, 3).parse("S G"), "a 3×3 maze has 9 cells, but 3 were given"),
     (lambda: Maze(1, 3).check(*[Maze(1, 3).parse("S#G")]*2), "no way from S to G"),
-    (lambda: Maze(1, 3).check(*[Maze(1, 3).parse("SSG")]*2), "one S and one G, found 2 and 1"),
+    (lambda: Maze(1, 3).check(*[Maze(1, 3).parse("SSG")]*2),
+        "one S and one G, found 2 and 1; the second S is in row 1, column 2"),
+    (lambda: Maze(1, 4).check(*[Maze(1, 4).parse("SG G")]*2),
+        "found 1 and 2; the second G is in row 1, column 4"),
+    (lambda: Maze(1, 3).check(*[Maze(1, 3).parse("S  ")]*2), "found 1 and 0$"),
     (lambda: Maze(1, 3).check(*[Maze(1, 3).parse("SoG")]*2),
         "cannot have 'o', found in row 1, column 2"),
     (lambda: Maze(1, 3).label(Maze(1, 3).parse("S#G")[None]), "no label"),

@@ -1,22 +1,26 @@
 """Cards say what was measured: counts that can be counted again, on test puzzles whose likeness to
 training puzzles is counted too."""
-import csv, json, re
+import csv, json, re, shutil
 from pathlib import Path
 import numpy as np, pytest, torch
 import test_cli
-from trm_lab.runs.cards import (STEPS, DEFAULT_STEPS, puzzle_set, card_text, make_card,
-    rounding, shipped, shipped_table)
+from trm_lab.runs.cards import (_asked, _shown, STEPS, DEFAULT_STEPS, answers_by_step, puzzle_set, card_text,
+    make_card, rounding, shipped, shipped_table)
 from trm_lab.models.checkpoints import load, load_pretrained, pretrained_models, save_model
 from trm_lab.data.generate import generate_dataset
-from trm_lab.data.datasets import read_dataset, split_of
+from trm_lab.data.datasets import augmented_dataset, read_dataset, split_of, write_dataset
 from trm_lab.data.build import seen_in_training
+from trm_lab.core.device import pick_device, pick_dtype
 from trm_lab.core.errors import InputError
+from trm_lab.puzzles.arc import Arc, read_tasks
 from trm_lab.puzzles.sudoku import Sudoku
-from trm_lab.core.run import home
+from trm_lab.core.run import Run, home
 from trm_lab.core.settings import read_yaml
 from trm_lab.runs.training import train_run
 from trm_lab.solving.evaluate import wilson
+from trm_lab.solving.votes import vote
 
+REFERENCE = Path(__file__).parents[1]/"reference"
 six = Sudoku(2, 3)
 cli_run = test_cli.cli_run # the command line in this process, as a fixture
 TINY = {"name": "tiny", "puzzle": "sudoku-6x6", "train_puzzles": 24, "test_puzzles": 2,
@@ -92,18 +96,18 @@ def test_what_a_card_is_made_of(card, lab):
     loaded = load(out/"small.safetensors")
     assert (loaded.history["card"] == json.loads(json.dumps(made))
         and loaded.history["run"] == lab.folder.name and loaded.policy(4))
-    assert (read_yaml(out/"small.yaml") == made["recipe"] == lab.info["parameters"] and made["seconds"] > 0
+    assert (read_yaml(out/"small.yaml") == made["recipe"] == {**lab.info["parameters"], "name": "small"}
+        and made["seconds"] > 0
         and made["machine"] == lab.info["device"])
     assert ([row["step"] for row in made["curve"]] == [2, 4, 6] and made["curve"][0]["held_out"] is None
         and made["curve"][1]["held_out"] is not None)
     easy, file = made["sets"]
     assert (easy["n"] <= 20 and (file["n"], file["images_of_training_puzzles"]) == (6, 6)
         and made["headline"] == {"set": "easy", "steps": DEFAULT_STEPS,
-            **{k: v for k, v in easy["steps"]["16"].items() if k != "legal"}})
+            **{k: easy["steps"]["16"][k] for k in ("solved", "n", "share", "interval")}})
 
 def test_the_scores_are_those_of_the_file(card, trained_on):
     "Solved again with what was saved, one budget at a time."
-    from trm_lab.core.device import pick_device, pick_dtype
     from trm_lab.solving.evaluate import evaluate
     made, out = card
     loaded = load(out/"small.safetensors", dtype=pick_dtype(pick_device()))
@@ -159,6 +163,89 @@ def test_only_finished_runs(lab, tmp_path):
         with pytest.raises(InputError, match="this run is not finished"): make_card(lab.folder, tmp_path)
     finally: lab.update(status="finished")
 
+# ---- mazes and tasks ---------------------------------------------------------------------------------------
+
+MAZES = {**TINY, "name": "mazes", "puzzle": "maze-5x5", "difficulty": "path6", "train_puzzles": 40,
+    "model": {**TINY["model"], "mlp_t": False, "pos_encodings": "rope_2d+local_bias", "num_heads": 2}}
+
+@pytest.fixture(scope="module")
+def maze_run(lab): return train_run(MAZES)[0]
+
+def test_a_maze_is_scored_by_the_label_by_any_shortest_path_and_by_any_path(maze_run, tmp_path):
+    "Each counted again from the answers of the file, by budget and by the length of the shortest path."
+    made = make_card(maze_run.folder, tmp_path, "maze", ["path6"], count=12, restarts=1, steps=(1, 16))
+    one, loaded = made["sets"][0], load(tmp_path/"maze.safetensors", dtype=pick_dtype(pick_device()))
+    found = puzzle_set(read_dataset(home()/"data"/"maze-5x5-path6-40+2-seed0"), "path6", 12, 1000)
+    answers = answers_by_step(loaded.model, found.split, (1, 16))
+    assert list(one["steps"]) == ["1", "16"] and list(one["tries"]) == ["1", "2"]
+    for said, tokens in zip(one["steps"].values(), answers):
+        rules = loaded.puzzle.score_boards(found.split.inputs, tokens)
+        assert (said["solved"] == (tokens == found.split.labels).all(1).sum()
+            and said["legal"]["solved"] == said["further"]["optimal"]["solved"] == rules["optimal"].sum()
+            and said["further"]["valid"]["solved"] == rules["valid"].sum())
+    shortest = loaded.puzzle.measures(found.split.inputs)["steps of the shortest path"]
+    quarters = one["by"]["steps of the shortest path"]
+    assert (quarters[0]["from"] == shortest.min() >= 6 and quarters[-1]["to"] == shortest.max()
+        and sum(q["n"] for q in quarters) == len(found.split) and set(quarters[0]["further"])
+        == {"exact", "optimal", "valid"})
+    assert made["headline"]["solved"] == one["steps"]["16"]["legal"]["solved"] == one["n"] - sum(
+        q["n"] - q["solved"] for q in quarters)
+    page = (tmp_path/"maze.md").read_text(encoding="utf-8")
+    assert ("| optimal: any shortest path |" in page and "A puzzle is solved by any shortest path." in page
+        and "| steps of the shortest path | puzzles | exact | optimal | valid |" in page)
+    assert one["failures"][0]["answer"] in page and "cols" not in one["failures"][0]
+
+def test_large_boards_are_shown_row_by_row():
+    shown = _shown({"question": "S# #  #G ", "answer": "S# #oo#G ", "wrong": [4, 5], "cols": 3})
+    assert shown == "question   answer   wrong\nS#    S#\n#     #oo    ^^\n#G    #G"
+
+def test_a_card_has_what_lies_beside_a_models_file(maze_run, tmp_path):
+    "The record of its own run, and not that of another."
+    beside = tmp_path/"kept"
+    beside.mkdir()
+    for name in ("run.json", "metrics.jsonl"): shutil.copy(maze_run.folder/name, beside)
+    shutil.copy(maze_run.folder/"checkpoints"/"model.safetensors", beside/"model.safetensors")
+    few = dict(tests=["path6"], count=2, restarts=0, steps=(16,))
+    made = make_card(beside/"model.safetensors", tmp_path/"out", **few)
+    assert (made["machine"] == maze_run.info["device"] and [row["step"] for row in made["curve"]] == [2, 4, 6]
+        and made["name"] == "mazes")
+    Run(beside).update(run_id="another")
+    assert make_card(beside/"model.safetensors", tmp_path/"out", **few)["curve"] == []
+    with pytest.raises(InputError, match="let 16 be among the steps"):
+        make_card(beside/"model.safetensors", tmp_path/"out", **{**few, "steps": (1, 4)})
+
+@pytest.fixture(scope="module")
+def arc_run(lab):
+    "A model of three tasks that learned next to nothing."
+    tasks = read_tasks(REFERENCE/"arc").on_canvas(11, 10)
+    write_dataset(augmented_dataset(Arc(11), tasks.groups(3, dihedral_first=True), origin=tasks.origin),
+        home()/"data"/"tasks")
+    return train_run({**TINY, "name": "tasks", "puzzle": "arc-11x11", "data": str(home()/"data"/"tasks"),
+        "holdout": 0., "halt_max_steps": 2, "difficulty": None, "eval_every": 0,
+        "model": {**TINY["model"], "mlp_t": False, "pos_encodings": "rope_2d", "puzzle_emb_ndim": 16}})[0]
+
+def test_tasks_vote_with_the_identities_that_ship(arc_run, tmp_path):
+    "The file holds two of the four identities of each task, and its votes give the card's scores again."
+    made = make_card(arc_run.folder, tmp_path, "few", rounds=2, identities=2)
+    one, loaded = made["sets"][0], load(tmp_path/"few.safetensors", dtype=pick_dtype(pick_device()))
+    dataset = read_dataset(home()/"data"/"tasks")
+    assert (one["identities"] == len(loaded.identities) == 1 + 2*len({name.partition("|||")[0]
+            for name in dataset.identifiers[1:]})
+        and all(name in dataset.identifiers for name in loaded.identities))
+    asked = _asked(dataset, loaded.identities)
+    assert [asked.identifiers[i] for i in asked.test.puzzle_identifiers] == [
+        name for name in (dataset.identifiers[i] for i in dataset.test.puzzle_identifiers)
+        if name in loaded.identities]
+    votes = vote(loaded.model, asked, 2, 1000, max_steps=2)
+    assert one["tasks"] == {task: {str(k): shares[k] for k in (1, 2, 10)}
+        for task, shares in votes.by_task().items()}
+    assert [row["rounds"] for row in one["passes"]] == [1, 2] and one["n"] == len(votes)
+    assert made["headline"]["share"] == pytest.approx(votes.scores()["ARC/pass@2"])
+    page = (tmp_path/"few.md").read_text(encoding="utf-8")
+    assert (f"| identities | {one['identities']}, the blank one" in page and "within two attempts" in page
+        and f"{one['images_of_training_puzzles']} of its {one['pairs']} test pairs are images" in page
+        and "trm-lab arc solve TASK.json --model few" in page)
+
 # ---- the command line --------------------------------------------------------------------------------------
 
 def test_the_commands(cli_run, lab, tmp_path):
@@ -183,9 +270,12 @@ def test_the_page_of_models_says_what_the_cards_measured():
     assert sorted(rows) == pretrained_models() and "unseen" not in page
     for row in shipped():
         said, first = rows[row["name"]], row["says"]["sets"][0]
-        measure_set = {"none" if not share["solved"] else f"{100*share['share']:.3g} %"
-            for share in (first["steps"][str(DEFAULT_STEPS)], *first["tries"].values())}
-        assert said.split(";")[0].split(",")[0].split(". ")[0] in measure_set, row["name"]
+        if "passes" in first: shares = [row["pass"]["2"] for row in first["passes"]]
+        elif "further" in first["adaptive"]: # a maze may have several right answers
+            shares = [first["steps"][str(DEFAULT_STEPS)]["legal"], first["adaptive"]["legal"]]
+        else: shares = [first["steps"][str(DEFAULT_STEPS)], *first["tries"].values()]
+        measured = {"none" if not share["solved"] else f"{100*share['share']:.3g} %" for share in shares}
+        assert said.split(";")[0].split(",")[0].split(". ")[0] in measured, row["name"]
         assert (f"{row['parameters']:,} parameters" in page
             or row["name"] in ("sudoku-6x6-hrm", "sudoku-6x6-single-z"))
         assert ("images of training puzzles" in said) == (first["images_of_training_puzzles"] == first["n"])

@@ -25,7 +25,7 @@ from ..core.device import DTYPES, describe_device, pick_device, pick_dtype
 from ..core.errors import Amount, Count, InputError, RunFailed, check, one_of
 from ..models.trm import RecursiveModel
 from ..puzzles.arc import Arc, Task, Tasks, to_tokens
-from ..puzzles.base import Puzzle, find_puzzle
+from ..puzzles.base import find_puzzle
 from ..core.run import versions
 from ..solving.solve import BucketedSteps, solve
 from ..interp.trace import run_with_trace, trace_bytes
@@ -148,11 +148,6 @@ class TrainCase(_Trained):
 # %% ../../nbs/checks/02_bench.ipynb #6f5737a6
 STEPS = 16 # supervision steps at most, the published number
 
-@cache
-def _questions(puzzle:Puzzle, count:int)->list[tuple[np.ndarray, np.ndarray]]:
-    "Generated puzzles with answers, each (L,)."
-    return list(islice(puzzle.generate(np.random.default_rng(0)), count))
-
 @dataclass(frozen=True, kw_only=True)
 class ModelCase(Case):
     "Work of a trained model."
@@ -170,12 +165,12 @@ class ModelCase(Case):
                 f"bench: {self.model} does not say what it was trained on; convert it first: trm-lab convert "
                 f"{self.model} NEW.safetensors --puzzle NAME")
         # puzzles differ in difficulty, so a case of one puzzle at a time takes a new one for each call
-        pool = _questions(loaded.puzzle, max(32, self.puzzles))
+        pool = loaded.fresh(max(32, self.puzzles))
         def batches():
             start = 0
             while True:
-                some = [pool[(start + i) % len(pool)] for i in range(self.puzzles)]
-                yield make_batch(*map(np.stack, zip(*some)))
+                some = np.arange(start, start + self.puzzles) % len(pool[0])
+                yield make_batch(*(each[some] for each in pool))
                 start += self.puzzles
         return loaded, batches()
 
@@ -231,7 +226,7 @@ def _dataset(name:str, boards:int)->Dataset:
     "A dataset with at least so many training boards."
     puzzle = find_puzzle(name)
     if puzzle != Arc():
-        few = _questions(puzzle, 8)
+        few = list(islice(puzzle.generate(np.random.default_rng(0)), 8))
         return dataset_of(puzzle, [few[i % len(few)] for i in range(boards)], few)
     rng = np.random.default_rng(0)
     grid = lambda: to_tokens(rng.integers(10, size=rng.integers(3, 31, 2)).tolist())

@@ -171,9 +171,12 @@ class Batches(_Examples):
         ignore:int|None=PAD, # the label that does not count
         groups:np.ndarray|None=None, # draw from these only, (G',); None: from all
         share:slice=slice(None), # of each batch, what is made: a process's slots
+        # labels anew, of questions (B, L), as `Maze.label` draws shortest paths; None: those of the split
+        relabel:Callable[[np.ndarray, np.random.Generator], np.ndarray]|None=None,
     ):
         super().__init__(split, batch_size, seed, groups)
-        self.puzzle, self.ignore, self._identifiers, self.share = puzzle, ignore, split.identifiers, share
+        self.puzzle, self.ignore, self._identifiers = puzzle, ignore, split.identifiers
+        self.share, self.relabel = share, relabel
 
     def state(self)->dict[str, int]:
         "Where the stream is."
@@ -189,11 +192,12 @@ class Batches(_Examples):
         rng = np.random.default_rng([self.seed, 1, self.drawn])
         chosen, mine = self._draw_examples(rng), self.share
         self.drawn += 1
-        some = chosen[mine]
+        some = chosen if self.relabel else chosen[mine]
         inputs, labels = np.asarray(self.split.inputs[some]), np.asarray(self.split.labels[some])
         if self.puzzle: # random numbers are drawn for all, so that a puzzle's do not depend on the shares
             symmetry = self.puzzle.symmetries(rng, len(chosen))
             inputs, labels = (symmetry if len(some) == len(chosen) else symmetry.rows(mine))(inputs, labels)
+        if self.relabel: inputs, labels, some = inputs[mine], self.relabel(inputs, rng)[mine], some[mine]
         return make_batch(inputs, labels, self._identifiers[some], self.ignore)
 
 # %% ../../nbs/data/02_batches.ipynb #3ae3745a

@@ -46,6 +46,11 @@ class LazilyAugmented:
         boards = self.puzzle.augment(originals, self.codes[puzzles])
         return boards.reshape(*rows.shape, -1)
 
+    def only(self, puzzles:np.ndarray, bounds:np.ndarray)->"LazilyAugmented":
+        "The boards of these puzzles, (k,); `bounds`: where each begins, and the last ends."
+        codes, first = self.codes[puzzles], self.first[puzzles]
+        return replace(self, codes=codes, first=first, puzzle_indices=bounds)
+
     def take(self, puzzles:int)->"LazilyAugmented":
         "The boards of the first `puzzles` puzzles."
         bounds = self.puzzle_indices[:puzzles + 1]
@@ -53,6 +58,10 @@ class LazilyAugmented:
 
 # %% ../../nbs/data/01_datasets.ipynb #87ecba39
 ARRAYS = ("inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_indices")
+
+def _bounds(lengths)->np.ndarray: # (n+1,)
+    "Where parts of these lengths begin, and the last one ends."
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
 
 @dataclass(frozen=True)
 class Split:
@@ -83,6 +92,17 @@ class Split:
         boards = (b.take(puzzles) if isinstance(b, LazilyAugmented) else b[:examples] for b in both)
         bounds = self.puzzle_indices[:puzzles + 1], self.group_indices[:groups + 1]
         return Split(*boards, self.puzzle_identifiers[:puzzles], *bounds)
+
+    def only(self, puzzles:np.ndarray)->"Split":
+        "These puzzles alone: their numbers (k,), rising. A group of which none is left is left out."
+        sizes = np.diff(self.puzzle_indices)[puzzles]
+        starts, bounds = self.puzzle_indices[puzzles], _bounds(sizes)
+        rows = np.repeat(starts - bounds[:-1], sizes) + np.arange(bounds[-1])
+        both = (b.only(puzzles, bounds) if isinstance(b, LazilyAugmented) else b[rows]
+            for b in (self.inputs, self.labels))
+        groups = np.repeat(np.arange(self.groups), np.diff(self.group_indices))[puzzles]
+        return Split(*both, self.puzzle_identifiers[puzzles], bounds,
+            _bounds(np.unique(groups, return_counts=True)[1]))
 
     @property
     def stored(self)->dict[str, np.ndarray]:
@@ -191,10 +211,6 @@ def dataset_of(
     return Dataset(puzzle, split_of(train), split_of(test), metadata)
 
 # %% ../../nbs/data/01_datasets.ipynb #337a1abc
-def _bounds(lengths)->np.ndarray: # (n+1,)
-    "Where parts of these lengths begin, and the last one ends."
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-
 def _task_split(
     puzzle:TaskPuzzle,
     groups:list[Group],

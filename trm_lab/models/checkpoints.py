@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 import numpy as np, torch, yaml
 from torch import Tensor
@@ -19,7 +20,7 @@ from ..core.errors import closest, error_line, InputError, one_of, RunFailed
 from ..core.settings import read_json
 from ..core.files import hub_file, atomic_file, write_safetensors, write_text
 from ..core.run import versions
-from ..puzzles.base import find_puzzle, Puzzle, puzzle_from, task_name
+from ..puzzles.base import find_puzzle, Puzzle, puzzle_from, task_name, TaskPuzzle
 from ..data.datasets import Dataset, Split
 from .trm import RecursiveModel
 from .variants import architecture, ARCHITECTURES, unwrapped
@@ -164,6 +165,23 @@ class Loaded:
     weights:str|None = None # which of several in the file: "ema (state_dict_ema)"; None: there is one set
     described:str|None = None # the file beside it that its settings were read from; None: there was none
     identities:tuple[str, ...]|None = field(default=None, repr=False) # of the embedding's rows; None: unknown
+
+    @property
+    def difficulty(self)->str|None:
+        "Of the puzzles that it was trained on, if they were generated with one; None: the usual one."
+        level = self.history.get("recipe", {}).get("difficulty")
+        return level if self.puzzle and level in self.puzzle.difficulties else None
+
+    def fresh(self,
+        count:int, # puzzles
+        seed:int=0, # of the generator, or of the choice among tasks
+    )->tuple[np.ndarray, np.ndarray, np.ndarray]: # questions and answers, both (n, L), and rows (n,)
+        "New puzzles of the kind that it was trained on; of tasks some that it knows."
+        rng = np.random.default_rng(seed)
+        if isinstance(self.puzzle, TaskPuzzle):
+            return self.puzzle.known_examples(self.identities or (), count, rng)
+        pairs = islice(self.puzzle.generate(rng, self.difficulty), count)
+        return *map(np.stack, zip(*pairs)), np.zeros(count, np.int64)
 
     def policy(self,
         max_steps:int=16, # supervision steps at most

