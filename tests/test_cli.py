@@ -237,7 +237,7 @@ def test_a_maze_that_is_none_gets_a_sentence(cli_run, mazes, tmp_path):
     walled[around] = WALL
     second[np.flatnonzero(question == FREE)[0]] = START
     none[question == GOAL] = FREE
-    for board, sentence in ((walled, "the maze has no way from S to G: walls part them"),
+    for board, sentence in ((walled, "the maze has no path from S to G; remove a wall"),
             (second, "a maze has one S and one G, this one has 2 and 1; the second S is in row"),
             (none, "a maze has one S and one G, this one has 1 and 0"),
             (label, "an unsolved maze has no 'o' in it, this one has one in row")):

@@ -1069,6 +1069,7 @@ def card(
     typer.echo(f"{made['name']}: {headline(made)} after {made['headline']['steps']} steps\n"
         f"card: {out/made['name']}.md")
 
+# %% ../nbs/cli.ipynb #211a2fd7
 @app.command()
 def models(
     name:Annotated[Optional[str], typer.Argument(help="print the card of this model")]=None,

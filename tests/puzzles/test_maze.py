@@ -186,7 +186,7 @@ def test_S_beside_G_needs_no_mark():
 @pytest.mark.parametrize("act, what", [
     (lambda: Maze(3, 3).parse("x" + " "*8), "'x' in row 1, column 1 is not a cell of a maze"),
     (lambda: Maze(3, 3).parse("S G"), "a 3×3 maze has 9 cells, but 3 were given"),
-    (lambda: Maze(1, 3).check(*[Maze(1, 3).parse("S#G")]*2), "no way from S to G"),
+    (lambda: Maze(1, 3).check(*[Maze(1, 3).parse("S#G")]*2), "no path from S to G"),
     (lambda: Maze(1, 3).check(*[Maze(1, 3).parse("SSG")]*2),
         "one S and one G, found 2 and 1; the second S is in row 1, column 2"),
     (lambda: Maze(1, 4).check(*[Maze(1, 4).parse("SG G")]*2),

@@ -108,7 +108,7 @@ def test_every_way_to_walk_a_small_maze_is_judged_alike():
     expected = [by_hand(maze, question, answer) for answer in answers]
     for name in ("valid", "optimal"): assert found[name].tolist() == [scores[name] for scores in expected]
     assert found["valid"].sum() > found["optimal"].sum() == 1
-    with pytest.raises(InputError, match="no way from S to G"):
+    with pytest.raises(InputError, match="no path from S to G"):
         walled = np.array([[START, WALL, GOAL]], np.uint8)
         Maze(1, 3, min_path=2).score_boards(walled, walled)
 

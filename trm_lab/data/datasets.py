@@ -59,8 +59,7 @@ class LazilyAugmented:
 # %% ../../nbs/data/01_datasets.ipynb #87ecba39
 ARRAYS = ("inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_indices")
 
-def _bounds(lengths)->np.ndarray: # (n+1,)
-    "Where parts of these lengths begin, and the last one ends."
+def _bounds(lengths)->np.ndarray: # (n+1,) where parts of these lengths begin, and the last one ends
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
 
 @dataclass(frozen=True)
@@ -76,7 +75,6 @@ class Split:
 
     @property
     def groups(self)->int: return len(self.group_indices) - 1
-
     @property
     def identifiers(self)->np.ndarray:
         "The identifier of each example's puzzle, (N,)."
@@ -95,14 +93,7 @@ class Split:
 
     def only(self, puzzles:np.ndarray)->"Split":
         "These puzzles alone: their numbers (k,), rising. A group of which none is left is left out."
-        sizes = np.diff(self.puzzle_indices)[puzzles]
-        starts, bounds = self.puzzle_indices[puzzles], _bounds(sizes)
-        rows = np.repeat(starts - bounds[:-1], sizes) + np.arange(bounds[-1])
-        both = (b.only(puzzles, bounds) if isinstance(b, LazilyAugmented) else b[rows]
-            for b in (self.inputs, self.labels))
-        groups = np.repeat(np.arange(self.groups), np.diff(self.group_indices))[puzzles]
-        return Split(*both, self.puzzle_identifiers[puzzles], bounds,
-            _bounds(np.unique(groups, return_counts=True)[1]))
+        return _only(self, puzzles)
 
     @property
     def stored(self)->dict[str, np.ndarray]:
@@ -111,6 +102,17 @@ class Split:
         found = {f"all__{name}": getattr(self, name) for name in (ARRAYS[2:] if lazy else ARRAYS)}
         if not lazy: return found
         return {"base__inputs": inputs.base, "base__labels": labels.base, "all__codes": inputs.codes, **found}
+
+# %% ../../nbs/data/01_datasets.ipynb #0f442165
+def _only(split:Split, puzzles:np.ndarray)->Split:
+    sizes = np.diff(split.puzzle_indices)[puzzles]
+    starts, bounds = split.puzzle_indices[puzzles], _bounds(sizes)
+    rows = np.repeat(starts - bounds[:-1], sizes) + np.arange(bounds[-1])
+    both = (b.only(puzzles, bounds) if isinstance(b, LazilyAugmented) else b[rows]
+        for b in (split.inputs, split.labels))
+    groups = np.repeat(np.arange(split.groups), np.diff(split.group_indices))[puzzles]
+    return Split(*both, split.puzzle_identifiers[puzzles], bounds,
+        _bounds(np.unique(groups, return_counts=True)[1]))
 
 # %% ../../nbs/data/01_datasets.ipynb #500c4210
 UNSEEN_ALL = "no two puzzles have the same canonical form" # a reason for `Metadata.unseen`

@@ -104,11 +104,9 @@ class TraceRow:
     def question(self)->np.ndarray: # (L,) tokens, with the givens that were changed
         return self.trace.batch.inputs[self.row].numpy().copy()
     @property
-    def identity(self)->int|None: # its row in the puzzle embedding; None: the mean of all
-        return _identity_of(self)
+    def identity(self)->int|None: return _identity_of(self) # row of the puzzle embedding; None: their mean
     @property
-    def label(self)->Tensor: # (L,) as in the batch; turned where the question was
-        return self.trace.batch.labels[self.row]
+    def label(self)->Tensor: return self.trace.batch.labels[self.row] # (L,) augmented as the question is
     @property
     def steps(self)->int: return int(self.trace.steps[self.row]) # supervision steps taken
     @property
@@ -122,8 +120,7 @@ class TraceRow:
         return self.row if site is None else int((self.trace.present[site.step - 1] == self.row).nonzero())
 
     def latent(self, site:Site|None, name:str|None=None)->Tensor: # (P+L, D)
-        """A latent as it is after that update (None: at the start); the one renewed
-        there, if no name is given."""
+        "A latent after that update (None: at the start); the one renewed there, if no name is given."
         if site is None: return self.trace.start[name or self.session.answer][self.row].clone()
         return self.trace.latent(site, name, [self.row])[0]
 

@@ -242,6 +242,11 @@ class _TokensInAndOut(RecursiveModel):
 
     def decode(self, z): return self.lm_head(z)[:, self.puzzle_positions:]
 
+    def formula(self, u:Update)->dict:
+        "An update as data, for programs that are not Python: a network, and the terms of its input's sum."
+        raise InputError(f"{type(self).__name__} does not say its updates as data, and cannot be exported; "
+            "give it a method `formula`")
+
     def read(self, state):
         z = state[self.answer]
         # the halting head reads the first position: of the puzzle embedding or, without one, of the grid
@@ -265,8 +270,7 @@ class BoardModel(_TokensInAndOut):
         self.embed_tokens = Embedding(c.vocab_size, D)
         if c.puzzle_positions: self.puzzle_emb = SparseEmbedding(c.num_puzzle_identifiers, c.puzzle_width)
         if positions.embedding: self.embed_pos = POSITIONS["embedding"][positions.embedding](grid, D)
-        angles = _angles(c, grid)
-        self.uses_rope = bool(angles)
+        self.uses_rope = bool(angles := _angles(c, grid))
         for name, values in angles.items(): self.register_buffer(name, values, persistent=False)
         for name, layers in self.networks().items():
             setattr(self, name, Network([_block(c, grid) for _ in range(layers)]))
@@ -280,11 +284,6 @@ class BoardModel(_TokensInAndOut):
     def networks(self)->dict[str, int]: "The networks' names, and how many layers each has."
     @abstractmethod
     def plan(self)->tuple[Update, ...]: "The schedule, computed from the configuration."
-
-    def formula(self, u:Update)->dict:
-        "An update as data, for programs that are not Python: a network, and the terms of its input's sum."
-        raise InputError(f"{type(self).__name__} does not say its updates as data, and cannot be exported; "
-            "give it a method `formula`")
 
     def schedule(self):
         if self._planned[0] is not self.config: # assigning another configuration changes the schedule

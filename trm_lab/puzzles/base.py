@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PAD', 'IGNORE', 'SEPARATOR', 'Verdict', 'Drawing', 'Symmetry', 'Permutation', 'dihedral', 'Notation', 'Rules',
-           'chunks', 'compute_in_chunks', 'Structure', 'Puzzle', 'task_name', 'Group', 'Tally', 'TaskPuzzle',
-           'rows_by_cols', 'register', 'puzzle_types', 'puzzle_class', 'find_puzzle', 'puzzle_from']
+           'chunks', 'compute_in_chunks', 'Structure', 'Puzzle', 'task_name', 'Group', 'Tally', 'TaskIdentities',
+           'TaskPuzzle', 'rows_by_cols', 'register', 'puzzle_types', 'puzzle_class', 'find_puzzle', 'puzzle_from']
 
 # %% ../../nbs/puzzles/01_base.ipynb #5c72625d
 import hashlib, importlib, inspect, pkgutil, re
@@ -327,10 +327,8 @@ class Tally(Protocol):
     def __len__(self)->int: ... # the number of tasks, of which these are shares
 
 # %% ../../nbs/puzzles/01_base.ipynb #0cec45b8
-class TaskPuzzle(Puzzle):
-    "A puzzle type whose rules are shown by the examples of each task."
-    placeholder:np.ndarray|None = None # label (L,) of questions whose answers are not given
-
+class TaskIdentities(Puzzle):
+    "The tasks behind the identities that a model learns, and their augmentations."
     @abstractmethod
     def augment(self, tokens:np.ndarray, codes:np.ndarray)->np.ndarray:
         "Boards (N, L) in the augmentations that `codes` (N, C) stand for."
@@ -354,8 +352,7 @@ class TaskPuzzle(Puzzle):
 
     def restore(self, tokens:np.ndarray, codes:np.ndarray)->np.ndarray: # (N, L)
         "Boards (N, L) without the augmentations `codes` (N, C) that they are shown in."
-        raise InputError(f"{self.name}: this type has no augmentations to take back; "
-            "leave them out")
+        raise InputError(f"{self.name}: this type has no augmentations to take back; leave them out")
 
     def in_words(self, code:np.ndarray)->str:
         "An augmentation (C,) for people; empty for the one that changes nothing."
@@ -380,6 +377,11 @@ class TaskPuzzle(Puzzle):
     )->tuple[np.ndarray, np.ndarray, np.ndarray]: # questions and answers, both (n, L), and rows (n,)
         "Examples of tasks that a model knows. Raises `InputError` where none are at hand."
         raise InputError(f"{self.name} cannot be generated; give a file of tasks or a dataset's folder")
+
+# %% ../../nbs/puzzles/01_base.ipynb #78471dbe
+class TaskPuzzle(TaskIdentities):
+    "A puzzle type whose rules are shown by the examples of each task."
+    placeholder:np.ndarray|None = None # label (L,) of questions whose answers are not given
 
     def files(self, dataset)->dict[str, object]:
         "Further files of a dataset's folder: name to a value for JSON."

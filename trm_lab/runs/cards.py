@@ -222,6 +222,7 @@ def _votes(loaded:Loaded, asked:Dataset, steps:int, rounds:int, seed:int)->tuple
     by_task = {task: {str(k): shares[k] for k in PASSES} for task, shares in votes.by_task().items()}
     return found, by_task
 
+# %% ../../nbs/runs/06_cards.ipynb #66edb5c2
 def measure_votes(
     loaded:Loaded, # of tasks, with the names of its identities
     dataset:Dataset, # that it was trained on; its test split is what is asked
@@ -384,6 +385,7 @@ class _Tests:
         return {"rounding": rounded, "weights": "bfloat16" if rounded["costs_nothing"] else "float32",
             "restarts": self.restarts, "example": loaded.puzzle.print(splits[0].inputs[0]), "sets": scores}
 
+# %% ../../nbs/runs/06_cards.ipynb #c91e5a09
 def make_card(
     source:str|Path, # a finished run's folder, a model's file, or the name of a shipped model
     folder:str|Path, # gets NAME.safetensors, NAME.md and NAME.yaml
@@ -625,7 +627,7 @@ def _first_sentence(c:dict)->str:
         f"{headline(c)}.")
     if "further" not in halting: return said
     return (f"{said} A puzzle is solved by any shortest path.\n"
-        "When it stops where it believes that it is done, as `solve` and `eval` let it, it solves\n"
+        "When it stops by its halting probability, as in `solve` and `eval`, it solves\n"
         f"{_percent(halting['legal'])}, in {halting['mean_steps']:.1f} steps on average.")
 
 # %% ../../nbs/runs/06_cards.ipynb #7059b265

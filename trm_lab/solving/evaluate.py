@@ -203,13 +203,12 @@ def evaluate(
 )->Evaluation:
     """Solve and score, a batch at a time. Raises `InputError` if there are no puzzles, or they have
     identities that the model has not; on Ctrl+C `Stopped`."""
-    batch_size = given(batch_size, Count, "evaluate: batch_size")
+    model, batch_size = unwrapped(model), given(batch_size, Count, "evaluate: batch_size")
     if search and (watch or generator):
         raise InputError(
             "a search chooses the starts and the noise of its tries itself; leave out watch and generator")
     if not len(split):
         raise InputError("there are no puzzles to score, because the split is empty; give at least one")
-    model = unwrapped(model)
     check_identities(model, torch.from_numpy(split.puzzle_identifiers))
     scoring = _Scoring(puzzle, len(split), search, tally, keep)
     together = 64*batch_size if search else batch_size # a search works on the unsolved ones of many puzzles
@@ -219,11 +218,9 @@ def evaluate(
         try:
             for batch in ordered_batches(split, together, ignore):
                 numbers, shown.batch = scoring.begin(batch), len(batch)
-                if search:
-                    found = solve_by_search(model, puzzle, batch, search, max_steps, halting,
-                        batch_size, numbers, shown.tried, stepper)
-                else:
-                    found = solve(model, batch, max_steps, halting, watch, generator, shown.stepped, stepper)
+                found = (solve_by_search(model, puzzle, batch, search, max_steps, halting,
+                        batch_size, numbers, shown.tried, stepper) if search
+                    else solve(model, batch, max_steps, halting, watch, generator, shown.stepped, stepper))
                 shown.scored(scoring.add(numbers, found))
         except KeyboardInterrupt as stop: raise scoring.stopped(getattr(stop, "so_far", None)) from None
     return _total(scoring.parts, scoring.seconds, scoring.waves, tally)

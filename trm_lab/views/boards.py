@@ -57,6 +57,7 @@ def _draw_lines(ax:Axes, drawing:Drawing, width:float):
         r, c = divmod(i, drawing.cols)
         ax.add_patch(Rectangle((c + 0.12, r + 0.12), 0.76, 0.76, facecolor=drawing.colours[i], zorder=2.5))
 
+# %% ../../nbs/views/02_boards.ipynb #75ed4f90
 def _draw_cell(ax:Axes, drawing:Drawing, i:int, points:float, framed:bool):
     "One cell with its glyph."
     r, c = divmod(i, drawing.cols)
@@ -70,6 +71,7 @@ def _draw_cell(ax:Axes, drawing:Drawing, i:int, points:float, framed:bool):
     if framed:
         ax.add_patch(Rectangle((c + 0.08, r + 0.08), 0.84, 0.84, fill=False, edgecolor=GREEN, linewidth=1.6))
 
+# %% ../../nbs/views/02_boards.ipynb #4b714b62
 def draw_board(
     ax:Axes, # to draw on
     drawing:Drawing, # as `Puzzle.draw` gave it

@@ -337,13 +337,21 @@ def _task(rollout:Rollout)->dict:
     return {"task": {"identity": name, "name": task, "how": how, "demonstrations": pairs,
         "window": puzzle.draw(question, question).window}}
 
+# %% ../../nbs/views/05_packs.ipynb #a8d2279d
+def _overview_arrays(part)->dict[str, np.ndarray]: # part: an `Overview`; each (puzzles, steps)
+    "What halting looks at, after each supervision step of some puzzles."
+    unknown = np.full(part.same.shape, 2, np.uint8)
+    return {"halt": part.halt.numpy(), "least_confidence": part.least_confidence.numpy(),
+        "same": _flags(part.same), "accepted": _flags(part.accepted), "stops": _flags(part.stops),
+        "solved": unknown if part.solved is None else _flags(part.solved)}
+
 # %% ../../nbs/views/05_packs.ipynb #3583125f
 class SessionView:
     "A session as a page shows it."
     def __init__(self, session:Session, prefix:str=""): # in front of the names of its rollouts
         self.session, self.prefix = session, prefix
-        self.judge, self.decoder, self.overview = (Judge(session.puzzle),
-            Decoder(session), GrowingOverview(session))
+        self.judge, self.decoder = Judge(session.puzzle), Decoder(session)
+        self.overview = GrowingOverview(session)
 
     def key(self, rollout:Rollout)->str: return self.prefix + rollout.key # its name on the page
 
@@ -373,10 +381,7 @@ class SessionView:
 
     def overview_pack(self, since:int)->tuple[dict, bytes]:
         "The portion of the overview with puzzle `since`."
-        part, byte = self.overview.part(since), _flags
-        unknown = np.full(part.same.shape, 2, np.uint8)
-        places, blob = pack_arrays(halt=part.halt.numpy(), least_confidence=part.least_confidence.numpy(),
-            same=byte(part.same), accepted=byte(part.accepted), stops=byte(part.stops),
-            solved=unknown if part.solved is None else byte(part.solved))
+        part = self.overview.part(since)
+        places, blob = pack_arrays(**_overview_arrays(part))
         return {"from": int(part.puzzles[0]), "to": int(part.puzzles[-1]) + 1, "total": len(self.session),
             "side": int(bool(self.prefix)), "arrays": places}, blob

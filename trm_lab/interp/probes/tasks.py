@@ -125,6 +125,7 @@ def _unit_tasks(make:_Targets)->list[ProbeTask]:
     place = Place("units", every, make.pool(units + make.positions - tokens.shape[2]))
     return [make.task("whether a unit is consistent", place, consistent(tokens, units)[..., None], AUC)]
 
+# %% ../../../nbs/interp/probes/04_tasks.ipynb #81bbb07e
 def _board_tasks(make:_Targets)->list[ProbeTask]:
     "Whether a puzzle will be solved, and after how many steps."
     tokens, labels, solved = make.answers.tokens, make.answers.labels, make.answers.solved[-1]
