@@ -7,7 +7,7 @@ from trm_lab.core.errors import InputError
 from trm_lab.data.batches import make_batch
 from trm_lab.interp.interventions import Given, Identity, ZeroAblation
 from trm_lab.interp.session import Session
-from trm_lab.models.checkpoints import load, pretrained_models
+from trm_lab.models.checkpoints import load_pretrained
 from trm_lab.puzzles.arc import Arc, parse_name, read_tasks, to_grid
 from trm_lab.puzzles.base import Group
 from trm_lab.puzzles.maze import PATH, Maze
@@ -21,15 +21,11 @@ from test_explorer import (choose, each_panel, explorer_on, keys, pictures, pres
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT/"tests"/"reference"/"arc"
 
-def trained(name, kept):
-    "A model that ships or, as long as it does not, the kept run's."
-    return load(name if name in pretrained_models() else ROOT/"reports"/"kept"/name/f"{kept}.safetensors")
+@pytest.fixture(scope="module")
+def maze(): return load_pretrained("maze-15x15")
 
 @pytest.fixture(scope="module")
-def maze(): return trained("maze-15x15", "model")
-
-@pytest.fixture(scope="module")
-def arc(): return trained("arc-10x10", "ships")
+def arc(): return load_pretrained("arc-10x10")
 
 @pytest.fixture(scope="module")
 def groups(arc):
@@ -59,10 +55,10 @@ def test_an_answer_in_words():
     question = puzzle.parse("S  #" " #  " "   G")
     label = puzzle.label(question[None])[0]
     other, short = puzzle.parse("Soo#" " #oo" "   G"), puzzle.parse("So #" " #  " "   G")
-    assert outcome(puzzle, question, label, label) == "valid, optimal, exact"
-    assert outcome(puzzle, question, other, label) == "valid, optimal, not exact"
-    assert outcome(puzzle, question, short, label) == "not valid, not optimal, not exact"
-    assert outcome(puzzle, question, other) == "valid, optimal"
+    assert outcome(puzzle, question, label, label) == "optimal, valid, exact"
+    assert outcome(puzzle, question, other, label) == "optimal, valid, not exact"
+    assert outcome(puzzle, question, short, label) == "not optimal, not valid, not exact"
+    assert outcome(puzzle, question, other) == "optimal, valid"
     canvas = Arc(5)
     asked, right, frameless = canvas.parse("12"), canvas.parse("21"), canvas.parse("21")
     frameless[10] = 5 # a colour in another row, which the crop leaves out

