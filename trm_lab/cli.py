@@ -209,7 +209,7 @@ def _solve_many(loaded, split, lines, search, steps:int, out:Optional[Path]):
     from trm_lab.puzzles.text import count_solutions
     from trm_lab.solving.evaluate import solve_many
     kind, rule, done, right, stopped = loaded.puzzle, loaded.policy(steps), 0, 0, False
-    counts = count_solutions(kind, split.inputs)
+    counts = count_solutions(kind, split.inputs, lines)
     unsolvable, begun = None if counts is None else counts == 0, time.perf_counter()
     with _answers(out) as write, progress(len(split), "solving") as bar:
         try:

@@ -8,7 +8,7 @@ __all__ = ['Lines', 'COLUMNS', 'normalised', 'read_board', 'Record', 'records', 
 
 # %% ../../nbs/puzzles/06_text.ipynb #8ae40dec
 import ast, csv, gzip, io, itertools, json, math, os, re, sys, unicodedata, zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
@@ -545,13 +545,17 @@ def line_numbers(
 # %% ../../nbs/puzzles/06_text.ipynb #df602a07
 class _Supplier:
     "Supplies the answers that a source does not have."
-    def __init__(self, puzzle:Puzzle, skipped:list[tuple[str, str]]|None):
-        self.puzzle, self.skipped = puzzle, skipped
+    def __init__(self, puzzle:Puzzle, skipped:list[tuple[str, str]]|None, path:Path|None):
+        self.puzzle, self.skipped, self.path = puzzle, skipped, path
         self.count, self.bad = 0, {} # answers supplied; lines of puzzles without exactly one solution
 
     def __call__(self, example:Example)->np.ndarray|None:
         "The only solution; None, and a note: there is none, or several."
-        found = self.puzzle.solutions(example.question)
+        try: found = self.puzzle.solutions(example.question)
+        except InputError as e: # the board is no puzzle, like a maze with two S
+            if self.skipped is None: raise InputError(_placed(f"{example.where}: {e}", self.path)) from None
+            self.skipped.append((example.where, shortened(e)))
+            return None
         if found is None:
             raise InputError(f"{example.where} has no answer, and {self.puzzle.name} has no solver to supply "
                 "one; add the answer")
@@ -593,7 +597,7 @@ def read_rows(
         raise InputError(f"the lowest rating should be a number, found {min_rating}")
     held, lines, skipped, easier, total = (bytearray(), bytearray()), [], [], 0, 0
     path, bad = puzzle_file(source, puzzle), skipped if skip_bad else None
-    supply = _Supplier(puzzle, bad)
+    supply = _Supplier(puzzle, bad, path)
     with progress(None, "reading") as bar:
         for total, example in enumerate(examples(source, puzzle, bad, rated), 1):
             bar.update()
@@ -636,13 +640,16 @@ def read_whole(
 def count_solutions(
     puzzle:Puzzle,
     questions:np.ndarray, # (N, L) tokens
+    lines:Sequence[int]|None=None, # of their source, for an error
 )->np.ndarray|None: # (N,) 0, 1, or 2 for several; None: this type has no solver
     "Has each exactly one solution?"
     counts = np.zeros(len(questions), np.int8)
     with progress(len(questions), "checking") as bar:
         for i, question in enumerate(questions):
             try: found = puzzle.solutions(question)
-            except InputError as e: raise InputError(f"puzzle {i + 1}: {e}") from None
+            except InputError as e:
+                place = "" if lines is None else f" (line {lines[i]})"
+                raise InputError(f"puzzle {i + 1}{place}: {e}") from None
             if found is None: return None
             counts[i] = len(found)
             bar.update()
