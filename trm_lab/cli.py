@@ -88,9 +88,11 @@ def _default_model(source)->str:
     "The shipped model whose boards these are, or nearly are; its reader will say what is wrong."
     from trm_lab.models.checkpoints import load_pretrained, pretrained_models
     from trm_lab.data.datasets import read_dataset
+    from trm_lab.puzzles.base import TaskPuzzle
     from trm_lab.puzzles.text import nearest
     models = {load_pretrained(name).puzzle: name for name in reversed(pretrained_models())} # the first
-    if not os.path.isdir(source): return models[nearest(source, models)]
+    if not os.path.isdir(source): # a grid is no question without its task
+        return models[nearest(source, [kind for kind in models if not isinstance(kind, TaskPuzzle)])]
     if (kind := read_dataset(source).puzzle) in models: return models[kind]
     raise InputError(f"{source}: no model that ships was trained on {kind.name}; name one with --model")
 
