@@ -81,6 +81,42 @@ def _need(extra:str, *modules:str):
         raise InputError(f"this needs {', '.join(missing)}; install {'it' if len(missing) == 1 else 'them'} "
             f"with  pip install 'trm-lab[{extra}]'")
 
+# %% ../nbs/cli.ipynb #19d54a3a
+def _source(puzzle:str):
+    "The argument as it is, or standard input as text, since that can be read only once."
+    from trm_lab.puzzles.text import read_whole
+    return read_whole(Path("-")) if puzzle == "-" else puzzle
+
+def _default_model(source)->str:
+    "The shipped model whose boards these are, or nearly are; its reader will say what is wrong."
+    from trm_lab.models.checkpoints import load_pretrained, pretrained_models
+    from trm_lab.data.datasets import read_dataset
+    from trm_lab.puzzles.base import TaskPuzzle
+    from trm_lab.puzzles.text import likely_type
+    models = {load_pretrained(name).puzzle: name for name in reversed(pretrained_models())} # the first
+    if not os.path.isdir(source): # a grid is no question without its task
+        return models[likely_type(source, [kind for kind in models if not isinstance(kind, TaskPuzzle)])]
+    if (kind := read_dataset(source).puzzle) in models: return models[kind]
+    raise InputError(
+        f"{source}: no model that ships was trained on {kind.name}; name a model's file with --model")
+
+def _test_questions(source, loaded, skip_bad:bool, remark:str):
+    "The puzzles as a split, and the line of each; `remark` ends a sentence about a board that does not fit."
+    import numpy as np
+    from trm_lab.models.checkpoints import matched
+    from trm_lab.data.datasets import read_dataset, split_of
+    from trm_lab.puzzles.text import puzzle_file, read_rows
+    kind = loaded.puzzle
+    path = puzzle_file(source, kind)
+    if path and path.is_dir():
+        split, by_number = matched(loaded, read_dataset(path, kind), str(path))
+        if by_number: typer.echo(f"not verified: {by_number}", err=True)
+        return split, np.arange(len(split)) + 1
+    try: rows = read_rows(source, kind, skip_bad=skip_bad, answers=False)
+    except InputError as e: raise InputError(f"{e}{remark}") from None
+    for note in rows.notes(str(path)): typer.echo(note, err=True)
+    return split_of(rows.pairs(slice(None))), rows.lines
+
 # %% ../nbs/cli.ipynb #921b4c20
 def _solutions(kind, question)->list|None:
     "A puzzle's solutions, at most two; None: its type cannot tell. Raises `InputError` if there are none."
