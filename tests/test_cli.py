@@ -88,8 +88,8 @@ CUT = "cut.safetensors"
     (["eval", "sudoku-6x6", "--data", "none.csv"], "none.csv: cannot be read"),
     (["run", "train", "-f", "sudoku-6x6", "-p", "train_stepps", "3"],
         "unknown key 'train_stepps' (did you mean 'train_steps'?)"),
-    (["run", "train", "-f", "sudoku-6x7"], "config 'sudoku-6x7' is not there (did you mean 'sudoku-6x6'?)"),
-    (["run", "trian"], "notebook 'trian' is not there (did you mean 'train'?)"),
+    (["run", "train", "-f", "sudoku-6x7"], "there is no config 'sudoku-6x7' (did you mean 'sudoku-6x6'?)"),
+    (["run", "trian"], "there is no notebook 'trian' (did you mean 'train'?)"),
     (["run", "train", "-p", "train_steps"], "the value is missing"),
 ], ids=lambda v: " ".join(v)[:40] if isinstance(v, list) else "")
 def test_bad_input_is_one_sentence_and_exit_code_2(cli_run, tmp_path, monkeypatch, arguments, sentence):
@@ -238,9 +238,9 @@ def test_a_maze_that_is_none_gets_a_sentence(cli_run, mazes, tmp_path):
     second[np.flatnonzero(question == FREE)[0]] = START
     none[question == GOAL] = FREE
     for board, sentence in ((walled, "the maze has no path from S to G; remove a wall"),
-            (second, "a maze has one S and one G, this one has 2 and 1; the second S is in row"),
-            (none, "a maze has one S and one G, this one has 1 and 0"),
-            (label, "an unsolved maze has no 'o' in it, this one has one in row")):
+            (second, "a maze should have one S and one G, found 2 and 1; the second S is in row"),
+            (none, "a maze should have one S and one G, found 1 and 0"),
+            (label, "an unsolved maze cannot have 'o', found in row")):
         code, out, err = cli_run("solve", kind.print(board), "--model", "maze-15x15")
         assert code == 2 and not out and sentence in err and len(err.strip().splitlines()) == 1, err
         (tmp_path/"bad.csv").write_text(

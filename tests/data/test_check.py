@@ -281,7 +281,7 @@ def test_transposed_arrays(tmp_path):
     write_dataset(generate_dataset(six, 20, 4), tmp_path/"set")
     for name in ("inputs", "labels"): rewritten(tmp_path/"set", f"train/all__{name}.npy", lambda a: a.T)
     lines = found(tmp_path/"set")[0]
-    wrong = "boards of 20 cells are no sudoku-6x6, which has 36: rows and columns are exchanged"
+    wrong = "boards have 20 cells, but sudoku-6x6 has 36: rows and columns are exchanged"
     assert f"wrong size: train: {wrong}" in lines
     with pytest.raises(InputError, match=r"should both be \(examples, 36\)"): read_dataset(tmp_path/"set")
 

@@ -198,7 +198,7 @@ def test_from_the_hubs_cache(tmp_path, pairs):
     (["sudoku", "out", "--csv", "x.csv", "--difficulty", "easy"], "--difficulty has no effect with --csv"),
     (["sudoku", "out", "--generate", "5", "--skip-bad"], "--skip-bad has no effect with --generate"),
     (["sudoku", "out", "--generate", "5", "--min-path", "9"], "--min-path is for mazes"),
-    (["sudoku-4x4", "out", "--size", "9x9", "--generate", "5"], "sudoku-4x4 says its size"),
+    (["sudoku-4x4", "out", "--size", "9x9", "--generate", "5"], "sudoku-4x4 contains a size already; leave out --size 9x9"),
     (["sudoku", "out", "--generate", "5", "--difficulty", "harder"], "difficulty 'harder' is not known"),
     (["maze", "out", "--generate", "5", "--difficulty", "hard"], "has no difficulties"),
     (["maze", "out", "--size", "8", "--generate", "5", "--train", "5"],
@@ -349,13 +349,13 @@ def test_repetitions(broken, sudokus, cli_run):
     code, out, err = cli_run("data", "check", broken("sudoku", **flood))
     assert code == 1 and len(out.splitlines()) == 20 + 19 and "39 findings" in err
     assert found(broken("sudoku", **both(9, twin, "train"))) == [
-        "duplicate: train, puzzle 9: it is puzzle 7 again"]
+        "duplicate: train, puzzle 9: it repeats puzzle 7"]
 
 @pytest.mark.parametrize("array, change, lines", [
     ("train_all__puzzle_identifiers", put(3, 1),
-        ["identifier out of range: train, puzzle 3: 1, but there are 1, counted from 0"]),
+        ["identifier out of range: train, puzzle 3: its identifier is 1, but there are 1, counted from 0"]),
     ("test_all__puzzle_identifiers", put(3, -1),
-        ["identifier out of range: test, puzzle 3: -1, but there are 1, counted from 0"]),
+        ["identifier out of range: test, puzzle 3: its identifier is -1, but there are 1, counted from 0"]),
     ("train_all__inputs", put((2, 4), 8), ["token outside the vocabulary: train/all__inputs.npy, row 2: "
         "8 in cell 4, but tokens are 0 to 7"]),
     ("train_all__puzzle_indices", put(3, 4),
@@ -435,7 +435,7 @@ def test_what_only_arc_can_have(broken, cli_run, tmp_path):
     path.write_text(json.dumps({name: task for name, task in tasks.items() if name != gone}))
     assert found(place) == [f"wrong file: test_puzzles.json: 1 of 5 entries are missing: {gone}"]
     path.unlink()
-    assert found(place) == ["wrong file: test_puzzles.json: there is no such file"]
+    assert found(place) == ["wrong file: test_puzzles.json: there is no such file; check the path"]
     assert found(broken("arc", train_all__codes=lambda codes: np.full_like(codes, 9)))[0].startswith(
         "wrong augmentation: train/all__codes.npy: ")
     assert found(broken("arc", test_base__labels=put(0, 0)))[0].startswith(

@@ -156,7 +156,7 @@ def test_any_combination_of_prefixes(model, tmp_path):
             assert same(load(tmp_path, settings=TOLD).model.state_dict(), model.state_dict()), prefixes
     torch.save({**{f"model.{name}": t for name, t in model.state_dict().items()},
             "module.H_init": torch.zeros(8)}, tmp_path/"step_1")
-    assert "H_init is there twice" in refusal(tmp_path, settings=TOLD)
+    assert "H_init occurs twice" in refusal(tmp_path, settings=TOLD)
 
 def test_nested_weights_and_their_average(model, tmp_path):
     weights = {f"_orig_mod.model.inner.{name}": t for name, t in model.state_dict().items()}
@@ -247,7 +247,7 @@ def test_missing_extra_and_misshapen_tensors_are_named(model, tmp_path):
         **{"q_head.bios": torch.zeros(2)})
     assert "the tensor q_head.bias has shape (3,), but this model needs (2,)" in saved(
         **{"q_head.bias": torch.zeros(3)})
-    assert saved(**{f"more.{i}": torch.zeros(1) for i in range(9)}).endswith("; and 6 more")
+    assert saved(**{f"more.{i}": torch.zeros(1) for i in range(9)}).endswith("and 6 more; give weights and settings that belong together")
     assert "holds torch.int64" in saved(**{"q_head.bias": torch.zeros(2, dtype=torch.int64)})
     assert "claims more numbers than the file has" in saved(
         **{"puzzle_emb.weights": torch.zeros(1, 8).expand(10**12, 8)})
@@ -403,7 +403,7 @@ def test_zips_that_torch_would_not_write(model, tmp_path):
     assert torch.equal(load(tmp_path/"step_1", settings=TOLD, rows=[4, 1]).model.puzzle_emb.weights,
         model.puzzle_emb.weights[[4, 1]])
     assert "is compressed" in refusal(written(parts, compression=zipfile.ZIP_DEFLATED), settings=TOLD)
-    assert "is there twice" in refusal(written([*parts, parts[3]]), settings=TOLD)
+    assert "occurs twice or overlaps" in refusal(written([*parts, parts[3]]), settings=TOLD)
     assert "another byte order" in refusal(written(
             [(name, b"big" if name.endswith("byteorder") else data) for name, data in parts]), settings=TOLD)
     whole = (tmp_path/"good").read_bytes()
@@ -526,7 +526,7 @@ def test_solve_and_eval_need_to_know_the_puzzle(tmp_path, monkeypatch, capsys):
     run = lambda *arguments: trm_lab(*arguments, monkeypatch=monkeypatch, capsys=capsys)
     source = REFERENCE[0].parent/"trm_att"
     code, _, err = run("solve", "1..." + "."*12, "--model", source)
-    assert code == 2 and "does not say what this model was trained on; --puzzle" in err
+    assert code == 2 and "does not say what this model was trained on; name the puzzle type, as in --puzzle" in err
     code, out, err = run("solve", "1..." + "."*12, "--model", source, "--puzzle",
         "sudoku-4x4", "--steps", "2")
     assert code == 0 and "solved: " in out and not err

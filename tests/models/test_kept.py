@@ -369,7 +369,7 @@ LOOKALIKES = {
     "tar": (tarred(), "a tar archive"),
     "zip": (zipped(["run/step_1", "run/all_config.yaml"]), "zip archive of run/step_1, run/all_config.yaml"),
     "script": (zipped(["m/data.pkl", "m/code/__torch__.py", "m/constants.pkl"]), "TorchScript"),
-    "json": (b'{"arch": {"H_cycles": 3}}', "it is text that begins; it begins with '{\"arch\""),
+    "json": (b'{"arch": {"H_cycles": 3}}', "it is text that begins with '{\"arch\""),
     "yaml": (b"arch:\n  H_cycles: 3\n", "it is text that begins"),
     "error": ("Fehler: nicht gefunden – é".encode(), "it is text that begins"),
     "noise": (bytes(range(200, 256))*9, "this is not a checkpoint")}

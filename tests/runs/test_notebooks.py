@@ -198,7 +198,7 @@ def with_parameters(source):
 WRONG = {
     "empty": ("", "the file is empty"), "blank": (" \n", "the file is empty"),
     "no JSON": ("{\n oops", "line 2"), "a list": ("[1]", "not a notebook, because it has no list of cells"),
-    "other JSON": ('{"a": 1}', "no notebook"), "text": ("# a script\nx = 1\n", "not JSON"),
+    "other JSON": ('{"a": 1}', "not a notebook, because it has no list of cells"), "text": ("# a script\nx = 1\n", "not JSON"),
     "conflict": (book(cell("1")).replace(' "cells"', '<<<<<<< HEAD\n "cells"', 1),
     "line 5: a merge conflict was not resolved (<<<<<<< HEAD)"),
     "conflict's end": (book() + "\n>>>>>>> theirs\n", ">>>>>>> theirs"),
@@ -234,7 +234,7 @@ WRONG = {
     "lambda": (with_parameters("x = lambda: 1"), "is not a plain value"),
     "unpacked": (with_parameters("a, b = 1, 2"), "sets no parameter"),
     "not Python": (with_parameters("x = = 1"),
-    "code cell 2, line 2: this is not Python (invalid syntax): x = = 1"),
+    "code cell 2, line 2: this is not Python (invalid syntax), correct it: x = = 1"),
     "huge": (with_parameters("x = 9**9**9"), "the exponent is too large"),
     "NaN": (with_parameters("x = 1e999 - 1e999"), "'x' is not a number"),
     "no run_folder": (book(cell("x = 1", "parameters")), "sets no `run_folder`"),

@@ -71,7 +71,7 @@ def by_hand(puzzle, question, answer):
     solved = puzzle.check(question, answer).solved
     if not isinstance(puzzle, Maze): return {"solved": solved}
     valid = _judged(question, answer, puzzle.rows, puzzle.cols)[0].solved
-    return {"solved": solved, "valid": valid, "optimal": solved}
+    return {"solved": solved, "optimal": solved, "valid": valid}
 
 @pytest.mark.parametrize("puzzle", [SIX, Sudoku(2, 2), Maze(6, 6, min_path=5), Maze(3, 7, min_path=3),
         LightsOut(3, 4), Arc()], ids=lambda p: p.name)

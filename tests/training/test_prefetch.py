@@ -144,7 +144,7 @@ def test_a_step_that_fails_is_drawn_again(small):
     trainer.source.close()
 
 def test_fit_ends_the_thread(small, tmp_path):
-    config = replace(CONFIG, steps=6)
+    config = replace(CONFIG, train_steps=6)
     fit(Trainer(config, small, ahead=2), Run(tmp_path/"run"))
     assert not drawing()
     broken = Trainer(config, small, ahead=2)
@@ -156,7 +156,7 @@ def test_fit_ends_the_thread(small, tmp_path):
 
 def test_a_signal_saves_what_was_used(small, tmp_path):
     "SIGTERM while batches wait: the run stops, saves, and ends as one that was left alone."
-    config, run = replace(CONFIG, steps=12), Run(tmp_path/"run")
+    config, run = replace(CONFIG, train_steps=12), Run(tmp_path/"run")
     fit(whole := Trainer(config, small), Run(tmp_path/"whole"))
     trainer = Trainer(config, small, ahead=3)
     step = trainer.step
@@ -175,7 +175,7 @@ import torch; torch.set_num_threads(1)
 import test_resume as t
 from trm_lab.data.datasets import read_dataset
 from trm_lab.core.run import Run
-trainer = t.Trainer(t.tiny(steps=100_000, save_seconds=1e9), read_dataset(sys.argv[1]), ahead=2)
+trainer = t.Trainer(t.tiny(train_steps=100_000, save_seconds=1e9), read_dataset(sys.argv[1]), ahead=2)
 for _ in range(3): trainer.step()
 print("ready", flush=True)
 t.fit(trainer)

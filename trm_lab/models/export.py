@@ -10,7 +10,7 @@ from dataclasses import asdict
 import numpy as np, torch
 from torch import Tensor
 from .layers import GridBias, PairBias
-from .trm import BoardModel, RecursiveModel
+from .trm import RecursiveModel
 from .variants import architecture, unwrapped
 
 # %% ../../nbs/models/08_export.ipynb #db964e05
@@ -22,12 +22,12 @@ def encode_tensor(t:Tensor)->tuple[str, bytes]: # kind, little-endian bytes
     return "b2", (halves >> 16).astype("<u2").tobytes()
 
 # %% ../../nbs/models/08_export.ipynb #1cf8c843
-def _biases(model:BoardModel)->dict[str, GridBias]:
+def _biases(model:RecursiveModel)->dict[str, GridBias]:
     "The biases of attention, by the name of their layer."
     return {name.removesuffix(".self_attn.bias"): part for name, part in model.named_modules()
         if isinstance(part, GridBias)}
 
-def _tensors(model:BoardModel)->dict[str, Tensor]:
+def _tensors(model:RecursiveModel)->dict[str, Tensor]:
     "All numbers of a model, by name."
     biases = _biases(model)
     left_out = ("embed_pos.", *(f"{name}.self_attn.bias." for name in biases))
@@ -37,7 +37,7 @@ def _tensors(model:BoardModel)->dict[str, Tensor]:
     return tensors | {f"{name}.bias": bias.weight for name, bias in biases.items()}
 
 # %% ../../nbs/models/08_export.ipynb #155ccec7
-def _layout(model:BoardModel)->tuple[list[dict], bytes]:
+def _layout(model:RecursiveModel)->tuple[list[dict], bytes]:
     "Where each tensor lies, and all bytes; each begins on a multiple of four."
     places, parts, at = [], [], 0
     for name, t in _tensors(model).items():
