@@ -87,8 +87,8 @@ CUT = "cut.safetensors"
     (["eval", "sudoku-6x6", "--data", "none.csv"], "none.csv: cannot be read"),
     (["run", "train", "-f", "sudoku-6x6", "-p", "train_stepps", "3"],
         "unknown key 'train_stepps' (did you mean 'train_steps'?)"),
-    (["run", "train", "-f", "sudoku-6x7"], "config 'sudoku-6x7' is not there (did you mean 'sudoku-6x6'?)"),
-    (["run", "trian"], "notebook 'trian' is not there (did you mean 'train'?)"),
+    (["run", "train", "-f", "sudoku-6x7"], "there is no config 'sudoku-6x7' (did you mean 'sudoku-6x6'?)"),
+    (["run", "trian"], "there is no notebook 'trian' (did you mean 'train'?)"),
     (["run", "train", "-p", "train_steps"], "the value is missing"),
 ], ids=lambda v: " ".join(v)[:40] if isinstance(v, list) else "")
 def test_bad_input_is_one_sentence_and_exit_code_2(cli_run, tmp_path, monkeypatch, arguments, sentence):
