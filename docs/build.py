@@ -1,10 +1,28 @@
 """Build the documentation: `python docs/build.py [OUT]`. Offline, warnings taken for errors, links checked.
 
 What Sphinx reads is staged in `build/docs`; what it remembers between builds lies there too."""
-import argparse, shutil, sys, time
+import argparse, hashlib, importlib.metadata, shutil, sys, time
 from pathlib import Path
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
+READ = ("docs", "nbs", "trm_lab", "reports/gallery", "CHANGELOG.md", "CONTRIBUTING.md", "README.md")
+BUILDERS = ("sphinx", "myst-nb", "furo", "pygments", "typer", "click")
+
+def inputs()->str:
+    "A digest of every file that a build of the whole site may read, and of the versions of what builds it."
+    digest = hashlib.sha256()
+    for name in BUILDERS: digest.update(f"{name} {importlib.metadata.version(name)}\n".encode())
+    for place in (DOCS.parent/name for name in READ):
+        for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            if path.is_dir() or {"__pycache__", ".ipynb_checkpoints"} & set(path.parts): continue
+            data = path.read_bytes()
+            digest.update(f"{path.relative_to(DOCS.parent)} {len(data)}\n".encode() + data)
+    return digest.hexdigest()
+
+def up_to_date(out:Path)->bool:
+    "Whether the whole site is there, as a build would make it now."
+    built = out/".inputs"
+    return built.exists() and built.read_text() == inputs()
 
 def build(
     out:Path, # gets the pages
@@ -16,6 +34,8 @@ def build(
     from trm_docs import roles
     from trm_docs.check import problems
     from trm_docs.site import GROUPS, ROOT, Site
+    read = inputs()
+    (out/".inputs").unlink(missing_ok=True)
     site = roles.SITE = Site()
     site.stage(work/"source", groups or GROUPS)
     options = ["-q", "-W", "--keep-going", "-b", "html", "-c", DOCS, "-d", work/"doctrees"]
@@ -28,6 +48,7 @@ def build(
     (out/".nojekyll").touch() # GitHub Pages would leave out folders that begin with _
     found = problems(out, whole=groups is None)
     for problem in found: print(problem, file=sys.stderr)
+    if groups is None and not found: (out/".inputs").write_text(read)
     return bool(found)
 
 if __name__ == "__main__":

@@ -6,9 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 
 _forks = multiprocessing.get_context("forkserver")
-# torch._dynamo comes with the first optimizer, and takes as long as torch itself
-_forks.set_forkserver_preload(["numpy", "torch", "torch._dynamo", "pytest", "trm_lab.cli",
-    "trm_lab.runs.templates", "trm_lab.interp.trace"])
+_forks.set_forkserver_preload(["numpy", "torch", "pytest", "trm_lab.cli", "trm_lab.runs.templates",
+    "trm_lab.interp.trace"])
 
 @atexit.register
 def _end():

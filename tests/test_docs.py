@@ -17,7 +17,7 @@ def load_build():
     spec = importlib.util.spec_from_file_location("docs_build", DOCS/"build.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.build
+    return module
 
 def needs_sphinx():
     if all(importlib.util.find_spec(name) for name in ("sphinx", "myst_nb", "furo")): return
@@ -27,10 +27,12 @@ def needs_sphinx():
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    "The site without its notebooks. Warnings are errors, so every name, label and formula on it is known."
+    """The site that `make docs` built, if nothing has changed since; else a new one, without its notebooks.
+    Warnings are errors in both, so every name, label and formula on it is known."""
     needs_sphinx()
-    place = tmp_path_factory.mktemp("docs")
-    assert load_build()(place/"site", place/"work", ("reference",)) == 0
+    build, place = load_build(), tmp_path_factory.mktemp("docs")
+    if build.up_to_date(ROOT/"_docs"): return ROOT/"_docs"
+    assert build.build(place/"site", place/"work", ("reference",)) == 0
     return place/"site"
 
 def read(path:Path)->str: return path.read_text(encoding="utf-8")
@@ -264,7 +266,7 @@ def test_the_whole_site(tmp_path):
     "Every notebook too, every link, and a line in the map for every page."
     needs_sphinx()
     made = tmp_path/"site"
-    assert load_build()(made, tmp_path/"work") == 0
+    assert load_build().build(made, tmp_path/"work") == 0
     listed = set(re.findall(r"\]\(([^)]+)\)", read(made/"llms.txt")))
     built = {p.relative_to(made) for p in made.rglob("*.html")}
     built = {p.as_posix() for p in built if p.parts[0] not in ("gallery", "_static")}

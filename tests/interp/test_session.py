@@ -44,9 +44,12 @@ def latents(run):
     return {(str(site), name): run.latent(site, name)
         for site in (None, *map(run.place, range(1, run.length + 1))) for name in run.session.names}
 
-def assert_same(a, b):
+def assert_same(a, b, kept=None):
+    "`kept`: the latents of `b`, if they were read before."
     assert a.steps == b.steps and torch.equal(a.logits, b.logits)
-    ours, others = latents(a), latents(b)
+    assert_alike(latents(a), kept or latents(b))
+
+def assert_alike(ours, others):
     assert ours.keys() == others.keys() and all(torch.equal(ours[k], others[k]) for k in ours)
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
@@ -61,18 +64,22 @@ def test_nothing_changed_is_nothing_changed(arch, dtype):
             Session(recorded, puzzle=FOUR, halting=rule)):
         for puzzle in (int(recorded.steps.argmin()), int(recorded.steps.argmax())):
             root = session.root(puzzle)
+            before = latents(root)
             for site in map(root.place, range(root.length + 1)):
                 branch = root.branch(site)
-                assert_same(branch, root)
+                assert_same(branch, root, before)
                 assert (branch.identical and branch.key == f"{puzzle}.{branch.number}"
                     and session.rollout(branch.key) is branch)
                 apart = divergence(root, branch)
                 assert apart.step is None and not any(d.any() for d in apart.latents.values())
+            assert_alike(latents(root), before) # no branch changed it
 
 def test_the_shipped_model_is_continued_to_the_bit():
     six = load_pretrained("sudoku-6x6")
     root = Session(six, generate_dataset(six.puzzle, 1, 2, seed=4).test).root(1)
-    for frame in (0, 1, 4, 13, 32): assert_same(root.branch(root.place(frame)), root)
+    before = latents(root)
+    for frame in (0, 1, 4, 13, 32): assert_same(root.branch(root.place(frame)), root, before)
+    assert_alike(latents(root), before)
 
 # ---- what edits do ------------------------------------------------------------
 

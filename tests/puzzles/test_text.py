@@ -1,6 +1,6 @@
 """Puzzles as people keep them: every form reads as the same boards, and what could be read in two ways is
 refused in one sentence."""
-import csv, gzip, io, json
+import csv, gzip, inspect, io, json
 from pathlib import Path
 import numpy as np, pytest, torch
 from trm_lab.interp.session import puzzle_batch
@@ -408,8 +408,10 @@ def test_answers_are_written_whole_or_as_far_as_ctrl_c_let_them(six_list, tmp_pa
         if len(calls) > 1: raise KeyboardInterrupt
         return real(*arguments, **named)
     monkeypatch.setattr(trm_lab.solving.evaluate, "solve", interrupted)
-    monkeypatch.setattr(trm_lab.solving.evaluate.solve_many, "__defaults__",
-        (*trm_lab.solving.evaluate.solve_many.__defaults__[:-1], 5)) # five at a time
+    many = trm_lab.solving.evaluate.solve_many
+    given = [p for p in inspect.signature(many).parameters.values() if p.default is not p.empty]
+    monkeypatch.setattr(many, "__defaults__",
+        tuple(5 if p.name == "rows" else p.default for p in given)) # five at a time
     code, out, _ = cli_run("solve", file, "--out", tmp_path/"c.csv")
     assert code == 130 and f"stopped    after 5 of 14 puzzles; {tmp_path/'c.csv'} has their answers" in out
     assert (len((tmp_path/"c.csv").read_text().splitlines()) == 6

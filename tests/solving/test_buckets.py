@@ -1,7 +1,6 @@
 "A batch that is filled up to few sizes is answered as it would be without that."
 import numpy as np, pytest, torch
 from torch import nn
-from torch._dynamo.testing import CompileCounter
 from trm_lab.data.batches import ordered_batches
 from trm_lab.data.generate import generate_dataset
 from trm_lab.models.checkpoints import load_pretrained
@@ -118,6 +117,7 @@ def test_what_cannot_be_captured_is_computed(shipped, unseen, monkeypatch):
 
 def test_nothing_is_compiled_again(shipped, unseen, monkeypatch):
     "Once for each size and no more, in a second evaluation not at all; the model itself stays as it was."
+    from torch._dynamo.testing import CompileCounter # takes a second, which other tests need not wait for
     counter, plain = CompileCounter(), nn.Module.compile
     monkeypatch.setattr(nn.Module, "compile", lambda self, **given: plain(self, backend=counter, **given))
     torch._dynamo.reset()

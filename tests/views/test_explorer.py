@@ -916,6 +916,8 @@ def lab(tmp_path_factory, solved, loaded):
     (settings/"@jupyterlab"/"apputils-extension").mkdir(parents=True)
     (settings/"@jupyterlab"/"apputils-extension"/"notification.jupyterlab-settings").write_text(
         '{"fetchNews": "false", "checkForUpdates": false}')
+    (settings/"labconfig").mkdir() # else every page has Node look whether JupyterLab should be built again
+    (settings/"labconfig"/"page_config.json").write_text('{"buildCheck": false, "buildAvailable": false}')
     boards = "\n".join(loaded.puzzle.print(q) for q in solved.batch.inputs.numpy())
     cells = ["import torch; torch.set_num_threads(1)\nfrom trm_lab.models.checkpoints "
         "import load_pretrained\nfrom trm_lab.views.explorer import Explorer\n"
@@ -925,7 +927,7 @@ def lab(tmp_path_factory, solved, loaded):
         "for w in _instances.values()), 'bytes', int(open('/proc/self/statm').read().split()[1])*4096 "
         "if __import__('os').path.exists('/proc/self/statm') else 0)",
         "# the code that was copied from the page"]
-    many = ["import torch; torch.set_num_threads(2)\nfrom itertools import islice\n"
+    many = ["import torch; torch.set_num_threads(1)\nfrom itertools import islice\n"
         "import numpy as np\nfrom trm_lab.models.checkpoints import load_pretrained\n"
         "from trm_lab.data.batches import make_batch\nfrom trm_lab.views.explorer import Explorer\n"
         "from trm_lab.puzzles.maze import Maze\nfrom trm_lab.models.variants import build_model\n"

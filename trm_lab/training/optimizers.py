@@ -7,7 +7,7 @@ __all__ = ['OPTIMIZERS', 'rate_dtype', 'AdamW', 'AdamATan2', 'Muon', 'make_momen
            'absolute_maximum', 'Undo']
 
 # %% ../../nbs/training/01_optimizers.ipynb #6f94b975
-import copy, math
+import copy, inspect, math
 from collections.abc import Iterable
 import torch
 from torch import Tensor
@@ -43,6 +43,11 @@ class _Moments(torch.optim.Optimizer):
             s.update(step=torch.zeros((), device=p.device), exp_avg=torch.zeros_like(p),
                 exp_avg_sq=torch.zeros_like(p))
         return s
+
+# torch wraps these for compiled code, which never calls them here; a wrapper's first call imports the whole
+# compiler, which takes a second
+for _method in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+    setattr(_Moments, _method, inspect.unwrap(getattr(torch.optim.Optimizer, _method)))
 
 # %% ../../nbs/training/01_optimizers.ipynb #6b243c0d
 class _Adam(_Moments):

@@ -10,7 +10,7 @@ __all__ = ['EMBEDDING', 'GUESS', 'NEGLIGIBLE', 'HOLDS', 'FAILS', 'UNDECIDED', 'L
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import numpy as np, pandas as pd, torch
-from scipy.stats import t as student
+from scipy.special import stdtrit
 from torch import Tensor
 from ...core.errors import InputError
 from ...puzzles.base import Puzzle
@@ -185,7 +185,7 @@ def first_step(
 def _next_draw(random:np.ndarray)->float: # values of the draws that were made
     "What one more random draw would exceed in 2.5 % of cases; without limit for a single draw."
     if len(random) < 2: return np.inf
-    return random.mean() + student.ppf(0.975, len(random) - 1)*random.std(ddof=1)*np.sqrt(1 + 1/len(random))
+    return random.mean() + stdtrit(len(random) - 1, 0.975)*random.std(ddof=1)*np.sqrt(1 + 1/len(random))
 
 def is_used(
     table:pd.DataFrame, # as a study wrote it, removals among it
