@@ -247,7 +247,8 @@ def test_missing_extra_and_misshapen_tensors_are_named(model, tmp_path):
         **{"q_head.bios": torch.zeros(2)})
     assert "the tensor q_head.bias has shape (3,), but this model needs (2,)" in saved(
         **{"q_head.bias": torch.zeros(3)})
-    assert saved(**{f"more.{i}": torch.zeros(1) for i in range(9)}).endswith("and 6 more; give weights and settings that belong together")
+    assert saved(**{f"more.{i}": torch.zeros(1) for i in range(9)}).endswith(
+        "and 6 more; give weights and settings that belong together")
     assert "holds torch.int64" in saved(**{"q_head.bias": torch.zeros(2, dtype=torch.int64)})
     assert "claims more numbers than the file has" in saved(
         **{"puzzle_emb.weights": torch.zeros(1, 8).expand(10**12, 8)})
@@ -526,7 +527,7 @@ def test_solve_and_eval_need_to_know_the_puzzle(tmp_path, monkeypatch, capsys):
     run = lambda *arguments: trm_lab(*arguments, monkeypatch=monkeypatch, capsys=capsys)
     source = REFERENCE[0].parent/"trm_att"
     code, _, err = run("solve", "1..." + "."*12, "--model", source)
-    assert code == 2 and "does not say what this model was trained on; name the puzzle type, as in --puzzle" in err
+    assert code == 2 and "was trained on; name the puzzle type, as in --puzzle" in err
     code, out, err = run("solve", "1..." + "."*12, "--model", source, "--puzzle",
         "sudoku-4x4", "--steps", "2")
     assert code == 0 and "solved: " in out and not err

@@ -359,7 +359,8 @@ def test_malformed_predictions_are_refused_with_a_sentence(reference, tmp_path):
         try: score_predictions(tmp_path/"bit.npz", reference)
         except InputError: pass
     votes = Votes(reference)
-    with pytest.raises(InputError, match="no example 42 in the test split"): votes.add([42], good["preds"][:1], [0.])
+    with pytest.raises(InputError, match="no example 42 in the test split"):
+        votes.add([42], good["preds"][:1], [0.])
     with pytest.raises(InputError, match="predictions should be"): votes.add([0], good["preds"][:2], [0.])
 
 def test_a_dataset_with_too_few_names(tmp_path):

@@ -198,7 +198,8 @@ def with_parameters(source):
 WRONG = {
     "empty": ("", "the file is empty"), "blank": (" \n", "the file is empty"),
     "no JSON": ("{\n oops", "line 2"), "a list": ("[1]", "not a notebook, because it has no list of cells"),
-    "other JSON": ('{"a": 1}', "not a notebook, because it has no list of cells"), "text": ("# a script\nx = 1\n", "not JSON"),
+    "other JSON": ('{"a": 1}', "not a notebook, because it has no list of cells"),
+    "text": ("# a script\nx = 1\n", "not JSON"),
     "conflict": (book(cell("1")).replace(' "cells"', '<<<<<<< HEAD\n "cells"', 1),
     "line 5: a merge conflict was not resolved (<<<<<<< HEAD)"),
     "conflict's end": (book() + "\n>>>>>>> theirs\n", ">>>>>>> theirs"),
