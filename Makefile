@@ -16,8 +16,8 @@ test: .venv/.dev ## every test but the soak
 	@echo "tutorials and lessons: every cell of every notebook; then the tests, while the tutorials go on"
 	@export OMP_NUM_THREADS=1; $(BIN)/nbdev_test --path nbs/tutorials --n_workers 1 & tutorials=$$!; \
 	  $(BIN)/nbdev_test --path nbs --skip_folder_re 'tutorials|experiments|_ipynb_checkpoints' --n_workers 1 && \
-	  $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not soak and not pace" tests; tests=$$?; \
-	  wait $$tutorials && exit $$tests # one thread each: more would fight; conftest has the longest files first
+	  $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "not soak and not pace" tests; tests=$$?; \
+	  wait $$tutorials && exit $$tests # one thread each; three, because some tests only wait
 	@$(BIN)/python -m pytest -q -m pace tests/views/test_explorer.py # alone: how fast a page answers
 
 soak: .venv/.dev ## the long counts
