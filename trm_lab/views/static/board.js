@@ -334,7 +334,7 @@ export function drawBoardLegend(legend, app, run, frame) {
     edited = differing(run.answer(frame).question, run.owner(0).own.question()).length;
   const { links } = run.answer(frame), lined = (says) => (links ? says : null),
     coloured = app.header.colours.filter(Boolean).length > app.header.vocab.length / 2;
-  legend.draw({ given: coloured ? null : "given", sure: coloured ? null : "unsure to sure",
+  legend.draw({ given: coloured ? null : "given", sure: coloured ? null : "low to high probability",
     doubt: coloured ? "probability, if below 99 %" : null, path: lined("path"),
     apart: lined("not connected with S"), end: lined("dead end"),
     mark: frames ? "changed" : "differs", edited: edited ? "given you changed" : null },
