@@ -243,14 +243,19 @@ def test_a_maze_is_walked_to_the_last_key(maze, open_page, pictures, tmp_path): 
     explorer.session.root(0).branch(None, Given(int(step), 1))
     explorer.save_html(tmp_path/"maze.html")
     assert not wrong, wrong
-    page = open_page(offline=True)
-    wrong = watched(page)
-    page.goto((tmp_path/"maze.html").as_uri())
-    page.wait_for_selector(".trm-explorer[data-frame]")
+    page, wrong = open_saved(open_page, tmp_path/"maze.html")
     check_maze(page, run)
     keys(page, "End", "5"); press(page, "B: show branch 1"); until(page, beside="0.1")
     page.screenshot(path=pictures/"maze-beside.png")
     assert (run.question == root_question).all() and not wrong, wrong
+
+def open_saved(open_page, file):
+    "A saved page without a network, and the list of what goes wrong in it."
+    page = open_page(offline=True)
+    wrong = watched(page)
+    page.goto(file.as_uri())
+    page.wait_for_selector(".trm-explorer[data-frame]")
+    return page, wrong
 
 def resume(page, branch):
     press(page, "Add"); press(page, "Resume from here"); until(page, beside=branch, busy="")
@@ -300,10 +305,7 @@ def test_an_arc_task_is_walked_to_the_last_key(arc, groups, open_page, pictures,
     page.screenshot(path=pictures/"arc-turned.png")
     explorer.save_html(tmp_path/"arc.html")
     assert not wrong, wrong
-    page = open_page(offline=True)
-    wrong = watched(page)
-    page.goto((tmp_path/"arc.html").as_uri())
-    page.wait_for_selector(".trm-explorer[data-frame]")
+    page, wrong = open_saved(open_page, tmp_path/"arc.html")
     assert told(page)["demonstrations"] == "3"
     keys(page, "End", "5")
     assert "need a kernel" in page.locator(".trm-editor").inner_text()

@@ -232,8 +232,13 @@ export class Engine {
   constructor(model, bytes, kernel = new Kernel()) { // header and tensors, as `models.export.describe` makes
     const weights = new Weights(model.tensors, bytes);
     const { positions: S, hidden_size: D, puzzle_positions: P } = model;
-    Object.assign(this, { model, kernel, weights, S, D, P, names: model.latents });
     const table = (name) => weights.has(name) ? weights.get(name).values : null;
+    const initial = (name) => weights.get(`${name.replace(/^z_/, "")}_init`).values;
+    Object.assign(this, { model, kernel, S, D, P, names: model.latents,
+      tokens: table("embed_tokens.embedding_weight"), positions: table("positions"),
+      identities: P ? weights.get("puzzle_emb.weights") : null,
+      initial: Object.fromEntries(model.latents.map((name) => [name, initial(name)])),
+      halting: { weight: table("q_head.weight"), bias: table("q_head.bias") } });
     const angles = { cos: table("cos"), sin: table("sin") };
     const layer = (name) => new Layer(kernel, weights, name, model, angles);
     this.networks = Object.fromEntries(Object.entries(model.networks).map(([name, layers]) =>
@@ -248,24 +253,20 @@ export class Engine {
 
   embed(tokens, identity = 0) { // the question, S·D
     const { S, D, P } = this, x = new Float32Array(S * D), scale = Math.sqrt(D);
-    const { values } = this.weights.get("embed_tokens.embedding_weight");
-    tokens.forEach((token, i) => x.set(values.subarray(token * D, (token + 1) * D), (P + i) * D));
+    tokens.forEach((token, i) => x.set(this.tokens.subarray(token * D, (token + 1) * D), (P + i) * D));
     if (P) {
-      const rows = this.weights.get("puzzle_emb.weights"), width = rows.shape[1];
-      x.set(rows.values.subarray(identity * width, (identity + 1) * width));
+      const { values, shape: [, width] } = this.identities;
+      x.set(values.subarray(identity * width, (identity + 1) * width));
     }
-    if (this.weights.has("positions")) { // 1/√2 keeps the variance of the sum
-      const added = this.weights.get("positions").values;
-      for (let i = 0; i < x.length; i++) x[i] = 0.707106781 * (x[i] + added[i]);
-    }
+    if (this.positions) // 1/√2 keeps the variance of the sum
+      for (let i = 0; i < x.length; i++) x[i] = 0.707106781 * (x[i] + this.positions[i]);
     return x.map((value) => value * scale);
   }
 
   start() { // the latents before the first supervision step
     return Object.fromEntries(this.names.map((name) => {
-      const { values: row } = this.weights.get(`${name.replace(/^z_/, "")}_init`);
       const z = new Float32Array(this.S * this.D);
-      for (let s = 0; s < this.S; s++) z.set(row, s * this.D);
+      for (let s = 0; s < this.S; s++) z.set(this.initial[name], s * this.D);
       return [name, z];
     }));
   }
@@ -305,8 +306,8 @@ export class Engine {
 
   read(state) { // the answer's logits, and the halting head's two
     const z = state[this.model.answer], first = z.subarray(0, this.D);
-    const { values } = this.weights.get("q_head.weight"), { values: bias } = this.weights.get("q_head.bias");
-    const q = (i) => Math.fround(dot(values.subarray(i * this.D, (i + 1) * this.D), first) + bias[i]);
+    const { weight, bias } = this.halting;
+    const q = (i) => Math.fround(dot(weight.subarray(i * this.D, (i + 1) * this.D), first) + bias[i]);
     return { logits: this.decode(z), q_halt: q(0), q_continue: q(1) };
   }
 }
