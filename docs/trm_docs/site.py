@@ -111,7 +111,7 @@ class Site:
         learn = ["tutorials", "course", "experiments"] if "course" in groups else []
         generated = ["commands", "configs", "errors", "api"] if "reference" in groups else []
         trees = {"Learn": ["start", *learn],
-            "Look up": [*generated, "models", "servers", "paper", "glossary"]}
+            "Look up": [*generated, "models", "devices", "servers", "paper", "glossary"]}
         trees["More"] = ["gallery", "changelog", "contributing"]
         for caption, names in trees.items():
             listed = "\n".join(names)

@@ -98,7 +98,7 @@ def anderson(
 )->Tensor: # (B, …)
     "Approach z = f(z) by Anderson mixing over all evaluations."
     # bfloat16 cannot hold small differences
-    B, wide = len(z), z.dtype if z.dtype == torch.float64 else torch.float32
+    B, wide = z.shape[0], z.dtype if z.dtype == torch.float64 else torch.float32
     images, residuals = [], []
     for _ in range(evaluations):
         image = f(z)
