@@ -155,8 +155,10 @@ class GridBias(nn.Module):
 
     def laid_out(self, weight:Tensor, dtype:torch.dtype)->Tensor: # (heads, S, S)
         "The bias between all positions."
-        P = self.grid.front
-        return F.pad(self.between_cells(weight), (P, 0, P, 0)).to(dtype)
+        P, S = self.grid.front, self.grid.positions
+        # a GPU reads scores in rows of a multiple of 8 numbers, or copies them into such rows at every use
+        more = 0 if weight.device.type == "cpu" else -S % 8
+        return F.pad(self.between_cells(weight), (P, more, P, 0)).to(dtype)[..., :S]
 
     def forward(self, dtype:torch.dtype)->Tensor: # (heads, S, S)
         learns = torch.is_grad_enabled() and self.weight.requires_grad
@@ -289,10 +291,11 @@ class Attention(nn.Module):
         x:Tensor, # (B, S, D)
         rope:tuple[Tensor, Tensor]|None, # of `rope_tables` or `rotary_2d`; None: q and k are not rotated
     )->Tensor: # (B, S, D)
-        q, k, v = self.qkv_proj(x).unflatten(-1, (3*self.heads, -1)).chunk(3, 2) # each (B, S, heads, D/heads)
-        if rope is not None: q, k = apply_rope(q, *rope), apply_rope(k, *rope)
+        by_head = self.qkv_proj(x).unflatten(-1, (3*self.heads, -1)) # (B, S, 3·heads, D/heads)
+        qk, v = by_head.split((2*self.heads, self.heads), 2)
+        if rope is not None: qk = apply_rope(qk, *rope)
         bias = None if self.bias is None else self.bias(x.dtype)
-        mixed = attend(*(t.transpose(1, 2) for t in (q, k, v)), bias)
+        mixed = attend(*(t.transpose(1, 2) for t in (*qk.chunk(2, 2), v)), bias)
         return self.o_proj(mixed.transpose(1, 2).flatten(2))
 
     def add_norm(self,
