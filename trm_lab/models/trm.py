@@ -20,7 +20,7 @@ from ..core.errors import Count, InputError, Natural, Positive, Range, check, cl
 from ..core.fused import upcast
 from .layers import (
     POSITIONS, Block, Embedding, Grid, Linear, Positions, SparseEmbedding, cast_once)
-from .layers import recheck_casts, truncated_normal_
+from .layers import mixing_of, recheck_casts, truncated_normal_
 from ..puzzles.base import rows_by_cols
 
 # %% ../../nbs/models/02_trm.ipynb #1ae42edc
@@ -210,8 +210,11 @@ class Network(nn.Module):
         self.layers = nn.ModuleList(layers)
 
     def forward(self, z:Tensor, rope:tuple[Tensor, Tensor]|None)->Tensor: # (B, P+L, D)
+        S, pad = z.shape[1], 0
+        if mixing_of(z) == "padded" and self.layers[0].mlp_over_positions: pad = -S % 8
+        if pad: z = nn.functional.pad(z, (0, 0, 0, pad))
         for layer in self.layers: z = layer(z, rope)
-        return z
+        return z[:, :S] if pad else z
 
 def _block(c:ModelConfig, grid:Grid)->Block:
     "One layer of a network; with a bias of its own, where positions ask for one."
