@@ -67,6 +67,10 @@ class TrainConfig:
     solve_max_steps:Count = 16 # supervision steps at most in scoring; may be more than in training
     halt_exploration_prob:Probability = 0.1 # share of puzzles that must take a random number of steps
     halt_loss_weight:Amount = 0.5 # of the halting loss beside the cells' loss
+    # depth
+    late_share:Share = 0. # share of slots in which a puzzle stays long, to train on late latents
+    late_steps:Count = 256 # supervision steps that a puzzle takes in such a slot, on average
+    late_stride:Count = 4 # of them in each training step without gradient, before the one with it
     # optimization
     loss:str = "softmax" # softmax, stablemax
     global_batch_size:Count = 64
