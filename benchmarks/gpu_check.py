@@ -139,7 +139,7 @@ PARITY = { # what is trained: (changes, ways that are compiled too)
     "HRM": ({"arch": "hrm", "model": {"H_layers": 2, "L_layers": 2}, "halting": "q_learning"}, False)}
 # An untrained recursion enlarges a rounding error severalfold in every step. On a processor in float64,
 # weights that differ in their last bit are 3e-13 apart after five steps, 2e-9 to 3e-6 after ten and 1e-2
-# after twenty, when a row of the embedding has moved by another sign. So five steps are compared; on a processor
+# after twenty, when a row of the embedding has moved by another sign. So five steps are compared; there
 # float32 is 3e-4 to 6e-4 away by then and bfloat16 4e-3. Float64 is what shows an error.
 ALLOWED = {"float64": (5, 1e-9), "float32": (5, 3e-3),
     "bfloat16": (5, 3e-2)} # steps, and share of the weights' norm
