@@ -508,7 +508,7 @@ class _Replayable(_DeviceStep):
         except CaptureFailed as e: # nothing was computed, so there is nothing to undo
             self.undo.forget()
             self.forget_gradients()
-            if self.config.capture: raise
+            if self.config.capture is True: raise
             warnings.warn(f"run {self.config.name!r}: {e}", stacklevel=3)
             self.captured = None
             return self._take(given)
