@@ -23,9 +23,10 @@ from trm_lab.training.trainer import Trainer
 
 SIZES = ("a128x32x81", "a128x8x225", "a128x2x900", "128x32x81", "512x16x81")
 
-def case_of(size:str)->TrainCase:
+def case_of(size:str, device:str="cpu", dtype:str="bfloat16")->TrainCase:
     hidden, batch, tokens = map(int, size.lstrip("a").split("x"))
-    return TrainCase(hidden=hidden, batch=batch, tokens=tokens, attention=size[0] == "a", dtype="bfloat16")
+    return TrainCase(hidden=hidden, batch=batch, tokens=tokens, attention=size[0] == "a", dtype=dtype,
+        device=device)
 
 def boards(case:TrainCase)->Batch:
     inputs, labels = torch.randint(1, 11, (2, case.batch, case.tokens),
@@ -38,14 +39,20 @@ def our_step(case:TrainCase)->Callable[[], object]:
     return Trainer(config, None, repeat(boards(case)), case.model()).step
 
 def stand_ins():
-    "The one function of einops that the reference calls, from torch, where einops is not installed."
+    "What the reference needs of einops and pydantic, where they are not installed: one function, one class."
     try: import einops # noqa: F401
     except ImportError:
         from functorch.einops import rearrange
         sys.modules["einops"] = types.ModuleType("einops")
         sys.modules["einops"].rearrange = rearrange
+    try: import pydantic # noqa: F401
+    except ImportError:
+        class BaseModel: # it only keeps settings
+            def __init__(self, **given): vars(self).update(given)
+        sys.modules["pydantic"] = types.ModuleType("pydantic")
+        sys.modules["pydantic"].BaseModel = BaseModel
 
-def their_step(case:TrainCase)->Callable[[], object]:
+def their_step(case:TrainCase, compiled:bool=False)->Callable[[], dict]: # metrics of a step
     "A training step as the reference's `pretrain.py` takes it on one device."
     from models.losses import ACTLossHead
     from models.recursive_reasoning.trm import TinyRecursiveReasoningModel_ACTV1
@@ -55,20 +62,22 @@ def their_step(case:TrainCase)->Callable[[], object]:
         "L_layers": 2, "hidden_size": case.hidden, "expansion": 4., "num_heads": 8,
         "pos_encodings": "rope" if case.attention else "none", "halt_max_steps": 16,
         "halt_exploration_prob": 0.1, "mlp_t": not case.attention, "puzzle_emb_len": 16,
-        "no_ACT_continue": True, "forward_dtype": case.dtype}
-    head = ACTLossHead(TinyRecursiveReasoningModel_ACTV1(asked), "stablemax_cross_entropy").train()
+        "no_ACT_continue": True, "forward_dtype": case.dtype, "rms_norm_eps": 1e-5, "rope_theta": 10000.}
+    given = {f.name: getattr(boards(case), f.name).int().to(case.device) for f in fields(Batch)}
+    with torch.device(case.device):
+        head = ACTLossHead(TinyRecursiveReasoningModel_ACTV1(asked), "stablemax_cross_entropy").train()
+        carry = head.initial_carry(given)
     rows = CastedSparseEmbeddingSignSGD_Distributed(head.model.puzzle_emb.buffers(), world_size=1,
         lr=1e-4, weight_decay=1.)
     weights, average = AdamATan2(head.parameters(), 1e-4, (0.9, 0.95), 1.), EMA(head, 0.999, False)
-    given = boards(case)
-    given = {f.name: getattr(given, f.name).int() for f in fields(Batch)}
-    carry = head.initial_carry(given)
+    model = torch.compile(head) if compiled else head
     def step():
         nonlocal carry
-        carry, loss, _, _, _ = head(carry=carry, batch=given, return_keys=[])
+        carry, loss, metrics, _, _ = model(carry=carry, batch=given, return_keys=[])
         (loss/case.batch).backward()
         for optimizer in (rows, weights): optimizer.step(); optimizer.zero_grad()
         average.update(head)
+        return metrics
     return step
 
 def turn(step:Callable[[], object], seconds:float)->tuple[float, float]:

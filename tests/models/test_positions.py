@@ -152,6 +152,13 @@ def test_half_a_layer_in_bfloat16_is_as_exact_as_its_parts():
     def apart(y): return ((y.float() - exact).norm()/exact.norm()).item()
     assert apart(attention.add_norm(half, turn, 1e-5)) < 1.2*apart(rms_norm(half + attention(half, turn)))
 
+def test_rows_of_a_bias_begin_where_a_gpu_reads_them():
+    "Ten positions: on a GPU, here a device without numbers, sixteen are allocated."
+    bias = PairBias(Grid(3, 3, front=1), 2)
+    assert bias(torch.bfloat16).stride() == (100, 10, 1)
+    on_meta = bias.to("meta")(torch.bfloat16)
+    assert on_meta.shape == (2, 10, 10) and on_meta.stride() == (160, 16, 1)
+
 # ---- in a model --------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)

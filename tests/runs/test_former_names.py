@@ -1,15 +1,18 @@
 "A setting's former name, in recipes, commands, grids, runs and models that are older than its name of today."
 import hashlib, json, shutil
+from dataclasses import asdict
 import pytest, torch
 from trm_lab.core.errors import InputError, Interrupted
 from trm_lab.core.files import read_jsonl, write_json
 from trm_lab.core.run import Run
+from trm_lab.core.settings import yaml_text
 from trm_lab.models.checkpoints import load_pretrained
 from trm_lab.runs.cards import _with_recipe, card_text
 from trm_lab.runs.grids import Grid, trials
 from trm_lab.runs.notebooks import find_run, resolve_parameters
 from trm_lab.runs.templates import find_template, read_parameters, read_template
 from trm_lab.runs.training import train_run
+from trm_lab.training.config import TrainConfig
 from trm_lab.training.states import TrainingState, load_state, save_state
 from trm_lab.training.trainer import Trainer
 from test_cli import cli_run # noqa: F401 (a fixture)
@@ -144,3 +147,33 @@ def test_a_shipped_model_may_be_older():
     card = loaded.history["card"]
     newer = {**card, "recipe": known}
     assert card_text(newer, 1) == card_text(card, 1) and "800 steps of 64 puzzles" in card_text(newer, 1)
+
+# ---- auto, which was null ----------------------------------------------------------------------------------
+
+def test_auto_is_what_null_was(home, cli_run): # noqa: F811
+    "In a recipe, in a command and in Python; the run is the same one, and its name as it was."
+    asked = recipe(home, "train_steps: 4\n")
+    plain = find_run("train", asked, home/"reports")[0].folder
+    for spelled in (None, "auto"):
+        same = find_run("train", {**asked, "compile": spelled, "capture": spelled}, home/"reports")
+        assert same[0].folder == plain and same[1]["compile"] == same[1]["capture"] == "auto"
+        assert TrainConfig(compile=spelled, capture=spelled) == TrainConfig()
+    assert "\ncompile: auto\ncapture: auto\n" in yaml_text(asdict(TrainConfig()))
+    assert find_run("train", {**asked, "compile": True}, home/"reports")[0].folder != plain
+    counts = resolve_parameters(read_template(find_template("train")), asked)[1]
+    assert counts["compile"] is None # as in the names of all runs before
+    code, out, err = cli_run("train", "mine.yaml", "-p", "compile", "auto", "-p", "capture", "null")
+    assert code == 0 and [folder.name for folder in (home/"reports").iterdir()] == [plain.name], err
+    state = load_state(plain/"checkpoints"/"states")
+    assert state.values["config"]["compile"] == "auto"
+    write_json(plain/"run.json", {**Run(plain).info, "parameters": {**Run(plain).info["parameters"],
+        "compile": None, "capture": None}}) # as an earlier version has written them
+    former = {**state.values, "config": {**state.values["config"], "compile": None, "capture": None}}
+    save_state(plain/"checkpoints"/"states", TrainingState(state.step, state.tensors, former))
+    assert train_run(asked) == (Run(plain), False)
+    assert cli_run("train", "mine.yaml", "-p", "capture", "auto")[1].startswith("found the finished run")
+
+@pytest.mark.parametrize("wrong", ["yes", 1, "Auto", 0.5, []])
+def test_other_words_are_refused(wrong):
+    with pytest.raises(InputError, match="'compile' should be true, false or auto, found"):
+        TrainConfig(compile=wrong)

@@ -518,7 +518,8 @@ def _published_config(model:RecursiveModel, arch:str)->str: # YAML
         "H_layers": 0, "H_cycles": 1, **asdict(c), "puzzle_emb_ndim": c.puzzle_width,
         "forward_dtype": str(model.dtype).removeprefix("torch.")}
     unknown = ("mlp_t", "puzzle_emb_len") if arch in _PLAIN_CLASSES else ()
-    for name in (*_DATA, "swiglu_multiple", "grid", "box", *unknown): del described[name]
+    ours = ("swiglu_multiple", "grid", "box", "relaxation", "relaxation_learned")
+    for name in (*_DATA, *ours, *unknown): del described[name]
     if described.get("gradient") == getattr(type(c), "gradient", None): # the default of its classes
         described.pop("gradient", None)
     return yaml.safe_dump({"arch": described, "dataset": {name: getattr(c, name) for name in _DATA}},
@@ -537,6 +538,9 @@ def write_published(
     c = model.config
     if arch not in _REFERENCE:
         raise InputError(f"{path}: the reference has no class for {arch}; save it as .safetensors")
+    if c.relaxation != 1:
+        raise InputError(f"{path}: the reference does not damp updates (relaxation {c.relaxation:g}); save it "
+            "as .safetensors")
     if c.positions.on_grid:
         raise InputError(f"{path}: the reference has no pos_encodings {c.pos_encodings!r}, only rope, "
             "learned and none; save it as .safetensors")

@@ -10,7 +10,7 @@ from dataclasses import asdict
 import numpy as np, torch
 from torch import Tensor
 from .layers import GridBias, PairBias
-from .trm import RecursiveModel
+from .trm import RecursiveModel, Update
 from .variants import architecture, unwrapped
 
 # %% ../../nbs/models/08_export.ipynb #db964e05
@@ -30,7 +30,7 @@ def _biases(model:RecursiveModel)->dict[str, GridBias]:
 def _tensors(model:RecursiveModel)->dict[str, Tensor]:
     "All numbers of a model, by name."
     biases = _biases(model)
-    left_out = ("embed_pos.", *(f"{name}.self_attn.bias." for name in biases))
+    left_out = ("embed_pos.", "relaxation_logits", *(f"{name}.self_attn.bias." for name in biases))
     tensors = {name: t for name, t in model.state_dict().items() if not name.startswith(left_out)}
     if hasattr(model, "embed_pos"): tensors["positions"] = model.embed_pos(torch.float32)
     if model.rope: tensors |= dict(zip(("cos", "sin"), model.rope))
@@ -48,6 +48,11 @@ def _layout(model:RecursiveModel)->tuple[list[dict], bytes]:
         at += len(data)
     return places, b"".join(parts)
 
+def _update_as_data(model:RecursiveModel, u:Update)->dict:
+    "An update, its formula, and where the model is damped, how far it goes."
+    alpha = float(model.relaxation(u.name))
+    return {**asdict(u), **model.formula(u), **({"relaxation": alpha} if alpha != 1 else {})}
+
 @torch.no_grad()
 def describe(
     model:RecursiveModel, # or what wraps one
@@ -62,4 +67,4 @@ def describe(
         "hidden_size": c.hidden_size, "num_heads": c.num_heads, "mlp_t": c.mlp_t,
         "rms_norm_eps": c.rms_norm_eps, "bias": next(iter(kinds), None),
         "latents": list(model.latents), "answer": model.answer, "networks": model.networks(),
-        "schedule": [{**asdict(u), **model.formula(u)} for u in model.schedule()], "tensors": tensors}, data
+        "schedule": [_update_as_data(model, u) for u in model.schedule()], "tensors": tensors}, data

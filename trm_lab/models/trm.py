@@ -12,14 +12,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
+from typing import Annotated
 import torch
 from torch import Tensor, nn
 from ..data.batches import Batch
-from ..core.errors import Count, InputError, Natural, Positive, check, closest, one_of
+from ..core.errors import Count, InputError, Natural, Positive, Range, check, closest, one_of
 from ..core.fused import upcast
 from .layers import (
     POSITIONS, Block, Embedding, Grid, Linear, Positions, SparseEmbedding, cast_once)
-from .layers import recheck_casts, truncated_normal_
+from .layers import mixing_of, recheck_casts, truncated_normal_
 from ..puzzles.base import rows_by_cols
 
 # %% ../../nbs/models/02_trm.ipynb #1ae42edc
@@ -77,6 +78,10 @@ class RecursiveModel(nn.Module, ABC):
     @abstractmethod
     def read(self, state:State)->Output: "The answer's logits and the halting head's."
 
+    def relax(self, u:Update, before:State, after:State)->State:
+        "The state to continue with after an update; between the two where the model is damped."
+        return after
+
     def step(self,
         x:Tensor, # the question, as `embed` returned it
         state:State, # the latents to begin with
@@ -88,7 +93,7 @@ class RecursiveModel(nn.Module, ABC):
         with cast_once():
             for u in self.schedule()[since:]:
                 with torch.set_grad_enabled(u.grad and torch.is_grad_enabled()):
-                    state = self.update(x, state, u)
+                    state = self.relax(u, state, self.update(x, state, u))
                 if watch: state = watch(u, state)
         return state
 
@@ -116,6 +121,9 @@ def _refuse_misfits(
     if (positions.embedding == "row_col_box") != bool(c.box):
         raise InputError(
             f"{name}: box, as in 2x3, belongs to pos_encodings row_col_box; give both or neither")
+    if c.relaxation_learned and c.relaxation == 1:
+        raise InputError(f"{name}: a learned relaxation begins at 'relaxation', which has to be below 1; give "
+            "one, as in relaxation: 0.9")
     if c.puzzle_width > c.puzzle_positions*c.hidden_size:
         raise InputError(f"{name}: a puzzle embedding of width {c.puzzle_width} does not fit into "
             f"{c.puzzle_positions} positions of width {c.hidden_size}; raise puzzle_emb_len, or lower "
@@ -155,6 +163,8 @@ class ModelConfig:
     rope_theta:Positive = 10_000. # for rope_2d on small grids 10
     grid:str|None = None # rows and columns, as 6x9, for positions that know a grid; None: a square
     box:str|None = None # rows and columns of a box, as 2x3, for row_col_box
+    relaxation:Annotated[float, Range(above=0, most=1)] = 1. # α of z ← z + α·(f(z) − z); 1: no damping
+    relaxation_learned:bool = False # learn an α for each latent, beginning with this one
 
     def __post_init__(self):
         name = type(self).__name__.removesuffix("Config")
@@ -174,6 +184,10 @@ class ModelConfig:
     @property
     def puzzle_positions(self)->int: # P
         return self.puzzle_width and (self.puzzle_emb_len or -(-self.puzzle_width//self.hidden_size))
+
+    @property
+    def inside(self)->"ModelConfig": # sizes of the networks, embeddings and heads
+        return self
 
     def layout(self)->Grid: return _grid_of(self)
 
@@ -200,8 +214,11 @@ class Network(nn.Module):
         self.layers = nn.ModuleList(layers)
 
     def forward(self, z:Tensor, rope:tuple[Tensor, Tensor]|None)->Tensor: # (B, P+L, D)
+        S, pad = z.shape[1], 0
+        if mixing_of(z) == "padded" and self.layers[0].mlp_over_positions: pad = -S % 8
+        if pad: z = nn.functional.pad(z, (0, 0, 0, pad))
         for layer in self.layers: z = layer(z, rope)
-        return z
+        return z[:, :S] if pad else z
 
 def _block(c:ModelConfig, grid:Grid)->Block:
     "One layer of a network; with a bias of its own, where positions ask for one."
@@ -222,8 +239,8 @@ class _TokensInAndOut(RecursiveModel):
     answer = "z_H" # the latent that the heads read
 
     def embed(self, batch):
-        D = self.config.hidden_size
         x = self.embed_tokens(batch.inputs, self.dtype) # (B, L, D)
+        D = x.shape[-1]
         if self.puzzle_positions:
             row = self.puzzle_emb(batch.puzzle_identifiers, self.dtype) # (B, width), then zeros up to P·D
             row = nn.functional.pad(row, (0, self.puzzle_positions*D - row.shape[1]))
@@ -253,8 +270,29 @@ class _TokensInAndOut(RecursiveModel):
         q = upcast(self.q_head(z[:, 0]))
         return Output(self.decode(z), q[:, 0], q[:, 1])
 
+# %% ../../nbs/models/02_trm.ipynb #94772c20
+class _Damped(_TokensInAndOut):
+    "Updates that go part of the way."
+    def make_relaxation(self):
+        "Make the parameters of a learned α, if it is learned."
+        alpha = self.config.relaxation
+        if not self.config.relaxation_learned: return
+        logit = math.log(alpha/(1 - alpha))
+        self.relaxation_logits = nn.Parameter(torch.full((len(self.latents),), logit))
+
+    def relaxation(self, name:str)->float|Tensor: # name: of a latent
+        "α of a latent's updates; a learned one with its gradient."
+        if not self.config.relaxation_learned: return self.config.relaxation
+        return self.relaxation_logits[self.latents.index(name)].sigmoid()
+
+    def relax(self, u, before, after):
+        if self.config.relaxation == 1: return after
+        z, f, alpha = before[u.name], after[u.name], self.relaxation(u.name)
+        if isinstance(alpha, Tensor): alpha = alpha.to(z.dtype)
+        return after.replace(**{u.name: torch.lerp(z, f, alpha)})
+
 # %% ../../nbs/models/02_trm.ipynb #9054efe7
-class BoardModel(_TokensInAndOut):
+class BoardModel(_Damped):
     "An architecture with tokens in and tokens out; a subclass says its networks, schedule and updates."
     Config:type[ModelConfig]
 
@@ -263,7 +301,7 @@ class BoardModel(_TokensInAndOut):
         dtype:torch.dtype=torch.float32, # of activations; weights stay as they are
     ):
         super().__init__()
-        c = self.config = config
+        self.config, c = config, config.inside
         self._planned:tuple[ModelConfig|None, tuple[Update, ...]] = None, ()
         self.dtype, self.puzzle_positions = dtype, c.puzzle_positions
         D, grid, positions = c.hidden_size, c.layout(), c.positions
@@ -279,6 +317,7 @@ class BoardModel(_TokensInAndOut):
             self.q_head.weight.zero_(); self.q_head.bias.fill_(-5)
         for name in self.latents: # where the recursion begins: fixed, not trained
             self.register_buffer(f"{name.removeprefix('z_')}_init", truncated_normal_(torch.empty(D), 1.))
+        self.make_relaxation()
 
     @abstractmethod
     def networks(self)->dict[str, int]: "The networks' names, and how many layers each has."

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..core.errors import build, closest, given, InputError, Interrupted, Name, RunFailed
 from ..core.run import canonical_value, catch_signals, home, Run, run_id, version_difference
 from ..puzzles.base import find_puzzle
-from ..training.config import current_names, FORMER_NAMES, TrainConfig
+from ..training.config import AUTO, current_names, FORMER_NAMES, identity_values, TrainConfig
 from .lease import attempts, attempts_folder
 from .templates import (
     _code_hash, _notebook, check_code, find_template, PLACES, read_template, Template)
@@ -28,8 +28,10 @@ def _typed_parameters(template:Template, parameters:Mapping, where:str)->dict: #
         raise InputError(f"{where}: unknown key {name!r}{closest(name, open_to)}; {template.path.name} has "
             f"{', '.join(open_to)}")
     values = {name: parameters.get(name, template.parameters[name]) for name in open_to}
-    kinds = {name: typing.Any if (default := template.parameters[name]) is None else type(default)
-        for name in open_to}
+    def kind(name, default):
+        decided = default is None or name in AUTO and default == "auto"
+        return typing.Any if decided else type(default)
+    kinds = {name: kind(name, template.parameters[name]) for name in open_to}
     for name, value in values.items(): # train_steps: 1e3 is read as 1000
         if kinds[name] is int and isinstance(value, float) and value.is_integer(): values[name] = int(value)
     return vars(build(make_dataclass("Parameters", kinds.items()), values, where))
@@ -60,8 +62,9 @@ def resolve_parameters(
         counts = {**values, **_training_parameters(values, where)} if trains else values
         if trains: values |= {f.name: counts[f.name] for f in fields(TrainConfig) if f.name != "model"}
         given(values.get("name") or template.path.stem, Name, f"{where}: the name")
-        return values, {name: canonical_value(value, name) for name, value in counts.items()
-            if name not in template.aside | {"name"}}
+        determine = {name: value for name, value in counts.items() if name not in template.aside | {"name"}}
+        if trains: determine = identity_values(determine)
+        return values, {name: canonical_value(value, name) for name, value in determine.items()}
     except InputError as e:
         raise InputError(str(e) if str(e).startswith(where) else f"{where}: {e}") from None
 
@@ -116,7 +119,8 @@ def find_run(
     name = values.get("name") or known.path.stem
     run = Run(reports/run_id(name, {"template": known.path.stem, "code": known.code, "parameters": counts},
         digits=12))
-    raw = {key: value for key, value in {**known.parameters, **parameters}.items() if key not in PLACES}
+    raw = identity_values(
+        {key: value for key, value in {**known.parameters, **parameters}.items() if key not in PLACES})
     return (None if _has_begun(run.folder) else _earlier(known, raw, counts, name, reports)) or run, values
 
 # %% ../../nbs/runs/03_notebooks.ipynb #acf5da3c
@@ -133,7 +137,8 @@ def remarks(
 )->str: # "" if there is nothing to remark
     "How a finished run differs from one made now: other versions, devices, data changed since."
     info, known = run.info, read_template(find_template(template))
-    then, now = info.get("parameters", {}), resolve_parameters(known, parameters)[0]
+    then = current_names(info.get("parameters", {}), str(run.folder), known.parameters)
+    now = resolve_parameters(known, parameters)[0]
     notes = [*filter(None, [version_difference(info)])]
     notes += [f"it ran with {name} {then[name]!r}" for name in parameters if name in known.aside
         and then.get(name, now[name]) != now[name]]

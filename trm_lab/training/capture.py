@@ -73,11 +73,11 @@ LONG = 3000 # steps from which compiling pays: a minute for 20 ms a step
 def captures(
     device:torch.device,
     process_group:ProcessGroup, # the processes that share the run
-    config, # its `capture` decides: True, False or None
+    config, # its `capture` decides: True, False or auto
 )->bool:
     "Is a step captured as a CUDA graph?"
     able = device.type == "cuda"
-    return able and process_group.size == 1 if config.capture is None else able and config.capture
+    return able and (process_group.size == 1 if config.capture == "auto" else config.capture)
 
 def can_compile(device:torch.device)->bool:
     "Can torch compile for this GPU here? It needs Triton and a C compiler."
@@ -97,10 +97,10 @@ def compile_all(
 def compile_networks(
     model:nn.Module, # changed in place
     device:torch.device,
-    config, # its `compile` decides: True, False or None; then its `train_steps`
+    config, # its `compile` decides: True, False or auto; then its `train_steps`
 )->bool: # were they?
     "Let torch compile the networks of a model, where that was asked for or pays."
     pays = can_compile(device) and config.train_steps >= LONG
-    if not (pays if config.compile is None else config.compile): return False
-    compile_all(model)
+    if not (pays if config.compile == "auto" else config.compile): return False
+    compile_all(model, dynamic=False) # of two batch sizes, all slots and late ones, each gets its own code
     return True

@@ -286,9 +286,10 @@ export class Engine {
       }
       return total;
     };
-    if (!u.solve) return { ...state, [u.name]: this.network(u.network, sum(u.sum)) };
     const f = (z) => this.network(u.network, z.map((value, i) => value + x[i]));
-    return { ...state, [u.name]: anderson(f, state[u.name], u.solve) };
+    const z = state[u.name], image = u.solve ? anderson(f, z, u.solve) : this.network(u.network, sum(u.sum));
+    const damped = () => image.map((value, i) => z[i] + u.relaxation * (value - z[i]));
+    return { ...state, [u.name]: u.relaxation === undefined ? image : damped() };
   }
 
   step(x, state, watch = null, since = 0) { // a supervision step; `watch(u, state)` may return another state
