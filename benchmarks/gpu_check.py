@@ -38,6 +38,8 @@ TINY = {"seq_len": 16, "vocab_size": 6, "hidden_size": 64, "num_heads": 4, "swig
     "num_puzzle_identifiers": 9}
 SMALL = {"hidden_size": 32, "num_heads": 4, "swiglu_multiple": 32, "H_cycles": 1,
     "L_cycles": 1} # for a processor
+DEPTH = {"late_share": 0.25, "late_stride": 2, "late_steps": 12, "random_start_share": 0.5,
+    "latent_noise": 0.1}
 STRATEGIES = {"eager": (False, False), "captured": (True, False), "compiled": (False, True),
     "captured+compiled": (True, True)}
 
@@ -121,6 +123,7 @@ def trainer_of(way:str, device:torch.device, dtype:str, arch:str="trm", model:di
 
 def weights_after(trainer:Trainer, steps:int)->dict[str, torch.Tensor]:
     "All weights, the table and the average, on the processor, in float64."
+    torch.manual_seed(0) # of random latents
     for _ in range(steps): trainer.step()
     trainer.look()
     average = {f"ema.{name}": t for name, t in trainer.ema.shadow.items()} if trainer.ema else {}
@@ -184,7 +187,9 @@ def every_kind(r:Report):
     cases["hrm"] = {"arch": "hrm", "model": {"H_layers": 1, "L_layers": 1}, "halting": "q_learning"}
     others = {"trm, MLP": {"model": {"mlp_t": True, "pos_encodings": "none"}}, "muon": {"optimizer": "muon"},
         "no average": {"ema": False}, "no embedding": {"model": {"puzzle_emb_ndim": 0}},
-        "frozen": {"freeze": "weights"}}
+        "frozen": {"freeze": "weights"}, "late slots, random latents": DEPTH,
+        "damped": {"model": {"relaxation": 0.8, "relaxation_learned": True}},
+        "growing cycles": {"model": {"L_cycles": 2}, "L_cycles_start": 1, "L_cycles_growth": 0.004}}
     cases = {**others, **cases}
     for what, changes in cases.items():
         if r.left() < 60: r.say(f"  {what} and later ones: no time"); return
@@ -223,21 +228,21 @@ def everything(trainer:Trainer)->dict[str, torch.Tensor]:
 
 def resume(r:Report):
     dataset = generate_dataset(Sudoku(2, 2), 64, 16)
-    for way in ("eager", "captured"):
-        whole = run_of(way, dataset)
+    for way, changes in (("eager", {}), ("captured", {}), ("captured", DEPTH)):
+        whole, what = run_of(way, dataset, **changes), way + ", late and random latents"*bool(changes)
         for _ in range(20): whole.step()
-        end, first = everything(whole), run_of(way, dataset)
+        end, first = everything(whole), run_of(way, dataset, **changes)
         for _ in range(10): first.step()
         with tempfile.TemporaryDirectory() as place:
             save_state(place, first.state())
-            second = run_of(way, dataset)
+            second = run_of(way, dataset, **changes)
             second.restore(load_state(place))
         for _ in range(10): second.step()
         again = everything(second)
         differing = [name for name, t in end.items() if not torch.equal(t, again[name])]
         r.row("resume",
-            f"{way}: {'bit-equal' if not differing else f'DIFFERS in {differing[:5]}'} ({len(end)} tensors)",
-            way=way, ok=not differing, differing=differing)
+            f"{what}: {'bit-equal' if not differing else f'DIFFERS in {differing[:5]}'} ({len(end)} tensors)",
+            way=what, ok=not differing, differing=differing)
 
 def guarded(r:Report):
     "A latent that becomes infinite between two steps: named with its step at the next look; no weight moves."
