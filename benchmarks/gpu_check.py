@@ -269,7 +269,7 @@ def everything_but_carry(trainer:Trainer):
 
 def recipe()->tuple[dict, dict]:
     "The model and the settings of sudoku-9x9; on a processor a smaller model and batch."
-    found = read_yaml(Path(trm_lab.__file__).parent/"pretrained"/"sudoku-9x9.yaml")
+    found = read_yaml(Path(trm_lab.__file__).parent/"pretrained"/"sudoku-9x9-laptop.yaml")
     known = {f.name for f in fields(TrainConfig)} - {"model", "data", "device", "dtype",
         "compile", "capture", "name", "puzzle"}
     settings = {k: v for k, v in found.items() if k in known}
@@ -411,8 +411,8 @@ def waiting(r:Report):
     some = [pair for pair, _ in zip(puzzle.generate(np.random.default_rng(0)), range(16))]
     for batch in (64, 768) if CUDA else (16,):
         settings = {**settings, "global_batch_size": batch, "holdout": 0., "train_steps": 10_000}
-        dataset, left = dataset_of(puzzle, [some[i % 16] for i in range(batch)], some), {}
-        for ahead in (0, 2):
+        dataset, left = dataset_of(puzzle, [some[i % 16] for i in range(batch)], some), []
+        for ahead in (0, 2, 0): # the last: does the device repeat itself?
             if r.left() < 30: r.say(f"  batch {batch}: no time"); continue
             free()
             config = TrainConfig("waiting", puzzle=puzzle.name, device=DEVICE.type, capture=CUDA,
@@ -424,14 +424,16 @@ def waiting(r:Report):
             for _ in range(count): trainer.step()
             trainer.look(); synchronize()
             each, waited = (time.perf_counter() - begun)/count, trainer.source.waited/count
-            left[ahead] = {k: t.detach().cpu() for k, t in trainer.model.state_dict().items()}
+            left.append({k: t.detach().cpu() for k, t in trainer.model.state_dict().items()})
             trainer.source.close()
             r.row("waiting", f"batch {batch}, {ahead} drawn ahead: {1e3*each:.2f} ms a step, "
                 f"of which it waits {1e3*waited:.3f} ms",
                 batch=batch, ahead=ahead, ms=1e3*each, waited=1e3*waited)
-        if len(left) == 2:
-            same = all(torch.equal(t, left[0][k]) for k, t in left[2].items())
-            r.row("waiting", f"batch {batch}: weights are {'bit-equal' if same else 'NOT EQUAL'}", ok=same)
+        if len(left) == 3:
+            ahead, again = (all(torch.equal(t, left[0][k]) for k, t in other.items()) for other in left[1:])
+            said = ["bit-equal" if same else "NOT EQUAL" for same in (ahead, again)]
+            r.row("waiting", f"batch {batch}: weights are {said[0]} where batches are drawn ahead, "
+                f"{said[1]} where the same is done again", ok=ahead or not again, repeats=again)
 
 def small_run():
     "The body of a process of `sharing`: a training that goes on for as many seconds as it is told."
@@ -455,7 +457,8 @@ def sharing(r:Report):
     "Four runs of the recipe of sudoku-9x9 beside each other on this device, and one of them alone."
     if r.left() < 60: r.say("  no time"); return
     count, seconds = (4, 4.) if CUDA else (2, 0.2)
-    found = {**os.environ, "PYTHONPATH": str(Path(trm_lab.__file__).parents[1])}
+    paths = [str(Path(trm_lab.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    found = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     runs = [subprocess.Popen([sys.executable, __file__, "--small-run"], stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, text=True, env=found) for _ in range(count)]
     try:

@@ -18,9 +18,9 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
     "training-sudoku-6x6": ("a model of 188,162 parameters learns Sudoku 6×6",
         ["trm-lab run train -f sudoku-6x6"]),
     "geometry-sudoku-6x6": ("Sudoku 6×6", ["trm-lab run probes/geometry -p model sudoku-6x6"]),
-    "geometry-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/geometry -p model sudoku-9x9"]),
+    "geometry-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/geometry -p model sudoku-9x9-laptop"]),
     "reading-sudoku-6x6": ("Sudoku 6×6", ["trm-lab run probes/reading -p model sudoku-6x6"]),
-    "reading-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/reading -p model sudoku-9x9"]),
+    "reading-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/reading -p model sudoku-9x9-laptop"]),
     "ablation-smoke": ("eleven rows of the paper's ablations, too small and too brief to rank as the "
         "paper's do", ["trm-lab sweep ablation --smoke --slots 2", "trm-lab report reports/ablation-smoke"]),
 }

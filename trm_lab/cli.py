@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['app', 'Device', 'Steps', 'PuzzleName', 'DataPuzzle', 'AsJson', 'Restarts', 'Strategy', 'Select', 'StopWhen', 'Noise',
-           'SkipBad', 'Seed', 'Config', 'Parameters', 'Smoke', 'Fresh', 'HEADLINES', 'arc_app', 'data_app', 'FromHub',
-           'FromFile', 'TestFile', 'Generate', 'Difficulty', 'TrainingPuzzles', 'MinRating', 'BoardSize', 'MinPath',
-           'Images', 'ArcVersion', 'ArcConcept', 'ArcAugment', 'ArcMaxGrid', 'ArcOverlap', 'solve', 'explore',
-           'evaluate', 'run', 'sweep', 'runs', 'report', 'train', 'parity', 'arc_score', 'arc_solve', 'convert',
-           'data_build', 'data_check', 'data_show', 'demo', 'bench', 'card', 'models', 'doctor', 'main']
+           'Work', 'TrySteps', 'Cells', 'SkipBad', 'Seed', 'Config', 'Parameters', 'Smoke', 'Fresh', 'HEADLINES',
+           'arc_app', 'data_app', 'FromHub', 'FromFile', 'TestFile', 'Generate', 'Difficulty', 'TrainingPuzzles',
+           'MinRating', 'BoardSize', 'MinPath', 'Images', 'ArcVersion', 'ArcConcept', 'ArcAugment', 'ArcMaxGrid',
+           'ArcOverlap', 'solve', 'explore', 'evaluate', 'run', 'sweep', 'runs', 'report', 'train', 'parity',
+           'arc_score', 'arc_solve', 'convert', 'data_build', 'data_check', 'data_show', 'demo', 'bench', 'card',
+           'models', 'doctor', 'main']
 
 # %% ../nbs/cli.ipynb #0b846936
 import contextlib, csv, json, os, shutil, sys
@@ -38,26 +39,37 @@ AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
 Restarts = Annotated[int, typer.Option(min=0, help="number of further tries after the first")]
 Strategy = Annotated[str, typer.Option(help="what makes those tries different: symmetries (random "
-    "augmentations of the puzzle), latents (random starts), plain (nothing but --noise)")]
+    "augmentations of the puzzle), latents (random starts), plain (nothing but --noise), assume (some cells "
+    "are assumed, in proportion to the answers so far, and the rules fill in what follows)")]
 Select = Annotated[str, typer.Option(help="which try's answer is taken: halting (highest halting "
     "probability), vote (most frequent answer), residual (least change in its last step)")]
 StopWhen = Annotated[Optional[str], typer.Option(metavar="solved",
     help="solved: stop as soon as an answer is complete and breaks no rule; no label is needed")]
 Noise = Annotated[float, typer.Option(min=0,
     help="standard deviation of the noise added to the latents after each update of those tries")]
+Work = Annotated[Optional[int], typer.Option(min=1, metavar="N", help="maximum number of supervision steps "
+    "of a puzzle in all its tries, in place of --restarts; default of assume: 1024")]
+TrySteps = Annotated[Optional[int], typer.Option(min=1, metavar="N", help="maximum number of supervision steps "
+    "of each try after the first; default: as of the first, of assume 8")]
+Cells = Annotated[int, typer.Option(min=1, help="number of cells that most tries assume, where "
+    "--strategy is assume")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad",
     help="leave out wrong puzzles of a file and list them; without this option the first one is an error")]
 Seed = Annotated[int, typer.Option(min=0, help="seed of all random numbers")]
 
 # %% ../nbs/cli.ipynb #8b5a00c5
 _CTRL_C = 130 # what a shell expects of a command that was interrupted
+_USUAL_WORK = 1024 # supervision steps of a puzzle: 64 tries of 16
 
-def _search(restarts:int, strategy:str, select:str, stop_when:Optional[str], noise:float, seed:int):
+def _search(first:int, strategy:str, restarts:int, work:Optional[int], **options):
     "The search that the options ask for, or None for a single try."
     from trm_lab.solving.search import Search
-    stop_when = "solved" if stop_when == "legal" else stop_when # its former name
-    search = Search(restarts, strategy, select, stop_when, noise, seed)
-    return search if restarts or stop_when else None
+    if options["stop_when"] == "legal": options["stop_when"] = "solved" # its former name
+    if restarts and work: raise InputError("--restarts and --work both limit the tries; leave one of them out")
+    if not restarts and strategy == "assume": work = work or max(_USUAL_WORK, 2*first)
+    search = Search(restarts, strategy, **options)
+    if work: search = search.for_work(work, first)
+    return search if search.restarts or search.stop_when else None
 
 def _load(model:str, device:str, puzzle:Optional[str]):
     "A model and its puzzle, in the precision that is fast on its device."
@@ -246,6 +258,9 @@ def solve(
     select:Select="halting",
     stop_when:StopWhen=None,
     noise:Noise=0.,
+    work:Work=None,
+    try_steps:TrySteps=None,
+    cells:Cells=3,
     seed:Seed=0,
     html:Annotated[Optional[Path], typer.Option(
         help="of one puzzle: save the recursion as a page that shows it update by update")]=None,
@@ -260,7 +275,9 @@ def solve(
             f"{out}: answers are written as CSV or JSON lines; choose a name that ends in .csv or .jsonl")
     if out and os.path.exists(puzzle) and os.path.realpath(out) == os.path.realpath(puzzle):
         raise InputError(f"{out}: the answers would replace the puzzles; choose another name")
-    search, source = _search(restarts, strategy, select, stop_when, noise, seed), _source(puzzle)
+    search = _search(steps, strategy, restarts, work, select=select, stop_when=stop_when, noise=noise,
+        seed=seed, steps=try_steps, cells=cells)
+    source = _source(puzzle)
     loaded = _load(model or _default_model(source), device, trained_on)
     remark = f" (the model {model} was trained on {loaded.puzzle.name})" if model else ""
     split, lines = _test_questions(source, loaded, skip_bad, remark)
@@ -342,7 +359,8 @@ def evaluate(
     fixed:Annotated[bool, typer.Option("--fixed",
         help="give every puzzle all steps, as the paper does, without halting")]=False,
     restarts:Restarts=0, strategy:Strategy="symmetries", select:Select="halting", stop_when:StopWhen=None,
-    noise:Noise=0., seed:Seed=0, as_json:AsJson=False,
+    noise:Noise=0., work:Work=None, try_steps:TrySteps=None, cells:Cells=3, seed:Seed=0,
+    as_json:AsJson=False,
     batch_size:Annotated[int, typer.Option(min=1, help="number of puzzles (or tries) computed together")]=256,
     allow_overlap:Annotated[bool, typer.Option("--allow-overlap",
         help="also score tasks whose answers the model was trained on; the output says which")]=False,
@@ -351,7 +369,8 @@ def evaluate(
     "Score a model on puzzles with known answers; each share with its 95 % interval."
     from trm_lab.solving.search import Stopped
     from trm_lab.solving.evaluate import evaluate as run
-    search = _search(restarts, strategy, select, stop_when, noise, seed)
+    search = _search(steps, strategy, restarts, work, select=select, stop_when=stop_when, noise=noise,
+        seed=seed, steps=try_steps, cells=cells)
     loaded, stopped = _load(model, device, trained_on), None
     split, ignore, tally, overlap = _labelled(data, loaded, skip_bad, allow_overlap)
     try:

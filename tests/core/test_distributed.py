@@ -21,13 +21,14 @@ from trm_lab.core.distributed import join_process_group
 from trm_lab.training.config import TrainConfig
 from trm_lab.training.trainer import Trainer
 case, out, accumulate, explores = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+late = json.loads(sys.argv[5])
 found = np.load(case/"trajectory.npz")
 names = ("inputs", "labels", "puzzle_identifiers")
 batches = (Batch(*(torch.from_numpy(found[f"batches.{{n}}"][t]).long() for n in names)) for t in range(10))
 loaded = load(case/"step_0", dtype=torch.float64)
 process_group = join_process_group(torch.device("cpu"))
 config = TrainConfig(train_steps=10, global_batch_size=8, lr_warmup_steps=3, loss="stablemax",
-    dtype="float64", device="cpu", accumulate=accumulate)
+    dtype="float64", device="cpu", accumulate=accumulate, **late)
 trainer = Trainer(config, None, batches, loaded.model.double(), HALTINGS[loaded.halting](4, explores),
     process_group)
 told = []
@@ -43,26 +44,30 @@ import os; os._exit(0) # as the command line does
 def free_port():
     with socket.socket() as s: s.bind(("127.0.0.1", 0)); return s.getsockname()[1]
 
-def steps_of(case, out, size, accumulate=1, explores=0.5):
+def steps_of(case, out, size, accumulate=1, explores=0.5, late={}):
     "Ten training steps by `size` processes."
     port = str(free_port())
-    process_group = [Forked(WORKER, case, out, accumulate, explores, env={**os.environ, "OMP_NUM_THREADS":
-            "1", **({"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1",
-                    "MASTER_PORT": port} if size > 1 else {})}) for rank in range(size)]
+    given = (case, out, accumulate, explores, json.dumps(late))
+    def environment(rank):
+        shared = {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        return {**os.environ, "OMP_NUM_THREADS": "1", **(shared if size > 1 else {})}
+    process_group = [Forked(WORKER, *given, env=environment(rank)) for rank in range(size)]
     for process in process_group: assert process.wait(120) == 0, process.stderr.read()
     return torch.load(out, weights_only=True)
 
-@pytest.mark.parametrize("name", ["trm_att", "hrm"])
-def test_two_processes_and_parts_of_a_batch_are_one(name, tmp_path):
+LATE = {"late_share": 0.25, "late_steps": 6, "late_stride": 1} # one slot of each process
+
+@pytest.mark.parametrize("name, late", [("trm_att", {}), ("hrm", {}), ("trm_att", LATE)])
+def test_two_processes_and_parts_of_a_batch_are_one(name, late, tmp_path):
     """In float64: losses, decisions, weights, and embedding rows that both processes touch.
     The batch in two parts as well."""
     case = HERE/"reference"/"trajectories"/name
-    one = steps_of(case, tmp_path/"one", 1)
+    one = steps_of(case, tmp_path/"one", 1, late=late)
     shared = np.load(case/"trajectory.npz")["batches.puzzle_identifiers"]
     assert any(set(row[:4]) & set(row[4:]) for row in shared), ("no embedding row is touched by both: "
         "the case shows nothing")
-    for what, other in (("two processes", steps_of(case, tmp_path/"two", 2)),
-            ("two parts", steps_of(case, tmp_path/"parts", 1, accumulate=2))):
+    for what, other in (("two processes", steps_of(case, tmp_path/"two", 2, late=late)),
+            ("two parts", steps_of(case, tmp_path/"parts", 1, accumulate=2, late=late))):
         for step, (a, b) in enumerate(zip(one["told"], other["told"])):
             for key in a:
                 if key in ("steps", "halted"): assert a[key] == b[key], f"{what}: {key} at step {step + 1}"

@@ -320,7 +320,7 @@ import json, resource, time
 from trm_lab.models.checkpoints import load_pretrained
 from trm_lab.interp.probes.base import fresh_puzzles
 from trm_lab.interp.probes.geometry import geometry
-loaded = load_pretrained("sudoku-9x9")
+loaded = load_pretrained("sudoku-9x9-laptop")
 split, begun = fresh_puzzles(loaded, 2000).test, time.perf_counter()
 frame = geometry(loaded.model, split, steps=16)
 sites = frame[(frame.measure == "effective dimension") & (frame.control == "")]
@@ -335,4 +335,4 @@ def test_two_thousand_puzzles_at_every_site_stay_under_four_gigabytes(tmp_path, 
     found = json.loads(said.splitlines()[-1])
     print(f"2,000 puzzles at {found['sites']} sites: {found['bytes']/1e9:.2f} GB at most, "
         f"{found['seconds']:.0f} s, {found['rows']:,} measurements")
-    assert found["sites"] == 16*len(load_pretrained("sudoku-9x9").model.schedule()) and found["bytes"] < 4e9
+    assert found["sites"] == 16*len(load_pretrained("sudoku-9x9-laptop").model.schedule()) and found["bytes"] < 4e9

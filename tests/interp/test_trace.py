@@ -23,8 +23,9 @@ def small(dtype=torch.float32, arch="trm", **settings):
     # small counts, of which each system has some
     few = {"H_cycles": 2, "L_cycles": 2, "H_layers": 2, "rounds": 2, "evaluations": 3}
     few = {name: n for name, n in few.items() if hasattr(ARCHITECTURES[arch].Config, name)}
-    model = build_model(arch, {"seq_len": 36, "vocab_size": 8, "num_puzzle_identifiers": 4, "hidden_size": 32,
-            "num_heads": 4, "swiglu_multiple": 16, "puzzle_emb_len": 2, **few, **settings}, dtype=dtype)
+    model = build_model(arch, {"seq_len": 36, "vocab_size": 8, "num_puzzle_identifiers": 4,
+            "hidden_size": 48 if arch == "trm_equivariant" else 32, "num_heads": 4, "swiglu_multiple": 16,
+            "puzzle_emb_len": 2, **few, **settings}, dtype=dtype)
     with torch.no_grad():
         model.q_head.weight.normal_(); model.q_head.bias.fill_(0.)
         model.puzzle_emb.weights.normal_()

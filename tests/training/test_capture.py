@@ -58,6 +58,9 @@ BLOCKS = {"trm with an MLP": {},
     "stablemax in bfloat16": {"loss": "stablemax", "dtype": "bfloat16"},
     "no embedding": {"model": {**CONFIG.model, "puzzle_emb_ndim": 0}},
     "late slots": {"late_share": 0.25, "late_steps": 8, "late_stride": 2, "accumulate": 2},
+    "random latents": {"random_start_share": 0.5, "latent_noise": 0.1},
+    "all for depth": {"late_share": 0.25, "random_start_share": 0.5, "latent_noise": 0.1, "L_cycles_start": 1,
+        "model": {**CONFIG.model, "L_cycles": 2, "relaxation": 0.9, "relaxation_learned": True}},
     **{name: {"optimizer": name} for name in OPTIMIZERS},
     **{name: {"arch": name, "model": {k: v for k, v in CONFIG.model.items()
         if k in {f for f in ARCHITECTURES[name].Config.__dataclass_fields__}}}
@@ -154,8 +157,8 @@ def places(trainer):
         *trainer.ema.shadow.values(), trainer.ema.count, *moments, *trainer.carry.tensors(),
         *trainer.undo.copies, trainer.finite.alive, trainer.finite.good, trainer.finite.found)]
 
-@pytest.mark.parametrize("changes", [*({"optimizer": name} for name in OPTIMIZERS), BLOCKS["late slots"]],
-    ids=[*OPTIMIZERS, "late slots"])
+@pytest.mark.parametrize("changes", [*({"optimizer": name} for name in OPTIMIZERS), BLOCKS["late slots"],
+        BLOCKS["random latents"]], ids=[*OPTIMIZERS, "late slots", "random latents"])
 def test_a_step_in_place_is_the_same_step(changes, four):
     config = replace(CONFIG, **{"halting": "q_learning", "accumulate": 2, **changes})
     plain, fixed = (Trainer(config, four) for _ in range(2))

@@ -81,7 +81,7 @@ def run(open_page):
     code = static_bundle(("kernel", "engine")) + "\nexport { Kernel };"
     return lambda *cases: page.evaluate(RUN, [code, list(cases)])
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("arch", sorted(ARCHITECTURES.keys() - {"trm_equivariant"})) # which says no formula
 def test_each_update_is_what_python_computes(run, arch):
     """For every kind of positions. Random weights amplify the last bit over steps, so updates are
     compared one by one."""

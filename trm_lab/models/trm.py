@@ -185,6 +185,10 @@ class ModelConfig:
     def puzzle_positions(self)->int: # P
         return self.puzzle_width and (self.puzzle_emb_len or -(-self.puzzle_width//self.hidden_size))
 
+    @property
+    def inside(self)->"ModelConfig": # sizes of the networks, embeddings and heads
+        return self
+
     def layout(self)->Grid: return _grid_of(self)
 
 # %% ../../nbs/models/02_trm.ipynb #e1ef7a71
@@ -235,8 +239,8 @@ class _TokensInAndOut(RecursiveModel):
     answer = "z_H" # the latent that the heads read
 
     def embed(self, batch):
-        D = self.config.hidden_size
         x = self.embed_tokens(batch.inputs, self.dtype) # (B, L, D)
+        D = x.shape[-1]
         if self.puzzle_positions:
             row = self.puzzle_emb(batch.puzzle_identifiers, self.dtype) # (B, width), then zeros up to P·D
             row = nn.functional.pad(row, (0, self.puzzle_positions*D - row.shape[1]))
@@ -297,7 +301,7 @@ class BoardModel(_Damped):
         dtype:torch.dtype=torch.float32, # of activations; weights stay as they are
     ):
         super().__init__()
-        c = self.config = config
+        self.config, c = config, config.inside
         self._planned:tuple[ModelConfig|None, tuple[Update, ...]] = None, ()
         self.dtype, self.puzzle_positions = dtype, c.puzzle_positions
         D, grid, positions = c.hidden_size, c.layout(), c.positions

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['PAD', 'IGNORE', 'SEPARATOR', 'Verdict', 'Drawing', 'Symmetry', 'Permutation', 'dihedral', 'Notation', 'Rules',
-           'chunks', 'compute_in_chunks', 'Structure', 'Puzzle', 'task_name', 'Group', 'Tally', 'TaskIdentities',
-           'TaskPuzzle', 'rows_by_cols', 'register', 'puzzle_types', 'puzzle_class', 'find_puzzle', 'puzzle_from']
+           'chunks', 'compute_in_chunks', 'Constraints', 'Structure', 'Puzzle', 'task_name', 'Group', 'Tally',
+           'TaskIdentities', 'TaskPuzzle', 'rows_by_cols', 'register', 'puzzle_types', 'puzzle_class', 'find_puzzle',
+           'puzzle_from']
 
 # %% ../../nbs/puzzles/01_base.ipynb #5c72625d
 import hashlib, importlib, inspect, pkgutil, re
@@ -219,13 +220,9 @@ def compute_in_chunks(
     "What `compute` returns for all rows of some arrays."
     return np.concatenate([np.zeros(0, dtype), *(compute(*some) for some in chunks(*arrays, size=size))])
 
-# %% ../../nbs/puzzles/01_base.ipynb #36f9ec72
-class Structure(ABC):
-    "What the questions of a type have in common, and which of them are the same puzzle."
-    def measures(self, questions:np.ndarray)->dict[str, np.ndarray]:
-        "What may make questions (N, L) hard, by name: a number (N,) for each."
-        return {}
-
+# %% ../../nbs/puzzles/01_base.ipynb #7f67eac6
+class Constraints(ABC):
+    "What the givens of a question leave open. A search assumes further givens, so it asks this of many boards."
     @property
     def units(self)->np.ndarray|None:
         "Groups of cells (U, n) in which no token may stand twice; None: this type has none."
@@ -234,6 +231,24 @@ class Structure(ABC):
     def candidates(self, questions:np.ndarray)->np.ndarray|None:
         "Which tokens the givens (N, L) leave to each cell, (N, L, V) bool; None: the type cannot tell."
         return None
+
+    def deduce(self,
+        questions:np.ndarray, # (N, L) tokens
+    )->tuple[np.ndarray, np.ndarray, np.ndarray]|None: # questions (N, L), candidates (N, L, V), sound (N,)
+        """Fill in what the givens force. A question that is not sound has no answer; one that is may still have
+        none. None: the type cannot tell."""
+        while (fits := self.candidates(questions)) is not None:
+            count = fits.sum(-1)
+            filled = np.where(count == 1, fits.argmax(-1), questions).astype(questions.dtype)
+            if (filled == questions).all(): return questions, fits, (count > 0).all(-1)
+            questions = filled
+
+# %% ../../nbs/puzzles/01_base.ipynb #36f9ec72
+class Structure(ABC):
+    "What the questions of a type have in common, and which of them are the same puzzle."
+    def measures(self, questions:np.ndarray)->dict[str, np.ndarray]:
+        "What may make questions (N, L) hard, by name: a number (N,) for each."
+        return {}
 
     def cell_facts(self, questions:np.ndarray, labels:np.ndarray)->dict[str, np.ndarray]: # (N, L) each
         "What a solver would want to know of each cell: yes or no, or a number, negative where there is none."
@@ -258,7 +273,7 @@ class Structure(ABC):
         return None
 
 # %% ../../nbs/puzzles/01_base.ipynb #997ecfdb
-class Puzzle(Notation, Rules, Structure):
+class Puzzle(Notation, Rules, Constraints, Structure):
     "A puzzle type, with its size. A board is a row of `seq_len` tokens, whole numbers below `vocab_size`."
     usual_size:ClassVar[str|None] = None # the size that is meant where none is named
     hub:ClassVar[str|None] = None # repository on the hub with train.csv and test.csv of that size

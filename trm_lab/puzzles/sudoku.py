@@ -207,6 +207,11 @@ def _thin_out(solver, solution, clues, least=0)->np.ndarray:
     return question
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #d1525e2d
+def _bits(questions:np.ndarray, n:int)->np.ndarray:
+    "The digits that a cell may hold as far as the cell itself says, (L, N): bit d for digit d + 1."
+    every, digit = (1 << n) - 1, np.maximum(questions.T.astype(np.int64) - 2, 0)
+    return np.where(questions.T > BLANK, 1 << digit, every).astype(np.min_scalar_type(every))
+
 def _deduce(left, board, box)->tuple[np.ndarray, np.ndarray]:
     "Fill in what is forced: candidates (L, M), boards (M,), without those that contradict themselves."
     (units, homes), done = _tables(*box), []
@@ -229,12 +234,23 @@ def _deduce(left, board, box)->tuple[np.ndarray, np.ndarray]:
         if not len(board): break
     return np.concatenate([fewer for fewer, _ in done], 1), np.concatenate([boards for _, boards in done])
 
+# %% ../../nbs/puzzles/02_sudoku.ipynb #23e8a5e2
+def _filled_in(questions:np.ndarray, vocab_size:int, box)->tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Questions (N, L) with every forced digit, the digits left to each cell (N, L, V), and which of them do not
+    contradict themselves (N,). Those that do stay as they are."""
+    n, sound, fits = box[0]*box[1], np.zeros(len(questions), bool), np.zeros((*questions.shape, vocab_size), bool)
+    bits = _bits(questions, n)
+    left, board = _deduce(bits, np.arange(len(questions)), box)
+    bits[:, board], sound[board] = left, True
+    fits[..., 2:] = bits.T[..., None] >> np.arange(n, dtype=bits.dtype) & 1
+    forced = sound[:, None] & (np.bitwise_count(bits.T) == 1)
+    return np.where(forced, fits.argmax(-1), questions).astype(questions.dtype), fits, sound
+
 # %% ../../nbs/puzzles/02_sudoku.ipynb #4cf24bfe
 def _guesses(questions, box)->np.ndarray:
     "How many digits must be tried for each question (N, L)? Beyond 10,000 the search of a board is given up."
     n, board, tried = box[0]*box[1], np.arange(len(questions)), np.zeros(len(questions), np.int64)
-    every, digit = (1 << n) - 1, np.maximum(questions.T.astype(np.int64) - 2, 0)
-    left = np.where(questions.T > BLANK, 1 << digit, every).astype(np.min_scalar_type(every))
+    left = _bits(questions, n)
     while True:
         left, board = _deduce(left, board, box)
         count = np.bitwise_count(left)
@@ -464,6 +480,7 @@ class _Ruled(_Board):
     @property
     def units(self): return _tables(*self.box)[0]
     def candidates(self, questions): return _candidates(np.asarray(questions), self.vocab_size, self.box)
+    def deduce(self, questions): return _filled_in(np.asarray(questions), self.vocab_size, self.box)
 
     def symmetries(self, rng, count):
         "Digits, bands, rows in a band, stacks, columns in a stack; transposition where boxes are square."

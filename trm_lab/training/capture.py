@@ -102,5 +102,5 @@ def compile_networks(
     "Let torch compile the networks of a model, where that was asked for or pays."
     pays = can_compile(device) and config.train_steps >= LONG
     if not (pays if config.compile == "auto" else config.compile): return False
-    compile_all(model)
+    compile_all(model, dynamic=False) # of two batch sizes, all slots and late ones, each gets its own code
     return True

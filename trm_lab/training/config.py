@@ -71,6 +71,11 @@ class TrainConfig:
     late_share:Share = 0. # share of slots in which a puzzle stays long, to train on late latents
     late_steps:Count = 256 # supervision steps that a puzzle takes in such a slot, on average
     late_stride:Count = 4 # of them in each training step without gradient, before the one with it
+    random_start_share:Probability = 0. # share of puzzles that begin from normally distributed latents
+    random_start_std:Amount = 1. # their standard deviation; 1 is the size of a network's output
+    latent_noise:Amount = 0. # standard deviation, added to all latents at the beginning of a training step
+    L_cycles_start:Natural = 0 # model.L_cycles in the first training steps, from where it grows; 0: as it is
+    L_cycles_growth:Probability = 0.5 # share of the training steps in which it grows, one by one
     # optimization
     loss:str = "softmax" # softmax, stablemax
     global_batch_size:Count = 64

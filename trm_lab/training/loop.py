@@ -8,7 +8,7 @@ __all__ = ['Progress', 'fit', 'estimate_seconds']
 # %% ../../nbs/training/07_loop.ipynb #f70cb8b8
 import contextlib, math, time, warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 import torch
 from torch import Tensor
@@ -243,7 +243,8 @@ def estimate_seconds(
 )->float: # of pure training, evaluation not counted
     "Measure a few steps and multiply."
     put_back = keep_random_states() # measuring must not change the random numbers of what comes after it
-    trial, fastest = Trainer(config, dataset), math.inf
+    # as many updates as the last steps have
+    trial, fastest = Trainer(replace(config, L_cycles_start=0), dataset), math.inf
     for _ in range(8): # the first ones also warm up caches
         start = time.perf_counter()
         trial.step(); trial.look() # which waits for it

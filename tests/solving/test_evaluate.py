@@ -1,0 +1,23 @@
+"Scores after many steps."
+from dataclasses import replace
+import numpy as np, pytest, torch
+from trm_lab.data.batches import ordered_batches
+from trm_lab.data.generate import generate_dataset
+from trm_lab.models.checkpoints import load_pretrained
+from trm_lab.models.losses import agreement
+from trm_lab.puzzles.sudoku import Sudoku
+from trm_lab.solving.evaluate import score_by_depth
+from trm_lab.solving.solve import solve_by_step
+
+def test_what_was_right_and_became_wrong_is_lost():
+    "The labels of half of the puzzles are the model's own second answers, most of which it leaves."
+    model, split = load_pretrained("sudoku-6x6").model, generate_dataset(Sudoku(2, 3), 1, 20, seed=5).test
+    answers = solve_by_step(model, next(ordered_batches(split, 20)), 12).tokens
+    labels = np.array(split.labels)
+    labels[::2] = answers[1, ::2].numpy()
+    found = score_by_depth(model, replace(split, labels=labels), (1, 2, 12), batch_size=7)
+    right = agreement(answers, torch.from_numpy(labels.astype(np.int64)))[1]
+    for step, exact, lost in zip(found.steps, found.exact, found.lost):
+        assert exact == pytest.approx(right[step - 1].float().mean().item())
+        assert lost == pytest.approx((right[:step - 1].any(0) & ~right[step - 1]).float().mean().item())
+    assert found.n == 20 and found.exact[1] > 0.5 and found.lost[-1] > 0
