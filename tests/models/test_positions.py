@@ -124,6 +124,7 @@ def test_half_a_layer_in_one_function_is_what_its_parts_compute(names, cached, k
     torch.manual_seed(0)
     monkeypatch.setattr(fused, "_CACHED", cached)
     monkeypatch.setattr(fused, "_KEPT", kept)
+    if not kept: monkeypatch.setattr(fused, "_FEW", 0)
     grid, heads, width = Grid(2, 3, front=1), 3 if names == "none" else 2, 15 if names == "none" else 16
     kinds = Positions.named(names, "test")
     bias = POSITIONS["bias"][kinds.bias](grid, heads).double() if kinds.bias else None

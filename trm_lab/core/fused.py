@@ -123,22 +123,29 @@ def glu_norm(
 
 # %% ../../nbs/core/08_fused.ipynb #959b9a1d
 _CACHED = 2**19 # scores at a time: 1 MiB of bfloat16, a core's second cache; fewer would need more calls
-_KEPT = 16 # for the backward pass: scores of at most so many times the size of x
+_KEPT = 16 # for the backward pass: scores of at most so many times the size of x,
+_FEW = 2**24 # or at most so many: 32 MiB of bfloat16
 
 def _pieces(q:Tensor)->list[slice]:
     "The heads of all puzzles: at least one at a time, and as many as have scores that fit into the cache."
     count, S, _ = q.shape
     step = max(1, _CACHED//S**2)
-    return [slice(i, i + step) for i in range(0, count, step)]
+    return [slice(i, min(i + step, count)) for i in range(0, count, step)]
+
+def _room(q:Tensor)->Tensor: # (n, S, S), empty; of the first piece, which is the largest
+    "Memory for the scores of one piece after the other: new memory for each takes longer than some products."
+    pieces, S = _pieces(q), q.shape[1]
+    return q.new_empty(pieces[0].stop if pieces else 0, S, S)
 
 def _shares(
     q:Tensor, # (n, S, w)
     k:Tensor, # (n, S, w)
     bias:Tensor|None, # (n, S, S)
+    out:Tensor|None=None, # (n, S, S), is written
 )->Tensor: # (n, S, S)
     "softmax(q kᵀ/√w + bias)"
     start, weight = (q.new_zeros(1, 1, 1), 0) if bias is None else (bias, 1)
-    scores = torch.baddbmm(start, q, k.mT, beta=weight, alpha=q.shape[-1]**-0.5)
+    scores = torch.baddbmm(start, q, k.mT, beta=weight, alpha=q.shape[-1]**-0.5, out=out)
     return torch.softmax(scores, -1, out=scores) # a row is read before it is written
 
 # %% ../../nbs/core/08_fused.ipynb #9e0ef0c2
@@ -156,9 +163,10 @@ def _mix(
     shares:list[Tensor]|None=None, # of each piece, is filled for the gradient
 )->Tensor: # (B·heads, S, w)
     "The core of attention."
-    mixed = torch.empty_like(v)
+    mixed, room = torch.empty_like(v), _room(q) if shares is None else None
     for piece in _pieces(q):
-        p = _shares(q[piece], k[piece], _biases(bias, piece, len(q))[1])
+        here = room if room is None else room[:piece.stop - piece.start]
+        p = _shares(q[piece], k[piece], _biases(bias, piece, len(q))[1], here)
         torch.bmm(p, v[piece], out=mixed[piece])
         if shares is not None: shares.append(p)
     return mixed
@@ -174,12 +182,13 @@ def _mix_gradients(
 )->tuple[Tensor, Tensor|None]: # (3, B·heads, S, w) of q, k and v; (heads, S, S)
     "The core's gradients."
     dqkv, dbias = q.new_empty(3, *q.shape), None if bias is None else torch.zeros_like(upcast(bias))
+    room, again, alpha = _room(q), None if shares else _room(q), q.shape[-1]**-0.5
     for i, piece in enumerate(_pieces(q)):
         (dq, dk, dv), (which, added) = dqkv[:, piece], _biases(bias, piece, len(q))
-        p = shares[i] if shares else _shares(q[piece], k[piece], added)
+        p = shares[i] if shares else _shares(q[piece], k[piece], added, again[:len(dq)])
         torch.bmm(p.mT, dmixed[piece], out=dv)
-        ds = torch.ops.aten._softmax_backward_data(dmixed[piece] @ v[piece].mT, p, -1, p.dtype)
-        alpha = q.shape[-1]**-0.5
+        ds = torch.bmm(dmixed[piece], v[piece].mT, out=room[:len(dq)])
+        torch.ops.aten._softmax_backward_data.out(ds, p, -1, p.dtype, grad_input=ds)
         torch.baddbmm(dq, ds, k[piece], beta=0, alpha=alpha, out=dq)
         torch.baddbmm(dk, ds.mT, q[piece], beta=0, alpha=alpha, out=dk)
         if dbias is not None: dbias.index_add_(0, which, upcast(ds))
@@ -243,7 +252,8 @@ def _mixed_norm(x, bias, weights, angles, eps, shares=None)->tuple[Tensor, ...]:
 class _AttentionNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, qkv, out, bias, weights, angles, eps):
-        shares = [] if weights.heads*x.shape[1] <= _KEPT*x.shape[2] else None
+        B, S, D = x.shape
+        shares = [] if weights.heads*S <= _KEPT*D or B*weights.heads*S*S <= _FEW else None
         n, *kept = _mixed_norm(x, bias, weights, angles, eps, shares)
         used = [w for w in (qkv, out) if w.dtype == x.dtype] # torch refuses if they change meanwhile
         ctx.save_for_backward(x, bias, angles, n, *kept, *(shares or []), *used)
