@@ -125,6 +125,7 @@ def test_what_is_packed(wheel):
         >= {"train.ipynb", "probes/geometry.ipynb"})
     assert (inside == {f"{name}{ending}" for name in MODELS for ending in (".safetensors", ".md", ".yaml")}
         and wheel.stat().st_size < 12_000_000)
+    assert {"trm_lab/models/host.py", "trm_lab/models/static/host.mjs"} <= set(names) # an export copies them
 
 def test_the_wheel_alone_is_enough(wheel, tmp_path):
     """In an environment of its own, far from the repository: the commands, the models, the

@@ -69,8 +69,12 @@ def host_solve(
         if taken.all(): return answers, taken
 
 def board_tokens(host:Host, text:str)->np.ndarray: # (L,) int32
-    "Tokens of a board that is written with one character for each cell."
-    return np.array([host.about["puzzle"]["characters"].index(c) for c in text], np.int32)
+    "Tokens of a board that is written with one character for each cell. Raises `ValueError` if it is none."
+    puzzle = host.about["puzzle"]
+    known, cells = puzzle["characters"], puzzle["rows"]*puzzle["cols"]
+    if len(text) != cells or set(text) - set(known):
+        raise ValueError(f"a {puzzle['name']} board has {cells} characters, each one of {''.join(known)!r}")
+    return np.array([known.index(c) for c in text], np.int32)
 
 def board_text(host:Host, tokens:np.ndarray)->str:
     "A board (L,) with its rows below each other."

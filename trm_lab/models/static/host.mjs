@@ -12,7 +12,13 @@ export async function loadModel(
 }
 
 // tokens of a board that is written with one character for each cell, and back
-export const boardTokens = ({ about }, text) => Int32Array.from(text, (c) => about.puzzle.characters.indexOf(c));
+export function boardTokens({ about }, text) {
+  const { name, rows, cols, characters } = about.puzzle;
+  const tokens = Int32Array.from(text, (c) => characters.indexOf(c)), cells = rows * cols;
+  if (tokens.length !== cells || tokens.includes(-1))
+    throw new Error(`a ${name} board has ${cells} characters, each one of '${characters.join("")}'`);
+  return tokens;
+}
 
 export function boardText({ about }, tokens) {
   const { cols, characters } = about.puzzle;
