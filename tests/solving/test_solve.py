@@ -183,7 +183,8 @@ def test_without_restarts_it_is_solve_to_the_bit(shipped, puzzles, halting, stra
 @pytest.mark.parametrize("search", [Search(5, noise=0.3, select="residual"),
         Search(5, "latents", select="vote", noise=0.3), Search(5, "plain", noise=0.5),
         Search(5, stop_when="solved"), Search(5, "latents", stop_when="solved", noise=0.3),
-        Search(5, "assume"), Search(5, "assume", stop_when="solved", cells=2)],
+        Search(5, "assume"), Search(5, "assume", stop_when="solved", cells=2),
+        Search(5, "branch", stop_when="solved")],
     ids=lambda s: f"{s.strategy}-{s.stop_when or s.select}")
 def test_a_puzzle_has_the_same_fate_alone(shipped, puzzles, search):
     "Whatever the size of a batch, and whoever is in it, as long as its number is the same."
@@ -351,7 +352,8 @@ def test_more_tries_solve_more(shipped, puzzles):
         ({"strategy": "symmetry"}, "did you mean 'symmetries'?"),
         ({"select": "best"}, "search: select 'best' is not known"),
         ({"stop_when": "sovled"}, "did you mean 'solved'?"),
-        ({"cells": 0}, "'cells' should be"), ({"strategy": "assume", "steps": 0}, "'steps' should be"),
+        ({"strategy": "assume", "cells": 0}, "'cells' should be"), ({"cells": 2}, "assumes no cells; leave out cells"),
+        ({"strategy": "branch"}, "give stop_when 'solved'"), ({"strategy": "assume", "steps": 0}, "'steps' should be"),
         ({"noise": float("nan")}, "'noise' should be a finite "
             "number"), ({"strategy": "plain"}, "would repeat the first try")], ids=str)
 def test_settings_that_make_no_sense(settings, sentence):
