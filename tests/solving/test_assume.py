@@ -88,6 +88,6 @@ def test_later_tries_take_fewer_steps(shipped):
 def test_assumptions_help_a_weak_model(shipped):
     "One supervision step a try: as much work as symmetries alone, and more puzzles are solved."
     puzzles = generate_dataset(SIX, 1, 100, seed=9).test
-    solved = [evaluate(shipped.model, SIX, puzzles, 1, search=Search(7, strategy, stop_when="solved")).scores.solved
-        for strategy in ("symmetries", "assume")]
+    searches = [Search(7, strategy, stop_when="solved") for strategy in ("symmetries", "assume")]
+    solved = [evaluate(shipped.model, SIX, puzzles, 1, search=search).scores.solved for search in searches]
     assert solved[1] > solved[0]

@@ -1,11 +1,10 @@
 "Branching: no case is forgotten, and each verdict is true."
-import numpy as np, pytest, torch
-from trm_lab.core.errors import InputError
+import numpy as np, pytest
 from trm_lab.data.batches import make_batch
 from trm_lab.models.checkpoints import load_pretrained
 from trm_lab.puzzles.sudoku import BLANK, Sudoku
-from trm_lab.solving.branch import Branches, Cases, join, split
-from trm_lab.solving.search import Search, Stopped, solve_by_search
+from trm_lab.solving.branch import Branches, Cases, split
+from trm_lab.solving.search import Search, solve_by_search
 
 FOUR, SIX, NINE = Sudoku(2, 2), Sudoku(2, 3), Sudoku(3, 3)
 
@@ -34,7 +33,7 @@ def every_solution(puzzle, cases):
 
 @pytest.mark.parametrize("puzzle", [FOUR, SIX], ids=lambda p: p.name)
 def test_cases_share_out_the_solutions(puzzle):
-    "Each solution is in exactly one of the cases that a board is split into, and the shares add up to at most one."
+    "Each solution is in exactly one of the cases, and their probabilities add up to at most one."
     for number, question in enumerate(questions_with(puzzle, [2]*4 + [1]*2)):
         if puzzle is FOUR: question[:4] = BLANK # many solutions
         cases, sound = Cases.of(puzzle, question[None], np.zeros(1))
@@ -115,5 +114,6 @@ def test_the_sat_solver_is_not_asked(shipped, monkeypatch):
 
 def test_other_searches_know_what_the_solver_knows(shipped):
     questions = questions_with(SIX, [0, 1], seed=3)
-    found = solve_by_search(shipped.model, SIX, make_batch(questions, questions), Search(1, stop_when="solved"), 16)
+    search = Search(1, stop_when="solved")
+    found = solve_by_search(shipped.model, SIX, make_batch(questions, questions), search, 16)
     assert found.solutions.tolist() == [0, -1] and found.tries[0] == 1

@@ -89,7 +89,8 @@ class _OpenCases:
         taken = [self._take(place, count) for place, count in zip(places, counts)]
         rows = np.concatenate([start + np.arange(len(cases)) for start, cases in zip(first, taken)])
         self.asked, self.draws = join(taken), np.zeros((len(rows), self.cells))
-        for row, draws in zip(rows, self.draws): draws[:] = np.random.default_rng(seeds[row]).random(self.cells)
+        for row, draws in zip(rows, self.draws):
+            draws[:] = np.random.default_rng(seeds[row]).random(self.cells)
         return rows, self.asked.boards
 
 # %% ../../nbs/solving/03_branch.ipynb #e8a1a35e
@@ -102,9 +103,10 @@ class Branches(_OpenCases):
         answers:np.ndarray, # (m, L) tokens
         solved:np.ndarray, # (m,) bool
     ):
-        "Take account of the answers to the rows that were drawn last; the first answers are to the puzzles themselves."
-        for place, answer in zip(puzzles[solved], answers[solved]): self.solutions[place].add(answer.tobytes())
-        if self.asked is None: return
+        "Take account of the answers to the rows that were drawn last."
+        for place, answer in zip(puzzles[solved], answers[solved]):
+            self.solutions[place].add(answer.tobytes())
+        if self.asked is None: return # the first answers are to the puzzles themselves
         found = np.isin(puzzles, puzzles[solved])
         self._give(self.asked[found], puzzles[found])
         failed = ~found & ~self.asked.decided
@@ -115,7 +117,7 @@ class Branches(_OpenCases):
         self._give(cases, places)
 
     def _prove(self):
-        "Split the open cases of solved puzzles by the rules alone: until a second solution, the end, or `LIMIT`."
+        "Split the open cases of solved puzzles by the rules alone, until a second solution or `LIMIT`."
         looked = np.zeros(len(self.open), np.int64)
         while True:
             found = np.array([len(solutions) for solutions in self.solutions])
@@ -126,7 +128,8 @@ class Branches(_OpenCases):
             places = np.repeat(going, list(map(len, taken)))[parent]
             looked += np.bincount(places, minlength=len(looked))
             right = self.puzzle.solved(self.questions[places], cases.boards)
-            for place, board in zip(places[right], cases.boards[right]): self.solutions[place].add(board.tobytes())
+            for place, board in zip(places[right], cases.boards[right]):
+                self.solutions[place].add(board.tobytes())
             self._give(cases[~cases.decided], places[~cases.decided])
 
     def count_solutions(self)->np.ndarray: # (B,)

@@ -29,7 +29,7 @@ def _most_votes(tokens:np.ndarray, q_halt:np.ndarray, change:np.ndarray)->np.nda
 STRATEGIES = ("symmetries", "latents", "plain", "assume", "branch")
 # strategies that assume cells: what draws them, and how many cells it usually assumes
 ASSUMING = {"assume": (Assumptions, 3), "branch": (Branches, 2)}
-ASSUMED_STEPS = 8 # with some cells assumed a try is solved by then, or rarely at all
+ASSUMED_STEPS = 5 # with some cells assumed a try is solved by then, or rarely at all
 # of K tries of B puzzles, answers (B, K, L), halting logits (B, K) and last relative changes (B, K),
 # the one that counts, (B,)
 SELECTORS:dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
@@ -60,10 +60,11 @@ class Search:
         one_of(self.select, SELECTORS, "search: select")
         if self.stop_when is not None: one_of(self.stop_when, ("solved",), "search: stop_when")
         if self.strategy == "branch" and self.stop_when is None:
-            raise InputError("search: branching needs to know when a puzzle is solved; give stop_when 'solved'")
+            raise InputError(
+                "search: branching needs to know when a puzzle is solved; give stop_when 'solved'")
         if self.strategy not in ASSUMING and self.cells is not None:
-            raise InputError(f"search: strategy {self.strategy!r} assumes no cells; leave out cells, or choose "
-                f"{' or '.join(map(repr, ASSUMING))}")
+            raise InputError(f"search: strategy {self.strategy!r} assumes no cells; leave out cells, or "
+                f"choose {' or '.join(map(repr, ASSUMING))}")
         if self.strategy == "plain" and self.restarts and not self.noise:
             raise InputError("search: plain restarts without noise would repeat the first try; give noise, "
                 "or choose another strategy")
@@ -82,8 +83,8 @@ class Search:
     def for_work(self, work:int, first:int)->"Search": # supervision steps of a puzzle, and of its first try
         "The same search with as many tries as fit into so much work."
         if given(work, Count, "search: work") < first:
-            raise InputError(f"search: the first try alone may take {first} supervision steps, but only {work} "
-                "are allowed for all; give more work, or fewer steps")
+            raise InputError(f"search: the first try alone may take {first} supervision steps, but only "
+                f"{work} are allowed for all; give more work, or fewer steps")
         return replace(self, restarts=(work - first)//self.later_steps(first))
 
     @property
@@ -118,6 +119,13 @@ class SearchResult(Solution):
     spent:Tensor # (G, B) supervision steps of all tries by then
     solutions:Tensor # (B,) how many there are: 0, 1, 2 for several; −1: not known
     known:_Tries # the results of every try
+
+    @property
+    def agreement(self)->Tensor: # (B,)
+        "The share of a puzzle's tries that gave its answer."
+        begun = self.known.steps[:len(self.tries)] > 0
+        same = (self.known.tokens[:len(self.tries)] == self.tokens.numpy()[:, None]).all(-1) & begun
+        return torch.from_numpy(same.sum(1)/np.maximum(1, begun.sum(1)))
 
     def select(self, select:str)->"SearchResult": # select: a name in `SELECTORS`
         "What the same tries would answer if this selected among them."
@@ -169,7 +177,8 @@ class _Rows:
             for seed in seeds]
         if job.assumptions:
             some, self.assumed = job.assumptions.draw(self.puzzles, seeds) # perhaps fewer
-            self.puzzles, self.tries, self.questions = self.puzzles[some], self.tries[some], self.questions[some]
+            self.puzzles, self.tries, self.questions = (
+                each[some] for each in (self.puzzles, self.tries, self.questions))
             seeds, self.generators = ([each[i] for i in some] for each in (seeds, self.generators))
         if strategy == "symmetries" or job.assumptions:
             self.augmentations = [job.puzzle.symmetries(np.random.default_rng(seed), 1) for seed in seeds]
@@ -249,7 +258,8 @@ def _compute(wave:_Wave):
     if wave.augmentations:
         tokens = np.concatenate([each.invert(board[None]) for each, board in zip(wave.augmentations, tokens)])
     known.tokens[wave.puzzles, wave.tries] = tokens
-    solved = job.puzzle.solved(wave.questions, tokens) if job.search.stop_when else np.zeros(len(tokens), bool)
+    solved = np.zeros(len(tokens), bool)
+    if job.search.stop_when: solved = job.puzzle.solved(wave.questions, tokens)
     known.solved[wave.puzzles, wave.tries] = solved
     if job.assumptions: job.assumptions.learn(wave.puzzles, tokens, solved)
 
