@@ -1,5 +1,5 @@
 "The command line as a user meets it: real files, real processes, exit codes and sentences."
-import csv, itertools, json, subprocess, sys
+import csv, itertools, json, re, subprocess, sys
 from pathlib import Path
 import numpy as np, pytest
 from trm_lab import cli
@@ -186,6 +186,59 @@ def test_eval_and_solve_search(cli_run, csv_file, puzzles):
         for command in (["eval", "sudoku-6x6", "--data", csv_file()], ["solve", puzzles[1][0][0]]):
             code, _, err = cli_run(*command, *wrong)
             assert code == 2 and sentence in err and len(err.strip().splitlines()) == 1, err
+
+@pytest.mark.parametrize("strategy", ["assume", "branch"])
+def test_eval_and_solve_with_assumed_cells(strategy, cli_run, csv_file, puzzles, tmp_path):
+    "The work is bounded as it was asked, and what is not solved is abstained from."
+    options = ["--steps", "2", "--strategy", strategy, "--stop-when", "solved", "--try-steps", "2"]
+    code, out, err = cli_run("eval", "sudoku-6x6", "--data", csv_file(), *options, "--work", "12", "--json")
+    scores = json.loads(out)
+    assert code == 0 and scores["search"]["strategy"] == strategy, err
+    assert scores["search"]["restarts"] == 5 and scores["puzzle_steps"] <= 30*12
+    assert scores["outcomes"]["wrong"] == 0 and scores["threshold"] is None
+    assert scores["outcomes"]["solved"] + scores["outcomes"]["abstained"] == scores["n"] == 30
+    assert scores["solved"] >= scores["after"][0]["solved"] and scores["solved"] > 0.9
+    code, out, _ = cli_run("eval", "sudoku-6x6", "--data", csv_file(), "--steps", "1", "--strategy", strategy,
+        "--cells", "1", "--work", "6")
+    assert code == 0 and re.search(r"abstained +[\d.]+  .*, \d+ of 30", out) and "seconds_per_puzzle" in out
+    code, out, _ = cli_run("solve", puzzles[1][0][0], "--strategy", strategy)
+    assert code == 0 and "solved: yes" in out
+    assert ("solutions: one, every other" in out) == (strategy == "branch")
+
+def test_a_branching_search_says_how_many_solutions_there_are(cli_run, tmp_path, monkeypatch):
+    "Without the solver of the type, which other ways to solve ask."
+    monkeypatch.setattr(Sudoku, "solutions", lambda *args: pytest.fail("the solver was asked"))
+    one, several = "..264.4...2.....6...523..16.........", "1" + "."*35
+    none, clash = "12345......6" + "."*24, "11" + "."*34
+    file = tmp_path/"boards.txt"
+    file.write_text("\n".join((one, several, none, clash)))
+    code, out, err = cli_run("solve", file, "--strategy", "branch", "--out", tmp_path/"answers.jsonl")
+    rows = [json.loads(line) for line in (tmp_path/"answers.jsonl").read_text().splitlines()]
+    assert code == 0 and [row["solutions"] for row in rows] == ["one", "several", "none", "none"], err
+    assert [row["solved"] for row in rows] == [True, True, False, False] and "abstained  2" in out
+    assert "several    1 has several solutions (line 2)" in out
+    assert "none       2 have no solution (lines 3" in out
+    code, out, err = cli_run("solve", none, "--strategy", "branch")
+    assert code == 2 and not out and "every case contradicts the rules (16 supervision steps)" in err
+    code, out, err = cli_run("solve", clash, "--strategy", "branch")
+    assert code == 2 and not out and "no solution: the digit 1 stands twice in row 1" in err
+    assert "solutions: several" in cli_run("solve", several, "--strategy", "branch")[1]
+
+def test_options_of_a_search_that_make_no_sense(cli_run, csv_file, mazes):
+    maze = mazes[0].print(mazes[1][0])
+    for wrong, sentence in ((["--restarts", "2", "--work", "64"], "--restarts and --work both limit"),
+            (["--work", "8"], "the first try alone may take 16 supervision steps, but only 8 are allowed"),
+            (["--cells", "2"], "strategy 'symmetries' assumes no cells"),
+            (["--strategy", "branches"], "did you mean 'branch'?"),
+            (["--threshold", "0.5"], "the rules of sudoku-6x6 judge every answer, so no confidence")):
+        for command in (["eval", "sudoku-6x6", "--data", csv_file()], ["solve", "..264." + "."*30]):
+            code, out, err = cli_run(*command, *wrong)
+            assert code == 2 and not out and sentence in err and len(err.strip().splitlines()) == 1, err
+    for strategy in ("assume", "branch"):
+        code, _, err = cli_run("solve", maze, "--model", "maze-15x15", "--strategy", strategy)
+        assert code == 2 and "maze-15x15 cannot tell what its givens leave to a cell" in err
+    code, _, err = cli_run("eval", "sudoku-6x6", "--data", csv_file(), "--validation", csv_file())
+    assert code == 2 and "judge every answer" in err
 
 @pytest.fixture(scope="module")
 def mazes():

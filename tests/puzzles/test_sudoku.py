@@ -190,7 +190,8 @@ def test_deducing_goes_on_until_nothing_more_is_forced():
     question, answer = next(sudoku.generate(np.random.default_rng(0), "easy"))
     by_cells = Constraints.deduce(sudoku, question[None])[0][0]
     assert (sudoku.deduce(question[None])[0][0] == answer).all()
-    assert (by_cells > BLANK).sum() > (question > BLANK).sum() and ((by_cells == answer) | (by_cells == BLANK)).all()
+    assert (by_cells > BLANK).sum() > (question > BLANK).sum()
+    assert ((by_cells == answer) | (by_cells == BLANK)).all()
     assert sudoku.deduce(np.zeros((0, 81), np.uint8))[0].shape == (0, 81)
     cell, contradicted = np.flatnonzero(question == BLANK)[0], question.copy()
     contradicted[cell] = np.flatnonzero(~sudoku.candidates(question[None])[0, cell])[-1]

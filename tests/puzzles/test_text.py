@@ -372,7 +372,9 @@ def test_a_file_is_answered_into_a_table(form, search, six_list, tmp_path, cli_r
     rows = (list(csv.DictReader(io.StringIO(text))) if form == "csv"
         else [json.loads(line) for line in text.splitlines()])
     assert [int(row["line"]) for row in rows] == list(range(2, 16)) and list(rows[0]) == ["line", "question",
-        "answer", "solved", "steps", "halting_probability", "tries"]
+        "answer", "solved", "steps", "halting_probability", "tries", "abstained", "solutions"]
+    assert [row["solutions"] for row in rows] == ["one"]*12 + ["several", "none"]
+    for row in rows: assert (row["abstained"] in ("yes", True)) != (row["solved"] in ("yes", True))
     yes = [row["solved"] in ("yes", True) for row in rows]
     for row, solved in zip(rows[:-1], yes):
         assert SIX.check(SIX.parse(row["question"]), SIX.parse(row["answer"])).solved == solved

@@ -1,5 +1,5 @@
 "Assumed cells: what is drawn, what is never asked, and what is claimed."
-import numpy as np, pytest, torch
+import numpy as np, pytest
 from trm_lab.data.batches import make_batch
 from trm_lab.data.generate import generate_dataset
 from trm_lab.models.checkpoints import load_pretrained
@@ -35,20 +35,20 @@ def test_the_fewest_candidates_are_those_of_undecided_cells():
 def test_assumed_questions_keep_the_givens_and_do_not_contradict_the_rules(hard):
     questions, answers = hard
     drawing, puzzles = Assumptions(NINE, questions, 3), np.repeat(np.arange(len(questions)), 50)
-    asked = drawing.draw(puzzles, seeds(300))
+    asked = drawing.draw(puzzles, seeds(300))[1]
     assert ((asked == questions[puzzles]) | (questions[puzzles] == BLANK)).all() and asked.dtype == np.uint8
     assert NINE.deduce(asked)[2].all() and all(NINE.check(board, board).legal for board in asked)
     more = (asked > BLANK).sum(1) - (drawing.filled[puzzles] > BLANK).sum(1)
     assert 0.1 < (more == 0).mean() < 0.4 and (more[more > 0] >= 3).all()
-    assert (drawing.draw(puzzles[:20], seeds(20)) == asked[:20]).all() # alone as in company
-    assert (drawing.draw(puzzles, seeds(300, 1)) != asked).any()
+    assert (drawing.draw(puzzles[:20], seeds(20))[1] == asked[:20]).all() # alone as in company
+    assert (drawing.draw(puzzles, seeds(300, 1))[1] != asked).any()
 
 def test_votes_decide_what_is_assumed(hard):
     questions, answers = hard
     puzzles, right = np.repeat(np.arange(len(questions)), 50), []
     drawing = Assumptions(NINE, questions, 3)
     for _ in range(2):
-        asked = drawing.draw(puzzles, seeds(300))
+        asked = drawing.draw(puzzles, seeds(300))[1]
         right.append(((asked == answers[puzzles]) | (asked == BLANK)).all(1).mean())
         drawing.learn(np.arange(len(questions)), answers)
         drawing.learn(np.arange(len(questions)), answers)
@@ -88,6 +88,6 @@ def test_later_tries_take_fewer_steps(shipped):
 def test_assumptions_help_a_weak_model(shipped):
     "One supervision step a try: as much work as symmetries alone, and more puzzles are solved."
     puzzles = generate_dataset(SIX, 1, 100, seed=9).test
-    solved = [evaluate(shipped.model, SIX, puzzles, 1, search=Search(7, strategy, stop_when="solved")).scores.solved
-        for strategy in ("symmetries", "assume")]
+    searches = [Search(7, strategy, stop_when="solved") for strategy in ("symmetries", "assume")]
+    solved = [evaluate(shipped.model, SIX, puzzles, 1, search=search).scores.solved for search in searches]
     assert solved[1] > solved[0]

@@ -15,7 +15,7 @@ from trm_lab.puzzles.base import Permutation
 from trm_lab.puzzles.lights_out import LightsOut
 from trm_lab.puzzles.maze import FREE, GOAL, PATH, START, WALL, Maze, _judged
 from trm_lab.puzzles.sudoku import BLANK, Sudoku, _shuffled
-from trm_lab.solving.search import SELECTORS, Search, Stopped, solve_by_search
+from trm_lab.solving.search import ASSUMED_STEPS, SELECTORS, Search, Stopped, solve_by_search
 from trm_lab.solving.evaluate import evaluate
 from trm_lab.solving.solve import solve
 
@@ -183,7 +183,8 @@ def test_without_restarts_it_is_solve_to_the_bit(shipped, puzzles, halting, stra
 @pytest.mark.parametrize("search", [Search(5, noise=0.3, select="residual"),
         Search(5, "latents", select="vote", noise=0.3), Search(5, "plain", noise=0.5),
         Search(5, stop_when="solved"), Search(5, "latents", stop_when="solved", noise=0.3),
-        Search(5, "assume"), Search(5, "assume", stop_when="solved", cells=2)],
+        Search(5, "assume"), Search(5, "assume", stop_when="solved", cells=2),
+        Search(5, "branch", stop_when="solved")],
     ids=lambda s: f"{s.strategy}-{s.stop_when or s.select}")
 def test_a_puzzle_has_the_same_fate_alone(shipped, puzzles, search):
     "Whatever the size of a batch, and whoever is in it, as long as its number is the same."
@@ -351,7 +352,10 @@ def test_more_tries_solve_more(shipped, puzzles):
         ({"strategy": "symmetry"}, "did you mean 'symmetries'?"),
         ({"select": "best"}, "search: select 'best' is not known"),
         ({"stop_when": "sovled"}, "did you mean 'solved'?"),
-        ({"cells": 0}, "'cells' should be"), ({"strategy": "assume", "steps": 0}, "'steps' should be"),
+        ({"strategy": "assume", "cells": 0}, "'cells' should be"),
+        ({"strategy": "assume", "steps": 0}, "'steps' should be"),
+        ({"cells": 2}, "assumes no cells; leave out cells"),
+        ({"strategy": "branch"}, "give stop_when 'solved'"),
         ({"noise": float("nan")}, "'noise' should be a finite "
             "number"), ({"strategy": "plain"}, "would repeat the first try")], ids=str)
 def test_settings_that_make_no_sense(settings, sentence):
@@ -372,6 +376,14 @@ def test_what_cannot_be_searched_is_said():
 
     with pytest.raises(InputError, match="lights_out-3x3 cannot tell what its givens leave to a cell, so no"):
         solve_by_search(model, LightsOut(3, 3), make_batch(*drawn(LightsOut(3, 3), 1)), Search(1, "assume"))
+
+def test_work_decides_how_many_tries_there_are():
+    assert Search(0).for_work(1024, 16).restarts == 63
+    assert Search(0, steps=4).for_work(64, 16).restarts == 12
+    assert Search(0, "assume").for_work(1024, 16).restarts == 1008//ASSUMED_STEPS
+    assert Search(9).for_work(16, 16).restarts == 0
+    with pytest.raises(InputError, match="the first try alone may take 16 supervision steps, but only 8 are"):
+        Search(0).for_work(8, 16)
 
 def test_waves_double_up_to_sixteen_tries():
     assert [Search(k).waves for k in (0, 1, 2, 7, 23, 63)] == [(1,), (1, 2), (1, 2, 3), (1, 2, 4, 8),

@@ -222,7 +222,7 @@ def compute_in_chunks(
 
 # %% ../../nbs/puzzles/01_base.ipynb #7f67eac6
 class Constraints(ABC):
-    "What the givens of a question leave open. A search assumes further givens, so it asks this of many boards."
+    "What givens leave open. A search assumes further givens, so it asks this of many boards."
     @property
     def units(self)->np.ndarray|None:
         "Groups of cells (U, n) in which no token may stand twice; None: this type has none."
@@ -235,8 +235,8 @@ class Constraints(ABC):
     def deduce(self,
         questions:np.ndarray, # (N, L) tokens
     )->tuple[np.ndarray, np.ndarray, np.ndarray]|None: # questions (N, L), candidates (N, L, V), sound (N,)
-        """Fill in what the givens force. A question that is not sound has no answer; one that is may still have
-        none. None: the type cannot tell."""
+        """Fill in what the givens force. A question that is not sound has no answer; one that is may still
+        have none. None: the type cannot tell."""
         while (fits := self.candidates(questions)) is not None:
             count = fits.sum(-1)
             filled = np.where(count == 1, fits.argmax(-1), questions).astype(questions.dtype)

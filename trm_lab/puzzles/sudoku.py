@@ -236,10 +236,10 @@ def _deduce(left, board, box)->tuple[np.ndarray, np.ndarray]:
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #23e8a5e2
 def _filled_in(questions:np.ndarray, vocab_size:int, box)->tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Questions (N, L) with every forced digit, the digits left to each cell (N, L, V), and which of them do not
-    contradict themselves (N,). Those that do stay as they are."""
-    n, sound, fits = box[0]*box[1], np.zeros(len(questions), bool), np.zeros((*questions.shape, vocab_size), bool)
-    bits = _bits(questions, n)
+    """Questions (N, L) with every forced digit, the digits left to each cell (N, L, V), and which of them do
+    not contradict themselves (N,). Those that do stay as they are."""
+    n, sound = box[0]*box[1], np.zeros(len(questions), bool)
+    bits, fits = _bits(questions, n), np.zeros((*questions.shape, vocab_size), bool)
     left, board = _deduce(bits, np.arange(len(questions)), box)
     bits[:, board], sound[board] = left, True
     fits[..., 2:] = bits.T[..., None] >> np.arange(n, dtype=bits.dtype) & 1

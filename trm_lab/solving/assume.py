@@ -75,6 +75,7 @@ class Assumptions:
     def learn(self,
         puzzles:np.ndarray, # (n,) places among the B questions
         answers:np.ndarray, # (n, L) tokens
+        solved:np.ndarray|None=None, # (n,) is not looked at
     ):
         "Count the answers of n tries."
         np.add.at(self.votes, (puzzles[:, None], np.arange(answers.shape[1]), answers), 1)
@@ -82,7 +83,7 @@ class Assumptions:
     def draw(self,
         puzzles:np.ndarray, # (n,) places among the B questions
         seeds:Sequence[np.random.SeedSequence], # n of them, one a try
-    )->np.ndarray: # (n, L)
+    )->tuple[np.ndarray, np.ndarray]: # (n,) which of the tries have a question, all; and the questions (n, L)
         "Questions for n tries."
         rngs, shape = map(np.random.default_rng, seeds), (_ATTEMPTS, self.cells, 2)
         draws = np.stack([np.append(rng.random(), rng.random(shape)) for rng in rngs])
@@ -96,4 +97,4 @@ class Assumptions:
                 cells[open_], draws[open_, attempt])
             asked[open_[sound]] = found[sound]
             open_ = open_[~sound]
-        return asked
+        return np.arange(len(asked)), asked
