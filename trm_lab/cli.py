@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['app', 'Device', 'Steps', 'PuzzleName', 'DataPuzzle', 'AsJson', 'Restarts', 'Strategy', 'Select', 'StopWhen', 'Noise',
-           'Work', 'TrySteps', 'Cells', 'SkipBad', 'Seed', 'Config', 'Parameters', 'Smoke', 'Fresh', 'HEADLINES',
-           'arc_app', 'data_app', 'FromHub', 'FromFile', 'TestFile', 'Generate', 'Difficulty', 'TrainingPuzzles',
-           'MinRating', 'BoardSize', 'MinPath', 'Images', 'ArcVersion', 'ArcConcept', 'ArcAugment', 'ArcMaxGrid',
-           'ArcOverlap', 'solve', 'explore', 'evaluate', 'run', 'sweep', 'runs', 'report', 'train', 'parity',
-           'arc_score', 'arc_solve', 'convert', 'export', 'data_build', 'data_check', 'data_show', 'demo', 'bench',
-           'card', 'models', 'doctor', 'main']
+           'Work', 'TrySteps', 'Cells', 'Threshold', 'SkipBad', 'Seed', 'Config', 'Parameters', 'Smoke', 'Fresh',
+           'HEADLINES', 'arc_app', 'data_app', 'FromHub', 'FromFile', 'TestFile', 'Generate', 'Difficulty',
+           'TrainingPuzzles', 'MinRating', 'BoardSize', 'MinPath', 'Images', 'ArcVersion', 'ArcConcept', 'ArcAugment',
+           'ArcMaxGrid', 'ArcOverlap', 'solve', 'explore', 'evaluate', 'run', 'sweep', 'runs', 'report', 'train',
+           'parity', 'arc_score', 'arc_solve', 'convert', 'export', 'data_build', 'data_check', 'data_show', 'demo',
+           'bench', 'card', 'models', 'doctor', 'main']
 
 # %% ../nbs/cli.ipynb #0b846936
 import contextlib, csv, json, os, shutil, sys
@@ -40,19 +40,23 @@ AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 Restarts = Annotated[int, typer.Option(min=0, help="number of further tries after the first")]
 Strategy = Annotated[str, typer.Option(help="what makes those tries different: symmetries (random "
     "augmentations of the puzzle), latents (random starts), plain (nothing but --noise), assume (some cells "
-    "are assumed, in proportion to the answers so far, and the rules fill in what follows)")]
+    "are assumed, in proportion to earlier answers), branch (every case in turn, until it is solved or has "
+    "no solution)")]
 Select = Annotated[str, typer.Option(help="which try's answer is taken: halting (highest halting "
     "probability), vote (most frequent answer), residual (least change in its last step)")]
 StopWhen = Annotated[Optional[str], typer.Option(metavar="solved",
-    help="solved: stop as soon as an answer is complete and breaks no rule; no label is needed")]
+    help="solved: stop as soon as an answer is complete and breaks no rule; no label is needed; assume and "
+    "branch always do")]
 Noise = Annotated[float, typer.Option(min=0,
     help="standard deviation of the noise added to the latents after each update of those tries")]
 Work = Annotated[Optional[int], typer.Option(min=1, metavar="N", help="maximum number of supervision steps "
-    "of a puzzle in all its tries, in place of --restarts; default of assume: 1024")]
-TrySteps = Annotated[Optional[int], typer.Option(min=1, metavar="N", help="maximum number of supervision steps "
-    "of each try after the first; default: as of the first, of assume 8")]
-Cells = Annotated[int, typer.Option(min=1, help="number of cells that most tries assume, where "
-    "--strategy is assume")]
+    "of a puzzle in all its tries, in place of --restarts; default of assume and branch: 1024")]
+TrySteps = Annotated[Optional[int], typer.Option(min=1, metavar="N", help="maximum number of supervision "
+    "steps of each try after the first; default: as of the first, of assume and branch 5")]
+Cells = Annotated[Optional[int], typer.Option(min=1, metavar="N", help="number of cells to assume: in most "
+    "tries (assume), or between one question and the next (branch); default: 3 and 2")]
+Threshold = Annotated[Optional[float], typer.Option(min=0, max=1, help="types whose rules cannot judge: the "
+    "confidence from which the model answers at all; default: 0.5")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad",
     help="leave out wrong puzzles of a file and list them; without this option the first one is an error")]
 Seed = Annotated[int, typer.Option(min=0, help="seed of all random numbers")]
@@ -62,11 +66,13 @@ _CTRL_C = 130 # what a shell expects of a command that was interrupted
 _USUAL_WORK = 1024 # supervision steps of a puzzle: 64 tries of 16
 
 def _search(first:int, strategy:str, restarts:int, work:Optional[int], **options):
-    "The search that the options ask for, or None for a single try."
-    from trm_lab.solving.search import Search
+    "The search that the options ask for, or None for a single try, which has `first` steps."
+    from trm_lab.solving.search import ASSUMING, Search
     if options["stop_when"] == "legal": options["stop_when"] = "solved" # its former name
-    if restarts and work: raise InputError("--restarts and --work both limit the tries; leave one of them out")
-    if not restarts and strategy == "assume": work = work or max(_USUAL_WORK, 2*first)
+    if strategy in ASSUMING: options["stop_when"] = options["stop_when"] or "solved"
+    if restarts and work:
+        raise InputError("--restarts and --work both limit the tries; leave out one of them")
+    if not restarts and strategy in ASSUMING: work = work or max(_USUAL_WORK, 2*first)
     search = Search(restarts, strategy, **options)
     if work: search = search.for_work(work, first)
     return search if search.restarts or search.stop_when else None
@@ -139,6 +145,16 @@ def _solutions(kind, question)->list|None:
             "correct its givens")
     return solutions
 
+_FOUND = {0: "none", 1: "one, every other case contradicts the rules", 2: "several", -1: "not known"}
+
+def _counted(kind, question, solution):
+    "How many solutions a branching search found. Raises `InputError` if there are none."
+    found = int(solution.solutions[0])
+    if found: return _FOUND[found]
+    verdict, spent = kind.check(question, question), int(solution.spent[-1, 0])
+    why = (f"every case contradicts the rules ({spent} supervision steps)" if verdict.legal else str(verdict))
+    raise InputError(f"this board has no solution: {why}; correct its givens")
+
 def _print_solved(kind, question, solution, solutions, steps:int, search):
     "The answer, what the rules say of it, and what it cost."
     import torch
@@ -146,7 +162,8 @@ def _print_solved(kind, question, solution, solutions, steps:int, search):
     verdict = kind.check(question, answer)
     typer.echo(f"{kind.text(answer)}\n\n{kind.print(answer)}")
     typer.echo(f"solved: {'yes' if verdict.solved else f'no, {verdict}'}")
-    if solutions and len(solutions) > 1:
+    if isinstance(solutions, str): typer.echo(f"solutions: {solutions}")
+    elif solutions and len(solutions) > 1:
         apart = (solutions[0] != solutions[1]).nonzero()[0]
         row, column = divmod(int(apart[0]), kind.cols)
         at = f"row {row + 1}, column {column + 1}"
@@ -164,10 +181,12 @@ def _solve_one(loaded, split, search, steps:int, html:Optional[Path]):
     from trm_lab.solving.solve import solve as run
     from trm_lab.solving.search import solve_by_search
     kind, question, rule = loaded.puzzle, split.inputs[0], loaded.policy(steps)
-    solutions = _solutions(kind, question)
+    branching = search and search.strategy == "branch" # finds out for itself how many solutions there are
+    solutions = None if branching else _solutions(kind, question)
     asked = make_batch(split.inputs[:1], split.inputs[:1], split.identifiers[:1])
     if search: solution = solve_by_search(loaded.model, kind, asked, search, steps, rule)
     else: solution = run(loaded.model, asked, steps, rule)
+    if branching: solutions = _counted(kind, question, solution)
     _print_solved(kind, question, solution, solutions, steps, search)
     if html: _save_page(loaded, question, solution.tokens[0].numpy(), steps, html)
 
@@ -216,21 +235,27 @@ def _solution_counts(counts, lines)->list[str]:
     return found
 
 # %% ../nbs/cli.ipynb #8258880b
-def _solve_many(loaded, split, lines, search, steps:int, out:Optional[Path]):
+def _solve_many(loaded, split, lines, search, steps:int, out:Optional[Path], threshold:float):
     "Answer every puzzle into a table, and sum up."
     import time
+    import numpy as np
     from trm_lab.core.progress import progress
     from trm_lab.puzzles.text import count_solutions
     from trm_lab.solving.evaluate import solve_many
-    kind, rule, done, right, stopped = loaded.puzzle, loaded.policy(steps), 0, 0, False
-    counts = count_solutions(kind, split.inputs, lines)
-    unsolvable, begun = None if counts is None else counts == 0, time.perf_counter()
+    kind, rule, done, right, given, stopped = loaded.puzzle, loaded.policy(steps), 0, 0, 0, False
+    branching = search and search.strategy == "branch" # finds out for itself how many solutions there are
+    counts = np.full(len(split), -1) if branching else count_solutions(kind, split.inputs, lines)
+    unsolvable, begun = None if branching or counts is None else counts == 0, time.perf_counter()
     with _answers(out) as write, progress(len(split), "solving") as bar:
         try:
-            for part in solve_many(loaded.model, kind, split, search, steps, rule, unsolvable):
+            for part in solve_many(loaded.model, kind, split, search, steps, rule, unsolvable,
+                    threshold=threshold):
+                if branching: counts[part.numbers] = part.solutions
+                elif counts is not None: part.solutions[:] = counts[part.numbers]
                 for row in part.rows(kind, split.inputs):
                     write({"line": int(lines[row.pop("number")]), **row})
                 done, right = done + len(part.numbers), right + int(part.solved.sum())
+                given += int(part.given.sum())
                 bar.set_postfix_str(f"solved {right/done:.1%}", refresh=False)
                 bar.update(len(part.numbers))
         except KeyboardInterrupt: stopped = True
@@ -239,6 +264,7 @@ def _solve_many(loaded, split, lines, search, steps:int, out:Optional[Path]):
     summary.append(f"puzzles    {done:,}, {done/(time.perf_counter() - begun):,.1f} a second")
     by_rules = f"{right:,} by the rules" if kind.decides else "the rules of this type cannot tell"
     summary.append(f"solved     {by_rules}")
+    summary.append(f"abstained  {done - given:,}")
     if counts is not None: summary += _solution_counts(counts, lines)
     if out: summary.append(f"answers    {out}")
     for line in summary: typer.echo(line, err=out is None)
@@ -260,7 +286,8 @@ def solve(
     noise:Noise=0.,
     work:Work=None,
     try_steps:TrySteps=None,
-    cells:Cells=3,
+    cells:Cells=None,
+    threshold:Threshold=None,
     seed:Seed=0,
     html:Annotated[Optional[Path], typer.Option(
         help="of one puzzle: save the recursion as a page that shows it update by update")]=None,
@@ -279,11 +306,12 @@ def solve(
         seed=seed, steps=try_steps, cells=cells)
     source = _source(puzzle)
     loaded = _load(model or _default_model(source), device, trained_on)
+    threshold = _threshold(loaded, threshold)
     remark = f" (the model {model} was trained on {loaded.puzzle.name})" if model else ""
     split, lines = _test_questions(source, loaded, skip_bad, remark)
     if len(split) > 1 or out:
         if html: raise InputError(f"--html shows one puzzle, but there are {len(split):,}; give one as text")
-        _solve_many(loaded, split, lines, search, steps, out)
+        _solve_many(loaded, split, lines, search, steps, out, threshold)
     else: _solve_one(loaded, split, search, steps, html)
 
 # %% ../nbs/cli.ipynb #98da6577
@@ -333,17 +361,60 @@ def _labelled(data:Path, loaded, skip_bad:bool, allow_overlap:bool):
     overlap = dataset.overlap(loaded.history.get("given_away", []), allow_overlap)
     return split, dataset.metadata.ignore_label_id, dataset.tally(), overlap
 
-def _print_scores(done, overlap:Optional[str], stopped, searched:bool):
+# %% ../nbs/cli.ipynb #1e8e22ae
+def _threshold(loaded, threshold:Optional[float])->float:
+    "From which confidence on a model answers. Raises `InputError` if one is given where the rules judge."
+    from trm_lab.solving.abstain import USUAL_THRESHOLD
+    if threshold is None: return USUAL_THRESHOLD
+    if not loaded.puzzle.decides: return threshold
+    raise InputError(f"the rules of {loaded.puzzle.name} judge every answer, so no confidence has to; leave "
+        "out --threshold and --validation")
+
+def _evaluated(loaded, data:tuple, steps:int, fixed:bool, batch_size:int, search,
+        threshold:Optional[float], validation:Optional[Path], most_wrong:float):
+    "The evaluation, what stopped it or None, and the threshold, which a validation split may choose."
+    from trm_lab.solving.abstain import choose_threshold
+    from trm_lab.solving.evaluate import evaluate as run
+    from trm_lab.solving.search import Stopped
+    threshold, halting = _threshold(loaded, 0. if validation else threshold), loaded.policy(steps)
+    def scored(split, ignore, tally=None):
+        return run(loaded.model, loaded.puzzle, split, steps, None if fixed else halting, ignore, batch_size,
+            tally=tally, keep=False, search=search, threshold=threshold)
+    try:
+        if validation:
+            found = scored(*_labelled(validation, loaded, False, True)[:2])
+            threshold = choose_threshold(found.confidence, found.exact, most_wrong)
+        return scored(*data), None, threshold
+    except Stopped as stop: # Ctrl+C: what was scored until then is not lost
+        if stop.so_far is not None: return stop.so_far, stop, threshold
+        typer.echo(f"trm-lab: {stop}", err=True)
+        raise typer.Exit(_CTRL_C) from None
+
+# %% ../nbs/cli.ipynb #44d98d88
+def _print_outcomes(outcomes, threshold:Optional[float]):
+    "How many answers are right or wrong, and how often the model gave none."
+    from trm_lab.solving.evaluate import wilson
+    counts = {"right": outcomes.solved, "wrong": outcomes.wrong, "abstained": outcomes.abstained}
+    if threshold is None: del counts["right"] # the rules judged, and the share solved has its line
+    by = "" if threshold is None else f", answers from a confidence of {threshold:.4g}"
+    for name, count in counts.items():
+        low, high = wilson(count, outcomes.n)
+        share = f"{count/outcomes.n:.4g}  (95 %: {low:.4g} to {high:.4g})"
+        typer.echo(f"{name:20} {share}, {count:,} of {outcomes.n:,}{by}")
+
+def _print_scores(done, overlap:Optional[str], stopped, searched:bool, threshold:Optional[float]):
     "One score a line, with its interval if it is a share."
     scores = done.scores
     if overlap: typer.echo(f"overlap: {overlap}")
     if stopped: typer.echo(f"{stopped}; the scores are of these")
     plain = {name: value for name, value in asdict(scores).items() if name not in ("further", "intervals")}
-    costs = {"mean_tries": float(done.tries.mean()), "puzzle_steps": int(done.spent.sum())}
+    costs = {"mean_tries": float(done.tries.mean()), "puzzle_steps": int(done.spent.sum()),
+        "seconds_per_puzzle": 1/scores.puzzles_per_second}
     for name, value in {**plain, **scores.further, **costs}.items():
         interval = ("  (95 %: {:.4g} to {:.4g})".format(*scores.intervals[name])
             if name in scores.intervals else "")
         typer.echo(f"{name:20} {value:.4g}{interval}" if isinstance(value, float) else f"{name:20} {value}")
+    _print_outcomes(done.outcomes, threshold)
     for after in done.after if searched else ():
         typer.echo(f"after {after.tries:3} tries      exact {after.exact:.4g}, solved {after.solved:.4g}, "
             f"{after.spent:.4g} supervision steps a puzzle")
@@ -359,7 +430,12 @@ def evaluate(
     fixed:Annotated[bool, typer.Option("--fixed",
         help="give every puzzle all steps, as the paper does, without halting")]=False,
     restarts:Restarts=0, strategy:Strategy="symmetries", select:Select="halting", stop_when:StopWhen=None,
-    noise:Noise=0., work:Work=None, try_steps:TrySteps=None, cells:Cells=3, seed:Seed=0,
+    noise:Noise=0., work:Work=None, try_steps:TrySteps=None, cells:Cells=None, seed:Seed=0,
+    threshold:Threshold=None,
+    validation:Annotated[Optional[Path], typer.Option(metavar="DATA", help="types whose rules cannot judge: "
+        "puzzles with known answers that choose the threshold, in any form that --data takes")]=None,
+    most_wrong:Annotated[float, typer.Option(min=0, max=1, help="share of the answers on --validation that "
+        "may be wrong")]=0.05,
     as_json:AsJson=False,
     batch_size:Annotated[int, typer.Option(min=1, help="number of puzzles (or tries) computed together")]=256,
     allow_overlap:Annotated[bool, typer.Option("--allow-overlap",
@@ -367,26 +443,21 @@ def evaluate(
     skip_bad:SkipBad=False, device:Device="auto",
 ):
     "Score a model on puzzles with known answers; each share with its 95 % interval."
-    from trm_lab.solving.search import Stopped
-    from trm_lab.solving.evaluate import evaluate as run
     search = _search(steps, strategy, restarts, work, select=select, stop_when=stop_when, noise=noise,
         seed=seed, steps=try_steps, cells=cells)
-    loaded, stopped = _load(model, device, trained_on), None
+    if threshold is not None and validation:
+        raise InputError("--threshold and --validation both say when to abstain; leave out one of them")
+    loaded = _load(model, device, trained_on)
     split, ignore, tally, overlap = _labelled(data, loaded, skip_bad, allow_overlap)
-    try:
-        done = run(loaded.model, loaded.puzzle, split, steps, None if fixed else loaded.policy(steps), ignore,
-            batch_size, tally=tally, keep=False, search=search)
-    except Stopped as stop: # Ctrl+C: what was scored until then is not lost
-        done, stopped = stop.so_far, stop
-        if done is None:
-            typer.echo(f"trm-lab: {stop}", err=True)
-            raise typer.Exit(_CTRL_C) from None
-    if not as_json: _print_scores(done, overlap, stopped, bool(search))
+    done, stopped, threshold = _evaluated(loaded, (split, ignore, tally), steps, fixed, batch_size, search,
+        threshold, validation, most_wrong)
+    judged = None if loaded.puzzle.decides else threshold
+    if not as_json: _print_scores(done, overlap, stopped, bool(search), judged)
     else: typer.echo(json.dumps({"model": model, "data": str(data), "max_steps": steps,
             "halting": "fixed" if fixed else "adaptive", "search": search and asdict(search),
             "overlap": overlap, "stopped": stopped is not None, **asdict(done.scores),
             "mean_tries": float(done.tries.mean()), "puzzle_steps": int(done.spent.sum()),
-            "after": list(map(asdict, done.after))}))
+            "outcomes": asdict(done.outcomes), "threshold": judged, "after": list(map(asdict, done.after))}))
     if stopped: raise typer.Exit(_CTRL_C)
 
 # %% ../nbs/cli.ipynb #cd75a51d
