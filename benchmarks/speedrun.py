@@ -3,8 +3,8 @@
 PYTHONPATH=. python3 benchmarks/speedrun.py [RECIPE.yaml] [--seeds 0 1 2] [--check STEPS]
 
 The rules stand in benchmarks/speedrun.md. The clock runs from the first line of the recipe being read to the
-last training step, so the model's making counts, and the drawing of puzzles for the steps; it stands still while
-puzzles are generated and while the model is scored. What decides is the score after the last step; with
+last training step, so the model's making counts, and the drawing of puzzles for the steps. It stands still
+while puzzles are generated and while the model is scored. What decides is the score after the last step; with
 `--check` the model is also scored on the way, which shows where it passed.
 """
 import argparse, json, statistics, time
@@ -75,7 +75,8 @@ def main():
         runs.append(run(given.recipe, seed, given.check))
         print(json.dumps(runs[-1]), flush=True)
     worst, slowest = min(r["solved"] for r in runs), max(r["seconds"] for r in runs)
-    print(f"{given.recipe.name}: {worst:.1%} at least, in {statistics.median(r['seconds'] for r in runs):.1f} s "
-        f"(slowest {slowest:.1f} s), {len(runs)} seeds")
+    middle = statistics.median(r["seconds"] for r in runs)
+    print(f"{given.recipe.name}: {worst:.1%} at least, in {middle:.1f} s (median; "
+        f"slowest {slowest:.1f} s), {len(runs)} seeds")
 
 if __name__ == "__main__": main()

@@ -933,8 +933,8 @@ def lab(tmp_path_factory, solved, loaded):
         "from trm_lab.puzzles.maze import Maze\nfrom trm_lab.models.variants import build_model\n"
         "def drawn(puzzle, count, level=None): return make_batch(*map(np.stack, "
             "zip(*islice(puzzle.generate(np.random.default_rng(0), level), count))))\n"
-        "nine, maze = load_pretrained('sudoku-9x9-laptop', dtype=torch.bfloat16), Maze(30, 30)\nboards, way = "
-            "drawn(nine.puzzle, 64, 'easy'), drawn(maze, 1)\n"
+        "nine, maze = load_pretrained('sudoku-9x9-laptop', dtype=torch.bfloat16), Maze(30, 30)\n"
+            "boards, way = drawn(nine.puzzle, 64, 'easy'), drawn(maze, 1)\n"
         "large = build_model('trm', dict(seq_len=900, vocab_size=maze.vocab_size, hidden_size=32, "
             "num_heads=2, swiglu_multiple=16, H_cycles=3, L_cycles=6)).eval()",
         "Explorer(nine, boards)", "Explorer(large, way, maze)"]

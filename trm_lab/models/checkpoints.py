@@ -539,8 +539,8 @@ def write_published(
     if arch not in _REFERENCE:
         raise InputError(f"{path}: the reference has no class for {arch}; save it as .safetensors")
     if c.relaxation != 1:
-        raise InputError(f"{path}: the reference does not damp updates (relaxation {c.relaxation:g}); save it "
-            "as .safetensors")
+        raise InputError(f"{path}: the reference does not damp updates (relaxation {c.relaxation:g}); save "
+            "it as .safetensors")
     if c.positions.on_grid:
         raise InputError(f"{path}: the reference has no pos_encodings {c.pos_encodings!r}, only rope, "
             "learned and none; save it as .safetensors")

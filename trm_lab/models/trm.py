@@ -122,8 +122,8 @@ def _refuse_misfits(
         raise InputError(
             f"{name}: box, as in 2x3, belongs to pos_encodings row_col_box; give both or neither")
     if c.relaxation_learned and c.relaxation == 1:
-        raise InputError(f"{name}: a learned relaxation begins at 'relaxation', which has to be below 1; give "
-            "one, as in relaxation: 0.9")
+        raise InputError(f"{name}: a learned relaxation begins at 'relaxation', which has to be below 1; "
+            "give one, as in relaxation: 0.9")
     if c.puzzle_width > c.puzzle_positions*c.hidden_size:
         raise InputError(f"{name}: a puzzle embedding of width {c.puzzle_width} does not fit into "
             f"{c.puzzle_positions} positions of width {c.hidden_size}; raise puzzle_emb_len, or lower "

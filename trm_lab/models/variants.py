@@ -160,8 +160,8 @@ class TRMEquivariant(_ByDigit):
         return Output(self.decode(z), q[:, 0], q[:, 1])
 
     def formula(self, u):
-        raise InputError("TRMEquivariant divides its latents among digits, so an update is not a network of a "
-            "sum, and it cannot be exported; export another architecture, such as trm")
+        raise InputError("TRMEquivariant divides its latents among digits, so an update is not a network of "
+            "a sum, and it cannot be exported; export another architecture, such as trm")
 
 # %% ../../nbs/models/03_variants.ipynb #a6f67fe9
 def anderson(

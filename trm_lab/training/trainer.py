@@ -96,10 +96,11 @@ class GrowingCycles:
         model:RecursiveModel, # its configuration is replaced at each stage
     ):
         self.config, self.model, self.own = config, model, getattr(model, "config", None)
-        full, first, where = getattr(self.own, "L_cycles", None), config.L_cycles_start, f"run {config.name!r}"
+        full, first = getattr(self.own, "L_cycles", None), config.L_cycles_start
+        where = f"run {config.name!r}"
         if first and full is None:
-            raise InputError(f"{where}: L_cycles_start grows L_cycles, which the architecture {config.arch!r} "
-                "does not have; leave it out")
+            raise InputError(f"{where}: L_cycles_start grows L_cycles, which the architecture "
+                f"{config.arch!r} does not have; leave it out")
         if first and first > full:
             raise InputError(f"{where}: L_cycles_start {first} is more than the model's L_cycles, {full}; "
                 "lower it, or raise L_cycles")
@@ -177,8 +178,8 @@ def late_mask(config:TrainConfig)->Tensor: # (B,) of the whole batch, on the CPU
     "Which slots are late: evenly spread, so that several processes share them."
     count, whole = int(config.late_share*config.global_batch_size + 1e-9), config.global_batch_size
     if config.late_share and not count:
-        raise InputError(f"run {config.name!r}: a late_share of {config.late_share} of {whole} slots is not one "
-            "slot; raise one of the two")
+        raise InputError(f"run {config.name!r}: a late_share of {config.late_share} of {whole} slots is not "
+            "one slot; raise one of the two")
     return torch.tensor([(i + 1)*count//whole > i*count//whole for i in range(whole)])
 
 def late_stays(
@@ -194,14 +195,14 @@ def late_stays(
 # %% ../../nbs/training/06_trainer.ipynb #1a7688fc
 @torch.no_grad()
 def begin(model:RecursiveModel, slots:Slots)->Slots:
-    "Give the latents that they begin with to puzzles that are new, so that no slot is about to begin any more."
+    "Give new puzzles the latents that they begin with, so that no slot is about to begin any more."
     start = model.start(model.embed(slots.batch))
     return replace(slots, begins=torch.zeros_like(slots.begins),
         state=start if slots.state is None else start.where(slots.begins, slots.state))
 
 # %% ../../nbs/training/06_trainer.ipynb #4348410f
 class LateSlots:
-    "The slots of a process in which a puzzle stays for many supervision steps, most of them without gradient."
+    "Slots in which a puzzle stays for many supervision steps, most of them without gradient."
     def __init__(self,
         late:Tensor, # (n,) which of its slots, on the CPU
         stride:int, # supervision steps without gradient in each training step
@@ -472,7 +473,8 @@ class _DeviceStep(_Weights):
         alive = self.finite.alive
         self.undo.keep_or_restore(alive)
         halted = torch.cat(halted)
-        new = Carry(slots.batch, state, slots.before + 1, self.late.leave(halted, slots) if self.late else halted)
+        if self.late: halted = self.late.leave(halted, slots)
+        new = Carry(slots.batch, state, slots.before + 1, halted)
         if carry: new = new.of([torch.where(alive, *pair) for pair in zip(new.tensors(), carry.tensors())])
         chose = new.halted & ~self.late.mask if self.late else new.halted
         return new, {**metrics, "steps": self.process_group.gather(new.steps),
