@@ -837,9 +837,9 @@ class _VoteCount:
             vote[0] += 1; vote[1] += probability
         self.predictions += len(examples)
 
-# %% ../../nbs/puzzles/04_arc.ipynb #ec38b54a
-class Votes(_VoteCount):
-    "The votes of the predictions for a dataset's test split."
+# %% ../../nbs/puzzles/04_arc.ipynb #f37cc4ed
+class _Ranked(_VoteCount):
+    "Which answers have most votes."
     def __len__(self): return len(self.pairs) # tasks
 
     def _ranked(self, votes)->list[bytes]:
@@ -853,6 +853,22 @@ class Votes(_VoteCount):
         return {task: {k: float(np.mean([p < k for p in some])) for k in PASS_KS}
             for task, some in places.items()}
 
+    def first_answers(self)->tuple[list[str], np.ndarray, np.ndarray]: # (n,) each
+        """Of each test pair that has votes: its task, how sure its first answer is (its share of the votes,
+        each weighted by its halting probability), and whether it is right."""
+        tasks, sure, right = [], [], []
+        for task, pairs in self.pairs.items():
+            for solution, votes in pairs:
+                if not votes: continue
+                first = self._ranked(votes)[0]
+                tasks.append(task)
+                sure.append(votes[first][1]/sum(count for count, _ in votes.values()))
+                right.append(first == solution)
+        return tasks, np.array(sure), np.array(right, bool)
+
+# %% ../../nbs/puzzles/04_arc.ipynb #ec38b54a
+class Votes(_Ranked):
+    "The votes of the predictions for a dataset's test split."
     def scores(self)->dict[str, float]: # "ARC/pass@1" … "ARC/pass@1000"
         "The mean over tasks of the share of test pairs that are right within k answers."
         tasks = self.by_task().values()

@@ -94,9 +94,7 @@ class _OpenCases:
         return rows, self.asked.boards
 
 # %% ../../nbs/solving/03_branch.ipynb #e8a1a35e
-LIMIT = 10_000 # boards that `count_solutions` looks at, of each puzzle
-
-class Branches(_OpenCases):
+class _Learning(_OpenCases):
     "Open cases that are split where the model did not solve them."
     def learn(self,
         puzzles:np.ndarray, # (m,) places of the rows that were asked
@@ -116,6 +114,11 @@ class Branches(_OpenCases):
             places, draws = places[parent], draws[parent]
         self._give(cases, places)
 
+# %% ../../nbs/solving/03_branch.ipynb #894462be
+LIMIT = 10_000 # boards that `count_solutions` looks at, of each puzzle
+
+class Branches(_Learning):
+    "Open cases, and in the end the number of solutions."
     def _prove(self):
         "Split the open cases of solved puzzles by the rules alone, until a second solution or `LIMIT`."
         looked = np.zeros(len(self.open), np.int64)

@@ -59,6 +59,7 @@ class Scores:
         return {name: self.further[name] if name in self.further else getattr(self, name)
             for name in self.intervals}
 
+# %% ../../nbs/solving/06_evaluate.ipynb #e9141197
 @dataclass(frozen=True)
 class SearchScores:
     "How far a search has come."
@@ -78,6 +79,7 @@ class Evaluation:
     tries:np.ndarray # (N,) tries begun; without a search each puzzle has one
     spent:np.ndarray # (N,) supervision steps of all tries
     confidence:np.ndarray # (N,) how sure the model is of its answer
+    right:np.ndarray # (N,) by the rules where these decide, else equal to the label
     outcomes:Outcomes # how many are solved, wrong, and not answered
     after:tuple[SearchScores, ...] # how far 1, 2, 4, … tries came
 
@@ -85,7 +87,7 @@ class Evaluation:
 @dataclass(frozen=True)
 class _Part:
     "What one batch adds to an evaluation."
-    # of n: cell accuracy, exact, steps, q_halt, tries, spent, confidence; tokens if kept
+    # of n: cell accuracy, exact, steps, q_halt, tries, spent, confidence, right; tokens if kept
     answers:tuple[np.ndarray, ...]
     outcomes:np.ndarray # (3,) boards that are solved, wrong, not answered
     right:dict[str, int] # boards by the name of a score
@@ -107,10 +109,11 @@ def _part(puzzle:Puzzle, batch:Batch, solution:Solution, keep:bool, threshold:fl
     waves.append((exact.sum(), right["solved"], spent[-1].sum()))
     sure = confidence(solution.q_halt.numpy(), solution.agreement.numpy() if searched else 1.)
     given = answered(puzzle, questions, tokens, sure, threshold)
-    outcomes = Outcomes.of(given, holds["solved"] if puzzle.decides else exact)
+    correct = holds["solved"] if puzzle.decides else exact
     answers = (share, exact, solution.steps.numpy(), solution.q_halt.numpy(), tries, spent[-1], sure,
-        *([tokens] if keep else []))
-    return _Part(answers, np.array(astuple(outcomes)), right, np.array(waves, float), solution.updates)
+        correct, *([tokens] if keep else []))
+    outcomes = np.array(astuple(Outcomes.of(given, correct)))
+    return _Part(answers, outcomes, right, np.array(waves, float), solution.updates)
 
 # %% ../../nbs/solving/06_evaluate.ipynb #2de72d2f
 def _total(
@@ -120,7 +123,7 @@ def _total(
     tally:Tally|None, # that got all answers; None: leave its scores out
 )->Evaluation:
     "Add up."
-    share, exact, steps, q_halt, tries, spent, sure, *kept = map(np.concatenate,
+    share, exact, steps, q_halt, tries, spent, sure, correct, *kept = map(np.concatenate,
         zip(*(part.answers for part in parts)))
     n, right, so_far = len(exact), Counter(), sum(part.waves for part in parts)
     for part in parts: right.update(part.right)
@@ -135,7 +138,7 @@ def _total(
     scores = Scores(n, float(share.mean(dtype=np.float64)), exactly, solved, float(steps.mean()), honest,
         sum(part.updates for part in parts), n/seconds, shares, intervals)
     after = tuple(SearchScores(wave, *map(float, sums)) for wave, sums in zip(waves, so_far/n))
-    return Evaluation(scores, kept[0] if kept else None, steps, q_halt, exact, tries, spent, sure,
+    return Evaluation(scores, kept[0] if kept else None, steps, q_halt, exact, tries, spent, sure, correct,
         Outcomes(*map(int, sum(part.outcomes for part in parts))), after)
 
 # %% ../../nbs/solving/06_evaluate.ipynb #c581b69f
@@ -198,6 +201,16 @@ class _Scoring:
             if waves != self.waves else "")
         return Stopped(f"stopped after {evaluation.scores.n:,} of {self.total:,} puzzles{few}", evaluation)
 
+# %% ../../nbs/solving/06_evaluate.ipynb #835bbf03
+def _check_evaluation(model:RecursiveModel, split:Split, search:Search|None, watch, generator):
+    "Raise `InputError` where a split cannot be scored as it was asked."
+    if search and (watch or generator):
+        raise InputError(
+            "a search chooses the starts and the noise of its tries itself; leave out watch and generator")
+    if not len(split):
+        raise InputError("there are no puzzles to score, because the split is empty; give at least one")
+    check_identities(model, torch.from_numpy(split.puzzle_identifiers))
+
 # %% ../../nbs/solving/06_evaluate.ipynb #86042fae
 def evaluate(
     model:RecursiveModel, # in evaluation mode
@@ -219,12 +232,7 @@ def evaluate(
     """Solve and score, a batch at a time. Raises `InputError` if there are no puzzles, or they have
     identities that the model has not; on Ctrl+C `Stopped`."""
     model, batch_size = unwrapped(model), given(batch_size, Count, "evaluate: batch_size")
-    if search and (watch or generator):
-        raise InputError("a search chooses the starts and the noise of its tries itself; leave out watch "
-            "and generator")
-    if not len(split):
-        raise InputError("there are no puzzles to score, because the split is empty; give at least one")
-    check_identities(model, torch.from_numpy(split.puzzle_identifiers))
+    _check_evaluation(model, split, search, watch, generator)
     scoring = _Scoring(puzzle, len(split), search, tally, keep, threshold)
     # a search works on the unsolved ones of many puzzles, and keeps the answers of all tries
     together = batch_size*max(1, min(64, 4096//scoring.waves[-1])) if search else batch_size

@@ -38,9 +38,8 @@ SELECTORS:dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] 
 
 # %% ../../nbs/solving/04_search.ipynb #62389292
 @dataclass(frozen=True)
-class Search:
-    """More than one try a puzzle. The first is always the plain one: the puzzle as it is, from where
-    the model always begins."""
+class _SearchSettings:
+    "What the tries of a search are."
     restarts:Natural = 15 # tries after the first
     # what differs: augmentations, random first latents, (plain) noise, or cells that are assumed besides
     # augmentations: at random, or (branch) every case in turn
@@ -69,6 +68,10 @@ class Search:
             raise InputError("search: plain restarts without noise would repeat the first try; give noise, "
                 "or choose another strategy")
 
+# %% ../../nbs/solving/04_search.ipynb #3efcdab8
+class Search(_SearchSettings):
+    """More than one try a puzzle. The first is always the plain one: the puzzle as it is, from where
+    the model always begins."""
     def later_steps(self, first:int)->int: # supervision steps of the first try at most
         "Supervision steps of every other try at most."
         if self.steps: return self.steps
@@ -108,6 +111,7 @@ def _select(known:_Tries, select:str, count:int, of:np.ndarray)->np.ndarray: # o
     chosen, accepted = SELECTORS[select](*tries), known.solved[of, :count]
     return np.where(accepted.any(1), accepted.argmax(1), chosen)
 
+# %% ../../nbs/solving/04_search.ipynb #c06022fb
 @dataclass(frozen=True)
 class SearchResult(Solution):
     """The answers to B puzzles that were tried more than once; `tokens`, `steps` and `q_halt` are
@@ -330,6 +334,13 @@ def _progress(search_state:_SearchState, wave_end:int, done:int)->tuple[int, flo
     tried = (int((~accepted).sum()) - waiting)*wave_end + waiting*search_state.begun
     return wave_end, int(accepted.sum()) + tried/search_state.search.waves[-1], int(accepted.sum())
 
+# %% ../../nbs/solving/04_search.ipynb #dc3d94a8
+def _check_rules(search:Search, puzzle:Puzzle):
+    "Raise `InputError` where the rules are to judge and cannot."
+    if search.stop_when and not puzzle.decides:
+        raise InputError(f"search: the rules of {puzzle.name} cannot tell whether an answer is right, so a "
+            "search cannot stop when it is solved; leave out stop_when")
+
 # %% ../../nbs/solving/04_search.ipynb #9567ddc2
 @torch.no_grad()
 def solve_by_search(
@@ -347,16 +358,13 @@ def solve_by_search(
     """Try every puzzle again and again. Raises `InputError` if the rules are to judge and cannot, or an
     augmentation cannot be inverted; on Ctrl+C `Stopped`, with the result of the complete waves."""
     max_steps, rows = given(max_steps, Count, "solve: max_steps"), given(rows, Count, "solve: rows")
-    if search.stop_when and not puzzle.decides:
-        raise InputError(f"search: the rules of {puzzle.name} cannot tell whether an answer is right, so a "
-            "search cannot stop when it is solved; leave out stop_when")
-    B, model, batch = len(batch), unwrapped(model), batch.to("cpu")
-    known, updates = _Tries(B, search.waves[-1], batch.inputs.shape[1]), len(model.schedule())
-    numbers = np.arange(B) if numbers is None else numbers
+    _check_rules(search, puzzle)
+    model, batch, numbers = unwrapped(model), batch.to("cpu"), (
+        np.arange(len(batch)) if numbers is None else numbers)
+    known, updates = _Tries(len(batch), search.waves[-1], batch.inputs.shape[1]), len(model.schedule())
     questions = batch.inputs.numpy().astype(np.uint8)
-    assumptions = search.assuming(puzzle, questions)
+    assumptions, search_state = search.assuming(puzzle, questions), _SearchState(search, known)
     job = _Job(model, puzzle, batch, search, max_steps, halting, numbers, known, stepper, assumptions)
-    search_state = _SearchState(search, known)
     for wave_end in search.waves:
         together, done = max(1, rows//(wave_end - search_state.begun)), 0 # puzzles
         try:
