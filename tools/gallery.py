@@ -4,7 +4,7 @@
 pieces; `python tools/gallery.py --index` writes only the index again, from what is kept.
 Runs that are finished are not run again: remove their folders in reports/ where the code has changed.
 The index shows what cells tagged `headline` put out: pictures, and of a text the first paragraph."""
-import json, shutil, subprocess, sys
+import json, shlex, shutil, subprocess, sys
 from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -19,8 +19,16 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
         ["trm-lab run train -f sudoku-6x6"]),
     "geometry-sudoku-6x6": ("Sudoku 6×6", ["trm-lab run probes/geometry -p model sudoku-6x6"]),
     "geometry-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/geometry -p model sudoku-9x9-laptop"]),
+    "geometry-maze-9x9": ("mazes 9×9",
+        ["trm-lab run probes/geometry -p model maze-9x9 -p puzzles 400 -p steps 8"]),
+    "geometry-arc-10x10": ("tasks of ARC with grids up to 10×10",
+        ["trm-lab run probes/geometry -p model arc-10x10 -p steps 4 -p batch_size 8"]),
     "reading-sudoku-6x6": ("Sudoku 6×6", ["trm-lab run probes/reading -p model sudoku-6x6"]),
     "reading-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/reading -p model sudoku-9x9-laptop"]),
+    "reading-maze-9x9": ("mazes 9×9", ["trm-lab run probes/reading -p model maze-9x9 "
+        "-p puzzles 200 -p steps 8 -p looks '[1,2,4,8]' -p removed_from 32 -p draws 3"]),
+    "reading-arc-10x10": ("tasks of ARC with grids up to 10×10",
+        ["trm-lab run probes/reading -p model arc-10x10 -p steps 4 -p draws 3"]),
     "ablation-smoke": ("eleven rows of the paper's ablations, too small and too brief to rank as the "
         "paper's do", ["trm-lab sweep ablation --smoke --slots 2", "trm-lab report reports/ablation-smoke"]),
 }
@@ -35,7 +43,7 @@ def made(lines:list[str])->Path:
     "Run the lines; the folder that the last one names."
     for line in lines:
         print(f"$ {line}", flush=True)
-        shell = subprocess.Popen([Path(sys.executable).parent/"trm-lab", *line.split()[1:]], cwd=ROOT,
+        shell = subprocess.Popen([Path(sys.executable).parent/"trm-lab", *shlex.split(line)[1:]], cwd=ROOT,
             stdout=subprocess.PIPE, text=True)
         for said in shell.stdout: print(said, end="", flush=True)
         if shell.wait(): sys.exit(f"gallery: {line} ended with exit code {shell.returncode}")

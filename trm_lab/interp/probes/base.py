@@ -10,7 +10,7 @@ __all__ = ['LatentCallback', 'UNTRAINED', 'COLUMNS', 'fresh_puzzles', 'halves', 
 # %% ../../../nbs/interp/probes/01_base.ipynb #5eb2d8d1
 import hashlib, json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
 from operator import add
 from pathlib import Path
@@ -18,8 +18,9 @@ import numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq, torch
 from scipy.special import stdtrit # not scipy.stats: that takes half a second to import
 from torch import Tensor
 from tqdm import tqdm
+from ...puzzles.base import TaskPuzzle
 from ...models.checkpoints import Loaded, pretrained_file, pretrained_models
-from ...data.datasets import Dataset, Split
+from ...data.datasets import Dataset, dataset_of, Split
 from ...data.generate import generate_dataset
 from ...data.batches import ordered_batches
 from ...core.errors import InputError
@@ -33,16 +34,30 @@ from ...solving.evaluate import wilson
 from ..trace import Site
 
 # %% ../../../nbs/interp/probes/01_base.ipynb #25c19452
+def _unseen_tasks(loaded:Loaded, count:int, seed:int)->Dataset:
+    "A test pair each of tasks that the model knows, without those whose test pairs it was trained on."
+    shown = set(loaded.history.get("given_away", ()))
+    names = ["" if name in shown else name for name in loaded.identities or ()] # a row keeps its number
+    questions, answers, rows = loaded.puzzle.known_examples(names, count, np.random.default_rng(seed))
+    pairs = list(zip(questions, answers))
+    origin = f"test pairs of {len(pairs)} tasks that {loaded.source} was not trained to answer, seed {seed}"
+    dataset = dataset_of(loaded.puzzle, pairs[:1], pairs, origin=origin)
+    test = replace(dataset.test, puzzle_identifiers=rows.astype(np.int32))
+    metadata = replace(dataset.metadata, num_puzzle_identifiers=len(names))
+    return replace(dataset, test=test, metadata=metadata, identifiers=list(loaded.identities))
+
 def fresh_puzzles(
     loaded:Loaded, # with the type of its puzzles
-    count:int, # puzzles
-    seed:int=2000, # of the generator
+    count:int, # puzzles; of tasks at most
+    seed:int=2000, # of the generator, or of the choice among tasks
     difficulty:str|None=None, # one that the type knows, or a mixture; None: as in training, or usual
 )->Dataset: # they are its test split; its one training puzzle is not used
-    "Generate puzzles for a study. Raises `InputError` if training used the same seed."
+    """Puzzles for a study: generated, or test pairs of tasks that the model knows.
+    Raises `InputError` if training used the same seed."""
     if loaded.puzzle is None:
         raise InputError(f"{loaded.source}: it does not say what it was trained on; load it with the puzzle "
             "type, as in puzzle='sudoku-9x9'")
+    if isinstance(loaded.puzzle, TaskPuzzle): return _unseen_tasks(loaded, count, seed)
     if seed == loaded.history.get("recipe", {}).get("data_seed"):
         raise InputError(
             f"seed {seed} made the puzzles that {loaded.source} was trained on; choose another one")

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['MEASURES', 'captured', 'random_axes', 'variance_rows', 'Paths', 'path_length', 'straightness', 'explained_by_step',
-           'shuffled_time', 'outcomes', 'path_rows', 'effective_dimension', 'noise_moments', 'dimension_rows',
-           'unbiased', 'Grams', 'cka', 'similarity_rows', 'geometry']
+           'shuffled_time', 'outcomes', 'path_rows', 'CellPoints', 'explained_by_kind', 'kind_rows',
+           'effective_dimension', 'noise_moments', 'dimension_rows', 'unbiased', 'Grams', 'cka', 'similarity_rows',
+           'geometry']
 
 # %% ../../../nbs/interp/probes/02_geometry.ipynb #b0c7a6b9
 from collections.abc import Callable, Mapping, Sequence
@@ -150,6 +151,66 @@ def _distance_from_solved(plane:np.ndarray, solved:np.ndarray)->np.ndarray: # (N
     "How far each path ends from where the solved ones end in the mean; not a number if none is solved."
     if not solved.any(): return np.full(len(plane), np.nan)
     return np.linalg.norm(plane[:, -1] - plane[solved, -1].mean(0), axis=-1)
+
+# %% ../../../nbs/interp/probes/02_geometry.ipynb #kinds002
+class CellPoints:
+    "Where each cell stands at the ends of the supervision steps."
+    def __init__(self,
+        planes:Mapping[str, Components], # by latent, with k axes
+        puzzles:int, # N
+        steps:int, # T
+        cells:int, # L
+        sites:Callable[[Site], bool], # the ends
+    ):
+        self.planes, self.sites, self.cells = planes, sites, cells
+        self.points = {name: np.zeros((puzzles, steps, cells, len(plane.axes)), np.float32)
+            for name, plane in planes.items()}
+
+    def __call__(self, site:Site, z:Tensor, here:np.ndarray):
+        if not self.sites(site): return
+        latents = z[:, -self.cells:].float().cpu().numpy() # without the puzzle embedding's positions
+        self.points[site.name][here, site.step - 1] = self.planes[site.name](latents)
+
+# %% ../../../nbs/interp/probes/02_geometry.ipynb #kinds003
+def explained_by_kind(
+    points:np.ndarray, # (n, k)
+    kinds:np.ndarray, # (n,) whole numbers
+)->float: # from 0 to 1
+    "The share of variance that lies between kinds (eta squared)."
+    place, count = np.unique(kinds, return_inverse=True, return_counts=True)[1:]
+    means, off = np.zeros((len(count), points.shape[1])), points - points.mean(0)
+    np.add.at(means, place, off)
+    return float((np.square(means)/count[:, None]).sum()/max(np.square(off).sum(), 1e-300))
+
+def _place_rows(table:Table, points:np.ndarray, name:str, kind:str, own:np.ndarray, least:int=10):
+    "Where the cells (N, L, 2) of each kind stand after the last step: median, and the middle half."
+    for of in np.unique(own[own >= 0]):
+        some = points[own == of]
+        if len(some) < least: continue
+        low, middle, high = np.quantile(some, (0.25, 0.5, 0.75), axis=0)
+        for k in range(2):
+            table.add("place of kind", name, kind=kind, of=int(of), component=k + 1, value=middle[k],
+                low=low[k], high=high[k], n=len(some))
+
+def kind_rows(
+    table:Table, # gets them
+    points:np.ndarray, # (N, T, L, k≥2)
+    name:str, # of the latent
+    kinds:Mapping[str, np.ndarray], # (N, L) whole numbers, negative where a cell does not count
+    rng:np.random.Generator,
+):
+    "What kinds explain after each step, and what those of another puzzle's cells do."
+    N, T = points.shape[:2]
+    blocks = [list(range(i, N, 10)) for i in range(min(10, N))]
+    for kind, own in kinds.items():
+        _place_rows(table, points[:, -1], name, kind, own)
+        for control, given in (("", own), ("another puzzle's", own[rng.permutation(N)])):
+            counts = (own >= 0) & (given >= 0)
+            for t in range(T):
+                value, low, high = jackknife(blocks, lambda some: explained_by_kind(
+                    points[some, t][counts[some]], given[some][counts[some]]))
+                table.add("explained by kind", name, control, kind=kind, step=t + 1,
+                    value=value, low=low, high=high, n=N)
 
 # %% ../../../nbs/interp/probes/02_geometry.ipynb #8bdc4859
 def effective_dimension(
@@ -303,6 +364,7 @@ def geometry(
     seed:int=0, # of halves, controls and the untrained model
     batch_size:int=32, # puzzles of a chunk, which also counts for similarity
     components:int=10, # principal axes
+    kinds:Callable[[Answers], Mapping[str, np.ndarray]]|None=None, # of cells, as `tasks.cell_kinds`
     progress:bool=True, # a bar for each pass
 )->pd.DataFrame: # as `Table.frame` has it
     "Measure planes, paths, effective dimension and similarity, each with its control."
@@ -314,13 +376,16 @@ def geometry(
     cells, boards, grams = Covariances(), Covariances(_by_name, pooled=True), Grams(last_updates(model))
     in_space = {name: _first_axes(plane, 3) for name, plane in planes["boards"].items()}
     paths = Paths(in_space, n, steps, last_updates(model))
-    answers = collect(model, shown, "measuring", cells, boards, paths, grams)
+    stand = CellPoints({name: _first_axes(plane, 2) for name, plane in planes["cells"].items()}, n, steps,
+        model.config.seq_len, last_updates(model))
+    answers = collect(model, shown, "measuring", cells, boards, paths, grams, *[stand]*(kinds is not None))
 
     for t, solved in enumerate(answers.solved): table.add("solved", step=t + 1, **mean_interval(solved))
     for name, plane in in_space.items():
         variance_rows(table, cells.latent(name), planes["cells"][name].axes, name, "cells", n, rng)
         variance_rows(table, boards[name], planes["boards"][name].axes, name, "boards", n, rng)
         path_rows(table, paths.points[name], name, outcomes(answers), rng)
+        if kinds: kind_rows(table, stand.points[name], name, kinds(answers), rng)
     for group, mask in outcomes(answers).items(): table.add("puzzles", group=group, value=mask.sum(), n=n)
     dimension_rows(table, cells, n)
     similarity_rows(table, grams, grams, "itself", n, rng)
