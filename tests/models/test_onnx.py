@@ -50,7 +50,7 @@ SYSTEMS = {"trm": ("none", True, {}, "binary"), "trm_separate": ("rope", False, 
     "trm_hier6": ("rope_2d+local_bias+row_col", False, {"loss": "stablemax"}, "binary"),
     "direct_transformer": ("none", False, {}, "q_learning"), "fixed_point": ("rope", False, {}, "binary")}
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("arch", [name for name in ARCHITECTURES if name != "trm_equivariant"])
 def test_an_architecture_steps_as_in_torch(tmp_path, arch):
     """Each step from torch's latents: the recursion of random weights amplifies the last bit over several.
     Tokens and decisions agree over the first two."""
@@ -61,6 +61,12 @@ def test_an_architecture_steps_as_in_torch(tmp_path, arch):
     assert found.alone < 2e-5 and not found.tokens and not found.stops, found
     assert about["architecture"] == arch and about["puzzle"] is None and set(about["start"]) == set(
         loaded.model.latents)
+
+def test_an_architecture_without_a_formula_is_refused(tmp_path):
+    model = build_model("trm_equivariant", {"seq_len": 16, "vocab_size": 6, "hidden_size": 32, "num_heads": 4})
+    with pytest.raises(InputError, match="cannot be exported; export another architecture"):
+        export_onnx(Loaded(model, None, {}, "binary"), tmp_path/"out")
+    assert not (tmp_path/"out").exists()
 
 @pytest.fixture(scope="module")
 def four(): return load_pretrained("sudoku-4x4")

@@ -336,6 +336,7 @@ def _check_exportable(model:RecursiveModel, weights:str):
     "Raise `InputError` if a package is missing, or the model cannot be exported."
     one_of(weights, WEIGHTS, "export: weights")
     architecture(model)
+    for u in model.schedule(): model.formula(u) # an architecture without one says so
     try: import onnx, onnx_ir, onnxscript # noqa: F401
     except ImportError as e:
         raise InputError(
