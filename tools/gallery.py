@@ -32,6 +32,9 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
     "ablation-smoke": ("eleven rows of the paper's ablations, too small and too brief to rank as the "
         "paper's do", ["trm-lab sweep ablation --smoke --slots 2", "trm-lab report reports/ablation-smoke"]),
 }
+# what a page says by a name that means another model today
+NOTES = dict.fromkeys(("geometry-sudoku-9x9", "reading-sudoku-9x9"),
+    "The page calls its model sudoku-9x9, as it was called then; it ships as sudoku-9x9-laptop.")
 # of a run's folder: its page, and what that leads to
 KEPT = ("report.html", "explorer.html", "geometry.parquet", "reading.parquet")
 INTRO = """# What the notebooks find
@@ -90,7 +93,8 @@ def index():
         headline = json.loads((GALLERY/name/"headline.json").read_text(encoding="utf-8"))
         more = [f"[{file}]({name}/{file})" for file in KEPT[1:] if (GALLERY/name/file).exists()]
         cells += [new_markdown_cell(f"## [{headline['title']}: {about}]({name}/report.html)\n\n"
-                + "; ".join(f"`{line}`" for line in lines) + (f" · {', '.join(more)}" if more else "")),
+                + "; ".join(f"`{line}`" for line in lines) + (f" · {', '.join(more)}" if more else "")
+                + (f"\n\n{NOTES[name]}" if name in NOTES else "")),
             new_code_cell(outputs=[nbformat.from_dict(o) for o in reworded(name, headline["outputs"])])]
     write_text(GALLERY/"index.html", page(new_notebook(cells=cells), "trm-lab: what the notebooks find"))
 
