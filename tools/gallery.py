@@ -22,7 +22,7 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
     "geometry-maze-9x9": ("mazes 9×9",
         ["trm-lab run probes/geometry -p model maze-9x9 -p puzzles 400 -p steps 8"]),
     "geometry-arc-10x10": ("tasks of ARC with grids up to 10×10",
-        ["trm-lab run probes/geometry -p model arc-10x10 -p steps 4 -p batch_size 8"]),
+        ["trm-lab run probes/geometry -p model arc-10x10 -p steps 4"]),
     "reading-sudoku-6x6": ("Sudoku 6×6", ["trm-lab run probes/reading -p model sudoku-6x6"]),
     "reading-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/reading -p model sudoku-9x9-laptop"]),
     "reading-maze-9x9": ("mazes 9×9", ["trm-lab run probes/reading -p model maze-9x9 "
