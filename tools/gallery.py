@@ -22,7 +22,7 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
     "geometry-maze-9x9": ("mazes 9×9",
         ["trm-lab run probes/geometry -p model maze-9x9 -p puzzles 400 -p steps 8"]),
     "geometry-arc-10x10": ("tasks of ARC with grids up to 10×10",
-        ["trm-lab run probes/geometry -p model arc-10x10 -p steps 4 -p batch_size 8"]),
+        ["trm-lab run probes/geometry -p model arc-10x10 -p steps 4"]),
     "reading-sudoku-6x6": ("Sudoku 6×6", ["trm-lab run probes/reading -p model sudoku-6x6"]),
     "reading-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/reading -p model sudoku-9x9-laptop"]),
     "reading-maze-9x9": ("mazes 9×9", ["trm-lab run probes/reading -p model maze-9x9 "
@@ -32,6 +32,9 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
     "ablation-smoke": ("eleven rows of the paper's ablations, too small and too brief to rank as the "
         "paper's do", ["trm-lab sweep ablation --smoke --slots 2", "trm-lab report reports/ablation-smoke"]),
 }
+# what a page says by a name that means another model today
+NOTES = dict.fromkeys(("geometry-sudoku-9x9", "reading-sudoku-9x9"),
+    "The page calls its model sudoku-9x9, as it was called then; it ships as sudoku-9x9-laptop.")
 # of a run's folder: its page, and what that leads to
 KEPT = ("report.html", "explorer.html", "geometry.parquet", "reading.parquet")
 INTRO = """# What the notebooks find
@@ -90,7 +93,8 @@ def index():
         headline = json.loads((GALLERY/name/"headline.json").read_text(encoding="utf-8"))
         more = [f"[{file}]({name}/{file})" for file in KEPT[1:] if (GALLERY/name/file).exists()]
         cells += [new_markdown_cell(f"## [{headline['title']}: {about}]({name}/report.html)\n\n"
-                + "; ".join(f"`{line}`" for line in lines) + (f" · {', '.join(more)}" if more else "")),
+                + "; ".join(f"`{line}`" for line in lines) + (f" · {', '.join(more)}" if more else "")
+                + (f"\n\n{NOTES[name]}" if name in NOTES else "")),
             new_code_cell(outputs=[nbformat.from_dict(o) for o in reworded(name, headline["outputs"])])]
     write_text(GALLERY/"index.html", page(new_notebook(cells=cells), "trm-lab: what the notebooks find"))
 
