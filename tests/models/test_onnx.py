@@ -1,6 +1,6 @@
 """Exported models in onnxruntime, beside the models that they were made of, and their hosts: Python without
 torch, and JavaScript in a browser and, where onnxruntime-web is installed, in node."""
-import base64, json, os, shutil, subprocess, sys
+import base64, copy, json, os, shutil, subprocess, sys
 from dataclasses import replace
 import numpy as np, pytest, torch
 
@@ -17,10 +17,11 @@ from trm_lab.data.batches import make_batch
 from trm_lab.models.checkpoints import Loaded, load_pretrained, pretrained_models
 from trm_lab.models.halting import QLearningHalting
 from trm_lab.models.host import Host, board_text, board_tokens, host_solve, host_steps
-from trm_lab.models.onnx import LAYER_KINDS, _eliminate, _least_confidence, export_onnx, layer_kind, rounded
+from trm_lab.models.onnx import (LAYER_KINDS, _eliminate, _least_confidence, export_onnx, in_float32,
+    layer_kind, rounded)
 from trm_lab.models.trm import Output, TRM, TRMConfig
 from trm_lab.models.variants import ARCHITECTURES, build_model
-from trm_lab.solving.solve import solve
+from trm_lab.solving.solve import recursion, solve
 
 GRAPHS = ("embed", "step", "read")
 
@@ -287,6 +288,17 @@ def test_what_fits_into_no_onnx_file_is_refused(tmp_path):
 
 # ---- the long counts ----------------------------------------------------------
 
+@torch.no_grad()
+def rounding_along(loaded, batch, T=16):
+    "How far the model's logits in float32 are from those in float64, each along its own way."
+    single = in_float32(loaded.model)
+    double, far = copy.deepcopy(single).double(), []
+    double.dtype = torch.float64
+    models = [(model, model.embed(batch)) for model in (single, double)]
+    for here, there in zip(*(recursion(model, x, model.start(x), T) for model, x in models)):
+        far.append((here.output.logits - there.output.logits).abs().max().item())
+    return max(far)
+
 @pytest.mark.soak
 @pytest.mark.parametrize("name", pretrained_models())
 def test_every_shipped_model_is_the_same_in_onnxruntime(name, tmp_path):
@@ -295,10 +307,11 @@ def test_every_shipped_model_is_the_same_in_onnxruntime(name, tmp_path):
     export_onnx(loaded, tmp_path/"out")
     batch = make_batch(*loaded.fresh(50, 5))
     found = compare_export(loaded, Host(tmp_path/"out"), batch)
-    print(f"\n{name}, {len(batch)} puzzles: {found}")
+    print(f"\n{name}, {len(batch)} puzzles: {found}; float32 and float64 in torch: "
+        f"{rounding_along(loaded, batch):.1e} along the way", flush=True)
     more = make_batch(*loaded.fresh(200 if loaded.model.config.mlp_t else 50, 5))
     for cost in rounding_costs(loaded, more):
         at = "" if cost.at is None else f", at step {cost.at:.0f}"
         print(f"  int8 {cost.layers:20} solved {cost.solved:6.1%}, left the path {cost.left:6.1%}{at}, "
-            f"other stops {cost.stops:.1%}")
+            f"other stops {cost.stops:.1%}", flush=True)
     assert found.alone < 1e-4 and not found.tokens and not found.stops

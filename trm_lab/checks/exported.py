@@ -16,6 +16,7 @@ from ..models.host import Host, host_steps
 from ..models.losses import agreement
 from ..models.onnx import LAYER_KINDS, in_float32, layer_kind, rounded
 from ..models.trm import RecursiveModel, State
+from ..puzzles.base import IGNORE
 from ..solving.solve import recursion
 
 # %% ../../nbs/checks/03_exported.ipynb #1d6c31b9
@@ -85,8 +86,8 @@ def _paths(model:RecursiveModel, batch:Batch, halting:Halting)->_Paths:
     return _Paths(torch.stack(answers), (going + 1).clamp_max(T))
 
 # %% ../../nbs/checks/03_exported.ipynb #64adb4e9
-def _cost(layers:str, rounding:_Paths, full:_Paths, right:np.ndarray)->RoundingCost:
-    other = (rounding.tokens != full.tokens).any(2) # (T, B)
+def _cost(layers:str, rounding:_Paths, full:_Paths, labels:Tensor, right:np.ndarray)->RoundingCost:
+    other = ((rounding.tokens != full.tokens) & (labels != IGNORE)).any(2) # (T, B)
     left, first = other.any(0), other.long().argmax(0) + 1
     return RoundingCost(layers, float(right.mean()), left.float().mean().item(),
         first[left].float().median().item() if left.any() else None,
@@ -106,8 +107,8 @@ def rounding_costs(
         if rules.decides: return rules.solved(questions, answers)
         return agreement(paths.tokens[-1], batch.labels)[1].numpy()
     full = _paths(model, batch, halting)
-    costs = [_cost("none", full, full, right(full))]
+    costs = [_cost("none", full, full, batch.labels, right(full))]
     for layers, some in (*((kind, [kind]) for kind in kinds), ("all", kinds)):
         paths = _paths(rounded(model, some), batch, halting)
-        costs.append(_cost(layers, paths, full, right(paths)))
+        costs.append(_cost(layers, paths, full, batch.labels, right(paths)))
     return costs
