@@ -114,8 +114,9 @@ export class Cell {
     const held = end.given[cell] ? `${word(end.question)}, given` : `${word(end.tokens)} at the end`;
     const parts = [`${cellName(header, cell)}: ${held}`];
     if (end.solution) parts.push(`${header.vocab[end.solution[cell]]} by the label`);
-    if (!reader.whole) parts.push(reader.waiting ? "asking the kernel; so far each site's most probable token"
-        : "without a kernel, only each site's most probable token is known");
+    if (!reader.whole) parts.push(reader.waiting
+      ? `asking ${this.app.tree.kernel.words.name}; so far each site's most probable token`
+      : "without a kernel, only each site's most probable token is known");
     this.says.textContent = `${parts.join("; ")}.`;
   }
 }

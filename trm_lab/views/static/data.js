@@ -5,9 +5,13 @@
 import { plural } from "./page.js";
 
 export const ANSWERED = 2; // the verdict "solved", in a header's list
-const GONE = "The kernel is gone. What is loaded stays usable; run the cell again for the rest.";
-const SLOW = "The kernel has not answered for a while: it is busy, or gone. "
-  + "What is loaded stays usable; wait, or run the cell again.";
+const NOTEBOOK_WORDS = { name: "the kernel",
+  gone: "The kernel is gone. What is loaded stays usable; run the cell again for the rest.",
+  slow: "The kernel has not answered for a while: it is busy, or gone. "
+    + "What is loaded stays usable; wait, or run the cell again." };
+export const PAGE_WORDS = { name: "the model",
+  gone: "The model in this page has stopped. What is loaded stays usable; load the page again for the rest.",
+  slow: "The model in this page is still computing. What is loaded stays usable meanwhile." };
 const PATIENCE = 8000; // milliseconds
 
 export function unpack(arrays, bytes) { // named arrays over the bytes, and a way to one row of them
@@ -177,10 +181,11 @@ class Overview { // what halting looks at for every puzzle and supervision step,
 export const bytesOf = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 
 export class Kernel { // asks, and knows an answer by its number
-  constructor(model, tell) { // tell(sentence): what is wrong with it; "" when it answers again
+  constructor(model, tell, words = NOTEBOOK_WORDS) { // model: has a widget's `on`, `off` and `send`
+    // tell(sentence): what is wrong with it; "" when it answers again
     // several views of one widget hear each other's answers
     Object.assign(this,
-      { model, tell, gone: false, count: 0, waiting: new Map(), name: Math.random().toString(36).slice(2) });
+      { model, tell, words, gone: false, count: 0, waiting: new Map(), name: Math.random().toString(36).slice(2) });
     this.hear = (content, buffers) => {
       const asked = this.waiting.get(content?.id);
       if (!asked) return;
@@ -191,9 +196,9 @@ export class Kernel { // asks, and knows an answer by its number
     };
     this.lost = () => {
       this.gone = true;
-      this.tell(GONE);
+      this.tell(this.words.gone);
       for (const { reject, patience } of this.waiting.values()) {
-        clearTimeout(patience); reject(new Error(GONE));
+        clearTimeout(patience); reject(new Error(this.words.gone));
       }
       this.waiting.clear();
     };
@@ -202,11 +207,11 @@ export class Kernel { // asks, and knows an answer by its number
   }
 
   ask(question) { // → Promise of {…, bytes}
-    if (this.gone) return Promise.reject(new Error(GONE));
+    if (this.gone) return Promise.reject(new Error(this.words.gone));
     const id = `${this.name}-${++this.count}`;
     return new Promise((resolve, reject) => {
       this.waiting.set(id, { resolve, reject, patience: setTimeout(() => {
-        this.slow = true; this.tell(SLOW);
+        this.slow = true; this.tell(this.words.slow);
       }, PATIENCE) });
       try { this.model.send({ ...question, id }); } catch { this.lost(); } // a kernel that was shut down
     });

@@ -3,7 +3,8 @@
 // the f-th update.
 
 import { KEYS, Stage, button, choose, make, refill } from "./page.js";
-import { Kernel, Tree, beside, bytesOf, firstDifference } from "./data.js";
+import { Kernel, PAGE_WORDS, Tree, beside, bytesOf, firstDifference } from "./data.js";
+import { Thread, pageBytes } from "./live.js";
 import { gridText } from "./task.js";
 import { BoardView, MARKS, boardLegend, drawBoardLegend, outcomeOf, text } from "./board.js";
 import { Timeline } from "./timeline.js";
@@ -364,12 +365,23 @@ function mount(el, header, bytes, kernel) { // bytes: of the runs and the overvi
 
 // ---- where it is mounted -----------------------------------------------------
 
+function threadKernel(header, tell) { // [the model's thread, ""], or [null, why there is none]
+  try {
+    const code = document.getElementById("trm-thread").textContent;
+    return [new Kernel(new Thread(code, header, pageBytes("trm-models")), tell, PAGE_WORDS), ""];
+  } catch (error) {
+    return [null, `This browser does not let the page compute (${error.message}). What was saved is below.`];
+  }
+}
+
 export function mountPage() { // in a page of its own, which carries everything
-  const text = atob(document.getElementById("trm-bytes").textContent.trim()),
-    bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  mount(document.getElementById("trm-place"),
-    JSON.parse(document.getElementById("trm-header").textContent), bytes, null).focus();
+  const header = JSON.parse(document.getElementById("trm-header").textContent);
+  let app = null;
+  const tell = (sentence) => app?.notify(sentence);
+  const [kernel, problem] = header.live ? threadKernel(header, tell) : [null, ""];
+  app = mount(document.getElementById("trm-place"), header, pageBytes("trm-bytes"), kernel);
+  if (problem) tell(problem);
+  app.focus();
 }
 
 export default { // in a notebook, as a widget
