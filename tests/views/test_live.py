@@ -1,5 +1,5 @@
-"""A page that computes by itself: what it answers is compared with Python's session, array by array, and a real
-browser goes on from a saved page, from a file and without a network."""
+"""A page that computes by itself: what it answers is compared with Python's session, array by array, and a
+real browser goes on from a saved page, from a file and without a network."""
 import base64, copy, json, re, time
 from dataclasses import replace
 import numpy as np, pytest, torch
@@ -155,7 +155,8 @@ def test_the_rules_of_every_type(open_page):
         except InputError: solved = []
         answers += solved or []
         found = page.evaluate("""([question, answers]) => answers.map(answer => {
-            const { rules } = window.answers.sides[0], { wrong, verdict } = rules.judge(question, answer, null);
+            const { rules } = window.answers.sides[0];
+            const { wrong, verdict } = rules.judge(question, answer, null);
             const bytes = marks => Object.fromEntries(Object.entries(marks).map(([k, v]) => [k, [...v]]));
             return { wrong, verdict, marks: verdict === 3 ? {} : bytes(rules.marks(question, answer)),
                 scores: rules.scores(question, answer) ?? {}, printed: rules.print(answer) };
@@ -173,18 +174,19 @@ def test_the_rules_of_every_type(open_page):
 
 def test_boards_are_read_as_python_reads_them(open_page):
     page = open_page()
-    for puzzle, texts in ((Sudoku(2, 3), ["12....\n......\n"*3, "1_0*2|. - "]), (Maze(2, 3), ["S#G\n. o", "S#"]),
-            (LightsOut(2, 2), ["*0 .1", "**"]), (Arc(5), ["01|23", "012\n345", "01|2", "1"*40])):
-        live = Live(page, Session(small(puzzle), TEXTS[puzzle.type], 1, puzzle))
+    for puzzle, texts in ((Sudoku(2, 3), ["12....\n......\n"*3, "1_0*2|. - "]),
+            (Maze(2, 3), ["S#G\n. o", "S#"]), (LightsOut(2, 2), ["*0 .1", "**"]),
+            (Arc(5), ["01|23", "012\n345", "01|2", "1"*40])):
+        Live(page, Session(small(puzzle), TEXTS[puzzle.type], 1, puzzle))
         for text in texts:
             found = page.evaluate("""text => { try { return window.answers.sides[0].rules.parse(text); }
                 catch (error) { return error.message; } }""", text)
-            try: right = puzzle.parse(text.replace("_", ".").replace("*", ".") if puzzle.type == "sudoku"
-                else text.replace(".", " ") if puzzle.type == "maze" else text.replace("0", ".").replace("1", "*")
-                if puzzle.type == "lights_out" else text).tolist()
+            for sign, plain in SPELLINGS.get(puzzle.type, {}).items(): text = text.replace(sign, plain)
+            try: right = puzzle.parse(text).tolist()
             except InputError: right = None
             assert found == right if right else isinstance(found, str) and len(found) > 20, (text, found)
 
+SPELLINGS = {"sudoku": {"_": ".", "*": "."}, "maze": {".": " "}, "lights_out": {"0": ".", "1": "*"}}
 TEXTS = {"sudoku": "."*36, "maze": "S  #G ", "lights_out": "*...", "arc": "12"}
 
 def test_an_identity_is_an_edit_in_the_page(open_page):
@@ -199,12 +201,39 @@ def test_an_identity_is_an_edit_in_the_page(open_page):
         told, _ = live.compare(ask="branch", run="0", frame=0,
             edits=[dict(kind="Identity", identity=identity, turn=turn)])
     assert told["task"]["demonstrations"] and "and the question with it" in told["sentence"]
-    live.compare(ask="branch", run=told["run"], frame=3, edits=[dict(kind="Identity", identity=task, turn=True)])
+    back = dict(kind="Identity", identity=task, turn=True)
+    live.compare(ask="branch", run=told["run"], frame=3, edits=[back])
+
+def test_code_from_the_page_makes_the_same_tensors(open_page):
+    "Of what Python's session has and of puzzles that were typed: the same boards, latents within 1e-4."
+    for name, text, edit in (("sudoku-6x6", "..3.......5.4....1.1.......2...6...4",
+            dict(kind="ActivationPatch", name="z_L", of="1", cells=[7])), ("maze-15x15", None,
+            dict(kind="ZeroAblation", name="z_H", cells=None)), ("arc-10x10", "012|345",
+            dict(kind="Identity", identity="<blank>", turn=False))):
+        loaded = load_pretrained(name)
+        session = Session(loaded, puzzles_of(loaded, 2, 4), 2, halting=loaded.policy(2))
+        live, run = Live(open_page(), session), "1"
+        ask = lambda **message: live.page.evaluate("m => window.ask(m)", message)
+        if text:
+            identity = session.identity_name(session.root(0).identity) if session.identities else None
+            run = str(ask(ask="puzzle", text=text, identity=identity)[0]["puzzle"])
+        noise = dict(kind="Noise", name="z_L", size=0.5, seed=9, cells=[1, 2])
+        first = ask(ask="branch", run=run, frame=2, edits=[noise])[0]["run"]
+        second = ask(ask="branch", run=first, frame=4, edits=[edit])[0]["run"]
+        code = ask(ask="code", run=second, beside=run, frame=3, reading="renewed")[0]["text"]
+        space = {}
+        exec(code, space)
+        for key, rollout in ((second, space["rollout"]), (run, space["other"])):
+            for latent in session.names:
+                told, blob = ask(ask="latents", run=key, frame=rollout.length, name=latent)
+                mine = read(told, base64.b64decode(blob))["channels"]
+                apart = np.abs(mine - rollout.latent(rollout.trace.sites[-1], latent).numpy()).max()
+                assert apart < 1e-4, (name, key, latent, apart)
 
 # ---- halting, all puzzles, two models ------------------------------------------
 
-RULES = {"usual": None, "strict": BinaryHalting(threshold=0.9, certain=1.), "q": QLearningHalting(certain=0.95),
-    "eager": BinaryHalting(threshold=0.125, certain=0.)}
+RULES = {"usual": None, "strict": BinaryHalting(threshold=0.9, certain=1.),
+    "q": QLearningHalting(certain=0.95), "eager": BinaryHalting(threshold=0.125, certain=0.)}
 
 def test_rollouts_end_where_pythons_end(open_page):
     "Whatever the rule; and the overview goes on to the last step."
@@ -244,17 +273,20 @@ def test_what_cannot_be_live_is_refused(tmp_path):
     six = load_pretrained("sudoku-6x6")
     for session, why in ((Session(six, "."*36, 1, halting=Own()), "Own is your own Python code"),
             (Session(load_pretrained("sudoku-4x4", dtype=torch.bfloat16), "."*16, 1), "dtype=torch.float32")):
-        with pytest.raises(InputError, match=why): Explorer(session).save_html(tmp_path/"page.html", live=True)
+        with pytest.raises(InputError, match=why):
+            Explorer(session).save_html(tmp_path/"page.html", live=True)
     assert not list(tmp_path.iterdir())
 
-NAMES = re.compile(r"^(?:export )?(?:async )?(?:function\*?|class|const|let) (\{[^}]*\}|\[[^\]]*\]|\w+)", re.M)
+NAMES = re.compile(r"^(?:export )?(?:async )?(?:function\*?|class|const|let) "
+    r"(\{[^}]*\}|\[[^\]]*\]|\w+)", re.M)
 
 def test_no_name_stands_at_the_top_of_two_modules():
     for modules in (MODULES, THREAD):
         owners = {}
         for module in modules:
             for declared in NAMES.findall(static_file(f"{module}.js")):
-                for name in re.findall(r"\w+", declared): assert owners.setdefault(name, module) == module, name
+                for name in re.findall(r"\w+", declared):
+                    assert owners.setdefault(name, module) == module, name
 
 # ---- a saved page, without Python and network ------------------------------------
 
@@ -284,8 +316,8 @@ def test_a_saved_page_goes_on_by_itself(open_page, tmp_path):
     assert here.stat().st_size < 3e6
     given = int(np.flatnonzero(root.question > 1)[0])
     token = int(root.question[given]) % 6 + 2
-    keys(page, "5"); change_given(page, given, token); press(page, "Resume from here"); until(page, beside="0.2")
-    keys(page, "End")
+    keys(page, "5"); change_given(page, given, token)
+    press(page, "Resume from here"); until(page, beside="0.2"); keys(page, "End")
     changed = root.branch(None, Given(given, token))
     assert told(page)["boardBeside"] == board_of(changed) and told(page)["board"] == board_of(root)
     keys(page, "Home", *["ArrowRight"]*9)
@@ -329,3 +361,63 @@ def test_the_page_may_do_only_what_it_needs(open_page, tmp_path):
     assert {"script-src", "worker-src", "connect-src"} <= set(page.evaluate("() => window.refused"))
     assert page.evaluate("() => window.hit") is None
     assert "'unsafe-eval'" not in (tmp_path/"live.html").read_text()
+
+def typed(page, text):
+    "Type a puzzle of one's own."
+    press(page, "New puzzle")
+    page.locator(".trm-typing textarea").fill(text)
+    page.locator(".trm-typing").get_by_role("button", name="Solve it").click()
+
+def until_says(page, where, words):
+    page.wait_for_function("([where, words]) => document.querySelector(where).textContent.includes(words)",
+        arg=[where, words])
+
+def test_a_puzzle_is_typed_and_sent_to_somebody(open_page, pictures, tmp_path):
+    "A board of one's own; the view as an address, as code, and as a page that somebody else goes on with."
+    loaded = load_pretrained("sudoku-6x6")
+    explorer = Explorer(loaded, puzzles_of(loaded, 2), max_steps=8)
+    page, wrong, asked = open_live(open_page, explorer, tmp_path/"live.html")
+    text = "..3.......5.4....1.1.......2...6...4"
+    until(page, overview="2/2")
+    typed(page, text[:-1])
+    until_says(page, ".trm-typing .trm-wrong", "35 were given")
+    page.keyboard.press("Escape"); assert page.locator(".trm-typing").is_hidden()
+    typed(page, "1......1".ljust(36, "."))
+    until(page, puzzle="2", busy=""); until_says(page, ".trm-notice", "digit 1 stands twice in box 1")
+    typed(page, "\n".join(text[i:i + 6] for i in range(0, 36, 6)))
+    until(page, puzzle="3", run="3", overview="4/4", busy="")
+    here = Session(loaded, text, 8)
+    assert told(page)["board"] == board_of(here.root(0)) and told(page)["frame"] == told(page)["frames"]
+    keys(page, "Home", *["ArrowRight"]*5, "5")
+    choose(page, "what to change", "Noise"); choose(page, "latent", "z_H"); press(page, "Add")
+    press(page, "Resume from here"); until(page, beside="3.1")
+    keys(page, "4"); click_cell(page, 0)
+    # as code: the same board, latents within 1e-4
+    press(page, "Export"); page.get_by_role("menuitem", name="Copy as code").click()
+    page.wait_for_selector(".trm-code:not([hidden])")
+    space = {}
+    exec(page.locator(".trm-code pre").inner_text(), space)
+    page.keyboard.press("Escape")
+    keys(page, "End"); assert told(page)["boardBeside"] == board_of(space["other"])
+    # as an address, in a page that never saw the puzzle
+    keys(page, "Home", *["ArrowRight"]*6)
+    page.wait_for_function("() => location.hash.includes('step=3')")
+    address = page.evaluate("() => location.href")
+    assert f"board={text}" in address and "Noise" in address
+    other = open_page(offline=True)
+    lost = watched(other)
+    other.goto(address)
+    until(other, puzzle="2", run="2", beside="2.1", frame="6", panel="cell", cell="0", busy="")
+    assert [told(other)[name] for name in ("board", "boardBeside")] == [
+        told(page)[name] for name in ("board", "boardBeside")]
+    # as a page with everything that was tried
+    press(page, "Export")
+    with page.expect_download() as saved: page.get_by_role("menuitem", name="Page (HTML)").click()
+    saved.value.save_as(tmp_path/"again.html")
+    other.goto((tmp_path/"again.html").as_uri())
+    until(other, run="3", beside="3.1", frame="6", panel="cell", overview="4/4")
+    assert other.locator("option", has_text="typed").count() == 2
+    keys(other, "5"); press(other, "A: show branch 1"); until(other, run="3.1")
+    press(other, "Resume from here"); until(other, beside="3.2")
+    assert told(other)["identical"] == "true"
+    assert not (wrong or lost or asked), (wrong, lost, asked)

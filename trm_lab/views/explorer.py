@@ -23,7 +23,8 @@ from ..models.checkpoints import Loaded
 from ..models.halting import Halting
 from ..models.trm import RecursiveModel
 from ..puzzles.base import Group, Puzzle
-from .packs import VERDICTS, SessionView, cell_distribution, concatenate_packs, pack_arrays
+from trm_lab.views.packs import (VERDICTS, SessionView, cell_distribution, concatenate_packs, facts_of_cell,
+    pack_arrays)
 from trm_lab.views.page import (animation, document, page_header, save_html, static_bundle, static_file,
     still_picture)
 
@@ -112,7 +113,8 @@ class _DetailAnswers(_Dispatch):
         side.session.check_cell(cell := self.number(message, "cell"), "explorer")
         share = (255*np.nan_to_num(cell_distribution(rollout, cell))).round().astype(np.uint8)
         places, blob = pack_arrays(share=share)
-        return {"run": side.key(rollout), "cell": cell, "arrays": places}, [blob]
+        return {"run": side.key(rollout), "cell": cell, "facts": facts_of_cell(rollout, cell),
+            "arrays": places}, [blob]
 
     def latents(self, message):
         side, rollout = self.find(message.get("run"))
@@ -292,7 +294,7 @@ class Explorer(ExplorerWidget):
         view = _chosen_view(self._answers, self.header, puzzle, rollout, site, reading, beside)
         self.header = {**self.header, "view": view}
 
-    def save_html(self, path:str|Path, live:bool=False): # appears whole; live: the model inside, to go on with
+    def save_html(self, path:str|Path, live:bool=False): # appears whole; live: with the model, to go on
         "Save all rollouts so far as a page that opens from a file, without Jupyter or network."
         write_text(path, document(self._answers.sides, live))
 

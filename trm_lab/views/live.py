@@ -9,7 +9,7 @@ __all__ = ['live_refused', 'live_side', 'live_sides', 'deflated']
 import zlib
 import numpy as np, torch
 from ..core.errors import InputError
-from ..interp.session import Session
+from ..interp.session import Session, session_code
 from ..models.export import describe
 from ..models.halting import QLearningHalting, stop_rule
 from ..puzzles.base import TaskPuzzle
@@ -20,11 +20,12 @@ def live_refused(session:Session)->str|None: # why a page cannot go on with it; 
     "What keeps a session from a live page."
     if session.interventions_refused: return session.interventions_refused
     if session.model.dtype != torch.float32:
-        return (f"this model computes in {str(session.model.dtype).removeprefix('torch.')}, and a live page in "
-            "float32; load it with dtype=torch.float32")
+        kind = str(session.model.dtype).removeprefix("torch.")
+        return (f"this model computes in {kind}, and a live page in float32; load it with "
+            "dtype=torch.float32")
     if stop_rule(session.policy) is None:
-        return (f"the halting rule {type(session.policy).__name__} is your own Python code, which a page cannot "
-            "run; leave it out, or save the page without live=True")
+        return (f"the halting rule {type(session.policy).__name__} is your own Python code, which a page "
+            "cannot run; leave it out, or save the page without live=True")
 
 # %% ../../nbs/views/06_live.ipynb #689b50d5
 def _axes_pack(view:SessionView)->tuple[dict, bytes]:
@@ -74,8 +75,9 @@ def live_sides(
     "What a page needs to go on with its sessions, and all bytes; each side says where its own are."
     sides, parts = zip(*map(live_side, views))
     places, blob = concatenate_packs([part for pair in parts for part in pair])
-    return [{**side, "weights": weights, "axes": axes}
-        for side, weights, axes in zip(sides, places[::2], places[1::2])], blob
+    uses, lines = session_code(*(view.session for view in views))
+    return [{**side, "weights": weights, "axes": axes, "code": {"uses": uses, "lines": own}}
+        for side, own, weights, axes in zip(sides, lines, places[::2], places[1::2])], blob
 
 # %% ../../nbs/views/06_live.ipynb #cfebb0c2
 def deflated(

@@ -114,8 +114,9 @@ def page_header(
 
 # %% ../../nbs/views/07_page.ipynb #58801779
 MODULES = ("page", "data", "live", "task", "board", "timeline", "halting", "latents", "cell",
-    "branches", "takeaway", "explorer") # each needs only those before it
-THREAD = ("kernel", "engine", "chance", "rules", "session", "packs", "answers", "worker") # of a live page
+    "branches", "takeaway", "address", "typing", "explorer") # each needs only those before it
+THREAD = ("kernel", "engine", "chance", "rules", "session", "packs", "code", "answers",
+    "worker") # likewise, of a live page's thread
 
 def static_file(name:str)->str:
     "A script or style of the page, as text."
@@ -135,7 +136,7 @@ def _script(id:str, text:str, kind:str="text/plain")->str:
     return f'<script type="{kind}" id="{id}">{text}</script>\n'
 
 def _policy(live:bool)->str:
-    "What the browser may do: load nothing; for a live page compile WebAssembly, and start a thread from inside."
+    "What the browser may do: load nothing; a live page compiles WebAssembly, and starts a thread."
     return ("default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; script-src 'unsafe-inline'"
         + live*" 'wasm-unsafe-eval'; worker-src blob:")
 

@@ -1,8 +1,10 @@
 // What a page asks and a session answers, as `views.explorer` does in Python: a message has `ask` and what it
 // is about; the answer is what JSON can hold, and `bytes` where arrays belong to it.
 
+import { codeOf } from "./code.js";
 import { Side } from "./session.js";
-import { Axes, cellPack, divergence, overviewPack, packArrays, packOf, summary, unpacked } from "./packs.js";
+import { Axes, cellPack, divergence, knownAnswer, overviewPack, packArrays, packOf, summary,
+  unpacked } from "./packs.js";
 
 export class Answers {
   constructor(header, bytes) { // the page's header, and the bytes that `header.live` describes
@@ -35,7 +37,11 @@ const ASKED = {
     const rollout = this.find(run);
     return packOf(rollout.side.branch(rollout, frame, edits));
   },
-  cell({ run, cell }) { return { run, cell, ...cellPack(this.find(run), cell) }; },
+  cell({ run, cell }) {
+    const rollout = this.find(run), { question } = rollout.trace.asked;
+    const facts = rollout.side.rules.facts(question, knownAnswer(rollout), cell);
+    return { run, cell, facts, ...cellPack(rollout, cell) };
+  },
   latents({ run, frame, name }) {
     const rollout = this.find(run), { S, D } = rollout.side.engine;
     return { run, frame, name, ...packArrays({ channels: [rollout.latent(frame, name), [S, D]] }) };
@@ -48,6 +54,19 @@ const ASKED = {
     const { values, shape, step, identical } = divergence(one, other);
     return { a, b, names: one.side.names, step, identical, ...packArrays({ divergence: [values, shape] }) };
   },
+  code({ run, beside, frame, reading }) {
+    return { text: codeOf(this.find(run), beside ? this.find(beside) : null, frame, reading) };
+  },
+  puzzle({ text, identity = null }) { // one that was typed, for all models: its number
+    const [first] = this.sides, { rules, header } = first, question = rules.parse(text);
+    const odd = question.findIndex((token) => !header.askable.includes(token));
+    if (odd >= 0) throw new Error(`A question of ${header.title} does not hold `
+      + `${header.vocab[question[odd]]}, found in ${rules.at(odd)}.`);
+    const row = identity === null ? 0 : first.row({ identity }),
+      [puzzle] = this.sides.map((side) => side.add(question, row));
+    return { puzzle, problem: rules.problem(question) };
+  },
+  puzzles() { return { puzzles: this.sides.map(({ puzzles }) => puzzles) }; }, // with those that were typed
   overview({ from, side: number = 0 }) { // one puzzle at a time: each takes about as long as a question
     const side = this.sides[number], to = Math.min(from + 1, side.puzzles.length);
     if (from >= to) throw new Error(`There is no puzzle ${from + 1} in this page.`);

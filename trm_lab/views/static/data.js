@@ -37,6 +37,7 @@ class Run { // from the question to the end; what stood before its fork is its p
     Object.assign(this, { meta, tree, side: tree.sideOf(meta.run), key: meta.run, puzzle: meta.puzzle,
       fork: meta.fork, length: meta.length, steps: meta.steps });
     this.own = unpack(meta.arrays, bytes);
+    this.bytes = bytes;
     this.updates = this.side.updates.length; // in one supervision step
     this.kept = new Map();
   }
@@ -161,8 +162,11 @@ class Overview { // what halting looks at for every puzzle and supervision step,
   add({ from, to, total, arrays }, bytes) {
     const part = unpack(arrays, bytes);
     for (const { name, shape: [, steps] } of arrays) {
-      const values = part[name]();
-      this.columns[name] ??= new values.constructor(total * steps);
+      const values = part[name](), known = this.columns[name];
+      if (known?.length !== total * steps) { // the first part, or puzzles were added
+        this.columns[name] = new values.constructor(total * steps);
+        if (known) this.columns[name].set(known);
+      }
       this.columns[name].set(values, from * steps);
       this.steps = steps;
     }
@@ -185,7 +189,8 @@ export class Kernel { // asks, and knows an answer by its number
     // tell(sentence): what is wrong with it; "" when it answers again
     // several views of one widget hear each other's answers
     Object.assign(this,
-      { model, tell, words, gone: false, count: 0, waiting: new Map(), name: Math.random().toString(36).slice(2) });
+      { model, tell, words, gone: false, count: 0, waiting: new Map(),
+        name: Math.random().toString(36).slice(2) });
     this.hear = (content, buffers) => {
       const asked = this.waiting.get(content?.id);
       if (!asked) return;

@@ -29,7 +29,9 @@ const inBytes = (share) => Uint8Array.from(share, (v) => Math.round(255 * finite
 
 function scaled(rows) { // arrays to bytes from the lowest to the highest of all, and these two
   let low = Infinity, high = -Infinity;
-  for (const row of rows) for (const v of row) { low = Math.min(low, finite(v)); high = Math.max(high, finite(v)); }
+  for (const row of rows) for (const v of row) {
+    low = Math.min(low, finite(v)); high = Math.max(high, finite(v));
+  }
   const bytes = rows.map((row) => Uint8Array.from(row, (v) =>
     Math.round(((finite(v) - low) / (high - low || 1)) * 255)));
   return [bytes, [low, high]];
@@ -81,7 +83,10 @@ export class Axes { // of all puzzles, as Python fitted them
 
   positions(name, z) { // three coordinates of each position: (3, S)
     const { D } = this, S = z.length / D, coordinates = new Float32Array(3 * S);
-    for (let s = 0; s < S; s++) this.single[name](z, s * D).forEach((v, k) => { coordinates[k * S + s] = v; });
+    for (let s = 0; s < S; s++) {
+      const [first, second, third] = this.single[name](z, s * D);
+      coordinates[s] = first; coordinates[S + s] = second; coordinates[2 * S + s] = third;
+    }
     return coordinates;
   }
 }
@@ -94,7 +99,8 @@ function* moves(rollout) {
     changed = rollout.edits.filter((edit) => edit.name).map((edit) => edit.name);
   const schedule = side.engine.schedule();
   if (fork === 0 && !changed.length) yield [0, null, null, null];
-  for (let f = Math.max(0, fork - 2 * U); f <= rollout.length; f++) { // before the fork, to know how they moved
+  // from a little before the fork, to know how latents moved there
+  for (let f = Math.max(0, fork - 2 * U); f <= rollout.length; f++) {
     let which = null, before = null;
     const source = f <= fork ? parent : rollout;
     if (f) {
@@ -121,8 +127,8 @@ class Planes { // each board that a latent shows, and what its positions hold
   }
 
   arrays(names) {
-    const count = this.boards.length, S = this.norms[0].length, [norms, norm] = scaled(this.norms), scale = {},
-      components = [];
+    const count = this.boards.length, S = this.norms[0].length, [norms, norm] = scaled(this.norms),
+      components = [], scale = {};
     names.forEach((name, n) => {
       const mine = this.latents.flatMap((latent, plane) => (latent === n ? [plane] : []));
       if (!mine.length) return;
@@ -131,23 +137,25 @@ class Planes { // each board that a latent shows, and what its positions hold
       scale[name] = ends;
     });
     const board = (what) => [joined(this.boards.map((b) => b[what])), [count, this.boards[0].tokens.length]];
-    return { shown: { tokens: board("tokens"), confidence: board("confidence"), norm: [joined(norms), [count, S]],
-      component: [joined(components), [count, 3, S]] }, scale: { norm, component: scale } };
+    const shown = { tokens: board("tokens"), confidence: board("confidence"),
+      norm: [joined(norms), [count, S]],
+      component: [joined(components), [count, 3, S]] };
+    return { shown, scale: { norm, component: scale } };
   }
 }
 
-function frames(rollout, axes) {
-  const { side, fork } = rollout, { names, engine } = side, F = rollout.length - fork + 1,
-    numbers = () => new Float32Array(F).fill(NaN);
+function decoded(side, z) { // the board that a latent shows
+  const { tokens, share } = side.reader.board(side.engine.decode(z));
+  return { tokens, confidence: inBytes(share) };
+}
+
+function frames(rollout) { // numbers about each update, and which plane shows each latent
+  const { side, fork } = rollout, { names, axes, engine } = side, N = names.length,
+    F = rollout.length - fork + 1, planes = new Planes(), numbers = () => new Float32Array(F).fill(NaN);
   const [halting, change, turn, toward] = [numbers(), numbers(), numbers(), numbers()],
-    path = new Float32Array(2 * F), plane = new Int32Array(F * names.length), renewed = new Int32Array(F).fill(-1),
-    planes = new Planes(), last = Object.fromEntries(names.map((name) => [name, rollout.latent(rollout.length, name)]));
+    path = new Float32Array(2 * F), plane = new Int32Array(F * N), renewed = new Int32Array(F).fill(-1);
   const question = Uint8Array.from(rollout.trace.asked.question),
     blank = { tokens: question, confidence: new Uint8Array(question.length) };
-  const decoded = (z) => {
-    const { tokens, share } = side.reader.board(engine.decode(z));
-    return { tokens, confidence: inBytes(share) };
-  };
   for (const [f, which, move, before] of moves(rollout)) {
     const k = f - fork;
     halting[k] = side.halting(rollout.latent(f, side.answer));
@@ -155,19 +163,20 @@ function frames(rollout, axes) {
     change[k] = move ? Math.sqrt(squared(move) / move.length) : 0;
     names.forEach((name, n) => {
       if (k && f !== 1 && !rollout.renews(f, name)) { // as at the frame before
-        plane[k * names.length + n] = plane[(k - 1) * names.length + n];
+        plane[k * N + n] = plane[(k - 1) * N + n];
         return;
       }
-      const z = rollout.latent(f, name);
-      plane[k * names.length + n] = planes.add(n, z, engine.D, f ? decoded(z) : blank, axes.positions(name, z));
-      if (name === which) {
-        renewed[k] = n; toward[k] = cosine(z, last[name]);
-        path.set(axes.path(name, z), 2 * k);
-      }
+      const z = rollout.latent(f, name), board = f ? decoded(side, z) : blank;
+      plane[k * N + n] = planes.add(n, z, engine.D, board, axes.positions(name, z));
+      if (name !== which) return;
+      renewed[k] = n;
+      toward[k] = cosine(z, rollout.latent(rollout.length, name));
+      path.set(axes.path(name, z), 2 * k);
     });
   }
-  return { planes, arrays: { halting: [halting, [F]], change: [change, [F]], turn: [turn, [F]], toward: [toward, [F]],
-    path: [path, [F, 2]], plane: [plane, [F, names.length]], renewed: [renewed, [F]] } };
+  const arrays = { halting: [halting, [F]], change: [change, [F]], turn: [turn, [F]], toward: [toward, [F]],
+    path: [path, [F, 2]], plane: [plane, [F, N]], renewed: [renewed, [F]] };
+  return { planes, arrays };
 }
 
 // ---- what the rules say ------------------------------------------------------
@@ -179,29 +188,33 @@ export function knownAnswer(rollout) { // the label, if it is known and the ques
   return edited && question.some((token, i) => token !== own[i]) ? null : label;
 }
 
-function boards(rollout, planes) {
+function judged(rollout, tokens, label) { // a board, by the rules
+  const { rules } = rollout.side, { question } = rollout.trace.asked, answer = [...tokens],
+    { wrong, verdict } = rules.judge(question, answer, label), flags = new Array(answer.length).fill(0);
+  for (const cell of wrong) flags[cell] = 1;
+  return { wrong: packBits(flags), verdict, marks: verdict === 3 ? {} : rules.marks(question, answer),
+    scores: scoresOf(rules, question, answer, label) ?? {} };
+}
+
+function boards(rollout, planes) { // the question, its solution if that is known, and each plane's board
   const { rules } = rollout.side, { question } = rollout.trace.asked, label = knownAnswer(rollout),
-    known = new Map(), count = planes.length;
-  const judged = planes.map(({ tokens }) => {
+    L = question.length, count = planes.length, known = new Map();
+  const found = planes.map(({ tokens }) => {
     const key = tokens.join();
-    if (!known.has(key)) {
-      const answer = [...tokens], { wrong, verdict } = rules.judge(question, answer, label),
-        flags = new Uint8Array(answer.length);
-      wrong.forEach((i) => { flags[i] = 1; });
-      known.set(key, { wrong: packBits([...flags]), verdict,
-        marks: verdict === 3 ? {} : rules.marks(question, answer), scores: scoresOf(rules, question, answer, label) });
-    }
+    if (!known.has(key)) known.set(key, judged(rollout, tokens, label));
     return known.get(key);
   });
-  const rows = (parts) => [joined(parts), [count, parts[0].length]], names = Object.keys(judged[0].scores ?? {}),
-    L = question.length;
-  const scores = names.length ? { scores: rows(judged.map((j) =>
-    Uint8Array.from(names, (name) => Number(j.scores[name])))) } : {};
-  return { names, arrays: { ...scores, wrong: rows(judged.map(({ wrong }) => wrong)),
-    verdict: [Uint8Array.from(judged, ({ verdict }) => verdict), [count]],
-    given: [rules.given(question), [L]], question: [Uint8Array.from(question), [L]],
-    ...Object.fromEntries(Object.keys(judged[0].marks).map((name) => [name, rows(judged.map((j) => j.marks[name]))])),
-    ...(label ? { solution: [Uint8Array.from(label, (token) => Math.max(token, 0)), [L]] } : {}) } };
+  const rows = (parts) => [joined(parts), [count, parts[0].length]], [{ marks, scores }] = found,
+    names = Object.keys(scores), arrays = {};
+  if (names.length) arrays.scores = rows(found.map((board) =>
+    Uint8Array.from(names, (name) => Number(board.scores[name]))));
+  arrays.wrong = rows(found.map(({ wrong }) => wrong));
+  arrays.verdict = [Uint8Array.from(found, ({ verdict }) => verdict), [count]];
+  arrays.given = [rules.given(question), [L]];
+  arrays.question = [Uint8Array.from(question), [L]];
+  for (const name of Object.keys(marks)) arrays[name] = rows(found.map((board) => board.marks[name]));
+  if (label) arrays.solution = [Uint8Array.from(label, (token) => Math.max(token, 0)), [L]];
+  return { names, arrays };
 }
 
 function scoresOf(rules, question, answer, label) {
@@ -240,8 +253,9 @@ export function divergence(a, b) { // {values (F, names), step, identical}, at t
   const at = (answers, t) => answers[Math.min(t, answers.length - 1)];
   const differs = Array.from({ length: steps }, (_, t) => t)
     .find((t) => !sameNumbers(at(ours, t).tokens, at(theirs, t).tokens));
-  return { values, shape: [F, N], step: differs === undefined ? null : differs + 1,
-    identical: same && a.steps === b.steps && ours.every(({ logits }, t) => sameNumbers(logits, theirs[t].logits)) };
+  const identical = same && a.steps === b.steps
+    && ours.every(({ logits }, t) => sameNumbers(logits, theirs[t].logits));
+  return { values, shape: [F, N], step: differs === undefined ? null : differs + 1, identical };
 }
 
 function apart(branch) { // from its parent, own frames only; not a number where the parent has ended
@@ -267,7 +281,7 @@ function summarised(rollout) {
 }
 
 export function packOf(rollout) { // all that the page shows of a rollout
-  const { side } = rollout, found = frames(rollout, side.axes), { shown, scale } = found.planes.arrays(side.names),
+  const { side } = rollout, found = frames(rollout), { shown, scale } = found.planes.arrays(side.names),
     rules = boards(rollout, found.planes.boards), { answers } = rollout.trace, steps = [answers.length];
   const signal = (name, Kind) => [Kind.from(answers, (answer) => Number(answer[name])), steps];
   const { arrays, bytes } = packArrays({ ...found.arrays, ...shown, ...rules.arrays,
@@ -277,31 +291,34 @@ export function packOf(rollout) { // all that the page shows of a rollout
     explained: side.explained, bytes };
 }
 
-export function cellPack(rollout, cell) { // the probability of each token, at every own frame, from each latent
-  const { side, fork } = rollout, { names, reader, engine } = side, V = reader.V, F = rollout.length - fork + 1,
-    share = new Uint8Array(F * names.length * V);
+export function cellPack(rollout, cell) { // by each latent, the probability of each token at every own frame
+  const { side, fork } = rollout, { names, reader, engine } = side, { V } = reader,
+    F = rollout.length - fork + 1, frame = names.length * V, share = new Uint8Array(F * frame);
   for (let k = 0; k < F; k++) names.forEach((name, n) => {
-    const at = (k * names.length + n) * V;
-    if (k && !rollout.renews(fork + k, name)) share.copyWithin(at, at - names.length * V, at - (names.length - 1) * V);
+    const at = k * frame + n * V;
+    if (k && !rollout.renews(fork + k, name)) share.copyWithin(at, at - frame, at - frame + V);
     else share.set(inBytes(reader.cell(engine.decode(rollout.latent(fork + k, name)), cell)), at);
   });
   return packArrays({ share: [share, [F, names.length, V]] });
 }
 
-export function overviewPack(side, from, to) { // what halting looks at, of some puzzles after each step
-  const rows = { halt: [], least_confidence: [], same: [], accepted: [], stops: [], solved: [] };
-  for (let i = from; i < to; i++) {
-    const root = side.root(i), label = knownAnswer(root), { question } = root.trace.asked;
-    for (const { halt, least, same, stops, tokens } of side.allAnswers(root)) {
-      const found = side.rules.decides ? side.rules.check(question, [...tokens]) : null,
-        accepted = Boolean(found?.legal && found.complete);
-      const right = label ? label.every((token, c) => token < 0 || token === tokens[c])
-        : side.rules.decides ? accepted : 2;
-      Object.entries({ halt, least_confidence: least, same, accepted, stops, solved: right })
-        .forEach(([name, value]) => rows[name].push(Number(value)));
-    }
-  }
-  const shape = [to - from, side.max_steps];
-  return packArrays(Object.fromEntries(Object.entries(rows).map(([name, values]) =>
-    [name, [(name === "halt" || name === "least_confidence" ? Float32Array : Uint8Array).from(values), shape]])));
+const SIGNALS = { halt: Float32Array, least_confidence: Float32Array, same: Uint8Array, accepted: Uint8Array,
+  stops: Uint8Array, solved: Uint8Array };
+
+function signalsOf(root) { // what halting looks at after each step, and whether the answer is right
+  const { side } = root, { rules } = side, label = knownAnswer(root), { question } = root.trace.asked;
+  return side.allAnswers(root).map(({ halt, least, same, stops, tokens }) => {
+    const found = rules.decides ? rules.check(question, [...tokens]) : null,
+      accepted = Boolean(found?.legal && found.complete);
+    const solved = label ? label.every((token, c) => token < 0 || token === tokens[c])
+      : rules.decides ? accepted : 2;
+    return { halt, least_confidence: least, same, accepted, stops, solved };
+  });
+}
+
+export function overviewPack(side, from, to) { // of some puzzles
+  const rows = Array.from({ length: to - from }, (_, i) => signalsOf(side.root(from + i))).flat();
+  const column = ([name, Kind]) => [name, [Kind.from(rows, (row) => Number(row[name])),
+    [to - from, side.max_steps]]];
+  return packArrays(Object.fromEntries(Object.entries(SIGNALS).map(column)));
 }

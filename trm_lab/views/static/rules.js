@@ -1,4 +1,4 @@
-// What the rules of a puzzle type say of a board, as `trm_lab.puzzles` says it: for pages that have no Python.
+// What the rules of a puzzle type say of a board, as `trm_lab.puzzles` says it, for pages without Python.
 // A board is an array of tokens, row by row. A class here knows the question's givens, judges an answer
 // ({complete, legal, wrong: cells, why: a sentence or ""}, or null where the question has no answer at all),
 // marks what is drawn besides cells, reads and writes text, and draws symmetries.
@@ -30,8 +30,18 @@ export class Rules {
   check() { return null; }
   marks() { return {}; } // by name, bytes
   scores() { return {}; } // by name, whether it holds; beyond solved or not
-  candidates() { return null; } // the tokens that the givens leave to each cell
+  candidates() { return null; } // the tokens that the givens leave to a cell
+  cellFacts() { return []; } // [name, true or a number that is not negative]
+  problem() { return ""; } // why a question can have no answer, as far as that is seen at once
   matches(_, answer, label) { return label.every((token, i) => token < 0 || token === answer[i]); }
+
+  facts(question, label, cell) { // what the rules and the question say of a cell, in words
+    const left = this.given(question)[cell] ? null : this.candidates(question, cell);
+    const found = left ? [`the givens leave ${left.map((t) => this.names[t]).join(", ") || "no token"}`] : [];
+    if (!label && !this.decides) return found;
+    const facts = this.cellFacts(question, label, cell).filter(([, value]) => value !== false && value >= 0);
+    return [...found, ...facts.map(([name, value]) => (value === true ? name : `${name}: ${value}`))];
+  }
 
   judge(question, answer, label) { // {wrong, verdict: an index, as `packs.VERDICTS` counts them}
     const found = this.check(question, answer);
@@ -81,7 +91,8 @@ class SudokuRules extends Rules {
     let why = wrong.size ? `a given in ${this.at([...wrong][0])} was changed` : "";
     for (const { name, cells } of this.units) {
       const found = new Map();
-      for (const i of cells) if (answer[i] > BLANK) found.set(answer[i], [...(found.get(answer[i]) ?? []), i]);
+      for (const i of cells)
+        if (answer[i] > BLANK) found.set(answer[i], [...(found.get(answer[i]) ?? []), i]);
       for (const [token, twice] of found) if (twice.length > 1) {
         twice.forEach((i) => wrong.add(i));
         why ||= `the digit ${DIGITS[token - 2]} stands ${twice.length === 2 ? "twice"
@@ -92,12 +103,16 @@ class SudokuRules extends Rules {
       wrong: [...wrong].sort((a, b) => a - b), why };
   }
 
-  candidates(question) {
-    return range(this.cells).map((i) => {
-      if (question[i] > BLANK) return [question[i]];
-      const seen = new Set(this.homes[i].flatMap(({ cells }) => cells.map((j) => question[j])));
-      return range(this.n).map((d) => d + 2).filter((token) => !seen.has(token));
-    });
+  candidates(question, cell) {
+    const seen = new Set(this.homes[cell].flatMap(({ cells }) => cells.map((i) => question[i])));
+    return range(this.n).map((d) => d + 2).filter((token) => !seen.has(token));
+  }
+
+  problem(question) {
+    const { why } = this.check(question, question), none = (i) =>
+      question[i] === BLANK && !this.candidates(question, i).length;
+    const cell = range(this.cells).find(none);
+    return why || (cell === undefined ? "" : `no digit is left for ${this.at(cell)}`);
   }
 
   notation() {
@@ -170,7 +185,10 @@ class MazeRules extends Rules {
     const wrong = new Set(cellsWhere(question, (token, i) => token >= WALL && token <= GOAL
       && answer[i] !== token && !(token === FREE && answer[i] === PATH)));
     let why = wrong.size ? `the question was changed in ${this.at([...wrong][0])}` : "", legal = !wrong.size;
-    const broken = (cells, sentence) => { cells.forEach((i) => wrong.add(i)); legal = false; why ||= sentence; };
+    const broken = (cells, sentence) => {
+      cells.forEach((i) => wrong.add(i));
+      legal = false; why ||= sentence;
+    };
     const { marked, path, ways } = this.walk(question, answer), last = path.at(-1),
       complete = question[last] === GOAL, on = new Set(path),
       apart = cellsWhere(marked, (mark, i) => mark && !on.has(i));
@@ -180,6 +198,16 @@ class MazeRules extends Rules {
     if (legal && complete && path.length - 1 !== shortest)
       broken([], `the path has ${path.length - 1} steps, the shortest has ${shortest}`);
     return { complete, legal, wrong: [...wrong].sort((a, b) => a - b), why };
+  }
+
+  problem(question) {
+    return this.shortest(question) < 0 ? "a maze should have one S, one G, and a way between them" : "";
+  }
+
+  cellFacts(question, label, cell) {
+    const open = question[cell] !== WALL, beside = this.around(cell).filter((i) => question[i] !== WALL);
+    return [["on the path", label?.[cell] === PATH], ["dead end", open && beside.length === 1],
+      ["steps to S", this.steps(question, START)[cell]], ["steps to G", this.steps(question, GOAL)[cell]]];
   }
 
   route(question, answer) { // steps of the one path that is marked, if nothing else is changed; else −1
@@ -217,7 +245,8 @@ class MazeRules extends Rules {
 
   print(tokens) { return tokens.map((token) => "?# SGo"[token]).join(""); }
   notation() {
-    const signs = [["#", WALL], ["█", WALL], [" ", FREE], [".", FREE], ["S", START], ["G", GOAL], ["o", PATH]];
+    const signs = [["#", WALL], ["█", WALL], [" ", FREE], [".", FREE], ["S", START], ["G", GOAL],
+      ["o", PATH]];
     return [new Map(signs), /[\r\n]/g, `${this.rows}×${this.cols} maze`];
   }
 
@@ -334,6 +363,8 @@ class ArcRules extends Rules {
     return one.length === other.length && one.every((value, i) => value === other[i]);
   }
 
+  cellFacts(question, label, cell) { return [["copied from the input", question[cell] === label[cell]]]; }
+
   grid(board) { // {rows, cols, tokens} of what the board shows
     const [row, col, rows, cols] = this.window(board, board);
     const window = rows ? [row, col, rows, cols] : [0, 0, this.rows, this.cols];
@@ -371,7 +402,8 @@ class ArcRules extends Rules {
     return this.put([...rows.join("")].map((digit) => Number(digit) + 2), rows.length, wide);
   }
   print(tokens) {
-    const { cols, tokens: grid } = this.grid(tokens), text = grid.map((token) => ".#0123456789"[token]).join("");
+    const { cols, tokens: grid } = this.grid(tokens);
+    const text = grid.map((token) => ".#0123456789"[token]).join("");
     return text.match(new RegExp(`.{1,${cols}}`, "g")).join("|");
   }
 }

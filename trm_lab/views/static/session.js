@@ -35,7 +35,8 @@ export class Reader { // tokens and probabilities from logits
 
   cell(logits, cell) { // the probability of each token
     const { V } = this, weight = this.weight(logits, cell * V, V),
-      weights = Float64Array.from({ length: V }, (_, v) => weight(v)), sum = weights.reduce((a, b) => a + b, 0);
+      weights = Float64Array.from({ length: V }, (_, v) => weight(v));
+    const sum = weights.reduce((a, b) => a + b, 0);
     return weights.map((w) => w / sum);
   }
 
@@ -117,9 +118,10 @@ export class Side {
     throw new Error(`There is no rollout ${key} in this page.`);
   }
 
-  add(question, identity = 0) { // a puzzle that was typed; its number
-    this.puzzles.push({ question, label: null, identity });
-    return this.puzzles.length - 1;
+  add(question, identity) { // a puzzle that was typed, or is here already: its number
+    const known = this.puzzles.findIndex((puzzle) => puzzle.identity === identity
+      && puzzle.question.join() === question.join());
+    return known >= 0 ? known : this.puzzles.push({ question, label: null, identity }) - 1;
   }
 
   // ---- computing -------------------------------------------------------------
@@ -172,8 +174,8 @@ export class Side {
   halting(z) { return this.belief(this.engine.halt(z)); } // anywhere; z: the answer's latent
 
   read(state, before) { // what stands after a supervision step
-    const z = state[this.answer], logits = this.engine.decode(z), { tokens, share } = this.reader.board(logits),
-      halt = this.halting(z), least = Math.fround(Math.min(...share));
+    const z = state[this.answer], logits = this.engine.decode(z), halt = this.halting(z);
+    const { tokens, share } = this.reader.board(logits), least = Math.fround(Math.min(...share));
     const same = Boolean(before) && sameNumbers(tokens, before.tokens), { threshold, certain } = this.rule;
     const stops = halt > Math.fround(threshold) && (!certain || same || least > Math.fround(certain));
     return { logits, tokens, share, halt, least, same, stops };
@@ -215,8 +217,9 @@ export class Side {
     let now = state;
     for (const edit of rollout.edits) if (LATENT_EDITS.includes(edit.kind)) {
       const z = now[edit.name].slice(), value = this.value(edit, z, rollout), { D, P } = this.engine;
-      if (edit.cells === null || edit.cells === undefined) z.set(value);
-      else for (const cell of edit.cells) z.set(value.subarray((P + cell) * D, (P + cell + 1) * D), (P + cell) * D);
+      const put = (from, to) => z.set(value.subarray(from, to), from);
+      if (!edit.cells) z.set(value);
+      else for (const cell of edit.cells) put((P + cell) * D, (P + cell + 1) * D);
       now = { ...now, [edit.name]: z };
     }
     return now;
@@ -250,13 +253,32 @@ export class Side {
     return Float32Array.from(sum, (v) => v / count);
   }
 
+  refuse(edit, frame) { // throws an error if this cannot be done there
+    const { header, rules, names } = this, cells = edit.cells ?? [];
+    const wrong = (sentence) => { throw new Error(`This change cannot be made: ${sentence}.`); };
+    if (edit.kind === "Identity") return void this.row(edit);
+    if (edit.kind === "Given" && !header.askable.includes(edit.token))
+      wrong(`a question of ${header.title} does not hold the token ${edit.token}`);
+    for (const cell of edit.kind === "Given" ? [edit.cell] : cells)
+      if (!Number.isInteger(cell) || cell < 0 || cell >= rules.cells) wrong(`there is no cell ${cell}`);
+    if (edit.kind === "Given") return undefined;
+    if (!LATENT_EDITS.includes(edit.kind)) wrong(`the kind ${edit.kind} is not known`);
+    if (!names.includes(edit.name)) wrong(`there is no latent ${edit.name}`);
+    if (edit.kind === "Noise" && !(edit.size >= 0 && Number.isFinite(edit.size)))
+      wrong("the size of noise should be a standard deviation of 0 or more");
+    if (edit.kind === "Noise" && !(Number.isInteger(edit.seed) && edit.seed >= 0))
+      wrong("a seed should be a whole number of 0 or more");
+    if (edit.kind === "ActivationPatch") this.patchedFrom(edit, frame);
+    return undefined;
+  }
+
   branch(rollout, frame, edits) {
     if (!Number.isInteger(frame) || frame < 0 || frame > rollout.length)
       throw new Error(`${rollout.title} has no frame ${frame}; choose from 0 to ${rollout.length}.`);
     while (rollout.parent && frame < rollout.fork) rollout = rollout.parent;
-    for (const edit of edits) if (edit.kind === "ActivationPatch") this.patchedFrom(edit, frame);
-    const branch = new Rollout(this, { puzzle: rollout.puzzle, number: this.branches.length + 1, parent: rollout,
-      fork: frame, edits });
+    for (const edit of edits) this.refuse(edit, frame);
+    const number = this.branches.length + 1;
+    const branch = new Rollout(this, { puzzle: rollout.puzzle, number, parent: rollout, fork: frame, edits });
     this.trace(branch);
     this.branches.push(branch);
     return branch;
@@ -271,8 +293,8 @@ export class Side {
 
   sentence(rollout) {
     if (!rollout.parent) return "nothing changed";
-    const { fork, edits } = rollout;
-    const [cycle, substep, which] = this.header.sides[this.number].updates[(fork - 1 + this.updates) % this.updates];
+    const { fork, edits } = rollout, updates = this.header.sides[this.number].updates,
+      [cycle, substep, which] = updates[(fork - 1 + this.updates) % this.updates];
     const where = fork ? `after step ${Math.ceil(fork / this.updates)}, cycle ${cycle}, substep ${substep} `
       + `(${this.names[which]})` : "before the first update";
     return `${where}: ${edits.map((edit) => this.words(edit)).join("; ") || "resumed unchanged"}`;

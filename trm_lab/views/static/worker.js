@@ -5,7 +5,8 @@ import { Answers } from "./answers.js";
 
 async function inflated(bytes) { // as `views.live.deflated` made them: even places first, then odd ones
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const halves = new Uint8Array(await new Response(stream).arrayBuffer()), whole = new Uint8Array(halves.length);
+  const halves = new Uint8Array(await new Response(stream).arrayBuffer()),
+    whole = new Uint8Array(halves.length);
   for (let i = 0, half = halves.length / 2; i < half; i++) {
     whole[2 * i] = halves[i];
     whole[2 * i + 1] = halves[half + i];
