@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['task_groups', 'puzzle_batch', 'TraceRow', 'Frames', 'Rollout', 'Description', 'Identities', 'Subject', 'Readings',
-           'Population', 'Session', 'rebuild']
+           'Population', 'Session', 'rebuild', 'session_code']
 
 # %% ../../nbs/interp/06_session.ipynb #249ebeb0
 import warnings
@@ -680,3 +680,13 @@ def rebuild(
     imports = [f"from {module} import {', '.join(sorted(names))}"
         for module, names in sorted(script.modules.items())]
     return "\n".join([*imports, "", *lines, *then]) + "\n"
+
+# %% ../../nbs/interp/06_session.ipynb #4468509c
+def session_code(
+    *sessions:Session, # one, or several that are compared
+)->tuple[list[tuple[str, str]], list[list[str]]]: # modules and names in them; of each session its lines
+    "The Python that makes sessions; the last line of each calls `Session`, on `puzzles` or on a trace."
+    script = _Script()
+    script.sessions += sessions
+    lines = [script.session_lines(session) for session in sessions]
+    return [(module, name) for module, names in script.modules.items() for name in sorted(names)], lines

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['VERDICTS', 'POOLING', 'pack_arrays', 'concatenate_packs', 'Judge', 'Decoder', 'cell_distribution', 'moves', 'Planes',
-           'GrowingOverview', 'SessionView']
+           'GrowingOverview', 'facts_of_cell', 'SessionView']
 
 # %% ../../nbs/views/05_packs.ipynb #1efda282
 import io, weakref
@@ -336,6 +336,22 @@ def _task(rollout:Rollout)->dict:
     pairs = [[_grid(puzzle, board) for board in pair] for pair in session.demonstrations(name)]
     return {"task": {"identity": name, "name": task, "how": how, "demonstrations": pairs,
         "window": puzzle.draw(question, question).window}}
+
+# %% ../../nbs/views/05_packs.ipynb #457ec811
+def facts_of_cell(rollout:Rollout, cell:int)->list[str]:
+    "What the question says of a cell: the tokens that givens leave; in a maze the steps to S and G."
+    session, question = rollout.session, rollout.question.astype(np.uint8)
+    puzzle, label, found = session.puzzle, _known_answer(rollout, question), []
+    left = puzzle.candidates(question[None])
+    if left is not None and not _given(puzzle, question)[cell]:
+        tokens = ", ".join(session.vocabulary[token] for token in np.flatnonzero(left[0, cell]))
+        found.append(f"the givens leave {tokens or 'no token'}")
+    if label is None and not puzzle.decides: return found
+    facts = puzzle.cell_facts(question[None], (np.zeros_like(question) if label is None else label)[None])
+    for name, values in facts.items():
+        if values.dtype == bool: found += [name]*bool(values[0, cell])
+        elif values[0, cell] >= 0: found.append(f"{name}: {values[0, cell]}")
+    return found
 
 # %% ../../nbs/views/05_packs.ipynb #a8d2279d
 def _overview_arrays(part)->dict[str, np.ndarray]: # part: an `Overview`; each (puzzles, steps)

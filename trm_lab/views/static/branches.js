@@ -129,7 +129,7 @@ export class Branches {
         this.failed.set(key, "The divergence of these two needs a kernel; their answers are compared above.");
         return null;
       }
-      this.failed.set(key, "Asking the kernel for the divergence of these two.");
+      this.failed.set(key, `Asking ${kernel.words.name} for the divergence of these two.`);
       kernel.ask({ ask: "divergence", a: a.key, b: b.key }).then(({ names, arrays, bytes }) => {
         this.far.set(key, { names, values: unpack(arrays, bytes).divergence() });
       }).catch((error) => this.failed.set(key, error.message)).finally(() => this.app.draw());

@@ -7,7 +7,7 @@ import { most } from "./latents.js";
 
 export class Cell {
   constructor(app) {
-    this.app = app; this.shares = new Map(); this.asked = new Set();
+    this.app = app; this.shares = new Map(); this.facts = new Map(); this.asked = new Set();
     this.says = make("p", { class: "trm-says" });
     this.figures = most(app.header, "readings").map(
       (name) => figure(`probability of each token at every site, read from ${name}`));
@@ -44,7 +44,8 @@ export class Cell {
     const { tree } = this.app;
     if (!tree.kernel || tree.kernel.gone || this.asked.has(key)) return;
     this.asked.add(key);
-    tree.kernel.ask({ ask: "cell", run: run.key, cell }).then(({ arrays, bytes }) => {
+    tree.kernel.ask({ ask: "cell", run: run.key, cell }).then(({ facts, arrays, bytes }) => {
+      this.facts.set(key, facts);
       this.shares.set(key, unpack(arrays, bytes).share()); this.app.draw();
     }).catch((error) => this.app.notify(error.message));
   }
@@ -113,9 +114,11 @@ export class Cell {
     const end = run.answer(run.length), word = (tokens) => header.vocab[tokens[cell]];
     const held = end.given[cell] ? `${word(end.question)}, given` : `${word(end.tokens)} at the end`;
     const parts = [`${cellName(header, cell)}: ${held}`];
+    parts.push(...this.facts.get(`${run.key} ${cell}`) ?? []);
     if (end.solution) parts.push(`${header.vocab[end.solution[cell]]} by the label`);
-    if (!reader.whole) parts.push(reader.waiting ? "asking the kernel; so far each site's most probable token"
-        : "without a kernel, only each site's most probable token is known");
+    if (!reader.whole) parts.push(reader.waiting
+      ? `asking ${this.app.tree.kernel.words.name}; so far each site's most probable token`
+      : "without a kernel, only each site's most probable token is known");
     this.says.textContent = `${parts.join("; ")}.`;
   }
 }

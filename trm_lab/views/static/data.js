@@ -5,9 +5,13 @@
 import { plural } from "./page.js";
 
 export const ANSWERED = 2; // the verdict "solved", in a header's list
-const GONE = "The kernel is gone. What is loaded stays usable; run the cell again for the rest.";
-const SLOW = "The kernel has not answered for a while: it is busy, or gone. "
-  + "What is loaded stays usable; wait, or run the cell again.";
+const NOTEBOOK_WORDS = { name: "the kernel",
+  gone: "The kernel is gone. What is loaded stays usable; run the cell again for the rest.",
+  slow: "The kernel has not answered for a while: it is busy, or gone. "
+    + "What is loaded stays usable; wait, or run the cell again." };
+export const PAGE_WORDS = { name: "the model",
+  gone: "The model in this page has stopped. What is loaded stays usable; load the page again for the rest.",
+  slow: "The model in this page is still computing. What is loaded stays usable meanwhile." };
 const PATIENCE = 8000; // milliseconds
 
 export function unpack(arrays, bytes) { // named arrays over the bytes, and a way to one row of them
@@ -33,6 +37,7 @@ class Run { // from the question to the end; what stood before its fork is its p
     Object.assign(this, { meta, tree, side: tree.sideOf(meta.run), key: meta.run, puzzle: meta.puzzle,
       fork: meta.fork, length: meta.length, steps: meta.steps });
     this.own = unpack(meta.arrays, bytes);
+    this.bytes = bytes;
     this.updates = this.side.updates.length; // in one supervision step
     this.kept = new Map();
   }
@@ -157,8 +162,11 @@ class Overview { // what halting looks at for every puzzle and supervision step,
   add({ from, to, total, arrays }, bytes) {
     const part = unpack(arrays, bytes);
     for (const { name, shape: [, steps] } of arrays) {
-      const values = part[name]();
-      this.columns[name] ??= new values.constructor(total * steps);
+      const values = part[name](), known = this.columns[name];
+      if (known?.length !== total * steps) { // the first part, or puzzles were added
+        this.columns[name] = new values.constructor(total * steps);
+        if (known) this.columns[name].set(known);
+      }
       this.columns[name].set(values, from * steps);
       this.steps = steps;
     }
@@ -177,10 +185,12 @@ class Overview { // what halting looks at for every puzzle and supervision step,
 export const bytesOf = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 
 export class Kernel { // asks, and knows an answer by its number
-  constructor(model, tell) { // tell(sentence): what is wrong with it; "" when it answers again
+  constructor(model, tell, words = NOTEBOOK_WORDS) { // model: has a widget's `on`, `off` and `send`
+    // tell(sentence): what is wrong with it; "" when it answers again
     // several views of one widget hear each other's answers
     Object.assign(this,
-      { model, tell, gone: false, count: 0, waiting: new Map(), name: Math.random().toString(36).slice(2) });
+      { model, tell, words, gone: false, count: 0, waiting: new Map(),
+        name: Math.random().toString(36).slice(2) });
     this.hear = (content, buffers) => {
       const asked = this.waiting.get(content?.id);
       if (!asked) return;
@@ -191,9 +201,9 @@ export class Kernel { // asks, and knows an answer by its number
     };
     this.lost = () => {
       this.gone = true;
-      this.tell(GONE);
+      this.tell(this.words.gone);
       for (const { reject, patience } of this.waiting.values()) {
-        clearTimeout(patience); reject(new Error(GONE));
+        clearTimeout(patience); reject(new Error(this.words.gone));
       }
       this.waiting.clear();
     };
@@ -202,11 +212,11 @@ export class Kernel { // asks, and knows an answer by its number
   }
 
   ask(question) { // → Promise of {…, bytes}
-    if (this.gone) return Promise.reject(new Error(GONE));
+    if (this.gone) return Promise.reject(new Error(this.words.gone));
     const id = `${this.name}-${++this.count}`;
     return new Promise((resolve, reject) => {
       this.waiting.set(id, { resolve, reject, patience: setTimeout(() => {
-        this.slow = true; this.tell(SLOW);
+        this.slow = true; this.tell(this.words.slow);
       }, PATIENCE) });
       try { this.model.send({ ...question, id }); } catch { this.lost(); } // a kernel that was shut down
     });

@@ -251,13 +251,18 @@ export class Engine {
 
   schedule() { return this.model.schedule; } // the updates of a supervision step, in order
 
+  identity(row) { // a row of the puzzle embedding; null: the mean of all but the first
+    const { values, shape: [rows, width] } = this.identities;
+    if (row !== null) return values.subarray(row * width, (row + 1) * width);
+    const sum = new Float64Array(width);
+    for (let r = 1; r < rows; r++) for (let i = 0; i < width; i++) sum[i] += values[r * width + i];
+    return sum.map((total) => total / (rows - 1));
+  }
+
   embed(tokens, identity = 0) { // the question, S·D
     const { S, D, P } = this, x = new Float32Array(S * D), scale = Math.sqrt(D);
     tokens.forEach((token, i) => x.set(this.tokens.subarray(token * D, (token + 1) * D), (P + i) * D));
-    if (P) {
-      const { values, shape: [, width] } = this.identities;
-      x.set(values.subarray(identity * width, (identity + 1) * width));
-    }
+    if (P) x.set(this.identity(identity));
     if (this.positions) // 1/√2 keeps the variance of the sum
       for (let i = 0; i < x.length; i++) x[i] = 0.707106781 * (x[i] + this.positions[i]);
     return x.map((value) => value * scale);
@@ -305,10 +310,14 @@ export class Engine {
     return this.logits.values().subarray(this.P * this.logits.cols);
   }
 
+  halt(z) { // the halting head's two logits, from the answer's latent
+    const { weight, bias } = this.halting, first = z.subarray(0, this.D);
+    return [0, 1].map((i) =>
+      Math.fround(dot(weight.subarray(i * this.D, (i + 1) * this.D), first) + bias[i]));
+  }
+
   read(state) { // the answer's logits, and the halting head's two
-    const z = state[this.model.answer], first = z.subarray(0, this.D);
-    const { weight, bias } = this.halting;
-    const q = (i) => Math.fround(dot(weight.subarray(i * this.D, (i + 1) * this.D), first) + bias[i]);
-    return { logits: this.decode(z), q_halt: q(0), q_continue: q(1) };
+    const z = state[this.model.answer], [q_halt, q_continue] = this.halt(z);
+    return { logits: this.decode(z), q_halt, q_continue };
   }
 }

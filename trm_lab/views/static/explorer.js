@@ -3,8 +3,11 @@
 // the f-th update.
 
 import { KEYS, Stage, button, choose, make, refill } from "./page.js";
-import { Kernel, Tree, beside, bytesOf, firstDifference } from "./data.js";
+import { Kernel, PAGE_WORDS, Tree, beside, bytesOf, firstDifference } from "./data.js";
+import { Thread, pageBytes } from "./live.js";
 import { gridText } from "./task.js";
+import { Address } from "./address.js";
+import { Typing } from "./typing.js";
 import { BoardView, MARKS, boardLegend, drawBoardLegend, outcomeOf, text } from "./board.js";
 import { Timeline } from "./timeline.js";
 import { Halting } from "./halting.js";
@@ -29,6 +32,7 @@ class App {
   constructor(el, header, kernel) {
     const side = header.sides[0];
     this.header = header;
+    this.loaded = header.puzzles.length; // those after them were typed
     this.tree = new Tree(header, kernel);
     this.state = { puzzle: 0, run: null, beside: null, frame: 0, reading: side.answer, mark: "update",
       panel: "path", policy: "given", threshold: null, count: side.max_steps, cell: null, chosen: new Set(),
@@ -47,6 +51,7 @@ class App {
     this.timeline = new Timeline(this);
     this.panels = Object.fromEntries(PANELS.map(([name, , Panel]) => [name, new Panel(this)]));
     this.takeaway = new TakeAway(this);
+    this.typing = new Typing(this);
     this.puzzles = choose("puzzle", [], "", (puzzle) => {
       this.open(this.tree.root(Number(puzzle))); this.focus();
     });
@@ -87,7 +92,7 @@ class App {
     root.append(
       make("header", {}, make("strong", {}, header.title),
         make("span", { class: "trm-model", title: this.mistitled }, this.mistitled),
-        this.puzzles, this.readings, this.working, this.verdict, this.takeaway.element,
+        this.puzzles, this.typing.button, this.readings, this.working, this.verdict, this.takeaway.element,
         button("?", "keys and signs (?)", () => this.overlay())),
       this.notice,
       make("main", {},
@@ -97,7 +102,7 @@ class App {
           ...Object.values(this.panels).map((p) => p.element))),
       make("div", { class: "trm-under" }, this.marks, this.whole, this.legend.element,
         this.timeline.legend.element),
-      this.timeline.element, this.spoken, this.help, this.takeaway.over);
+      this.timeline.element, this.spoken, this.help, this.takeaway.over, this.typing.over);
     root.addEventListener("keydown", (event) => this.key(event));
     for (const canvas of root.querySelectorAll("canvas:not([tabindex])"))
       canvas.addEventListener("pointerdown", () => this.focus());
@@ -149,6 +154,20 @@ class App {
     this.show({ beside: key });
   }
 
+  async openTyped(board, identity) { // a puzzle as text; throws an error that says what is wrong with it
+    const { tree, header } = this;
+    if (!header.live || !tree.kernel)
+      throw new Error("This page holds no model, so that it cannot take another puzzle.");
+    const { puzzle, problem } = await tree.kernel.ask({ ask: "puzzle", text: board, identity });
+    if (puzzle === header.puzzles.length) {
+      header.puzzles.push({ label: `puzzle ${puzzle + 1}: typed` });
+      for (const overview of tree.overviews) overview.total = puzzle + 1;
+    }
+    await this.open(tree.root(puzzle));
+    if (problem) this.notify(`No answer to this puzzle can be right: ${problem}.`);
+    this.overview().catch((error) => this.notify(error.message));
+  }
+
   go(frame) { this.show({ frame: Math.max(0, Math.min(this.run.length, frame)) }); }
   show(change = {}) {
     if ("panel" in change || "beside" in change || "run" in change) {
@@ -185,14 +204,14 @@ class App {
       ArrowLeft: () => this.go(event.shiftKey ? timeline.stepFrom(-1) : state.frame - 1),
       Home: () => this.go(0), End: () => this.go(this.run.length), " ": () => timeline.toggle(),
       "?": () => this.overlay(),
-      Escape: () => { if (!this.takeaway.close()) this.overlay(false); },
+      Escape: () => { if (!this.typing.close() && !this.takeaway.close()) this.overlay(false); },
       v: () => this.show({ reading: turn(this.readable(this.run), state.reading) }),
       m: () => this.show({ mark: turn(this.markable().map(([mark]) => mark), state.mark) }),
       c: () => { if (header.tasks) this.turnCanvas(); },
       "[": () => this.turnPuzzle(-1), "]": () => this.turnPuzzle(1),
     }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (!act || (event.key === "Escape" && this.help.hidden && this.takeaway.over.hidden
-        && this.takeaway.menu.hidden)) return;
+    if (!act || (event.key === "Escape" && [this.help, this.takeaway.over, this.takeaway.menu,
+        this.typing.over].every(({ hidden }) => hidden))) return;
     event.preventDefault(); event.stopPropagation();
     act();
   }
@@ -204,7 +223,7 @@ class App {
   writePuzzles(run) { // and whether each is solved in the end, as far as anyone knows
     const { tree, header } = this, overview = tree.overviewOf(run), fate =
       (i) => (i < overview.done ? [", not solved", ", solved", ""][overview.row(i).solved.at(-1)] : ""),
-      told = `${header.sides.indexOf(run.side)} ${overview.done}`;
+      told = `${header.sides.indexOf(run.side)} ${overview.done} ${header.puzzles.length}`;
     // hundreds of them are not told at every step
     if (this.listed !== told) refill(this.puzzles,
         header.puzzles.map(({ label }, i) => [i, label + fate(i), !tree.known(tree.root(i))]), run.puzzle);
@@ -255,6 +274,7 @@ class App {
     refill(this.marks, this.markable(), state.mark);
     this.whole.setAttribute("aria-pressed", String(state.whole));
     this.tell(drawn, beyond, stop);
+    this.address?.write();
   }
 
   tell(drawn, beyond, stop) { // what is shown, for whoever asks the page
@@ -296,6 +316,8 @@ class App {
       await this.follow(header.view);
       if (header.sides.length > 1 && !state.beside && tree.known(tree.root(state.puzzle, 1)))
         await this.openBeside(tree.root(state.puzzle, 1));
+      if (header.live) for (const overview of tree.overviews) overview.total = header.puzzles.length;
+      await this.address?.read();
       if (tree.kernel) await this.overview();
     } catch (error) { this.notify(error.message); }
   }
@@ -314,6 +336,7 @@ class App {
       overview.add(part, part.bytes);
       this.draw();
     }
+    if (this.header.live) return; // the axes came with the page
     // the planes are fitted on all puzzles now
     const stale = (r) => !this.left && r.meta.fitted < tree.overviewOf(r).total;
     for (const run of [...tree.runs.values()].filter(stale)) {
@@ -350,26 +373,39 @@ class App {
   }
 }
 
-function mount(el, header, bytes, kernel) { // bytes: of the runs and the overview that the header describes
+function mount(el, header, bytes, kernel, page = false) { // bytes: of the runs and the overview in the header
   const app = new App(el, header, kernel), part = ({ at, size }) => bytes.subarray(at, at + size);
+  app.saved = (header.overview ?? []).map((meta) => [meta, part(meta)]);
   for (const meta of header.packs) app.tree.add(meta, part(meta));
-  for (const meta of header.overview ?? []) app.tree.overviews[meta.side].add(meta, part(meta));
+  for (const [meta, own] of app.saved) app.tree.overviews[meta.side].add(meta, own);
   Object.assign(app.state, { run: header.first, puzzle: app.tree.runs.get(header.first).puzzle });
   app.live();
   app.show({ panel: app.state.panel });
   performance.mark("trm-drawn");
+  if (page) app.address = new Address(app);
   app.begin();
   return app;
 }
 
 // ---- where it is mounted -----------------------------------------------------
 
+function threadKernel(header, tell) { // [the model's thread, ""], or [null, why there is none]
+  try {
+    const code = document.getElementById("trm-thread").textContent;
+    return [new Kernel(new Thread(code, header, pageBytes("trm-models")), tell, PAGE_WORDS), ""];
+  } catch (error) {
+    return [null, `This browser does not let the page compute (${error.message}). What was saved is below.`];
+  }
+}
+
 export function mountPage() { // in a page of its own, which carries everything
-  const text = atob(document.getElementById("trm-bytes").textContent.trim()),
-    bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  mount(document.getElementById("trm-place"),
-    JSON.parse(document.getElementById("trm-header").textContent), bytes, null).focus();
+  const header = JSON.parse(document.getElementById("trm-header").textContent);
+  let app = null;
+  const tell = (sentence) => app?.notify(sentence);
+  const [kernel, problem] = header.live ? threadKernel(header, tell) : [null, ""];
+  app = mount(document.getElementById("trm-place"), header, pageBytes("trm-bytes"), kernel, true);
+  if (problem) tell(problem);
+  app.focus();
 }
 
 export default { // in a notebook, as a widget

@@ -143,7 +143,7 @@ export class Path {
 const COMPONENTS = [["norm", "norm", "length of the vector at each position"],
   ["0", "PC 1", "first principal component"],
   ["1", "PC 2", "second principal component"], ["2", "PC 3", "third principal component"],
-  ["raw", "channels", "all channels as they are; asks the kernel"]];
+  ["raw", "channels", "all channels as they are; computed when asked for"]];
 
 export class Latents {
   constructor(app) {
@@ -202,7 +202,8 @@ export class Latents {
     this.drawMatrix(run, frame, which, chosen?.raw);
     if (chosen) this.drawMap(run, frame, which, chosen);
     else stage.say(this.map.canvas, app.tree.kernel && !app.tree.kernel.gone
-      ? "Asking the kernel for the channels." : "The channels need a kernel; norm and PC 1 to 3 are here.");
+      ? `Asking ${app.tree.kernel.words.name} for the channels.`
+      : "The channels need a kernel; norm and PC 1 to 3 are here.");
     // half of −1 to 1 is enough where no run leaves it
     const cosines = (name) => app.tree.once(`cosines ${name}`, () => {
       let low = 0.5;

@@ -102,10 +102,41 @@ async function copy(text, pre) {
   }
 }
 
+function inBase64(bytes) {
+  let text = "";
+  for (let i = 0; i < bytes.length; i += 0x8000)
+    text += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
+  return btoa(text);
+}
+
+// A live page as it stands: its scripts and models as they are, and what was tried since. Text from outside
+// enters only as JSON in which no tag can begin.
+async function wholePage(app) {
+  const { tree, state } = app, { puzzles } = await tree.kernel.ask({ ask: "puzzles" }), parts = [];
+  let at = 0;
+  const placed = ({ bytes, id, ...meta }, own) => {
+    parts.push(own); at += own.length;
+    return { ...meta, at: at - own.length, size: own.length };
+  };
+  const packs = [...tree.runs.values()].map((run) => placed(run.meta, run.bytes)),
+    overview = app.saved.map(([meta, own]) => placed(meta, own));
+  const live = app.header.live.map((side, i) => ({ ...side, puzzles: puzzles[i] })), view = { run: state.run,
+    beside: state.beside, frame: state.frame, panel: state.panel };
+  const blob = new Uint8Array(at), page = document.documentElement.cloneNode(true);
+  parts.reduce((place, own) => { blob.set(own, place); return place + own.length; }, 0);
+  const write = (id, text) => { page.querySelector(`#${id}`).textContent = text; };
+  page.querySelector("#trm-place").replaceChildren();
+  write("trm-header", JSON.stringify({ ...app.header, packs, overview, live, view })
+    .replaceAll("<", "\\u003c"));
+  write("trm-bytes", inBase64(blob));
+  return { text: `<!doctype html>\n${page.outerHTML}\n` };
+}
+
 export class TakeAway {
   constructor(app) {
     this.app = app;
-    const { kernel } = app.tree, lacking = "needs a kernel, and this page has none";
+    const { kernel } = app.tree, { live } = app.header,
+      lacking = live ? "needs Python, and this page has none" : "needs a kernel, and this page has none";
     const name = () => `${app.header.title}-${app.state.run}`.replace(/[^\w.-]+/g, "-");
     const entry = (text, does, action, missing) => {
       const made = button(text, missing ? `${does}: ${lacking}` : does, () => {
@@ -115,7 +146,8 @@ export class TakeAway {
       return made;
     };
     const asked = (question, done) => async () => {
-      const got = await app.busy(kernel.ask(question()), "making it");
+      const { ask } = question(), made = live && ask === "page" ? wholePage(app) : kernel.ask(question());
+      const got = await app.busy(made, "making it");
       if (got) done(got);
     };
     const view = () => ({ run: app.state.run, frame: app.state.frame, reading: app.state.reading,
@@ -125,7 +157,8 @@ export class TakeAway {
         () => paintPage(app).toBlob((blob) => save(`${name()}.png`, blob))),
       entry("Film (GIF)", "save the rollout's boards as an animation",
         asked(() => ({ ask: "gif", ...view() }),
-          ({ bytes }) => save(`${name()}.gif`, new Blob([bytes], { type: "image/gif" }))), !kernel),
+          ({ bytes }) => save(`${name()}.gif`, new Blob([bytes], { type: "image/gif" }))),
+        !kernel || live),
       entry("Page (HTML)",
         "save everything as one page that needs neither kernel nor network", asked(() => ({ ask: "page" }),
           ({ text }) => save(`${name()}.html`, new Blob([text], { type: "text/html" }))), !kernel),
