@@ -64,7 +64,8 @@ def test_an_architecture_steps_as_in_torch(tmp_path, arch):
         loaded.model.latents)
 
 def test_an_architecture_without_a_formula_is_refused(tmp_path):
-    model = build_model("trm_equivariant", {"seq_len": 16, "vocab_size": 6, "hidden_size": 32, "num_heads": 4})
+    sizes = {"seq_len": 16, "vocab_size": 6, "hidden_size": 32, "num_heads": 4}
+    model = build_model("trm_equivariant", sizes)
     with pytest.raises(InputError, match="cannot be exported; export another architecture"):
         export_onnx(Loaded(model, None, {}, "binary"), tmp_path/"out")
     assert not (tmp_path/"out").exists()
