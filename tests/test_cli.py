@@ -51,8 +51,11 @@ def test_solve_prints_board_verdict_steps_and_probability(cli_run, puzzles):
 
 def test_solve_saves_a_page_to_walk_through(cli_run, puzzles, tmp_path):
     page = tmp_path/"walk.html"
-    code, out, _ = cli_run("solve", puzzles[1][0][0], "--html", page, "--steps", "4")
-    assert code == 0 and str(page) in out and "<html" in page.read_text(encoding="utf-8")
+    for option, live in ((), True), (("--replay",), False):
+        code, out, _ = cli_run("solve", puzzles[1][0][0], "--html", page, "--steps", "4", *option)
+        text = page.read_text(encoding="utf-8")
+        assert code == 0 and str(page) in out and "<html" in text
+        assert ("model is inside" in out) == ('id="trm-models"' in text) == live
 
 def test_eval_reads_csv_and_folder(cli_run, csv_file, tmp_path, puzzles):
     code, out, _ = cli_run("eval", "sudoku-6x6", "--data", csv_file(), "--json")

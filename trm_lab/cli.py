@@ -7,9 +7,9 @@ __all__ = ['app', 'Device', 'Steps', 'PuzzleName', 'DataPuzzle', 'AsJson', 'Rest
            'Work', 'TrySteps', 'Cells', 'Threshold', 'SkipBad', 'Seed', 'Config', 'Parameters', 'Smoke', 'Fresh',
            'HEADLINES', 'arc_app', 'data_app', 'FromHub', 'FromFile', 'TestFile', 'Generate', 'Difficulty',
            'TrainingPuzzles', 'MinRating', 'BoardSize', 'MinPath', 'Images', 'ArcVersion', 'ArcConcept', 'ArcAugment',
-           'ArcMaxGrid', 'ArcOverlap', 'solve', 'explore', 'evaluate', 'run', 'sweep', 'runs', 'report', 'train',
-           'parity', 'arc_score', 'arc_solve', 'convert', 'export', 'data_build', 'data_check', 'data_show', 'demo',
-           'bench', 'card', 'models', 'doctor', 'main']
+           'ArcMaxGrid', 'ArcOverlap', 'explore', 'evaluate', 'run', 'sweep', 'runs', 'report', 'train', 'parity',
+           'arc_score', 'arc_solve', 'convert', 'export', 'data_build', 'data_check', 'data_show', 'demo', 'bench',
+           'card', 'models', 'doctor', 'main']
 
 # %% ../nbs/cli.ipynb #0b846936
 import contextlib, csv, json, os, shutil, sys
@@ -175,7 +175,7 @@ def _print_solved(kind, question, solution, solutions, steps:int, search):
         typer.echo(f"{tries}; supervision steps of all of them: {solution.spent[-1, 0]}")
 
 # %% ../nbs/cli.ipynb #b981282b
-def _solve_one(loaded, split, search, steps:int, html:Optional[Path]):
+def _solve_one(loaded, split, search, steps:int, html:Optional[Path], replay:bool):
     "Print the answer to one puzzle, and save its recursion as a page if that was asked for."
     from trm_lab.data.batches import make_batch
     from trm_lab.solving.solve import solve as run
@@ -188,18 +188,25 @@ def _solve_one(loaded, split, search, steps:int, html:Optional[Path]):
     else: solution = run(loaded.model, asked, steps, rule)
     if branching: solutions = _counted(kind, question, solution)
     _print_solved(kind, question, solution, solutions, steps, search)
-    if html: _save_page(loaded, question, solution.tokens[0].numpy(), steps, html)
+    if html: _save_page(loaded, asked, solutions, steps, html, replay)
 
-def _save_page(loaded, question, answer, steps:int, html:Path):
-    "The first try as a page that shows every update."
+def _save_page(loaded, asked, solutions, steps:int, html:Path, replay:bool):
+    "The first try as a page that shows every update; with the model inside, if it is small."
     _need("lab", "anywidget", "sklearn")
-    from trm_lab.data.batches import make_batch
-    from trm_lab.interp.trace import run_with_trace
-    from trm_lab.views.explorer import save_html
-    rule = loaded.policy(steps)
-    trace = run_with_trace(loaded.model, make_batch(question[None], answer[None]), steps, rule)
-    save_html(trace, loaded.puzzle, html, rule)
-    typer.echo(f"every update: {html}")
+    import torch
+    from trm_lab.core.files import write_text
+    from trm_lab.interp.session import Session
+    from trm_lab.models.checkpoints import load
+    from trm_lab.views.live import is_small
+    from trm_lab.views.packs import SessionView
+    from trm_lab.views.page import document
+    if solutions and len(solutions) == 1: asked.labels[:] = torch.from_numpy(solutions[0].astype("int64"))
+    if live := not replay and is_small(loaded.model): # a page computes in float32
+        loaded = load(loaded.source, "cpu", torch.float32, puzzle=loaded.puzzle)
+    view = SessionView(Session(loaded, asked, steps, halting=loaded.policy(steps)))
+    write_text(html, document([view], live))
+    goes_on = "; the model is inside, to change puzzle and latents and go on"
+    typer.echo(f"every update: {html}{goes_on*live}")
 
 # %% ../nbs/cli.ipynb #798e4dd5
 @contextlib.contextmanager
@@ -290,7 +297,9 @@ def solve(
     threshold:Threshold=None,
     seed:Seed=0,
     html:Annotated[Optional[Path], typer.Option(
-        help="of one puzzle: save the recursion as a page that shows it update by update")]=None,
+        help="of one puzzle: save the recursion as a page that shows it update by update; a small model goes "
+        "along, so that the page computes by itself")]=None,
+    replay:Annotated[bool, typer.Option("--replay", help="leave the model out of that page")]=False,
     out:Annotated[Optional[Path], typer.Option("--out", metavar="FILE",
         help="of several puzzles: the answers as .csv or .jsonl; default: as CSV to standard output")]=None,
     skip_bad:SkipBad=False,
@@ -311,8 +320,13 @@ def solve(
     split, lines = _test_questions(source, loaded, skip_bad, remark)
     if len(split) > 1 or out:
         if html: raise InputError(f"--html shows one puzzle, but there are {len(split):,}; give one as text")
+<<<<<<< ours
         _solve_many(loaded, split, lines, search, steps, out, threshold)
     else: _solve_one(loaded, split, search, steps, html)
+=======
+        _solve_many(loaded, split, lines, search, steps, out)
+    else: _solve_one(loaded, split, search, steps, html, replay)
+>>>>>>> theirs
 
 # %% ../nbs/cli.ipynb #98da6577
 @app.command()

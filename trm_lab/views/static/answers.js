@@ -3,6 +3,7 @@
 
 import { codeOf } from "./code.js";
 import { Side } from "./session.js";
+import { Thought } from "./thinking.js";
 import { Axes, cellPack, divergence, knownAnswer, overviewPack, packArrays, packOf, summary,
   unpacked } from "./packs.js";
 
@@ -57,14 +58,26 @@ const ASKED = {
   code({ run, beside, frame, reading }) {
     return { text: codeOf(this.find(run), beside ? this.find(beside) : null, frame, reading) };
   },
-  puzzle({ text, identity = null }) { // one that was typed, for all models: its number
-    const [first] = this.sides, { rules, header } = first, question = rules.parse(text);
+  read({ text, board = null }) { // a board as text, or its tokens: {question, problem}
+    const [{ rules, header }] = this.sides, question = board ?? rules.parse(text);
     const odd = question.findIndex((token) => !header.askable.includes(token));
     if (odd >= 0) throw new Error(`A question of ${header.title} does not hold `
       + `${header.vocab[question[odd]]}, found in ${rules.at(odd)}.`);
-    const row = identity === null ? 0 : first.row({ identity }),
+    return { question, problem: rules.problem(question), text: rules.print(question) };
+  },
+  puzzle({ text, identity = null }) { // one that was typed, for all models: its number
+    const { question, problem } = ASKED.read.call(this, { text });
+    const row = identity === null ? 0 : this.sides[0].row({ identity }),
       [puzzle] = this.sides.map((side) => side.add(question, row));
-    return { puzzle, problem: rules.problem(question) };
+    return { puzzle, problem };
+  },
+  think({ question, view }) { // from the start; the next `step` takes its first step
+    this.thought = new Thought(this.sides[0], question, view);
+    return { views: this.sides[0].rules.views ?? null }; // that differ; null: more than anyone tries
+  },
+  step() {
+    if (!this.thought) throw new Error("There is no puzzle to think about yet.");
+    return this.thought.step();
   },
   puzzles() { return { puzzles: this.sides.map(({ puzzles }) => puzzles) }; }, // with those that were typed
   overview({ from, side: number = 0 }) { // one puzzle at a time: each takes about as long as a question

@@ -373,7 +373,7 @@ class App {
   }
 }
 
-function mount(el, header, bytes, kernel, page = false) { // bytes: of the runs and the overview in the header
+export function mount(el, header, bytes, kernel, page = false) { // bytes: of runs and overview
   const app = new App(el, header, kernel), part = ({ at, size }) => bytes.subarray(at, at + size);
   app.saved = (header.overview ?? []).map((meta) => [meta, part(meta)]);
   for (const meta of header.packs) app.tree.add(meta, part(meta));

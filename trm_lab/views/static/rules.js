@@ -250,10 +250,11 @@ class MazeRules extends Rules {
     return [new Map(signs), /[\r\n]/g, `${this.rows}×${this.cols} maze`];
   }
 
-  symmetry(random) { // turned or mirrored
-    const { rows, cols } = this, [up, left, turned] = [random(), random(), random()].map((v) => v < 0.5);
+  get views() { return this.rows === this.cols ? 8 : 4; }
+  symmetry(_, view) { // turned or mirrored; the first four work on any board
+    const { rows, cols } = this, [up, left, turned] = [1, 2, 4].map((bit) => Boolean(view & bit));
     const cells = range(this.cells).map((i) => {
-      const [r, c] = turned && rows === cols ? [i % cols, Math.floor(i / cols)]
+      const [r, c] = turned ? [i % cols, Math.floor(i / cols)]
         : [Math.floor(i / cols), i % cols];
       return (up ? rows - 1 - r : r) * cols + (left ? cols - 1 - c : c);
     });

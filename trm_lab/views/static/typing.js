@@ -3,7 +3,7 @@
 import { KEYS, button, make } from "./page.js";
 import { questionText } from "./address.js";
 
-const NOTATION = { // how a board is written
+export const NOTATION = { // how a board is written
   sudoku: "One character a cell, row by row: digits, and . or 0 for a blank cell. Line breaks do not count.",
   maze: "One character a cell, row by row: # wall, . or space free, S start, G goal.",
   lights_out: "One character a cell, row by row: * on, . off.",

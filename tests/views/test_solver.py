@@ -1,0 +1,180 @@
+"""The solver page in a real browser, from a file, without a network: what it answers is what Python answers,
+and a keyboard alone gets through it."""
+import importlib.util
+from pathlib import Path
+import numpy as np, pytest, torch
+from trm_lab.data.batches import make_batch
+from trm_lab.interp.session import Session
+from trm_lab.models.checkpoints import load_pretrained
+from trm_lab.puzzles.base import Permutation
+from trm_lab.solving.solve import solve_by_step
+from trm_lab.views.solver import SolverKind, solver_page
+from test_explorer import pictures # noqa: F401
+from test_live import Live, until_says
+from test_tasks import watched
+
+ROOT = Path(__file__).parents[2]
+GALLERY = ROOT/"reports"/"gallery"/"solver.html"
+
+def of_the_gallery():
+    "The kinds of puzzles in the gallery's page."
+    spec = importlib.util.spec_from_file_location("gallery_solver", ROOT/"tools"/"solver.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.kinds()
+
+THINK = """questions => questions.map(question => {
+    const found = [];
+    window.answers.answer({ ask: "think", question, view: 0 });
+    do found.push(window.answers.answer({ ask: "step" }));
+    while (found.length < 16 && !found.at(-1).solved);
+    return found;
+})"""
+
+def test_twenty_unseen_puzzles_are_answered_as_in_python(open_page):
+    "9×9: every board after every step until it is solved, and how sure the model is."
+    loaded = load_pretrained("sudoku-9x9")
+    questions, labels, rows = loaded.fresh(20, 77)
+    live = Live(open_page(), Session(loaded, make_batch(questions[:1], labels[:1]), 1))
+    wanted = solve_by_step(loaded.model, make_batch(questions, labels), 16)
+    solved = 0
+    for i, steps in enumerate(live.page.evaluate(THINK, questions.tolist())):
+        for t, answer in enumerate(steps):
+            assert answer["tokens"] == wanted.tokens[t, i].tolist(), (i, t)
+            assert abs(answer["halt"] - torch.sigmoid(wanted.q_halt[t, i])) < 1e-3, (i, t)
+        assert answer["solved"] == (answer["tokens"] == labels[i].tolist())
+        solved += answer["solved"]
+    print(f"\nof 20 unseen 9×9 puzzles {solved} are solved, in the page as in Python")
+    assert solved >= 12
+
+def test_another_symmetry_is_the_same_puzzle(open_page):
+    "What is thought in other digits or of a turned board is answered about the puzzle as it was asked."
+    for name, views in (("sudoku-6x6", (1, 2, 3)), ("maze-15x15", (1, 4, 7))):
+        loaded = load_pretrained(name)
+        questions, labels, _ = loaded.fresh(1, 3)
+        live, puzzle = Live(open_page(), Session(loaded, make_batch(questions, labels), 1)), loaded.puzzle
+        for view in views:
+            steps, symmetry = live.page.evaluate("""([question, view]) => {
+                const found = [];
+                window.answers.answer({ ask: "think", question, view });
+                for (let t = 0; t < 3; t++) found.push(window.answers.answer({ ask: "step" }));
+                return [found, window.answers.thought.symmetry];
+            }""", [questions[0].tolist(), view])
+            cells, tokens = np.array(symmetry["cells"]), symmetry["tokens"] or range(puzzle.vocab_size)
+            there = Permutation(cells[None], np.array(tokens, np.uint8)[None])
+            asked = there.apply(questions)
+            assert puzzle.solved(asked, there.apply(labels)).all() # a symmetry keeps right answers right
+            answers = solve_by_step(loaded.model, make_batch(asked, asked), 3).tokens.numpy().astype(np.uint8)
+            for answer, right in zip(steps, answers):
+                back = there.invert(right)[0]
+                assert answer["tokens"] == back.tolist()
+                assert answer["solved"] == puzzle.check(questions[0], back).solved
+
+def until(page, **said):
+    page.wait_for_function("""said => { const d = document.querySelector(".trm-solver")?.dataset;
+        return d && Object.entries(said).every(([k, v]) => d[k] === v); }""", arg=said)
+
+def told(page): return page.locator(".trm-solver").evaluate("e => ({...e.dataset})")
+
+def act(page, name): page.get_by_role("button", name=name).first.click()
+
+def think(page):
+    act(page, "Think")
+    page.wait_for_function("""() => { const d = document.querySelector(".trm-solver").dataset;
+        return d.running === "false" && Number(d.steps) > 0; }""")
+    return told(page)
+
+def open_solver(open_page, path, **options):
+    page = open_page(offline=True, **options)
+    wrong = watched(page)
+    page.goto(path.as_uri() if isinstance(path, Path) else path)
+    page.wait_for_function("() => location.hash.includes('board')")
+    return page, wrong
+
+def test_the_examples_of_the_gallery_do_what_they_say(open_page, tmp_path):
+    "Of each kind: solved after the first step; late; never. The page in the gallery is what the tool makes."
+    kinds = of_the_gallery()
+    text = solver_page(kinds)
+    (tmp_path/"solver.html").write_text(text)
+    assert len(text.encode()) < 3e6 and GALLERY.read_text(encoding="utf-8") == text, \
+        "the gallery's page is not up to date; run  python tools/solver.py"
+    page, wrong = open_solver(open_page, tmp_path/"solver.html")
+    for kind in kinds:
+        act(page, kind.title); until(page, kind=kind.name)
+        for says, board in kind.examples.items():
+            act(page, says)
+            until(page, question=" ".join(map(str, kind.loaded.puzzle.parse(board.replace(".", " ")
+                if kind.loaded.puzzle.type == "maze" else board).tolist())), running="false")
+            said = think(page)
+            steps, solved = int(said["steps"]), said["solved"] == "true"
+            assert {"solved at once": solved and steps == 1, "a late jump": solved and steps > 5,
+                "never settles": not solved}[says], (kind.name, says, said)
+    assert not wrong, wrong
+
+@pytest.fixture
+def small_page(tmp_path):
+    "A page with one small model."
+    four = load_pretrained("sudoku-6x6")
+    kind = SolverKind("sudoku-6x6", four, {"solved at once": "43.2...6...........2..1..1...32....4",
+        "never settles": "...1..1.......5.6..3...2..3..5.2...."})
+    (tmp_path/"solver.html").write_text(solver_page([kind]))
+    return tmp_path/"solver.html", four.puzzle
+
+def test_the_solver_by_keyboard_and_for_a_screen_reader(open_page, small_page, pictures): # noqa: F811
+    "Typed, wrong, corrected, solved, other symmetries, looked inside; every cell says what it holds."
+    path, puzzle = small_page
+    page, wrong = open_solver(open_page, path)
+    act(page, "empty")
+    grid = page.get_by_role("grid")
+    assert grid.get_by_role("row").count() == 6 and grid.get_by_role("gridcell").count() == 36
+    grid.get_by_role("gridcell").first.focus()
+    text = "..3.......5.4....1.1.......2...6...4"
+    for i, sign in enumerate(text):
+        page.keyboard.press("Backspace" if sign == "." else sign)
+        if i % 6 < 5: page.keyboard.press("ArrowRight")
+        else: page.keyboard.press("Home"); page.keyboard.press("ArrowDown")
+    assert told(page)["question"] == " ".join(map(str, puzzle.parse(text).tolist()))
+    page.keyboard.press("4"); until_says(page, ".trm-problem", "stands twice") # beside the 4 of that row
+    page.keyboard.press("Delete")
+    page.wait_for_function("() => !document.querySelector('.trm-problem').textContent")
+    page.get_by_role("button", name="Think").first.focus(); page.keyboard.press("Enter")
+    until(page, solved="true", running="false")
+    assert page.get_by_role("status").filter(has_text="Solved after step").count() == 1
+    labels = [cell.get_attribute("aria-label") for cell in grid.get_by_role("gridcell").all()]
+    assert labels[2] == "row 1, column 3: 3, given" and labels[0].startswith("row 1, column 1: 6, ")
+    # a step is shown again
+    page.get_by_role("list", name="supervision steps").get_by_role("button").first.press("Enter")
+    until(page, shown="1", solved="false")
+    act(page, "never settles"); assert think(page)["solved"] == "false"
+    act(page, "Try other symmetries")
+    page.wait_for_function("""() => { const d = document.querySelector(".trm-solver").dataset;
+        return d.running === "false" && (d.solved === "true" || d.tries === "32"); }""")
+    said = told(page)
+    assert said["solved"] == "true" and int(said["tries"]) > 1
+    answer, question = (np.array(said[name].split(), np.uint8) for name in ("board", "question"))
+    assert puzzle.check(question, answer).solved
+    act(page, "Look inside")
+    page.wait_for_selector(".trm-explorer[data-frame]")
+    inside = page.locator(".trm-explorer")
+    inside.focus(); page.keyboard.press("End")
+    page.wait_for_function("() => document.querySelector('.trm-explorer').dataset.frame === '32'")
+    page.screenshot(path=pictures/"solver-inside.png", full_page=True)
+    assert not wrong, wrong
+
+def test_a_puzzle_is_pasted_and_sent(open_page, small_page, pictures): # noqa: F811
+    "In any form; what cannot be read is said, and the address opens the same puzzle on a phone."
+    path, puzzle = small_page
+    page, wrong = open_solver(open_page, path)
+    page.locator("summary").click()
+    field = page.get_by_role("textbox", name="a puzzle as text")
+    field.fill("..3 ..."); act(page, "Use it")
+    assert "36 cells, but 6 were given" in page.get_by_role("alert").inner_text()
+    field.fill("..3|...\n...|5.4\n---+---\n...|.1.\n1..|...\n...|2..\n.6.|..4"); act(page, "Use it")
+    page.wait_for_function("() => location.hash.includes('..3......5.4')")
+    phone, lost = open_solver(open_page, page.url, color_scheme="dark")
+    phone.set_viewport_size({"width": 390, "height": 844})
+    assert told(phone)["question"] == told(page)["question"]
+    wide = phone.evaluate("() => document.documentElement.scrollWidth")
+    assert wide <= 390, "something is wider than the screen"
+    phone.screenshot(path=pictures/"solver-phone.png", full_page=True)
+    assert not wrong and not lost, (wrong, lost)

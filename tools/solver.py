@@ -1,0 +1,80 @@
+"""Make reports/gallery/solver.html again: `python tools/solver.py`, some seconds.
+
+Its examples were found once among generated puzzles, by `solve_by_step` over 16 steps: one whose answer is
+right after the first step, one whose answer stays wrong for long and then becomes right at once, and one
+that is never solved and whose answer still changes at the end. A test solves them in the page."""
+from pathlib import Path
+from trm_lab.core.files import write_text
+from trm_lab.models.checkpoints import load_pretrained
+from trm_lab.views.solver import SolverKind, solver_page
+
+PAGE = Path(__file__).parents[1]/"reports"/"gallery"/"solver.html"
+ONCE, LATE, NEVER = "solved at once", "a late jump", "never settles"
+EXAMPLES = {
+    "sudoku-9x9": {
+        ONCE: "1...2..5.8.....41...7...9.25.38.1.6.......1.....3.4.9....1.7......9...47.4..6....",
+        LATE: "..58..........6.9...93...1...3....7.......68..1....4.36.1.9...45....7.21.2....8..",
+        NEVER: "...8..6....9.3.51...6..7.2.3.......1.74..9.....2...3.9.5..48......1..45...7.....2"},
+    "sudoku-6x6": {
+        ONCE: "43.2...6...........2..1..1...32....4",
+        LATE: "....21...6..6...4..5....4.......1..3",
+        NEVER: "...1..1.......5.6..3...2..3..5.2...."},
+    "maze-15x15": {
+        ONCE: """
+            ......#.#.###.#
+            .##....#..##..#
+            ###.G#.....#...
+            #####..........
+            #.#.#.##.......
+            .#..#####.....#
+            .....#...#.#...
+            ..##.##..#..#..
+            .S##.#.#...#.#.
+            ###..##..##..##
+            ....#.##..##.##
+            ....#..##...#.#
+            .##...#.###....
+            #.#..#..##....#
+            .#.........#...""",
+        LATE: """
+            .......#.#.#.#.
+            ######..#..##..
+            .#.#.##....#.#.
+            ....S#..#......
+            ......###......
+            ....##.#..#...#
+            ..#.##.........
+            ...#..#.#.#....
+            ..#.##....##...
+            .........#.G...
+            .....##.#.#..##
+            ...#.#...##....
+            .#..........#..
+            ##..###......#.
+            ###.###..#..#..""",
+        NEVER: """
+            ..#..#..#...##.
+            #.....#....##G.
+            ##.##..##......
+            ...#...##......
+            .#.##......##.#
+            ...#.##..#.#...
+            #...#.#........
+            S#..#.#..##....
+            ..#...#........
+            #..#...##...##.
+            #..#.........#.
+            ..#..#....##.#.
+            #.......##..#..
+            ..#....####.###
+            .#.###........."""}}
+
+def kinds()->list[SolverKind]:
+    "The models that the page has."
+    one_line = lambda board: "".join(board.split())
+    lined = lambda examples: {says: one_line(board) for says, board in examples.items()}
+    return [SolverKind(name, load_pretrained(name), lined(examples)) for name, examples in EXAMPLES.items()]
+
+if __name__ == "__main__":
+    write_text(PAGE, solver_page(kinds()))
+    print(f"{PAGE.relative_to(PAGE.parents[2])}: {PAGE.stat().st_size/1e6:.1f} MB")
