@@ -7,9 +7,9 @@ __all__ = ['app', 'Device', 'Steps', 'PuzzleName', 'DataPuzzle', 'AsJson', 'Rest
            'Work', 'TrySteps', 'Cells', 'Threshold', 'SkipBad', 'Seed', 'Config', 'Parameters', 'Smoke', 'Fresh',
            'HEADLINES', 'arc_app', 'data_app', 'FromHub', 'FromFile', 'TestFile', 'Generate', 'Difficulty',
            'TrainingPuzzles', 'MinRating', 'BoardSize', 'MinPath', 'Images', 'ArcVersion', 'ArcConcept', 'ArcAugment',
-           'ArcMaxGrid', 'ArcOverlap', 'explore', 'evaluate', 'run', 'sweep', 'runs', 'report', 'train', 'parity',
-           'arc_score', 'arc_solve', 'convert', 'export', 'data_build', 'data_check', 'data_show', 'demo', 'bench',
-           'card', 'models', 'doctor', 'main']
+           'ArcMaxGrid', 'ArcOverlap', 'solve', 'explore', 'evaluate', 'run', 'sweep', 'runs', 'report', 'train',
+           'parity', 'arc_score', 'arc_solve', 'convert', 'export', 'data_build', 'data_check', 'data_show', 'demo',
+           'bench', 'card', 'models', 'doctor', 'main']
 
 # %% ../nbs/cli.ipynb #0b846936
 import contextlib, csv, json, os, shutil, sys
@@ -320,13 +320,8 @@ def solve(
     split, lines = _test_questions(source, loaded, skip_bad, remark)
     if len(split) > 1 or out:
         if html: raise InputError(f"--html shows one puzzle, but there are {len(split):,}; give one as text")
-<<<<<<< ours
         _solve_many(loaded, split, lines, search, steps, out, threshold)
-    else: _solve_one(loaded, split, search, steps, html)
-=======
-        _solve_many(loaded, split, lines, search, steps, out)
     else: _solve_one(loaded, split, search, steps, html, replay)
->>>>>>> theirs
 
 # %% ../nbs/cli.ipynb #98da6577
 @app.command()
