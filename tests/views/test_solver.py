@@ -168,7 +168,7 @@ def test_a_puzzle_is_pasted_and_sent(open_page, small_page, pictures): # noqa: F
     page.locator("summary").click()
     field = page.get_by_role("textbox", name="a puzzle as text")
     field.fill("..3 ..."); act(page, "Use it")
-    assert "36 cells, but 6 were given" in page.get_by_role("alert").inner_text()
+    page.get_by_role("alert").filter(has_text="36 cells, but 6 were given").wait_for()
     field.fill("..3|...\n...|5.4\n---+---\n...|.1.\n1..|...\n...|2..\n.6.|..4"); act(page, "Use it")
     page.wait_for_function("() => location.hash.includes('..3......5.4')")
     phone, lost = open_solver(open_page, page.url, color_scheme="dark")
