@@ -98,12 +98,13 @@ def test_damped_updates_are_what_python_computes(run):
 
 @pytest.mark.parametrize("name", pretrained_models())
 def test_a_trained_model_solves_in_the_page_as_in_python(run, name):
-    "Sixteen steps: the same answers after each, and logits within 1e-4."
+    "Sixteen steps: the same answers after each, and logits within 1e-4, on large boards 5e-4."
     loaded = load_pretrained(name)
     question, identity = a_question(loaded)
     found, = run(case(loaded.model, question, identity, steps=16))
-    # attention over hundreds of cells gathers more rounding on the way
-    assert found["same"] and found["along"] < (1e-4 if loaded.model.config.mlp_t else 5e-4), found
+    # attention, and boards of 81 cells and more, gather more rounding on the way
+    small = loaded.model.config.mlp_t and loaded.model.config.seq_len < 81
+    assert found["same"] and found["along"] < (1e-4 if small else 5e-4), found
 
 def test_without_simd_the_sums_are_the_same(run):
     loaded = load_pretrained("sudoku-4x4")
