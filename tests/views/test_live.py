@@ -127,7 +127,7 @@ def test_the_page_answers_as_python_does(open_page, name):
     live = Live(open_page(), session)
     try_everything(live, session)
 
-@pytest.mark.parametrize("arch", [name for name in ARCHITECTURES if name != "trm_equivariant"]) # has no formula
+@pytest.mark.parametrize("arch", [name for name in ARCHITECTURES if name != "trm_equivariant"])
 def test_every_system_answers_alike(open_page, arch):
     "One latent or seven, one update a supervision step or many; one step, which amplifies no rounding."
     four = Sudoku(2, 2)
