@@ -40,7 +40,10 @@ KEPT = ("report.html", "explorer.html", "geometry.parquet", "reading.parquet")
 INTRO = """# What the notebooks find
 
 Each page is a notebook as it was executed, without its code; the line below its title makes it again.
-Pages with a table (`.parquet`) draw every figure from it. Nothing here is loaded from the network."""
+Pages with a table (`.parquet`) draw every figure from it. Nothing here is loaded from the network.
+
+[A tiny network that thinks](solver.html): type a Sudoku or draw a maze, and models solve it in your browser,
+step by step. The page has them inside (`python tools/solver.py`)."""
 
 def made(lines:list[str])->Path:
     "Run the lines; the folder that the last one names."

@@ -76,9 +76,9 @@ export class Axes { // of all puzzles, as Python fitted them
   }
 
   path(name, z) { // two coordinates of the mean over positions
-    const { D } = this, S = z.length / D, mean = new Float32Array(D);
-    for (let i = 0; i < z.length; i++) mean[i % D] += z[i] / S;
-    return this.pooled[name](mean);
+    const { D } = this, S = z.length / D, mean = new Float64Array(D);
+    for (let i = 0; i < z.length; i += D) for (let d = 0; d < D; d++) mean[d] += z[i + d];
+    return this.pooled[name](mean.map((sum) => sum / S));
   }
 
   positions(name, z) { // three coordinates of each position: (3, S)
