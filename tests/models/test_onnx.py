@@ -25,14 +25,14 @@ from trm_lab.solving.solve import recursion, solve
 
 GRAPHS = ("embed", "step", "read")
 
-def tiny(arch, positions="rope", mlp=False):
+def tiny(arch, positions="rope", mlp=False, **changes):
     "An untrained model whose halting head and puzzle embedding say something."
     few = {"H_cycles": 2, "L_cycles": 2, "L_layers": 1, "H_layers": 1, "rounds": 1, "evaluations": 3}
     few = {name: n for name, n in few.items() if hasattr(ARCHITECTURES[arch].Config, name)}
     torch.manual_seed(1)
     model = build_model(arch, {"seq_len": 12, "vocab_size": 7, "hidden_size": 24, "num_heads": 2,
         "swiglu_multiple": 8, "puzzle_emb_len": 2, "num_puzzle_identifiers": 3, "grid": "3x4",
-        "mlp_t": mlp, "pos_encodings": positions, **few})
+        "mlp_t": mlp, "pos_encodings": positions, **few, **changes})
     with torch.no_grad():
         model.q_head.weight.normal_(); model.puzzle_emb.weights.normal_()
         for name, weight in model.named_parameters():
@@ -62,6 +62,14 @@ def test_an_architecture_steps_as_in_torch(tmp_path, arch):
     assert found.alone < 2e-5 and not found.tokens and not found.stops, found
     assert about["architecture"] == arch and about["puzzle"] is None and set(about["start"]) == set(
         loaded.model.latents)
+
+def test_a_damped_model_steps_as_in_torch(tmp_path):
+    model = tiny("trm", "none", True, relaxation=0.7, relaxation_learned=True)
+    with torch.no_grad(): model.relaxation_logits += torch.tensor([1., -2.])
+    loaded = Loaded(model, None, {}, "binary")
+    export_onnx(loaded, tmp_path/"out")
+    found = compare_export(loaded, Host(tmp_path/"out"), questions(model, 5), 2)
+    assert found.alone < 2e-5 and not found.tokens, found
 
 def test_an_architecture_without_a_formula_is_refused(tmp_path):
     sizes = {"seq_len": 16, "vocab_size": 6, "hidden_size": 32, "num_heads": 4}
