@@ -103,7 +103,7 @@ class BoardGrid { // as cells that a keyboard and a screen reader can walk over
 const seconds = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 
 function inWords({ solved, wrong, why, step, halt }) { // an answer, in words
-  const sure = `It gives its answer a ${percent(halt)} chance of being right`;
+  const sure = `It puts the chance that this is right at ${percent(halt)}`;
   if (solved) return `Solved after step ${step}: complete, and no rule is broken. ${sure}.`;
   const broken = wrong.length ? `${plural(wrong.length, "cell breaks", "cells break")} a rule`
     : why || "the answer is not complete";
