@@ -312,7 +312,9 @@ def cka(
         raise InputError("similarity needs the same puzzles in the same order on both sides; run both models "
             "over one split")
     parts = [_products(mine, theirs, rng) for mine, theirs in zip(one.chunks, other.chunks, strict=True)]
-    return jackknife(parts, lambda sums: sums[0]/np.sqrt(np.maximum(sums[1]*sums[2], 1e-300)))
+    value, low, high = jackknife(parts, lambda sums: sums[0]/np.sqrt(np.maximum(sums[1]*sums[2], 1e-300)))
+    # CKA lies between 0 and 1; its estimate may lie a little beyond, and the interval keeps that
+    return value, np.clip(low, np.minimum(value, 0), None), np.clip(high, None, np.maximum(value, 1))
 
 def similarity_rows(
     table:Table, # gets them
