@@ -22,7 +22,8 @@ def hard():
 def seeds(count, of=0): return [np.random.SeedSequence([of, k]) for k in range(count)]
 
 def test_each_choice_is_as_likely_as_the_others():
-    choices, draws = np.array([[0, 1, 1, 0, 1], [0, 0, 0, 0, 0]], bool), np.linspace(0, 1, 999, endpoint=False)
+    choices = np.array([[0, 1, 1, 0, 1], [0, 0, 0, 0, 0]], bool)
+    draws = np.linspace(0, 1, 999, endpoint=False)
     found = [pick(np.repeat(row[None], 999, 0), draws) for row in choices]
     assert np.bincount(found[0], minlength=5).tolist() == [0, 333, 333, 0, 333] and (found[1] == 0).all()
 
