@@ -145,7 +145,8 @@ def _solutions(kind, question)->list|None:
             "correct its givens")
     return solutions
 
-_FOUND = {0: "none", 1: "one, every other case contradicts the rules", 2: "several", -1: "not known"}
+_FOUND = {0: "none", 1: "one, every other case contradicts the rules", 2: "several",
+    -1: "not known, some cases are still open"}
 
 def _counted(kind, question, solution):
     "How many solutions a branching search found. Raises `InputError` if there are none."
@@ -162,6 +163,8 @@ def _print_solved(kind, question, solution, solutions, steps:int, search):
     verdict = kind.check(question, answer)
     typer.echo(f"{kind.text(answer)}\n\n{kind.print(answer)}")
     typer.echo(f"solved: {'yes' if verdict.solved else f'no, {verdict}'}")
+    if kind.decides and not verdict.solved:
+        typer.echo("abstained: the rules accept no answer that was found; more steps or --work may find one")
     if isinstance(solutions, str): typer.echo(f"solutions: {solutions}")
     elif solutions and len(solutions) > 1:
         apart = (solutions[0] != solutions[1]).nonzero()[0]
