@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np, pytest, torch
 import test_cli
 from trm_lab.runs.cards import (_asked, _shown, STEPS, DEFAULT_STEPS, answers_by_step, puzzle_set, card_text,
-    make_card, rounding, shipped, shipped_table)
+    make_card, rounding, shipped, shipped_table, WORK)
 from trm_lab.models.checkpoints import load, load_pretrained, pretrained_models, save_model
 from trm_lab.data.generate import generate_dataset
 from trm_lab.data.datasets import augmented_dataset, read_dataset, split_of, write_dataset
@@ -117,6 +117,17 @@ def test_the_scores_are_those_of_the_file(card, trained_on):
         assert made["sets"][0]["steps"][str(steps)] | {"legal": None} == {"solved": exact, "n": len(split),
             "share": exact/len(split), "interval": wilson(exact, len(split)), "legal": None}
     assert list(made["sets"][0]["tries"]) == ["1", "2", "3"]
+
+def test_a_branching_search_has_its_row(card, trained_on):
+    "With an interval, the steps that it took, and what it abstained from."
+    made, out = card
+    split, work = puzzle_set(trained_on, "easy", 20, 1000).split, str(WORK)
+    found = made["sets"][0]["branching"][work]
+    assert found["n"] == len(split) and found["interval"] == wilson(found["solved"], found["n"])
+    assert found["mean_steps"] <= WORK and sum(found["outcomes"].values()) == len(split)
+    page = (out/"small.md").read_text(encoding="utf-8")
+    [row] = [line for line in page.splitlines() if line.startswith(f"| branching, {WORK:,} steps at most |")]
+    assert f"{found['mean_steps']:.1f} steps" in row and "In rows with *branching* some" in page
 
 def test_the_page_says_what_the_numbers_say(card):
     made, out = card
