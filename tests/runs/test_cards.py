@@ -118,16 +118,19 @@ def test_the_scores_are_those_of_the_file(card, trained_on):
             "share": exact/len(split), "interval": wilson(exact, len(split)), "legal": None}
     assert list(made["sets"][0]["tries"]) == ["1", "2", "3"]
 
-def test_a_branching_search_has_its_row(card, trained_on):
-    "With an interval, the steps that it took, and what it abstained from."
+def test_a_branching_search_has_its_rows(card, trained_on):
+    "With intervals, the steps that it took, and what it abstained from; more work is another row."
     made, out = card
-    split, work = puzzle_set(trained_on, "easy", 20, 1000).split, str(WORK)
-    found = made["sets"][0]["branching"][work]
-    assert found["n"] == len(split) and found["interval"] == wilson(found["solved"], found["n"])
-    assert found["mean_steps"] <= WORK and sum(found["outcomes"].values()) == len(split)
+    split, found = puzzle_set(trained_on, "easy", 20, 1000).split, made["sets"][0]["branching"]
     page = (out/"small.md").read_text(encoding="utf-8")
-    [row] = [line for line in page.splitlines() if line.startswith(f"| branching, {WORK:,} steps at most |")]
-    assert f"{found['mean_steps']:.1f} steps" in row and "In rows with *branching* some" in page
+    assert list(found) == [str(work) for work in WORK] and "In rows with *branching* some" in page
+    for work, each in zip(WORK, found.values()):
+        assert each["n"] == len(split) and each["interval"] == wilson(each["solved"], each["n"])
+        assert each["mean_steps"] <= work and sum(each["outcomes"].values()) == len(split)
+        [row] = [line for line in page.splitlines() if line.startswith(f"| branching, {work:,} steps")]
+        assert f"{each['mean_steps']:.1f} steps" in row
+    few, many = found.values()
+    assert few["solved"] <= many["solved"] and few["mean_steps"] <= many["mean_steps"]
 
 def test_the_page_says_what_the_numbers_say(card):
     made, out = card
