@@ -227,6 +227,16 @@ def test_a_branching_search_says_how_many_solutions_there_are(cli_run, tmp_path,
     assert code == 2 and not out and "no solution: the digit 1 stands twice in row 1" in err
     assert "solutions: several" in cli_run("solve", several, "--strategy", "branch")[1]
 
+@pytest.mark.parametrize("strategy", ["symmetries", "assume", "branch"])
+def test_a_search_that_finds_no_answer_says_that_it_abstains(strategy, cli_run):
+    "With the work that it was allowed, and without a guess at how many solutions there are."
+    hard = "98.7..6..75..6......6..9...8..4...3..3......2..7.9.8..1..2....9..8.7.5.......1.4."
+    code, out, err = cli_run("solve", hard, "--model", "sudoku-9x9-laptop", "--steps", "1", "--strategy",
+        strategy, "--try-steps", "1", "--work", "3", "--stop-when", "solved")
+    assert code == 0 and "solved: no, " in out and "abstained: the rules accept no answer" in out, err
+    assert "tries: 3 of at most 3; supervision steps of all of them: 3" in out
+    assert ("solutions: not known, some cases are still open" in out) == (strategy == "branch")
+
 def test_options_of_a_search_that_make_no_sense(cli_run, csv_file, mazes):
     maze = mazes[0].print(mazes[1][0])
     for wrong, sentence in ((["--restarts", "2", "--work", "64"], "--restarts and --work both limit"),

@@ -40,7 +40,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 Restarts = Annotated[int, typer.Option(min=0, help="number of further tries after the first")]
 Strategy = Annotated[str, typer.Option(help="what makes those tries different: symmetries (random "
     "augmentations of the puzzle), latents (random starts), plain (nothing but --noise), assume (some cells "
-    "are assumed, in proportion to earlier answers), branch (every case in turn, until it is solved or has "
+    "are assumed in each try, at random), branch (every case in turn, until it is solved or has "
     "no solution)")]
 Select = Annotated[str, typer.Option(help="which try's answer is taken: halting (highest halting "
     "probability), vote (most frequent answer), residual (least change in its last step)")]
@@ -53,8 +53,8 @@ Work = Annotated[Optional[int], typer.Option(min=1, metavar="N", help="maximum n
     "of a puzzle in all its tries, in place of --restarts; default of assume and branch: 1024")]
 TrySteps = Annotated[Optional[int], typer.Option(min=1, metavar="N", help="maximum number of supervision "
     "steps of each try after the first; default: as of the first, of assume and branch 5")]
-Cells = Annotated[Optional[int], typer.Option(min=1, metavar="N", help="number of cells to assume: in most "
-    "tries (assume), or between one question and the next (branch); default: 3 and 2")]
+Cells = Annotated[Optional[int], typer.Option(min=1, metavar="N", help="number of cells to assume: in each "
+    "try (assume), or between one question and the next (branch); default: 3 and 2")]
 Threshold = Annotated[Optional[float], typer.Option(min=0, max=1, help="types whose rules cannot judge: the "
     "confidence from which the model answers at all; default: 0.5")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad",
@@ -145,7 +145,8 @@ def _solutions(kind, question)->list|None:
             "correct its givens")
     return solutions
 
-_FOUND = {0: "none", 1: "one, every other case contradicts the rules", 2: "several", -1: "not known"}
+_FOUND = {0: "none", 1: "one, every other case contradicts the rules", 2: "several",
+    -1: "not known, some cases are still open"}
 
 def _counted(kind, question, solution):
     "How many solutions a branching search found. Raises `InputError` if there are none."
@@ -162,6 +163,8 @@ def _print_solved(kind, question, solution, solutions, steps:int, search):
     verdict = kind.check(question, answer)
     typer.echo(f"{kind.text(answer)}\n\n{kind.print(answer)}")
     typer.echo(f"solved: {'yes' if verdict.solved else f'no, {verdict}'}")
+    if kind.decides and not verdict.solved:
+        typer.echo("abstained: the rules accept no answer that was found; more steps or --work may find one")
     if isinstance(solutions, str): typer.echo(f"solutions: {solutions}")
     elif solutions and len(solutions) > 1:
         apart = (solutions[0] != solutions[1]).nonzero()[0]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np, pytest, torch
 import test_cli
 from trm_lab.runs.cards import (_asked, _shown, STEPS, DEFAULT_STEPS, answers_by_step, puzzle_set, card_text,
-    make_card, rounding, shipped, shipped_table)
+    make_card, rounding, shipped, shipped_table, WORK)
 from trm_lab.models.checkpoints import load, load_pretrained, pretrained_models, save_model
 from trm_lab.data.generate import generate_dataset
 from trm_lab.data.datasets import augmented_dataset, read_dataset, split_of, write_dataset
@@ -117,6 +117,20 @@ def test_the_scores_are_those_of_the_file(card, trained_on):
         assert made["sets"][0]["steps"][str(steps)] | {"legal": None} == {"solved": exact, "n": len(split),
             "share": exact/len(split), "interval": wilson(exact, len(split)), "legal": None}
     assert list(made["sets"][0]["tries"]) == ["1", "2", "3"]
+
+def test_a_branching_search_has_its_rows(card, trained_on):
+    "With intervals, the steps that it took, and what it abstained from; more work is another row."
+    made, out = card
+    split, found = puzzle_set(trained_on, "easy", 20, 1000).split, made["sets"][0]["branching"]
+    page = (out/"small.md").read_text(encoding="utf-8")
+    assert list(found) == [str(work) for work in WORK] and "In rows with *branching* some" in page
+    for work, each in zip(WORK, found.values()):
+        assert each["n"] == len(split) and each["interval"] == wilson(each["solved"], each["n"])
+        assert each["mean_steps"] <= work and sum(each["outcomes"].values()) == len(split)
+        [row] = [line for line in page.splitlines() if line.startswith(f"| branching, {work:,} steps")]
+        assert f"{each['mean_steps']:.1f} steps" in row
+    few, many = found.values()
+    assert few["solved"] <= many["solved"] and few["mean_steps"] <= many["mean_steps"]
 
 def test_the_page_says_what_the_numbers_say(card):
     made, out = card

@@ -50,7 +50,7 @@ class _SearchSettings:
     seed:Natural = 0 # a try's random numbers follow from this, the puzzle's number and the try's
     # supervision steps of a try after the first; None: as of that, with assumptions `ASSUMED_STEPS` at most
     steps:Count|None = None
-    # to assume, where that is the strategy: by most tries, or between a question and the next; None: as usual
+    # to assume, where that is the strategy: in each try, or between a question and the next; None: as usual
     cells:Count|None = None
 
     def __post_init__(self):
@@ -265,7 +265,7 @@ def _compute(wave:_Wave):
     solved = np.zeros(len(tokens), bool)
     if job.search.stop_when: solved = job.puzzle.solved(wave.questions, tokens)
     known.solved[wave.puzzles, wave.tries] = solved
-    if job.assumptions: job.assumptions.learn(wave.puzzles, tokens, solved)
+    if isinstance(job.assumptions, Branches): job.assumptions.learn(wave.puzzles, tokens, solved)
 
 # %% ../../nbs/solving/04_search.ipynb #7d1c9f38
 class Stopped(KeyboardInterrupt):
