@@ -117,7 +117,7 @@ OPEN = """async () => {
   worker.postMessage({ header: JSON.parse(text("trm-header")),
     bytes: Uint8Array.from(atob(text("trm-models")), (c) => c.charCodeAt(0)) });
   window.ask = (message) => new Promise((done) => {
-    worker.onmessage = ({ data: [content, buffers] }) => {
+    worker.onmessage = ({ data: [{ id, ...content }, buffers] }) => {
       let bytes = "";
       for (const byte of buffers[0] ?? []) bytes += String.fromCharCode(byte);
       done([content, btoa(bytes)]);
