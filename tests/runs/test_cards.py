@@ -2,7 +2,7 @@
 training puzzles is counted too."""
 import csv, json, re, shutil
 from pathlib import Path
-import numpy as np, pytest, torch
+import numpy as np, pytest
 import test_cli
 from trm_lab.runs.cards import (_asked, _shown, STEPS, DEFAULT_STEPS, answers_by_step, puzzle_set, card_text,
     make_card, rounding, shipped, shipped_table)
