@@ -16,6 +16,9 @@ from trm_lab.views.web import export_web
 from test_engine import RUN, case, untrained
 from test_live import Live, board_of, puzzles_of
 
+# in Chromium the same is tested in test_live.py and test_engine.py, more widely
+firefox_alone = pytest.mark.parametrize("page_offline", ["firefox"], indirect=True)
+
 def asked(page):
     "What the page asked for outside of itself and of this machine's files."
     page.evaluate("() => new Promise((done) => setTimeout(done, 50))") # events that are on their way
@@ -141,6 +144,7 @@ class SavedPage(Live):
         page.wait_for_function(f"() => {SAID}?.frame !== undefined")
         page.evaluate(OPEN)
 
+@firefox_alone
 def test_edits_are_answered_as_by_the_kernel(page_offline, tmp_path):
     "A saved page, from a file: latents and givens are changed and the recursion resumed, array by array."
     loaded = load_pretrained("sudoku-6x6")
@@ -176,6 +180,7 @@ def keys(page, *names):
     page.evaluate("() => document.querySelector('.trm-explorer').focus()")
     for name in names: page.keyboard.press(name)
 
+@firefox_alone
 def test_a_person_edits_and_resumes(page_offline, tmp_path):
     "By keys and buttons, to the same boards as in Python."
     page, loaded = page_offline, load_pretrained("sudoku-6x6")
@@ -197,6 +202,7 @@ def test_a_person_edits_and_resumes(page_offline, tmp_path):
 KINDS = {"trm": "mlp", "trm_separate": "rope", "hrm": "pairs", "trm_singlez": "learned",
     "trm_hier6": "offsets", "direct_transformer": "none", "fixed_point": "rope"}
 
+@firefox_alone
 def test_each_update_of_each_system_is_what_python_computes(page_offline):
     page, tokens = page_offline, np.random.default_rng(0).integers(0, 7, 12).astype(np.uint8)
     assert set(KINDS) == ARCHITECTURES.keys() - {"trm_equivariant"} # which says no formula
@@ -206,6 +212,7 @@ def test_each_update_of_each_system_is_what_python_computes(page_offline):
     for kind, found in zip(KINDS.items(), page.evaluate(RUN, [code, cases])):
         assert found["alone"] < 2e-5 and found["fast"], (kind, found)
 
+@firefox_alone
 @pytest.mark.parametrize("name", ["maze-9x9", "arc-10x10"])
 def test_mazes_and_tasks_are_thought_about_in_a_page(page_offline, tmp_path, name):
     "A saved page of each, from a file: a branch that the page computes is Python's."
