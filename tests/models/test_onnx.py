@@ -342,5 +342,5 @@ def test_every_shipped_model_is_the_same_in_onnxruntime(name, tmp_path):
     kinds = (in_words(costs[kind]) if kind in costs else "" for kind in (*LAYER_KINDS, "all"))
     stops = f"{costs['all'].stops:.0%}".replace("%", " %")
     print(as_row(f"`{name}`", str(count), *solved, *kinds, stops), flush=True)
-    # on large boards a cell that is not decided yet may tip: the last bit grows along the way, in torch as well
+    # on large boards the last bit grows along the way, in torch as well, so that a token may tip
     assert found.alone < 1e-4 and found.tokens <= (0 if cells < 81 else 10) and not found.stops, found
