@@ -40,6 +40,35 @@ def chromium():
         yield browser
         browser.close()
 
+@pytest.fixture(scope="session")
+def firefox(tmp_path_factory):
+    "A headless Firefox."
+    missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+    try: from firefox import Firefox
+    except ImportError:
+        missing("websockets is not installed, so nothing was tried in Firefox: pip install -e '.[dev]'")
+    path = next(filter(None, map(shutil.which, ("firefox-esr", "firefox"))), None)
+    if path is None:
+        missing("no Firefox was found, so nothing was tried in it; install Debian's `firefox-esr`")
+    browser = Firefox(path, tmp_path_factory.mktemp("firefox"), PATIENCE/1000)
+    yield browser
+    browser.close()
+
+@pytest.fixture(params=["chromium", "firefox"])
+def page_offline(request):
+    "A page without a network in each browser, with `wrong`, what went wrong, and `requests`, which it tried."
+    browser = request.getfixturevalue(request.param)
+    if request.param == "firefox": page = browser.new_page(**SIZE)
+    else:
+        page = browser.new_page(viewport=SIZE, offline=True)
+        page.set_default_timeout(PATIENCE)
+        page.wrong, page.requests = [], []
+        page.on("console", lambda said: page.wrong.append(said.text))
+        page.on("pageerror", lambda error: page.wrong.append(str(error)))
+        page.on("request", lambda asked: page.requests.append(asked.url))
+    yield page
+    page.close()
+
 @pytest.fixture
 def open_page(chromium):
     "Opens pages that are closed after the test."

@@ -57,6 +57,24 @@ def test_solve_saves_a_page_to_walk_through(cli_run, puzzles, tmp_path):
         assert code == 0 and str(page) in out and "<html" in text
         assert ("model is inside" in out) == ('id="trm-models"' in text) == live
 
+def test_a_model_is_exported_as_a_page(cli_run, tmp_path):
+    "As a folder, as one file; what does not go together is said, and nothing is left behind."
+    web = ("--format", "web")
+    code, out, _ = cli_run("export", "sudoku-4x4", tmp_path/"four", *web)
+    assert code == 0 and "index.html (" in out and "or put the folder on a web server" in out
+    assert {p.name for p in (tmp_path/"four").iterdir()} == {"index.html", "page.css", "page.js", "models.js"}
+    index = (tmp_path/"four"/"index.html").read_text(encoding="utf-8")
+    assert "script-src 'self' 'wasm-unsafe-eval'" in index and "unsafe-inline" not in index
+    code, out, _ = cli_run("export", "sudoku-4x4", tmp_path/"four.html", *web, "--single")
+    assert code == 0 and "four.html (" in out and "<script defer" not in (tmp_path/"four.html").read_text()
+    for words, why in (((tmp_path/"four", *web), "already exists"),
+            ((tmp_path/"x", *web, "--single"), "does not end in .html"),
+            ((tmp_path/"x", *web, "--weights", "int8"), "--format onnx"),
+            ((tmp_path/"x", "--single"), "--format web"), ((tmp_path/"x", "--format", "coreml"), "onnx")):
+        code, _, err = cli_run("export", "sudoku-4x4", *words)
+        assert code == 2 and why in err and len(err.strip().splitlines()) == 1, err
+    assert {p.name for p in tmp_path.iterdir()} == {"four", "four.html"}
+
 def test_eval_reads_csv_and_folder(cli_run, csv_file, tmp_path, puzzles):
     code, out, _ = cli_run("eval", "sudoku-6x6", "--data", csv_file(), "--json")
     scores = json.loads(out)

@@ -2,7 +2,7 @@
 training puzzles is counted too."""
 import csv, json, re, shutil
 from pathlib import Path
-import numpy as np, pytest, torch
+import numpy as np, pytest
 import test_cli
 from trm_lab.runs.cards import (_asked, _shown, STEPS, DEFAULT_STEPS, answers_by_step, puzzle_set, card_text,
     make_card, rounding, shipped, shipped_table, WORK)
@@ -159,17 +159,18 @@ def test_other_puzzles_than_those_it_was_trained_on_are_noticed(card, lab, tmp_p
         make_card(tmp_path/"other.safetensors", tmp_path, count=2)
 
 def test_rounding_is_refused_where_it_costs(monkeypatch):
-    "Models that solve what they are told to, before and after."
+    "Models that solve what they are told to: as they are, in bfloat16, in eight bits of what a file holds."
     from trm_lab.runs import cards
-    split = split_of([(np.full(36, 2), np.full(36, 2))]*40)
-    def told(before, after):
-        answers = iter([before, after])
+    split, model = split_of([(np.full(36, 2), np.full(36, 2))]*40), load_pretrained("sudoku-4x4").model
+    def told(before, after, eight=0):
+        answers = iter([before, after, eight])
         monkeypatch.setattr(cards, "answers_by_step", lambda model, split, steps:
             np.where(np.arange(40)[:, None] < next(answers), 2, 3)[None].repeat(36, 2))
-        return rounding(torch.nn.Linear(1, 1), [split])
+        return rounding(model, [split])
     assert told(30, 30)["costs_nothing"] and told(30, 28)["costs_nothing"] and told(20, 30)["costs_nothing"]
-    assert told(30, 20) == {"n": 40, "both": 20, "only_float32": 10,
-        "only_bfloat16": 0, "costs_nothing": False}
+    assert told(30, 20, 31) == {"n": 40, "both": 20, "only_float32": 10, "only_bfloat16": 0,
+        "costs_nothing": False, "int8": {"both": 30, "only_without": 0, "only_with": 1}}
+    assert told(30, 29, 25)["int8"] == {"both": 25, "only_without": 4, "only_with": 0}
 
 def test_only_finished_runs(lab, tmp_path):
     lab.update(status="interrupted")

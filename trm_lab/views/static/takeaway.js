@@ -136,10 +136,11 @@ export class TakeAway {
   constructor(app) {
     this.app = app;
     const { kernel } = app.tree, { live } = app.header,
+      whole = !live || (document.getElementById("trm-header") && !document.querySelector("script[src]")),
       lacking = live ? "needs Python, and this page has none" : "needs a kernel, and this page has none";
     const name = () => `${app.header.title}-${app.state.run}`.replace(/[^\w.-]+/g, "-");
-    const entry = (text, does, action, missing) => {
-      const made = button(text, missing ? `${does}: ${lacking}` : does, () => {
+    const entry = (text, does, action, missing, why = lacking) => {
+      const made = button(text, missing ? `${does}: ${why}` : does, () => {
         this.open(false); action();
       });
       made.disabled = Boolean(missing); made.setAttribute("role", "menuitem");
@@ -161,7 +162,8 @@ export class TakeAway {
         !kernel || live),
       entry("Page (HTML)",
         "save everything as one page that needs neither kernel nor network", asked(() => ({ ask: "page" }),
-          ({ text }) => save(`${name()}.html`, new Blob([text], { type: "text/html" }))), !kernel),
+          ({ text }) => save(`${name()}.html`, new Blob([text], { type: "text/html" }))), !kernel || !whole,
+        whole ? lacking : "only from a page that is the Explorer alone, in one file"),
       entry("Copy as code", "the lines of Python that rebuild this view and its branches",
         asked(() => ({ ask: "code", ...view() }), ({ text }) => this.show(text)), !kernel));
     this.button = button("Export", "picture, animation, page, code", () => this.open(this.menu.hidden));
