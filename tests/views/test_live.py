@@ -96,6 +96,10 @@ def check_positions(name, mine, yours, scale, wanted):
 
 # ---- what the page's session answers -----------------------------------------
 
+def refused(page, message): # what an error says
+    return page.evaluate("""message => { try { window.ask(message); } catch (error) { return error.message; } }""",
+        message)
+
 def puzzles_of(loaded, count=3, seed=5): return make_batch(*loaded.fresh(count, seed))
 
 def try_everything(live, session):
@@ -117,6 +121,8 @@ def try_everything(live, session):
     live.compare(ask="latents", run="0.4", frame=frame + 3, name=name)
     blank = int(np.flatnonzero(session.batch.inputs[0].numpy() != session.batch.inputs[0, given].item())[0])
     for cell in (given, blank): live.compare(ask="cell", run="0.3", cell=cell)
+    for run, at in (("0", 1), ("0", frame), ("0.4", frame + 1), ("0.4", frame + 2), ("0.2", 1)):
+        live.compare(ask="stages", run=run, frame=at, cell=blank)
     for a, b in (("0", "0.3"), ("0.4", "1"), ("0.6", "0.4"), ("0", "0.1")):
         live.compare(ask="divergence", a=a, b=b)
     again = """() => { // from nothing, after what was remembered is dropped
@@ -142,6 +148,12 @@ def test_every_system_answers_alike(open_page, arch):
     session = Session(small(four, arch), "1" + "."*15 + "\n" + "."*15 + "2", 1, four)
     live = Live(open_page(), session)
     live.compare(ask="run", run="1")
+    for frame in range(1, len(session.schedule) + 1): # every update of a step, taken apart
+        ask = dict(ask="stages", run="1", frame=frame, cell=frame % 16)
+        if "error" not in (told := live.python({"id": 0, **ask})[0]): live.compare(**ask)
+        else:
+            assert arch == "fixed_point" and frame < len(session.schedule)
+            assert refused(live.page, ask)[4:] in told["error"] # the same sentence
     for name in session.names:
         told, _ = live.compare(ask="branch", run="0", frame=1,
             edits=[dict(kind="ZeroAblation", name=name, cells=None)])
