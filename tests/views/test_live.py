@@ -18,7 +18,7 @@ from trm_lab.views.explorer import Explorer, _RequestHandler
 from trm_lab.views.live import live_sides
 from trm_lab.views.packs import SessionView
 from trm_lab.views.page import MODULES, THREAD, page_header, static_bundle, static_file
-from test_explorer import (arrays, check_pace, choose, click_cell, keys, pictures, press, small, # noqa: F401
+from test_explorer import (arrays, check_flow, check_pace, choose, click_cell, keys, pictures, press, small, # noqa: F401
     told, until)
 from test_tasks import watched
 
@@ -364,6 +364,38 @@ def test_a_saved_page_goes_on_by_itself(open_page, tmp_path):
     choose(page, "puzzle", "2"); until(page, puzzle="2", run="2", busy="")
     keys(page, "End"); assert told(page)["board"] == board_of(explorer.session.root(2))
     check_pace("live page", page)
+    assert not wrong and not asked, (wrong, asked)
+
+@pytest.mark.parametrize("name", ["sudoku-6x6", "sudoku-6x6-attention", "sudoku-6x6-hrm",
+    "sudoku-6x6-single-z", "maze-9x9"])
+def test_one_update_down_to_a_number(open_page, pictures, tmp_path, name): # noqa: F811
+    "The cell's vectors at every stage, whom it listens to; by mouse and keyboard, and on a phone."
+    loaded = load_pretrained(name)
+    explorer = Explorer(loaded, puzzles_of(loaded, 1), max_steps=2)
+    root, inner = explorer.session.root(0), len(explorer.session.schedule)
+    root.branch(root.place(1), ZeroAblation(root.session.names[-1]))
+    page, wrong, asked = open_live(open_page, explorer, tmp_path/"live.html")
+    keys(page, "6", "Home")
+    assert "before any update" in page.locator(".trm-flow").inner_text()
+    keys(page, "ArrowRight")
+    free = int(np.flatnonzero(~np.array(loaded.puzzle.draw(root.question, root.question).given))[0])
+    check_flow(page, root, free, 3) # the first cell that is not given
+    keys(page, "Shift+ArrowRight"); check_flow(page, root, free, 60)
+    box = page.locator(".trm-whole .trm-map").first.bounding_box() # the cell in the middle
+    page.mouse.click(box["x"] + box["width"]/2 + 2, box["y"] + box["height"]/2 + 2)
+    rows, cols = loaded.puzzle.rows, loaded.puzzle.cols
+    cell = rows//2*cols + cols//2
+    until(page, cell=str(cell)); check_flow(page, root, cell, 0)
+    branch = explorer.session.branches[0]
+    keys(page, "5"); press(page, "A: show branch 1"); until(page, run="0.1")
+    keys(page, "6", "Home", "ArrowRight"); check_flow(page, branch, cell, 1) # the update before the change
+    assert "update before its change" in page.locator(".trm-flow").inner_text()
+    keys(page, "ArrowRight"); check_flow(page, branch, cell, 1)
+    page.screenshot(path=pictures/f"flow-{name}.png", full_page=True)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(200)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    page.screenshot(path=pictures/f"flow-{name}-phone.png", full_page=True)
     assert not wrong and not asked, (wrong, asked)
 
 def test_the_page_may_do_only_what_it_needs(open_page, tmp_path):

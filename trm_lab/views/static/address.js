@@ -13,7 +13,8 @@ export function questionText(app, run) { // a run's question as it is typed
 
 export class Address {
   constructor(app) {
-    this.app = app; this.written = null; this.waiting = 0;
+    // nothing is written before it was read: a slow model would lose what somebody sent
+    this.app = app; this.written = null; this.waiting = 0; this.known = !location.hash;
     window.addEventListener("hashchange", () => { if (location.hash !== this.written) this.read(); });
   }
 
@@ -40,6 +41,7 @@ export class Address {
   }
 
   write() { // soon, and once for many steps
+    if (!this.known) return;
     clearTimeout(this.waiting);
     this.waiting = setTimeout(() => {
       const { run } = this.app;
@@ -50,11 +52,15 @@ export class Address {
   }
 
   async read() { // go where the address says; what it names and this page cannot do is said in a sentence
-    const { app } = this, wanted = new URLSearchParams(location.hash.slice(1)), number = (name) => {
+    const wanted = new URLSearchParams(location.hash.slice(1)), number = (name) => {
       const value = wanted.get(name);
       return value !== null && /^\d+$/.test(value) ? Number(value) : null;
     };
-    if (![...wanted.keys()].length) return;
+    try { if ([...wanted.keys()].length) await this.go(wanted, number); } finally { this.known = true; }
+  }
+
+  async go(wanted, number) {
+    const { app } = this;
     if (wanted.has("board")) await app.openTyped(wanted.get("board"), wanted.get("identity"));
     else if (app.header.puzzles[number("puzzle") - 1]) await app.open(app.tree.root(number("puzzle") - 1));
     if (wanted.has("edits")) await app.open(await this.follow(wanted.get("edits")));

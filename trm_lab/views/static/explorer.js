@@ -14,14 +14,16 @@ import { Halting } from "./halting.js";
 import { Latents, Path } from "./latents.js";
 import { Cell } from "./cell.js";
 import { Branches } from "./branches.js";
+import { Flow } from "./flow.js";
 import { TakeAway } from "./takeaway.js";
 
 const PANELS = [["path", "Path & change", Path], ["halting", "Halting", Halting],
-  ["latents", "Latents", Latents], ["cell", "Cell", Cell], ["branches", "Branches", Branches]];
+  ["latents", "Latents", Latents], ["cell", "Cell", Cell], ["branches", "Branches", Branches],
+  ["flow", "One update", Flow]];
 const HELP = [
   ["← →", "one update back or on"], ["Shift ← →", "one supervision step back or on"],
   ["Home, End", "the question; the last update"], ["Space", "play or pause"],
-  ["1 to 5", "the panels on the right"], ["V", "read the board from the next latent"],
+  ["1 to 6", "the panels on the right"], ["V", "read the board from the next latent"],
   ["M", "mark what differs from something else"], ["C", "of a task, whole canvases or their grids"],
   ["[ ]", "the puzzle before, the next one"],
   ["Enter on the board", "arrows move over its cells; Space chooses one for an edit; Enter or Esc ends that"],
@@ -36,7 +38,7 @@ class App {
     this.tree = new Tree(header, kernel);
     this.state = { puzzle: 0, run: null, beside: null, frame: 0, reading: side.answer, mark: "update",
       panel: "path", policy: "given", threshold: null, count: side.max_steps, cell: null, chosen: new Set(),
-      choosing: false, whole: false, latent: "renewed", component: "0", channel: 0 };
+      choosing: false, whole: false, latent: "renewed", component: "0", channel: 0, head: "mean" };
     this.root = make("div", { class: "trm-explorer", tabindex: "0", role: "group",
       "aria-label": `Explorer: a recursion on ${header.title}`, ...KEYS });
     this.stage = new Stage(this.root);
@@ -244,6 +246,7 @@ class App {
       this.panels[name].element.hidden = !on;
     }
     const two = Boolean(this.run && this.other);
+    this.root.classList.toggle("trm-flowing", this.state.panel === "flow");
     this.boards[1].element.hidden = !two; this.root.classList.toggle("trm-two", two);
     if (!two && this.state.mark === "other") this.state.mark = "update";
     this.stage.measure();
