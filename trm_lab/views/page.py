@@ -114,7 +114,7 @@ def page_header(
 
 # %% ../../nbs/views/07_page.ipynb #58801779
 MODULES = ("page", "data", "live", "task", "board", "timeline", "halting", "latents", "cell",
-    "branches", "flow", "takeaway", "address", "typing", "explorer") # each needs only those before it
+    "branches", "flow", "takeaway", "tour", "address", "typing", "explorer") # each needs only those before it
 THREAD = ("kernel", "engine", "chance", "rules", "session", "packs", "stages", "code", "thinking",
     "answers", "worker") # likewise, of a live page's thread
 

@@ -33,6 +33,7 @@ export class Address {
     if (state.panel !== "path") found.panel = state.panel;
     if (state.reading !== run.side.answer) found.reading = state.reading;
     if (state.cell !== null) found.cell = state.cell + 1;
+    if (app.tour.at) found.tour = app.tour.at;
     for (const [name, key] of [["edits", state.run], ["beside", state.beside]]) {
       const steps = key === null || key.startsWith("B:") ? null : this.chain(key);
       if (steps && (steps.length || name === "beside")) found[name] = JSON.stringify(steps);
@@ -73,6 +74,7 @@ export class Address {
     if (app.readable(run).includes(wanted.get("reading"))) change.reading = wanted.get("reading");
     if (cell !== null && cell > 0 && cell <= header.rows * header.cols) change.cell = cell - 1;
     app.show(change);
+    if (number("tour")) app.tour.go(number("tour"));
   }
 
   async follow(steps) { // the run that a chain of edits makes, which may be here already

@@ -15,6 +15,7 @@ import { Latents, Path } from "./latents.js";
 import { Cell } from "./cell.js";
 import { Branches } from "./branches.js";
 import { Flow } from "./flow.js";
+import { Tour } from "./tour.js";
 import { TakeAway } from "./takeaway.js";
 
 const PANELS = [["path", "Path & change", Path], ["halting", "Halting", Halting],
@@ -27,6 +28,7 @@ const HELP = [
   ["M", "mark what differs from something else"], ["C", "of a task, whole canvases or their grids"],
   ["[ ]", "the puzzle before, the next one"],
   ["Enter on the board", "arrows move over its cells; Space chooses one for an edit; Enter or Esc ends that"],
+  ["T", "a guided tour; Page Down and Page Up lead through it, Esc leaves it"],
   ["?", "this help; Esc closes it"],
 ];
 
@@ -54,6 +56,7 @@ class App {
     this.panels = Object.fromEntries(PANELS.map(([name, , Panel]) => [name, new Panel(this)]));
     this.takeaway = new TakeAway(this);
     this.typing = new Typing(this);
+    this.tour = new Tour(this);
     this.puzzles = choose("puzzle", [], "", (puzzle) => {
       this.open(this.tree.root(Number(puzzle))); this.focus();
     });
@@ -95,8 +98,8 @@ class App {
       make("header", {}, make("strong", {}, header.title),
         make("span", { class: "trm-model", title: this.mistitled }, this.mistitled),
         this.puzzles, this.typing.button, this.readings, this.working, this.verdict, this.takeaway.element,
-        button("?", "keys and signs (?)", () => this.overlay())),
-      this.notice,
+        this.tour.button, button("?", "keys and signs (?)", () => this.overlay())),
+      this.notice, this.tour.element,
       make("main", {},
         make("section", {}, make("div", { class: "trm-boards" }, ...this.boards.map((b) => b.element))),
         make("section", { class: "trm-views" },
@@ -198,6 +201,7 @@ class App {
       event.stopPropagation();
       return;
     }
+    if (this.tour.at && ["PageDown", "PageUp"].includes(event.key)) { this.tour.key(event); return; }
     const { state, timeline, header } = this,
       turn = (list, now, by = 1) => list[(list.indexOf(now) + by + list.length) % list.length];
     const panel = PANELS[Number(event.key) - 1]?.[0];
@@ -206,16 +210,22 @@ class App {
       ArrowLeft: () => this.go(event.shiftKey ? timeline.stepFrom(-1) : state.frame - 1),
       Home: () => this.go(0), End: () => this.go(this.run.length), " ": () => timeline.toggle(),
       "?": () => this.overlay(),
-      Escape: () => { if (!this.typing.close() && !this.takeaway.close()) this.overlay(false); },
+      Escape: () => this.escape(),
       v: () => this.show({ reading: turn(this.readable(this.run), state.reading) }),
       m: () => this.show({ mark: turn(this.markable().map(([mark]) => mark), state.mark) }),
+      t: () => this.tour.go(1),
       c: () => { if (header.tasks) this.turnCanvas(); },
       "[": () => this.turnPuzzle(-1), "]": () => this.turnPuzzle(1),
     }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!act || (event.key === "Escape" && [this.help, this.takeaway.over, this.takeaway.menu,
-        this.typing.over].every(({ hidden }) => hidden))) return;
+        this.typing.over, this.tour.element].every(({ hidden }) => hidden))) return;
     event.preventDefault(); event.stopPropagation();
     act();
+  }
+  escape() { // what was opened last is closed
+    if (this.typing.close() || this.takeaway.close()) return;
+    if (!this.help.hidden) this.overlay(false);
+    else this.tour.leave();
   }
   turnCanvas() { this.show({ whole: !this.state.whole }); }
   turnPuzzle(by) {
@@ -288,7 +298,7 @@ class App {
       run: run.key, beside: other ? other.run.key : "", reading: this.readingOf(run), verdict: drawn.verdict,
       site: run.siteText(state.frame),
       board: text(header, drawn.tokens), boardBeside: beyond ? text(header, beyond.tokens) : "",
-      panel: state.panel, threshold: halting.limit(), stop, reached: halting.reached(run, stop),
+      panel: state.panel, tour: this.tour.at || "", threshold: halting.limit(), stop, reached: halting.reached(run, stop),
       stopBeside: other ? halting.stop(other.run) : "", policy: state.policy,
       rule: run.side.rule.kind, cell: state.cell ?? "",
       differs: other ? firstDifference(run, other.run) ?? "never" : "",

@@ -39,7 +39,7 @@ class BoardMap { // a number for every cell, to click
   }
 
   draw(values, high, cell, tokens = null) { // values: one a position; tokens: written into large cells
-    const { stage, header } = this.app, { rows, cols, glyphs } = header, { ink } = stage,
+    const { stage, header } = this.app, { rows, cols } = header, { ink } = stage,
       { pen, width, height } = stage.fit(this.canvas), P = values.length - rows * cols;
     const strip = P ? 9 : 0, side = Math.min((width - 4) / cols, (height - 4 - strip) / rows),
       left = (width - side * cols) / 2, top = 2 + strip, table = stage.deep;
@@ -50,19 +50,25 @@ class BoardMap { // a number for every cell, to click
     pen.drawImage(picture(cols, rows, (r, c) => level(P + r * cols + c), table), left, top, side * cols,
       side * rows);
     ruling(this.app, pen, { side, left, top });
-    if (tokens && side >= 12) {
+    if (tokens && side >= 9) {
       pen.font = `${side * 0.62}px ${ink.font}`; pen.textAlign = "center"; pen.textBaseline = "middle";
-      for (let i = 0; i < rows * cols; i++) {
-        const dark = this.app.root.dataset.theme === "dark";
-        pen.fillStyle = level(P + i) > 170 ? (dark ? "#0b0d10" : "#ffffff") : ink.ink;
-        const [x, y] = [i % cols + 0.5, Math.floor(i / cols) + 0.54];
-        pen.fillText(glyphs[tokens[i]], left + x * side, top + y * side);
-      }
+      for (let i = 0; i < rows * cols; i++) this.token(pen, tokens[i], level(P + i) > 170, side,
+        left + (i % cols + 0.5) * side, top + (Math.floor(i / cols) + 0.54) * side);
     }
     pen.strokeStyle = ink.changed; pen.lineWidth = 2.5; pen.setLineDash([]);
     pen.strokeRect(left + (cell % cols) * side, top + Math.floor(cell / cols) * side, side, side);
     this.canvas.setAttribute("aria-label",
       `${this.label}: 0 to ${short(high)}; at ${cellName(header, cell)} ${short(values[P + cell])}`);
+  }
+
+  token(pen, token, deep, side, x, y) { // what stands there; what is said by colour alone is a dot
+    const { glyphs, colours } = this.app.header, { stage, root } = this.app,
+      onDeep = root.dataset.theme === "dark" ? "#0b0d10" : "#ffffff";
+    if (!glyphs[token] && colours[token]) {
+      pen.fillStyle = colours[token]; pen.fillRect(x - side * 0.2, y - side * 0.24, side * 0.4, side * 0.4);
+    }
+    pen.fillStyle = deep ? onDeep : stage.ink.ink;
+    pen.fillText(glyphs[token], x, y);
   }
 }
 
