@@ -622,9 +622,9 @@ def check_halting(page, session):
     assert told(page)["stop"] == "1"
     press(page, "settled")
 
-def check_flow(page, rollout, cell, channel):
+def check_flow(page, rollout, cell, channel, frame=None):
     "The panel One update has every number of a cell's channel, as Python takes the update apart."
-    frame = int(told(page)["frame"])
+    frame = int(told(page)["frame"]) if frame is None else frame
     page.wait_for_function("end => document.querySelector('.trm-explorer').dataset.stages.endsWith(end)",
         arg=f" {frame} {cell}")
     page.get_by_role("spinbutton", name="channel of the vectors").fill(str(channel))

@@ -1,8 +1,8 @@
-// One update as data flow: what is added up, which cells each layer listens to, and what comes out; for the whole
-// board as maps, for one cell as vectors, for one channel as numbers. The numbers of a moment come as one
-// message, from the kernel or from the page's own thread.
+// One update as data flow: what is added up, which cells each layer listens to, and what comes out; for the
+// whole board as maps, for one cell as vectors, for one channel as numbers. The numbers of a moment come as
+// one message, from the kernel or from the page's own thread.
 
-import { KEYS, choose, make, number, percent, picture, plural, refill, short } from "./page.js";
+import { KEYS, choose, clamp, make, number, percent, picture, plural, refill, short } from "./page.js";
 import { cellName, ruling } from "./board.js";
 import { unpack } from "./data.js";
 
@@ -10,12 +10,14 @@ const KEPT = 200; // moments
 const REST = 60; // milliseconds at a frame before its numbers are asked for
 const REPLAY = "This page only replays; an update is taken apart where the model is: save the page with "
   + "Explorer(…).save_html(path, live=True), or open the Explorer in a notebook.";
-const ATTENDS = "What “listens to” shows: the weights of attention. The deeper a cell's colour, the larger its share of what "
-  + "is added here; the shares of all positions add up to 100 %. The norm divides a vector by its size.";
-const ANSWERS = "What “listens to” shows: an MLP over positions mixes, and the deeper a cell's colour, the farther what is "
-  + "added here moves when the vector there changes a little, per random change of size 1 (root mean square over "
-  + "channels of the exact derivative). What a cell keeps of itself is not counted. After this mixing the norm "
-  + "divides each channel by its size over all cells; after SwiGLU it divides each cell's vector by its own.";
+const ATTENDS = "What “listens to” shows: the weights of attention. The deeper a cell's colour, the larger "
+  + "its share of what is added here; the shares of all positions add up to 100 %. The norm divides a "
+  + "vector by its size.";
+const ANSWERS = "What “listens to” shows: an MLP over positions mixes, and the deeper a cell's colour, the "
+  + "farther what is added here moves when the vector there changes a little, per random change of size 1 "
+  + "(root mean square over channels of the exact derivative). What a cell keeps of itself is not counted. "
+  + "After this mixing the norm divides each channel by its size over all cells; after SwiGLU it divides "
+  + "each cell's vector by its own.";
 
 const wordOf = (name) => (name === "x" ? "question" : name);
 const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2);
@@ -79,7 +81,7 @@ class Strip { // a vector, a colour a channel
     if (!follows) return;
     const aim = (event) => {
       const place = this.canvas.getBoundingClientRect(), share = (event.clientX - place.left) / place.width;
-      app.show({ channel: Math.max(0, Math.min(this.count - 1, Math.floor(share * this.count))) });
+      app.show({ channel: clamp(Math.floor(share * this.count), 0, this.count - 1) });
     };
     this.canvas.addEventListener("pointerdown", (event) => {
       this.canvas.setPointerCapture(event.pointerId); aim(event);
@@ -91,9 +93,8 @@ class Strip { // a vector, a colour a channel
     const { stage } = this.app, { pen, width, height } = stage.fit(this.canvas), { ink } = stage;
     this.count = values.length;
     pen.imageSmoothingEnabled = false;
-    pen.drawImage(picture(values.length, 1, (_, c) =>
-      Math.max(0, Math.min(255, Math.round(127.5 * (1 + values[c] / (bound || 1))))), stage.signed), 0, 3, width,
-    height - 6);
+    const level = (_, c) => Math.round(clamp(127.5 * (1 + values[c] / (bound || 1)), 0, 255));
+    pen.drawImage(picture(values.length, 1, level, stage.signed), 0, 3, width, height - 6);
     if (!this.follows) return;
     const wide = width / values.length;
     pen.strokeStyle = ink.ink; pen.lineWidth = 1.5;
@@ -230,7 +231,8 @@ class Picture { // of updates with the same terms and as many layers
 
   writeHeard(list, values, cell, P) { // the three positions that count most, in words
     const { header } = this.app, order = Array.from(values.keys()).sort((a, b) => values[b] - values[a]);
-    const name = (s) => (s < P ? `puzzle position ${s + 1}` : s - P === cell ? "itself" : cellName(header, s - P));
+    const name = (s) => (s < P ? `puzzle position ${s + 1}`
+      : s - P === cell ? "itself" : cellName(header, s - P));
     list.replaceChildren(...order.slice(0, 3).map((s) => make("li", {},
       `${name(s)}: ${this.attention ? percent(values[s]) : short(values[s])}`)));
   }
@@ -278,15 +280,16 @@ export class Flow {
   }
 
   draw(run, frame) {
-    const { app } = this, cell = this.cellOf(run), key = this.key(run, frame, cell), found = this.found.get(key),
-      why = found ? "" : this.missing(run, frame);
+    const { app } = this, cell = this.cellOf(run), key = this.key(run, frame, cell),
+      found = this.found.get(key), why = found ? "" : this.missing(run, frame);
     if (!found && !why) this.fetch(run, frame, cell, key);
     if (found) this.shown = { found, cell };
     const shown = why ? null : this.shown;
     for (const part of [this.place, this.controls, this.below, this.rule]) part.hidden = !shown;
     this.element.classList.toggle("trm-stale", Boolean(shown && !found));
     if (!shown) return { why };
-    const picture = this.pictureOf(shown.found.told), channel = Math.min(app.state.channel, shown.found.D - 1);
+    const picture = this.pictureOf(shown.found.told),
+      channel = Math.min(app.state.channel, shown.found.D - 1);
     if (this.picture !== picture) {
       this.place.replaceChildren(picture.whole); this.below.replaceChildren(picture.stack);
       this.picture = picture; app.stage.measure();
@@ -312,7 +315,8 @@ export class Flow {
     }
     const { told } = found, heads = found.heads, sum = told.terms.map(wordOf).join(" + ");
     this.says.textContent = `${told.name} becomes ${plural(told.layers, "layer", "layers")} of ${sum}. `
-      + `${this.edited(run, frame)}The maps show the whole board; click a cell, here or on the board, for its vector.`;
+      + `${this.edited(run, frame)}The maps show the whole board; click a cell, here or on the board, for `
+      + "its vector.";
     this.where.textContent = `${cellName(app.header, cell)}, as ${plural(found.D, "number", "numbers")}:`;
     this.channel.max = found.D - 1; this.channel.value = channel;
     this.head.hidden = heads < 2;
@@ -320,8 +324,9 @@ export class Flow {
       ...Array.from({ length: heads }, (_, h) => [h, `head ${h + 1}`])], app.state.head ?? "mean");
     picture.write(found, cell, channel, drawn);
     picture.reads.textContent = this.reading(run, frame, told.name, cell);
-    this.rule.textContent = `${told.attention ? ATTENDS : ANSWERS} Colours of vectors: from −${short(drawn.bound)} `
-      + `to ${short(drawn.bound)}; maps of sizes up to ${short(drawn.high)}, of moves up to ${short(drawn.far)}.`;
+    const [bound, high, far] = [drawn.bound, drawn.high, drawn.far].map(short);
+    this.rule.textContent = `${told.attention ? ATTENDS : ANSWERS} Colours of vectors: from −${bound} to `
+      + `${bound}; maps of sizes up to ${high}, of moves up to ${far}.`;
   }
 
   edited(run, frame) { // at a fork the boards show what was changed

@@ -1,5 +1,5 @@
-// One update, stage by stage, as `interp.stages` and `views.packs.stages_pack` have it in Python: every number
-// of one position, and one number for every position.
+// One update, stage by stage, as `interp.stages` and `views.packs.stages_pack` have it in Python: every
+// number of one position, and one number for every position.
 
 import { joined, packArrays } from "./packs.js";
 
