@@ -439,6 +439,9 @@ def test_the_tour_by_keyboard(open_page, pictures, tmp_path, name): # noqa: F811
     check_tour(phone, wipes=False)
     assert not (wrong or asked or lost or more), (wrong, asked, lost, more)
 
+def explorer_fits(page): # nothing reaches over its right edge
+    return page.locator(".trm-explorer").evaluate("e => e.scrollWidth <= e.clientWidth")
+
 def panel_text(page): return page.locator(".trm-panel:visible").inner_text()
 
 def test_every_panel_follows_a_or_b(open_page, pictures, tmp_path): # noqa: F811
@@ -456,6 +459,7 @@ def test_every_panel_follows_a_or_b(open_page, pictures, tmp_path): # noqa: F811
     check_flow(page, second, cell, 2, frame=9) # after 3 updates of 2 in a step: 9 of 6
     for number, panel in enumerate(("path", "halting", "latents", "cell", "branches"), 1):
         keys(page, str(number)); assert panel_text(page)
+        assert explorer_fits(page)
         if panel == "halting": assert panel_text(page).index("second model") < panel_text(page).index("steps on")
     page.screenshot(path=pictures/"follows-b.png", full_page=True)
     page.wait_for_function("() => location.hash.includes('follows=B')")
