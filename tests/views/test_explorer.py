@@ -926,6 +926,7 @@ def test_no_text_becomes_markup(walked, open_page, tmp_path):
     page.wait_for_selector(".trm-explorer[data-frame]")
     click_cell(page, 3)
     for number in range(1, 7): keys(page, str(number), "End")
+    keys(page, "t", "Escape", "5")
     press(page, "B: show branch 2"); until(page, beside="0.2")
     assert (page.evaluate("window.hit") is None
         and page.locator(".trm-explorer img, .trm-explorer script").count() == 0)

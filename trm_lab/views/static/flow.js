@@ -125,7 +125,7 @@ make("tbody", {}, ...rows.map(({ element }) => element)));
 
 const box = (title, words, ...parts) => make("section", { class: "trm-box", "aria-label": title },
   make("h4", {}, title, make("small", {}, words)), make("div", { class: "trm-inner" }, ...parts));
-const sign = (text) => make("span", { class: "trm-sign", "aria-hidden": "true" }, text);
+const sign = (text) => make("span", { class: "trm-operator", "aria-hidden": "true" }, text);
 
 class Picture { // of updates with the same terms and as many layers
   constructor(app, { name, terms, layers, attention, damped }) {
@@ -252,7 +252,7 @@ export class Flow {
   constructor(app) {
     this.app = app; this.found = new Map(); this.failed = new Map(); this.pictures = new Map();
     this.asking = null; this.shown = null;
-    this.says = make("p", { class: "trm-says trm-lead" });
+    this.says = make("p", { class: "trm-says" });
     this.where = make("span", { class: "trm-which" });
     this.channel = number("channel of the vectors", { min: 0, max: 0, step: 1, value: 0 },
       (channel) => app.show({ channel: Math.round(channel) }));
