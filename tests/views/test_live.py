@@ -97,8 +97,8 @@ def check_positions(name, mine, yours, scale, wanted):
 # ---- what the page's session answers -----------------------------------------
 
 def refused(page, message): # what an error says
-    return page.evaluate("""message => { try { window.ask(message); } catch (error) { return error.message; } }""",
-        message)
+    return page.evaluate("""message => { try { window.ask(message); }
+        catch (error) { return error.message; } }""", message)
 
 def puzzles_of(loaded, count=3, seed=5): return make_batch(*loaded.fresh(count, seed))
 
@@ -372,7 +372,7 @@ def test_one_update_down_to_a_number(open_page, pictures, tmp_path, name): # noq
     "The cell's vectors at every stage, whom it listens to; by mouse and keyboard, and on a phone."
     loaded = load_pretrained(name)
     explorer = Explorer(loaded, puzzles_of(loaded, 1), max_steps=2)
-    root, inner = explorer.session.root(0), len(explorer.session.schedule)
+    root = explorer.session.root(0)
     root.branch(root.place(1), ZeroAblation(root.session.names[-1]))
     page, wrong, asked = open_live(open_page, explorer, tmp_path/"live.html")
     keys(page, "6", "Home")
@@ -460,7 +460,7 @@ def test_every_panel_follows_a_or_b(open_page, pictures, tmp_path): # noqa: F811
     for number, panel in enumerate(("path", "halting", "latents", "cell", "branches"), 1):
         keys(page, str(number)); assert panel_text(page)
         assert explorer_fits(page)
-        if panel == "halting": assert panel_text(page).index("second model") < panel_text(page).index("steps on")
+        if panel == "halting": assert panel_text(page).split("puzzle 1")[0].endswith("second model, ")
     page.screenshot(path=pictures/"follows-b.png", full_page=True)
     page.wait_for_function("() => location.hash.includes('follows=B')")
     choose(page, "what to change", "ZeroAblation"); press(page, "Add")
@@ -491,8 +491,8 @@ def test_an_address_of_another_model_is_refused(open_page, tmp_path):
     other.goto(address); until(other, panel="halting", policy="threshold", threshold="0.3")
     strange = open_page(offline=True)
     strange.goto(address.replace("sudoku-4x4", "<b>other"))
-    until(strange, notice="This address is about <b>other, and this page has sudoku-4x4; open the page that it "
-        "came from.")
+    until(strange, notice="This address is about <b>other, and this page has sudoku-4x4; open the page that "
+        "it came from.")
     assert not wrong, wrong
 
 def test_the_page_may_do_only_what_it_needs(open_page, tmp_path):

@@ -166,7 +166,7 @@ def test_the_solver_by_keyboard_and_for_a_screen_reader(open_page, small_page, p
     assert not wrong, wrong
 
 def test_a_moment_is_sent_and_the_tour_begins_here(open_page, small_page, pictures): # noqa: F811
-    "The step that is shown, in which symmetry, and where the Explorer below stands; an old address still opens."
+    "The step that is shown, in which symmetry, where the Explorer below stands; an old address still opens."
     path, puzzle = small_page
     page, wrong = open_solver(open_page, path)
     act(page, "never settles"); think(page)
@@ -184,7 +184,8 @@ def test_a_moment_is_sent_and_the_tour_begins_here(open_page, small_page, pictur
     page.wait_for_function("() => document.querySelector('.trm-explorer')?.dataset.tour === '1'")
     for step in range(2, 9):
         page.keyboard.press("PageDown")
-        page.wait_for_function("n => document.querySelector('.trm-explorer').dataset.tour === n", arg=str(step))
+        page.wait_for_function("n => document.querySelector('.trm-explorer').dataset.tour === n",
+            arg=str(step))
     page.wait_for_function("() => document.querySelector('.trm-explorer').dataset.stages")
     page.screenshot(path=pictures/"solver-tour.png", full_page=True)
     page.wait_for_function("() => location.hash.includes('tour=8')")

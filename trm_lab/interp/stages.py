@@ -42,7 +42,11 @@ def _layer_stages(layer:Block, x:Tensor, rope:tuple[Tensor, Tensor]|None)->Layer
     return LayerStages(x, mix, mix_rms, mixed, hidden, mlp, mlp_rms, (mixed + mlp)/mlp_rms)
 
 # %% ../../nbs/interp/07_stages.ipynb #31f2d551
-def _attention_weights(attention:Attention, x:Tensor, rope:tuple[Tensor, Tensor]|None)->Tensor: # (heads, S, S)
+def _attention_weights(
+    attention:Attention,
+    x:Tensor, # (S, D)
+    rope:tuple[Tensor, Tensor]|None,
+)->Tensor: # (heads, S, S)
     by_head = attention.qkv_proj(x[None]).unflatten(-1, (3*attention.heads, -1)) # (1, S, 3·heads, D/heads)
     qk = by_head[:, :, :2*attention.heads]
     if rope is not None: qk = apply_rope(qk, *rope)
@@ -105,11 +109,12 @@ def _refuse_update(rollout:Rollout, frame:int):
     u = session.schedule[(frame - 1) % len(session.schedule)]
     try: formula = session.model.formula(u)
     except InputError:
-        raise InputError(f"stages: an update of {type(session.model).__name__} is not one network of a sum, so "
-            "it cannot be drawn as one; take another architecture, such as trm") from None
+        kind = type(session.model).__name__
+        raise InputError(f"stages: an update of {kind} is not one network of a sum, so it cannot be drawn as "
+            "one; take another architecture, such as trm") from None
     if "solve" in formula:
-        raise InputError(f"stages: this update is mixed of {formula['solve']} evaluations of the network, and "
-            "no single pass through it; go to the last update of a supervision step, which is one")
+        raise InputError(f"stages: this update is mixed of {formula['solve']} evaluations of the network, "
+            "and no single pass through it; go to the last update of a supervision step, which is one")
     return u, formula
 
 def _question(rollout:Rollout)->Tensor: # (S, D)

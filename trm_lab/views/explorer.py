@@ -31,7 +31,8 @@ from trm_lab.views.page import (animation, document, page_header, save_html, sta
 _all_ = ["VERDICTS", "save_html"]
 
 # %% ../../nbs/views/08_explorer.ipynb #46d66582
-REQUESTS = ("run", "tree", "overview", "branch", "cell", "latents", "stages", "divergence", "code", "gif", "page")
+REQUESTS = ("run", "tree", "overview", "branch", "cell", "latents", "stages", "divergence", "code", "gif",
+    "page")
 
 class _Dispatch:
     "Finds the method that answers a message, and what the message names."

@@ -362,7 +362,8 @@ def stages_pack(
 )->tuple[dict, bytes]: # what JSON can hold, and the bytes that it describes
     "One update, stage by stage, at one cell. Raises `InputError` as `update_stages` does."
     stages, size = update_stages(rollout, frame), lambda z: z.square().mean(1).sqrt()
-    terms, layers, position = stages.terms.values(), stages.layers, len(stages.old) - rollout.question.size + cell
+    terms, layers = stages.terms.values(), stages.layers
+    position = len(stages.old) - rollout.question.size + cell
     here = lambda name: torch.stack([getattr(layer, name).expand(len(layer.before), -1)[position]
         for layer in layers])
     listens = torch.stack([stages.listens(k, position) for k in range(len(layers))]) # (layers, heads, S)
