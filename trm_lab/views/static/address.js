@@ -17,7 +17,7 @@ export function questionText(app, run) { // a run's question as it is typed
 export class Address {
   constructor(app) {
     // nothing is written before it was read: a slow model would lose what somebody sent
-    this.app = app; this.written = null; this.waiting = 0; this.known = !location.hash;
+    this.app = app; this.written = null; this.waiting = 0; this.known = false;
     window.addEventListener("hashchange", () => { if (location.hash !== this.written) this.read(); });
   }
 

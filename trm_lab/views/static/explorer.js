@@ -352,6 +352,7 @@ class App {
       await this.address?.read();
       if (tree.kernel) await this.overview();
     } catch (error) { this.notify(error.message); }
+    if (this.address) this.address.known = true; // whatever went wrong before
   }
 
   async follow({ run, beside, ...rest }) { // where code wants it to stand
