@@ -832,30 +832,48 @@ def convert(
     typer.echo(f"wrote    {' and '.join(map(str, written))}")
 
 # %% ../nbs/cli.ipynb #93c7157a
-def _export_onnx(model:str, trained_on:Optional[str], out:Path, weights:str)->str: # what can be done with it
+def _export_onnx(
+    model:str, trained_on:Optional[str], out:Path, weights:str, single:bool
+)->str: # what can be done with it
     "Write a model as ONNX graphs."
+    if single: raise InputError("--single is for --format web; graphs are several files, so leave it out")
     _need("export", "onnx", "onnxscript")
     from trm_lab.models.onnx import export_onnx
     export_onnx(_load(model, "cpu", trained_on), out, weights)
     return f"python {out/'host.py'} BOARD  solves with onnxruntime and numpy; host.mjs does it in JavaScript"
 
-_FORMATS = {"onnx": _export_onnx} # each returns what comes next
+def _export_web(model:str, trained_on:Optional[str], out:Path, weights:str, single:bool)->str:
+    "Write a model as a page."
+    if weights != "float32":
+        raise InputError(
+            f"--weights {weights} is for --format onnx; a page computes in float32, so leave it out")
+    from trm_lab.views.web import export_web
+    name = Path(model).name.removesuffix(".safetensors")
+    export_web(_load(model, "cpu", trained_on), out, name, single)
+    return (f"open {out if single else out/'index.html'} in a browser"
+        + (not single)*", or put the folder on a web server")
+
+_FORMATS = {"onnx": _export_onnx, "web": _export_web}
 
 @app.command()
 def export(
     model:Annotated[str, typer.Argument(
         help="name of a shipped model, a file, or hf://owner/repository/path")],
-    out:Annotated[Path, typer.Argument(help="the folder that will hold the graphs; must not exist yet")],
-    format:Annotated[str, typer.Option(metavar="[onnx]", help="onnx: the question's embedding, a supervision "
-        "step and the reading as graphs, with model.json and a host program")]="onnx",
-    weights:Annotated[str, typer.Option(metavar="[float32|int8]", help="int8: weights in eight bits, a "
-        "quarter of the size")]="float32",
+    out:Annotated[Path, typer.Argument(help="the folder, or with --single the HTML file, that will be "
+        "written; must not exist yet")],
+    format:Annotated[str, typer.Option(metavar="[onnx|web]", help="onnx: the question's embedding, a "
+        "supervision step and the reading as graphs, with model.json and a host program. web: a page that "
+        "solves puzzles and opens the Explorer on them")]="onnx",
+    weights:Annotated[str, typer.Option(metavar="[float32|int8]", help="with onnx; int8: weights in eight "
+        "bits, a quarter of the size")]="float32",
+    single:Annotated[bool, typer.Option("--single", help="with web: one HTML file")]=False,
     trained_on:PuzzleName=None,
 ):
     "Write a trained model for a program without torch: an app, a page, a small server."
-    hint = _FORMATS[one_of(format, _FORMATS, "--format")](model, trained_on, out, weights)
-    files = ", ".join(f"{path.name} ({path.stat().st_size:,} bytes)" for path in sorted(out.iterdir()))
-    typer.echo(f"wrote    {out}: {files}\nnext     {hint}")
+    hint = _FORMATS[one_of(format, _FORMATS, "--format")](model, trained_on, out, weights, single)
+    files = sorted(out.iterdir()) if out.is_dir() else [out]
+    sizes = ", ".join(f"{path.name} ({path.stat().st_size:,} bytes)" for path in files)
+    typer.echo(f"wrote    {out}: {sizes}\nnext     {hint}")
 
 # %% ../nbs/cli.ipynb #1bc3d086
 data_app = typer.Typer(no_args_is_help=True, help="Build, check and look at datasets.")

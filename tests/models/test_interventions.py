@@ -289,17 +289,17 @@ def test_what_cannot_be_gone_on_with_is_refused(wrong):
     watch, sentence = WRONG[wrong]
     plain = solve(model, batch, 1)
     x, start = asked(model, 2)
-    place = r"watch after step 1, cycle 0, substep 0 \(z_L\): .*"
+    place = r"watch after step 1, cycle 1, substep 1 \(z_L\): .*"
     for run in (lambda: solve(model, batch, 1, watch=watch),
             lambda: run_with_trace(model, batch, 1, watch=watch),
             lambda: solve(model, batch, 1, watch=compose(lambda u, s: s, watch)),
             lambda: next(recursion(model, x, start, 1, bind=lambda step, here: watch))):
         with pytest.raises(InputError, match=place + sentence): run()
-    with pytest.raises(InputError, match=r"watch after cycle 0, substep 0 \(z_L\): .*" + sentence):
+    with pytest.raises(InputError, match=r"watch after cycle 1, substep 1 \(z_L\): .*" + sentence):
         model.step(x, start, watch)
     trace = run_with_trace(model, batch, 1)
     u = SimpleNamespace(name="z_L")
-    with pytest.raises(InputError, match=r"edit after step 1, cycle 0, substep 1 \(z_L\): .*" + sentence):
+    with pytest.raises(InputError, match=r"edit after step 1, cycle 1, substep 2 \(z_L\): .*" + sentence):
         resume(trace, 1, 1, edit=lambda s: watch(u, s))
     assert torch.equal(solve(model, batch, 1).q_halt, plain.q_halt)
 

@@ -9,6 +9,7 @@ from PIL import Image
 from conftest import PATIENCE
 from trm_lab.interp.session import Session, puzzle_batch
 from trm_lab.interp.interventions import ZeroAblation
+from trm_lab.interp.stages import update_stages
 from trm_lab.models.checkpoints import Loaded, load_pretrained
 from trm_lab.data.datasets import dataset_of
 from trm_lab.data.generate import generate_dataset
@@ -431,7 +432,8 @@ def test_wrong_messages_are_answered_with_a_sentence(loaded, solved, capfd):
     page = Page(Explorer(loaded, solved.batch, max_steps=1))
     good = {"run": dict(run="0"), "tree": {}, "overview": {"from": 0}, "branch":
         dict(run="0", frame=1, edits=[dict(kind="ZeroAblation", name="z_L")]), "cell": dict(run="0", cell=1),
-        "latents": dict(run="0", frame=1, name="z_H"), "divergence": dict(a="0", b="0"),
+        "latents": dict(run="0", frame=1, name="z_H"), "stages": dict(run="0", frame=1, cell=1),
+        "divergence": dict(a="0", b="0"),
         "code": dict(run="0", frame=1, reading="z_H"), "gif": dict(run="0"), "page": {}}
     assert set(good) == set(REQUESTS)
     for ask, fields in good.items():
@@ -526,7 +528,7 @@ def test_text_becomes_puzzles(loaded, solved, tmp_path):
 
 # ---- in a browser ------------------------------------------------------------
 
-PANELS = ("path", "halting", "latents", "cell", "branches") # keys 1 to 5
+PANELS = ("path", "halting", "latents", "cell", "branches", "flow") # keys 1 to 6
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
@@ -621,6 +623,27 @@ def check_halting(page, session):
     assert told(page)["stop"] == "1"
     press(page, "settled")
 
+def check_flow(page, rollout, cell, channel, frame=None):
+    "The panel One update has every number of a cell's channel, as Python takes the update apart."
+    frame = int(told(page)["frame"]) if frame is None else frame
+    page.wait_for_function("end => document.querySelector('.trm-explorer').dataset.stages.endsWith(end)",
+        arg=f" {frame} {cell}")
+    page.get_by_role("spinbutton", name="channel of the vectors").fill(str(channel))
+    stages = update_stages(rollout, frame)
+    position = len(stages.old) - rollout.question.size + cell
+    at = lambda z: float(z.expand(len(stages.old), -1)[position, channel])
+    wanted = [*map(at, stages.terms.values()), at(stages.sum)]
+    for layer in stages.layers: wanted += map(at, (layer.mix, layer.mixed, layer.mlp, layer.after))
+    wanted += map(at, (stages.old, stages.new) if stages.update.name in stages.terms else (stages.new,))
+    rows = page.locator(".trm-flow tbody tr").evaluate_all(
+        "rows => rows.map(row => row.children[2].textContent).filter(text => text)")
+    found = [float(text.replace("−", "-")) for text in rows]
+    assert np.allclose(found, wanted, atol=0.0051), (found, wanted)
+    for layer, list_ in enumerate(page.locator(".trm-heard").all()):
+        loudest = int(stages.listens(layer, position).mean(0).argmax()) + cell - position
+        name = "itself" if loudest == cell else rollout.session.place(loudest)
+        assert list_.locator("li").first.inner_text().startswith(f"{name}: ")
+
 def apart(page):
     "A against B at every frame from the start to the present one, largest over the latents."
     return [float(v) for v in told(page)["divergence"].split(",")]
@@ -699,6 +722,8 @@ def test_the_page_walks_from_a_file(walked, open_page, pictures, tmp_path):
         assert (told(page)["cell"] == "3" and told(page)["frame"] == str(fork + 2)
             and "without a kernel" in page.locator(".trm-says:visible").inner_text())
         each_panel(page, pictures, f"page-{theme}")
+        assert "only replays" in page.locator(".trm-flow").inner_text()
+        keys(page, "5")
         assert "need a kernel" in page.locator(".trm-editor").inner_text()
         press(page, "B: show branch 1"); until(page, beside="0.1")
         assert told(page)["identical"] == "true" and told(page)["differs"] == "never" and not any(apart(page))
@@ -749,7 +774,7 @@ def test_whatever_is_missing_is_said(loaded, solved, open_page, tmp_path):
         page.wait_for_selector(".trm-explorer[data-frame]")
         keys(page, "End")
         click_cell(page, 0, cells, cells)
-        for number in range(1, 6):
+        for number in range(1, 7):
             keys(page, str(number), "v", "m", "Home", "End")
             assert page.locator(".trm-panel:visible").inner_text().strip()
         assert told(page)["cell"] == "0" and told(page)["overview"] == "/".join(2*[str(len(trace.batch))])
@@ -771,7 +796,7 @@ def test_two_models_stand_side_by_side(loaded, solved, open_page, pictures, tmp_
         for side in explorer._answers.sides]
     assert ([told(page)[name] for name in ("board", "boardBeside")] == boards
         and told(page)["frame"] == str(2*inner)) # after as many supervision steps
-    for number in range(1, 6): keys(page, str(number))
+    for number in range(1, 7): keys(page, str(number))
     assert page.locator(".trm-tree li").count() == 2 and told(page)["divergence"] == ""
     page.screenshot(path=pictures/"page-two.png")
     assert not wrong, wrong
@@ -901,7 +926,8 @@ def test_no_text_becomes_markup(walked, open_page, tmp_path):
     page.goto((tmp_path/"hostile.html").as_uri())
     page.wait_for_selector(".trm-explorer[data-frame]")
     click_cell(page, 3)
-    for number in range(1, 6): keys(page, str(number), "End")
+    for number in range(1, 7): keys(page, str(number), "End")
+    keys(page, "t", "Escape", "5")
     press(page, "B: show branch 2"); until(page, beside="0.2")
     assert (page.evaluate("window.hit") is None
         and page.locator(".trm-explorer img, .trm-explorer script").count() == 0)
@@ -1043,6 +1069,7 @@ def test_the_widget_walks_in_jupyterlab(loaded, solved, open_page, pictures, lab
     page.wait_for_function(
         "!document.querySelector('.trm-panel:not([hidden]) .trm-says').textContent.includes('asking')")
     assert told(page)["cell"] == "3" and told(page)["site"] == "2.0.0.z_L"
+    keys(page, "6"); check_flow(page, root, 3, 5)
     # resume unchanged; without z_L; and with another given
     keys(page, "5"); press(page, "Resume from here"); until(page, beside="0.1")
     assert told(page)["identical"] == "true" and told(page)["differs"] == "never"

@@ -18,7 +18,7 @@ from trm_lab.views.explorer import Explorer, _RequestHandler
 from trm_lab.views.live import live_sides
 from trm_lab.views.packs import SessionView
 from trm_lab.views.page import MODULES, THREAD, page_header, static_bundle, static_file
-from test_explorer import (arrays, check_pace, choose, click_cell, keys, pictures, press, small, # noqa: F401
+from test_explorer import (arrays, check_flow, check_pace, choose, click_cell, keys, pictures, press, small, # noqa: F401
     told, until)
 from test_tasks import watched
 
@@ -96,6 +96,10 @@ def check_positions(name, mine, yours, scale, wanted):
 
 # ---- what the page's session answers -----------------------------------------
 
+def refused(page, message): # what an error says
+    return page.evaluate("""message => { try { window.ask(message); }
+        catch (error) { return error.message; } }""", message)
+
 def puzzles_of(loaded, count=3, seed=5): return make_batch(*loaded.fresh(count, seed))
 
 def try_everything(live, session):
@@ -117,6 +121,8 @@ def try_everything(live, session):
     live.compare(ask="latents", run="0.4", frame=frame + 3, name=name)
     blank = int(np.flatnonzero(session.batch.inputs[0].numpy() != session.batch.inputs[0, given].item())[0])
     for cell in (given, blank): live.compare(ask="cell", run="0.3", cell=cell)
+    for run, at in (("0", 1), ("0", frame), ("0.4", frame + 1), ("0.4", frame + 2), ("0.2", 1)):
+        live.compare(ask="stages", run=run, frame=at, cell=blank)
     for a, b in (("0", "0.3"), ("0.4", "1"), ("0.6", "0.4"), ("0", "0.1")):
         live.compare(ask="divergence", a=a, b=b)
     again = """() => { // from nothing, after what was remembered is dropped
@@ -142,6 +148,12 @@ def test_every_system_answers_alike(open_page, arch):
     session = Session(small(four, arch), "1" + "."*15 + "\n" + "."*15 + "2", 1, four)
     live = Live(open_page(), session)
     live.compare(ask="run", run="1")
+    for frame in range(1, len(session.schedule) + 1): # every update of a step, taken apart
+        ask = dict(ask="stages", run="1", frame=frame, cell=frame % 16)
+        if "error" not in (told := live.python({"id": 0, **ask})[0]): live.compare(**ask)
+        else:
+            assert arch == "fixed_point" and frame < len(session.schedule)
+            assert refused(live.page, ask)[4:-1] in told["error"] # the same sentence
     for name in session.names:
         told, _ = live.compare(ask="branch", run="0", frame=1,
             edits=[dict(kind="ZeroAblation", name=name, cells=None)])
@@ -353,6 +365,135 @@ def test_a_saved_page_goes_on_by_itself(open_page, tmp_path):
     keys(page, "End"); assert told(page)["board"] == board_of(explorer.session.root(2))
     check_pace("live page", page)
     assert not wrong and not asked, (wrong, asked)
+
+@pytest.mark.parametrize("name", ["sudoku-6x6", "sudoku-6x6-attention", "sudoku-6x6-hrm",
+    "sudoku-6x6-single-z", "maze-9x9"])
+def test_one_update_down_to_a_number(open_page, pictures, tmp_path, name): # noqa: F811
+    "The cell's vectors at every stage, whom it listens to; by mouse and keyboard, and on a phone."
+    loaded = load_pretrained(name)
+    explorer = Explorer(loaded, puzzles_of(loaded, 1), max_steps=2)
+    root = explorer.session.root(0)
+    root.branch(root.place(1), ZeroAblation(root.session.names[-1]))
+    page, wrong, asked = open_live(open_page, explorer, tmp_path/"live.html")
+    keys(page, "6", "Home")
+    assert "before any update" in page.locator(".trm-flow").inner_text()
+    keys(page, "ArrowRight")
+    free = int(np.flatnonzero(~np.array(loaded.puzzle.draw(root.question, root.question).given))[0])
+    check_flow(page, root, free, 3) # the first cell that is not given
+    keys(page, "Shift+ArrowRight"); check_flow(page, root, free, 60)
+    box = page.locator(".trm-whole .trm-map").first.bounding_box() # the cell in the middle
+    page.mouse.click(box["x"] + box["width"]/2 + 2, box["y"] + box["height"]/2 + 2)
+    rows, cols = loaded.puzzle.rows, loaded.puzzle.cols
+    cell = rows//2*cols + cols//2
+    until(page, cell=str(cell)); check_flow(page, root, cell, 0)
+    branch = explorer.session.branches[0]
+    keys(page, "5"); press(page, "A: show branch 1"); until(page, run="0.1")
+    keys(page, "6", "Home", "ArrowRight"); check_flow(page, branch, cell, 1) # the update before the change
+    assert "update before its change" in page.locator(".trm-flow").inner_text()
+    keys(page, "ArrowRight"); check_flow(page, branch, cell, 1)
+    page.screenshot(path=pictures/f"flow-{name}.png", full_page=True)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(200)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    page.screenshot(path=pictures/f"flow-{name}-phone.png", full_page=True)
+    assert not wrong and not asked, (wrong, asked)
+
+def check_tour(page, wipes):
+    "From the first step to the last by keyboard alone; what each brings to the page."
+    explorer = page.locator(".trm-explorer")
+    explorer.focus(); page.keyboard.press("t")
+    panels = ["path", "latents", "latents", "path", "path", "halting", "branches", "flow"]
+    for step, (panel, forth) in enumerate(zip(panels, ["ArrowRight", "PageDown"]*4), 1):
+        until(page, tour=str(step), panel=panel)
+        assert page.locator(".trm-pointed").count() == 1 and page.locator(".trm-tour p").inner_text()
+        assert page.locator(".trm-count").inner_text() == f"{step} of 8"
+        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        if step == 3: # and back
+            page.keyboard.press("ArrowLeft"); until(page, tour="2"); page.keyboard.press("PageDown")
+            until(page, tour="3")
+        wipe = page.get_by_role("button", name="Wipe and go on")
+        assert wipe.is_visible() == (step == 7)
+        if step == 7 and wipes:
+            wipe.focus(); page.keyboard.press("Enter"); page.wait_for_function(
+                "() => document.querySelector('.trm-tour p').textContent.includes('went on without')")
+            assert told(page)["beside"]
+        page.keyboard.press(forth)
+    until(page, tour="")
+    assert page.locator(".trm-tour").is_hidden() and page.locator(".trm-pointed").count() == 0
+    page.keyboard.press("t"); until(page, tour="1"); page.keyboard.press("Escape"); until(page, tour="")
+    keys(page, "End"); assert told(page)["frame"] == told(page)["frames"] # the keys are the page's again
+
+@pytest.mark.parametrize("name", ["sudoku-6x6", "sudoku-6x6-single-z"])
+def test_the_tour_by_keyboard(open_page, pictures, tmp_path, name): # noqa: F811
+    "In a live page, on a phone, and in a page that only replays."
+    loaded = load_pretrained(name)
+    explorer = Explorer(loaded, puzzles_of(loaded, 1), max_steps=4)
+    page, wrong, asked = open_live(open_page, explorer, tmp_path/"live.html")
+    check_tour(page, wipes=True)
+    phone, lost, more = open_live(open_page, explorer, tmp_path/"phone.html", color_scheme="dark")
+    phone.set_viewport_size({"width": 390, "height": 844})
+    check_tour(phone, wipes=False)
+    keys(phone, "t"); phone.screenshot(path=pictures/f"tour-{name}-phone.png")
+    explorer.save_html(tmp_path/"replay.html")
+    phone.goto((tmp_path/"replay.html").as_uri()); phone.wait_for_selector(".trm-explorer[data-frame]")
+    check_tour(phone, wipes=False)
+    assert not (wrong or asked or lost or more), (wrong, asked, lost, more)
+
+def explorer_fits(page): # nothing reaches over its right edge
+    return page.locator(".trm-explorer").evaluate("e => e.scrollWidth <= e.clientWidth")
+
+def panel_text(page): return page.locator(".trm-panel:visible").inner_text()
+
+def test_every_panel_follows_a_or_b(open_page, pictures, tmp_path): # noqa: F811
+    "Two models whose steps have different numbers of updates, and a branch of the second one."
+    loaded = load_pretrained("sudoku-6x6")
+    explorer = Explorer.compare(loaded, load_pretrained("sudoku-6x6-hrm"), puzzles_of(loaded, 1), max_steps=2)
+    first, second = (side.session.root(0) for side in explorer._answers.sides)
+    page, wrong, _ = open_live(open_page, explorer, tmp_path/"two.html")
+    until(page, beside="B:0", overview="1/1")
+    keys(page, "Home", *["ArrowRight"]*3, "4")
+    page.locator(".trm-board").first.focus(); page.keyboard.press("Enter"); page.keyboard.press("ArrowDown")
+    cell = int(told(page)["cell"]); assert cell == 6
+    keys(page, "6"); check_flow(page, first, cell, 2)
+    keys(page, "b"); until(page, follows="B")
+    check_flow(page, second, cell, 2, frame=9) # after 3 updates of 2 in a step: 9 of 6
+    for number, panel in enumerate(("path", "halting", "latents", "cell", "branches"), 1):
+        keys(page, str(number)); assert panel_text(page)
+        assert explorer_fits(page)
+        if panel == "halting": assert panel_text(page).split("puzzle 1")[0].endswith("second model, ")
+    page.screenshot(path=pictures/"follows-b.png", full_page=True)
+    page.wait_for_function("() => location.hash.includes('follows=B')")
+    choose(page, "what to change", "ZeroAblation"); press(page, "Add")
+    press(page, "Resume from here"); until(page, run="B:0", beside="B:0.1", follows="A", frame="9")
+    branch = second.branch(second.place(9), ZeroAblation("z_H"))
+    assert branch.sentence in panel_text(page) and "cycle 1, substep 3 (z_H)" in branch.sentence
+    assert "cycle 1, substep 3" in page.locator(".trm-where").first.inner_text() # counted as steps are
+    # the address brings somebody else there
+    page.wait_for_function("() => location.hash.includes('ZeroAblation')")
+    other = open_page(offline=True)
+    lost = watched(other)
+    other.goto(page.evaluate("() => location.href"))
+    until(other, run="B:0", beside="B:0.1", frame="9", panel="branches", cell="6")
+    assert told(other)["boardBeside"] == told(page)["boardBeside"]
+    assert not wrong and not lost, (wrong, lost)
+
+def test_an_address_of_another_model_is_refused(open_page, tmp_path):
+    "In a sentence; and a slow page loses nothing of an address before it was read."
+    loaded = load_pretrained("sudoku-4x4")
+    page, wrong, _ = open_live(open_page, Explorer(loaded, puzzles_of(loaded, 2), max_steps=2),
+        tmp_path/"live.html")
+    keys(page, "2"); press(page, "threshold")
+    page.get_by_role("slider", name="threshold").fill("0.3")
+    page.wait_for_function("() => location.hash.includes('threshold=0.3')")
+    address = page.evaluate("() => location.href")
+    assert "model=sudoku-4x4&" in address and "policy=threshold" in address
+    other = open_page(offline=True)
+    other.goto(address); until(other, panel="halting", policy="threshold", threshold="0.3")
+    strange = open_page(offline=True)
+    strange.goto(address.replace("sudoku-4x4", "<b>other"))
+    until(strange, notice="This address is about <b>other, and this page has sudoku-4x4; open the page that "
+        "it came from.")
+    assert not wrong, wrong
 
 def test_the_page_may_do_only_what_it_needs(open_page, tmp_path):
     "WebAssembly is compiled, text is not; a thread starts from inside, and from nowhere else."

@@ -141,6 +141,42 @@ def test_the_solver_by_keyboard_and_for_a_screen_reader(open_page, small_page, p
     page.screenshot(path=pictures/"solver-inside.png", full_page=True)
     assert not wrong, wrong
 
+def test_a_moment_is_sent_and_the_tour_begins_here(open_page, small_page, pictures): # noqa: F811
+    "The step that is shown, in which symmetry, where the Explorer below stands; an old address still opens."
+    path, puzzle = small_page
+    page, wrong = open_solver(open_page, path)
+    act(page, "never settles"); think(page)
+    page.get_by_role("list", name="supervision steps").get_by_role("button").nth(2).click()
+    page.wait_for_function("() => location.hash.includes('step=3')")
+    other, lost = open_solver(open_page, page.url)
+    until(other, steps="3", shown="3", running="false")
+    assert told(other)["board"] == told(page)["board"]
+    act(page, "Try other symmetries")
+    page.wait_for_function("() => document.querySelector('.trm-solver').dataset.running === 'false'")
+    page.wait_for_function("() => location.hash.includes('view=')")
+    third, worse = open_solver(open_page, page.url)
+    until(third, **{name: told(page)[name] for name in ("steps", "view", "board", "solved")})
+    act(page, "Guided tour")
+    page.wait_for_function("() => document.querySelector('.trm-explorer')?.dataset.tour === '1'")
+    for step in range(2, 9):
+        page.keyboard.press("PageDown")
+        page.wait_for_function("n => document.querySelector('.trm-explorer').dataset.tour === n",
+            arg=str(step))
+    page.wait_for_function("() => document.querySelector('.trm-explorer').dataset.stages")
+    page.screenshot(path=pictures/"solver-tour.png", full_page=True)
+    page.wait_for_function("() => location.hash.includes('tour=8')")
+    last, worst = open_solver(open_page, page.url)
+    last.wait_for_function("() => document.querySelector('.trm-explorer')?.dataset.panel === 'flow'")
+    assert last.locator(".trm-explorer").get_attribute("data-frame") == page.locator(
+        ".trm-explorer").get_attribute("data-frame")
+    page.keyboard.press("PageDown")
+    assert page.locator(".trm-tour").is_hidden()
+    old, bad = open_solver(open_page, page.url.split("#")[0] + "#kind=sudoku-6x6&board=" + "."*36)
+    assert told(old)["question"] == " ".join(["1"]*36)
+    nowhere, _ = open_solver(open_page, page.url.split("#")[0] + "#model=elsewhere&board=" + "."*36)
+    until_says(nowhere, ".trm-problem", "has no model elsewhere; it has sudoku-6x6")
+    assert not (wrong or lost or worse or worst or bad)
+
 def test_a_puzzle_is_pasted_and_sent(open_page, small_page, pictures): # noqa: F811
     "In any form; what cannot be read is said, and the address opens the same puzzle on a phone."
     path, puzzle = small_page

@@ -35,7 +35,8 @@ class Site:
     substep:int # from 0
     name:str # the latent that this update renewed
 
-    def __str__(self): return f"step {self.step}, cycle {self.cycle}, substep {self.substep} ({self.name})"
+    def __str__(self): # people count from 1
+        return f"step {self.step}, cycle {self.cycle + 1}, substep {self.substep + 1} ({self.name})"
 
 # %% ../../nbs/interp/01_trace.ipynb #c98aa558
 def compose(

@@ -32,6 +32,9 @@ class Update:
     name:str # the latent that is renewed
     grad:bool # does the gradient flow through it?
 
+    def __str__(self): # people count from 1
+        return f"cycle {self.cycle + 1}, substep {self.substep + 1} ({self.name})"
+
 # %% ../../nbs/models/02_trm.ipynb #f359ce8b
 class State(dict):
     "Latents by name, each (B, P+L, D). No method changes it in place: each returns a new one."
@@ -420,7 +423,7 @@ class Guarded:
 
     def __call__(self, u:Update, state:State)->State:
         step = "" if self.step is None else f"step {self.step}, "
-        who = f"watch after {step}cycle {u.cycle}, substep {u.substep} ({u.name})"
+        who = f"watch after {step}{u}"
         for watch in self.watches: state = intervene(partial(watch, u), state, who)
         recheck_casts()
         return state

@@ -22,6 +22,7 @@ from ..data.build import seen_in_training
 from ..core.device import describe_device, pick_device, pick_dtype
 from ..core.errors import InputError, build
 from ..models.losses import agreement
+from ..models.onnx import rounded as rounded_to_int8
 from ..models.trm import RecursiveModel
 from ..core.progress import format_duration, progress
 from ..puzzles.base import PAD, Puzzle, TaskPuzzle, find_puzzle
@@ -278,17 +279,22 @@ def rounding(
     splits:Sequence[Split], # test puzzles
     steps:int=DEFAULT_STEPS, # supervision steps
 )->dict: # for JSON
-    """How many puzzles are solved with the weights and with the weights rounded to bfloat16.
-    The model is not changed."""
+    """How many puzzles are solved with the weights and with the weights rounded to bfloat16, and then what
+    eight bits cost of those that a file will hold. The model is not changed."""
     def solved(model):
         answers = [answers_by_step(model, split, (steps,))[0] for split in splits]
         labels = [np.asarray(split.labels[:]) for split in splits] # PAD: outside of a task's grid, not scored
         return np.concatenate([((some == right) | (right == PAD)).all(-1)
             for some, right in zip(answers, labels)])
-    before, after = solved(model), solved(_rounded(copy.deepcopy(model), torch.bfloat16))
+    half = _rounded(copy.deepcopy(model), torch.bfloat16)
+    before, after = solved(model), solved(half)
     lost, won = int((before & ~after).sum()), int((after & ~before).sum())
+    free = lost - won <= 2*math.sqrt(lost + won)
+    kept, right = (half, after) if free else (model, before)
+    eight = solved(rounded_to_int8(kept))
     return {"n": len(before), "both": int((before & after).sum()), "only_float32": lost, "only_bfloat16": won,
-        "costs_nothing": lost - won <= 2*math.sqrt(lost + won),
+        "costs_nothing": free, "int8": {"both": int((right & eight).sum()),
+            "only_without": int((right & ~eight).sum()), "only_with": int((eight & ~right).sum())},
         **({"steps": steps} if steps != DEFAULT_STEPS else {})}
 
 # %% ../../nbs/runs/06_cards.ipynb #b6ef37fa
@@ -617,6 +623,12 @@ def _curve_table(c:dict)->str:
         *([f"validation puzzles solved (of {c['kept_back']:,})"]*held)), rows)
 
 # %% ../../nbs/runs/06_cards.ipynb #ae2556eb
+def _int8_text(r:dict)->str:
+    "The same of eight bits; earlier cards do not have it."
+    if "int8" not in r: return ""
+    return ("\nWith `trm-lab export --weights int8` {both:,} are solved with and without, {only_without:,} "
+        "only without, {only_with:,} only with.").format(**r["int8"])
+
 def _rounding_text(c:dict)->str:
     "What rounding the weights costs, as a sentence."
     r = c["rounding"]
@@ -624,7 +636,7 @@ def _rounding_text(c:dict)->str:
         if r["costs_nothing"] else "so they were left in float32")
     return (f"Rounding the weights to bfloat16: of {r['n']:,} test puzzles {r['both']:,} were solved with "
         f"and without after {r.get('steps', DEFAULT_STEPS)} steps,\n{r['only_float32']:,} only without, "
-        f"{r['only_bfloat16']:,} only with; {costs}.")
+        f"{r['only_bfloat16']:,} only with; {costs}.{_int8_text(r)}")
 
 _IMAGES = """Images are what the puzzle's symmetries make of it, such as other names for the digits. They were
 counted by canonical form, which is the same for all images of a puzzle (its solution and its givens

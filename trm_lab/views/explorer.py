@@ -23,15 +23,16 @@ from ..models.checkpoints import Loaded
 from ..models.halting import Halting
 from ..models.trm import RecursiveModel
 from ..puzzles.base import Group, Puzzle
-from trm_lab.views.packs import (VERDICTS, SessionView, cell_distribution, concatenate_packs, facts_of_cell,
-    pack_arrays)
+from .packs import (VERDICTS, SessionView, cell_distribution, concatenate_packs, facts_of_cell,
+    pack_arrays, stages_pack)
 from trm_lab.views.page import (animation, document, page_header, save_html, static_bundle, static_file,
     still_picture)
 
 _all_ = ["VERDICTS", "save_html"]
 
 # %% ../../nbs/views/08_explorer.ipynb #46d66582
-REQUESTS = ("run", "tree", "overview", "branch", "cell", "latents", "divergence", "code", "gif", "page")
+REQUESTS = ("run", "tree", "overview", "branch", "cell", "latents", "stages", "divergence", "code", "gif",
+    "page")
 
 class _Dispatch:
     "Finds the method that answers a message, and what the message names."
@@ -122,6 +123,12 @@ class _DetailAnswers(_Dispatch):
         name = one_of(message.get("name"), side.session.names, "explorer: latent")
         places, blob = pack_arrays(channels=rollout.latent(rollout.place(frame), name).float().numpy())
         return {"run": side.key(rollout), "frame": frame, "name": name, "arrays": places}, [blob]
+
+    def stages(self, message):
+        side, rollout = self.find(message.get("run"))
+        side.session.check_cell(cell := self.number(message, "cell"), "explorer")
+        description, blob = stages_pack(rollout, self.number(message, "frame"), cell)
+        return {"run": side.key(rollout), **description}, [blob]
 
     def divergence(self, message):
         (one, a), (two, b) = self.find(message.get("a")), self.find(message.get("b"))

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['VERDICTS', 'POOLING', 'pack_arrays', 'concatenate_packs', 'Judge', 'Decoder', 'cell_distribution', 'moves', 'Planes',
-           'GrowingOverview', 'facts_of_cell', 'SessionView']
+           'GrowingOverview', 'facts_of_cell', 'stages_pack', 'SessionView']
 
 # %% ../../nbs/views/05_packs.ipynb #1efda282
 import io, weakref
@@ -16,6 +16,7 @@ from ..core.errors import InputError
 from ..interp.divergence import divergence
 from ..interp.interventions import Given, LatentIntervention
 from ..interp.session import Rollout, Session
+from ..interp.stages import update_stages
 from ..interp.survey import Survey
 from ..interp.trace import Site
 from ..models.losses import TOKEN_LOSSES
@@ -352,6 +353,29 @@ def facts_of_cell(rollout:Rollout, cell:int)->list[str]:
         if values.dtype == bool: found += [name]*bool(values[0, cell])
         elif values[0, cell] >= 0: found.append(f"{name}: {values[0, cell]}")
     return found
+
+# %% ../../nbs/views/05_packs.ipynb #73d8566b
+def stages_pack(
+    rollout:Rollout,
+    frame:int, # the update whose result it shows
+    cell:int,
+)->tuple[dict, bytes]: # what JSON can hold, and the bytes that it describes
+    "One update, stage by stage, at one cell. Raises `InputError` as `update_stages` does."
+    stages, size = update_stages(rollout, frame), lambda z: z.square().mean(1).sqrt()
+    terms, layers = stages.terms.values(), stages.layers
+    position = len(stages.old) - rollout.question.size + cell
+    here = lambda name: torch.stack([getattr(layer, name).expand(len(layer.before), -1)[position]
+        for layer in layers])
+    listens = torch.stack([stages.listens(k, position) for k in range(len(layers))]) # (layers, heads, S)
+    found = {"sizes": torch.stack([size(z) for z in (*terms, stages.sum)]),
+        "moves": torch.stack([size(layer.after - layer.before) for layer in layers]),
+        "change": size(stages.new - stages.old), "listens": listens,
+        "terms": torch.stack([z[position] for z in terms]), "sum": stages.sum[position],
+        "old": stages.old[position], "new": stages.new[position],
+        **{name: here(name) for name in ("mix", "mix_rms", "mixed", "hidden", "mlp", "mlp_rms", "after")}}
+    places, blob = pack_arrays(**{name: z.float().cpu().numpy() for name, z in found.items()})
+    return {"frame": frame, "cell": cell, "name": stages.update.name, "terms": list(stages.terms),
+        "attention": stages.attention, "relaxation": stages.relaxation, "arrays": places}, blob
 
 # %% ../../nbs/views/05_packs.ipynb #a8d2279d
 def _overview_arrays(part)->dict[str, np.ndarray]: # part: an `Overview`; each (puzzles, steps)

@@ -116,9 +116,9 @@ def page_header(
 
 # %% ../../nbs/views/07_page.ipynb #58801779
 MODULES = ("page", "data", "live", "task", "board", "timeline", "halting", "latents", "cell",
-    "branches", "takeaway", "address", "typing", "explorer") # each needs only those before it
-THREAD = ("kernel", "engine", "chance", "rules", "session", "packs", "code", "thinking", "answers",
-    "worker") # likewise, of a live page's thread
+    "branches", "flow", "takeaway", "tour", "address", "typing", "explorer") # each needs only those before it
+THREAD = ("kernel", "engine", "chance", "rules", "session", "packs", "stages", "code", "thinking",
+    "answers", "worker") # likewise, of a live page's thread
 
 def static_file(name:str)->str:
     "A script or style of the page, as text."

@@ -3,6 +3,7 @@
 
 import { codeOf } from "./code.js";
 import { Side } from "./session.js";
+import { stagesPack } from "./stages.js";
 import { Thought } from "./thinking.js";
 import { Axes, cellPack, divergence, knownAnswer, overviewPack, packArrays, packOf, summary,
   unpacked } from "./packs.js";
@@ -47,6 +48,7 @@ const ASKED = {
     const rollout = this.find(run), { S, D } = rollout.side.engine;
     return { run, frame, name, ...packArrays({ channels: [rollout.latent(frame, name), [S, D]] }) };
   },
+  stages({ run, frame, cell }) { return { run, ...stagesPack(this.find(run), frame, cell) }; },
   divergence({ a, b }) {
     const [one, other] = [this.find(a), this.find(b)], kind = ({ side }) =>
       JSON.stringify([side.names, side.engine.schedule(), side.engine.S, side.engine.D]);

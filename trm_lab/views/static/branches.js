@@ -104,12 +104,14 @@ export class Branches {
   }
 
   async go() {
-    const { app } = this, { run, state } = app;
+    const { app } = this, { run, frame } = app.followed;
     const made = await app.busy(
-      app.tree.branch(run, state.frame, this.edits.map(({ edit }) => edit)), "resuming");
+      app.tree.branch(run, frame, this.edits.map(({ edit }) => edit)), "resuming");
     if (!made) return;
     this.edits = [];
-    app.show({ beside: made.key, chosen: new Set(), choosing: false });
+    if (run === app.run) app.show({ beside: made.key, chosen: new Set(), choosing: false });
+    else app.show({ run: run.key, beside: made.key, frame, follows: "A", chosen: new Set(),
+      choosing: false });
   }
 
   // {names, values (frames, names)} of A against B, as far as both go: from B's own bytes, or A's, or the
@@ -194,15 +196,15 @@ export class Branches {
         this.list.replaceChildren(...this.edits.map((e) => make("li", {}, e.says, leaveOut(e))));
       }
       const changes = this.edits.length ? plural(this.edits.length, "change", "changes") : "no change";
-      const place = frame ? `after step ${site[0]}, cycle ${site[1]}, substep ${site[2]} (${site[3]})`
+      const place = frame ? `after step ${site[0]}, cycle ${site[1] + 1}, substep ${site[2] + 1} (${site[3]})`
         : "before the first update";
       this.here.textContent = `${changes}, ${place}`;
     }
-    this.writeTree(run);
+    this.writeTree();
     const now = (name, i) => `${name} ${short(drawn.values[frame * drawn.names.length + i])}`;
     this.divergence.now.textContent =
       drawn && frame < drawn.count ? drawn.names.map(now).join(" · ") : "";
-    this.says.textContent = other ? this.compare(run, other.run) : "";
+    this.says.textContent = other ? this.compare(app.run, app.other.run) : "";
   }
 
   compare(a, b) {
@@ -214,11 +216,11 @@ export class Branches {
     return `Their answers ${apart}.${same} A ${tree.ending(a)}. B ${tree.ending(b)}.`;
   }
 
-  writeTree(run) { // each run with the sentence that made it, and whether it is A or B
+  writeTree() { // each run with the sentence that made it, and whether it is A or B
     const { app } = this, { tree, state } = app, entries = tree.list(state.puzzle);
     const told = JSON.stringify(
       [entries.map(({ key, meta, depth }) => [key, meta?.sentence, depth, tree.runs.has(key)]),
-        run.key, state.beside]);
+        app.run.key, state.beside]);
     if (this.grown === told) return;
     this.grown = told;
     const pick = (letter, key, on, action) => {
@@ -230,7 +232,7 @@ export class Branches {
       const known = tree.runs.get(key), says = make("span", {},
         make("b", {}, tree.name(key)), `: ${meta ? meta.sentence : "as it was, nothing changed"}`,
         make("small", {}, known ? ` · ${tree.ending(known)}` : ""));
-      const item = make("li", {}, pick("A", key, key === run.key, () => app.open(key)),
+      const item = make("li", {}, pick("A", key, key === app.run.key, () => app.open(key)),
         pick("B", key, key === state.beside, () => app.openBeside(key === state.beside ? null : key)), says);
       item.style.paddingInlineStart = `${depth * 18}px`;
       return item;

@@ -16,7 +16,7 @@ export class Cell {
     for (const { canvas } of this.figures) canvas.addEventListener("pointerdown", (event) => {
       const place = canvas.getBoundingClientRect(),
         box = { x: SIDES.left + 18, w: place.width - SIDES.left - 18 - SIDES.right };
-      app.go(Math.round(((event.clientX - place.left - box.x) / box.w) * app.frames));
+      app.visit(Math.round(((event.clientX - place.left - box.x) / box.w) * app.frames));
     });
   }
 

@@ -71,12 +71,12 @@ class Run { // from the question to the end; what stood before its fork is its p
     const [cycle, substep, which] = this.side.updates[(frame - 1) % this.updates];
     return [this.step(frame), cycle, substep, this.side.names[which]];
   }
+  // as in code: there cycles and substeps begin at 0
   siteText(frame) { return frame ? this.site(frame).join(".") : "question"; }
   describe(frame) {
     if (!frame) return "the question, before any update";
     const [step, cycle, substep, name] = this.site(frame);
-    // counted as in code
-    return `step ${step} of ${this.steps}, cycle ${cycle}, substep ${substep}: ${name} renewed`;
+    return `step ${step} of ${this.steps}, cycle ${cycle + 1}, substep ${substep + 1}: ${name} renewed`;
   }
 
   source(frame, reading) { // the latent that is read, as an index

@@ -93,6 +93,26 @@ class SwiGLUOverPositions { // W x, weights on the left
     }
     return kernel.product(this.down, gated, change);
   }
+  listens(x, s) { // how far what is added at position s moves with each: `interp.stages` says what that is
+    const { kernel, gated, inner, both } = this, S = x.rows, D = x.cols, down = this.down.row(s);
+    kernel.product(both, x, gated);
+    const jacobian = new Float64Array(S * D), throughGate = new Float64Array(D),
+      throughUp = new Float64Array(D);
+    for (let i = 0; i < inner; i++) {
+      const gate = gated.row(i), value = gated.row(inner + i), gates = both.row(i), ups = both.row(inner + i);
+      for (let d = 0; d < D; d++) {
+        const open = 1 / (1 + Math.exp(-gate[d])), slope = open * (1 + gate[d] * (1 - open)); // of silu
+        throughGate[d] = down[i] * slope * value[d];
+        throughUp[d] = down[i] * gate[d] * open;
+      }
+      for (let t = 0, at = 0; t < S; t++) for (let d = 0; d < D; d++, at++)
+        jacobian[at] += gates[t] * throughGate[d] + ups[t] * throughUp[d];
+    }
+    return Float32Array.from({ length: S }, (_, t) => {
+      const row = jacobian.subarray(t * D, (t + 1) * D);
+      return Math.sqrt(dot(row, row) / D);
+    });
+  }
 }
 
 function scoreBias(weights, name, { bias, positions: S, puzzle_positions: P, rows, cols, num_heads: heads }) {
@@ -155,13 +175,27 @@ class Attention {
     }
   }
 
+  weigh(h) { // the weights of a head, in `scores`
+    this.lay(h);
+    this.kernel.product(this.q, this.k, this.scores);
+    this.softmax(h);
+  }
+
+  listens(x, s) { // the weights at position s, head after head
+    const { heads, scores } = this, found = new Float32Array(heads * x.rows);
+    this.kernel.product(x, this.project, this.qkv);
+    for (let h = 0; h < heads; h++) {
+      this.weigh(h);
+      found.set(scores.row(s), h * x.rows);
+    }
+    return found;
+  }
+
   run(x) {
-    const { kernel, qkv, q, k, v, scores, mixed, all, each } = this;
+    const { kernel, qkv, v, scores, mixed, all, each } = this;
     kernel.product(x, this.project, qkv);
     for (let h = 0; h < this.heads; h++) {
-      this.lay(h);
-      kernel.product(q, k, scores);
-      this.softmax(h);
+      this.weigh(h);
       kernel.product(scores, v, mixed);
       for (let s = 0; s < all.rows; s++) all.row(s).set(mixed.row(s), h * each);
     }
@@ -178,9 +212,16 @@ class Layer { // mixes between positions, then inside each
     this.norm = model.mlp_t ? addNormOverPositions : addNorm;
     this.mlp = new SwiGLU(kernel, weights, `${name}.mlp`, model.positions);
   }
-  run(x) {
-    this.norm(x, this.mix.run(x), this.eps);
-    addNorm(x, this.mlp.run(x), this.eps);
+  run(x, watch = null) { // watch(stage, matrix): what is added, and what stands afterwards
+    const add = (norm, name, part, stands) => {
+      const change = part.run(x);
+      watch?.(name, change);
+      norm(x, change, this.eps);
+      watch?.(stands, x);
+    };
+    add(this.norm, "mix", this.mix, "mixed");
+    add(addNorm, "mlp", this.mlp, "after");
+    watch?.("hidden", this.mlp.gated);
   }
 }
 

@@ -2,7 +2,7 @@
 // the kernel is asked only for what must be computed. Frame 0 is the question, frame f what stands after
 // the f-th update.
 
-import { KEYS, Stage, button, choose, make, refill } from "./page.js";
+import { KEYS, Stage, button, choose, make, refill, switches } from "./page.js";
 import { Kernel, PAGE_WORDS, Tree, beside, bytesOf, firstDifference } from "./data.js";
 import { Thread, pageBytes } from "./live.js";
 import { gridText } from "./task.js";
@@ -14,17 +14,22 @@ import { Halting } from "./halting.js";
 import { Latents, Path } from "./latents.js";
 import { Cell } from "./cell.js";
 import { Branches } from "./branches.js";
+import { Flow } from "./flow.js";
+import { Tour } from "./tour.js";
 import { TakeAway } from "./takeaway.js";
 
 const PANELS = [["path", "Path & change", Path], ["halting", "Halting", Halting],
-  ["latents", "Latents", Latents], ["cell", "Cell", Cell], ["branches", "Branches", Branches]];
+  ["latents", "Latents", Latents], ["cell", "Cell", Cell], ["branches", "Branches", Branches],
+  ["flow", "One update", Flow]];
 const HELP = [
   ["← →", "one update back or on"], ["Shift ← →", "one supervision step back or on"],
   ["Home, End", "the question; the last update"], ["Space", "play or pause"],
-  ["1 to 5", "the panels on the right"], ["V", "read the board from the next latent"],
+  ["1 to 6", "the panels on the right"], ["V", "read the board from the next latent"],
   ["M", "mark what differs from something else"], ["C", "of a task, whole canvases or their grids"],
   ["[ ]", "the puzzle before, the next one"],
   ["Enter on the board", "arrows move over its cells; Space chooses one for an edit; Enter or Esc ends that"],
+  ["B", "of two runs, the views show A or B"],
+  ["T", "a guided tour; Page Down and Page Up lead through it, Esc leaves it"],
   ["?", "this help; Esc closes it"],
 ];
 
@@ -36,7 +41,8 @@ class App {
     this.tree = new Tree(header, kernel);
     this.state = { puzzle: 0, run: null, beside: null, frame: 0, reading: side.answer, mark: "update",
       panel: "path", policy: "given", threshold: null, count: side.max_steps, cell: null, chosen: new Set(),
-      choosing: false, whole: false, latent: "renewed", component: "0", channel: 0 };
+      choosing: false, whole: false, latent: "renewed", component: "0", channel: 0, head: "mean",
+      follows: "A" };
     this.root = make("div", { class: "trm-explorer", tabindex: "0", role: "group",
       "aria-label": `Explorer: a recursion on ${header.title}`, ...KEYS });
     this.stage = new Stage(this.root);
@@ -52,6 +58,7 @@ class App {
     this.panels = Object.fromEntries(PANELS.map(([name, , Panel]) => [name, new Panel(this)]));
     this.takeaway = new TakeAway(this);
     this.typing = new Typing(this);
+    this.tour = new Tour(this);
     this.puzzles = choose("puzzle", [], "", (puzzle) => {
       this.open(this.tree.root(Number(puzzle))); this.focus();
     });
@@ -74,11 +81,13 @@ class App {
       this.panels[name].element.setAttribute("aria-label", title);
       return [name, tab];
     }));
+    this.follows = switches("which run the views show", ["A", "B"].map((name) =>
+      [name, name, `the views below show ${name} (B)`]), (follows) => this.show({ follows }));
     this.help = make("div", { class: "trm-over trm-help", role: "dialog", "aria-label": "keys and signs",
         hidden: "" }, make("h3", {}, "Keys"),
       make("dl", {}, ...HELP.flatMap(([key, does]) => [make("dt", {}, key), make("dd", {}, does)])),
       make("p", {},
-        "A site is a supervision step, from 1, and in it a cycle and a substep, from 0, as in code. "
+        "A place is a supervision step, and in it a cycle and a substep, all counted from 1. "
         + "Grey cells are given. The bluer a cell, the likelier its token; the small number is the "
         + "probability in percent. A green frame marks a cell that just changed, an orange corner and "
         + "stroke one that breaks a rule."),
@@ -93,12 +102,13 @@ class App {
       make("header", {}, make("strong", {}, header.title),
         make("span", { class: "trm-model", title: this.mistitled }, this.mistitled),
         this.puzzles, this.typing.button, this.readings, this.working, this.verdict, this.takeaway.element,
-        button("?", "keys and signs (?)", () => this.overlay())),
-      this.notice,
+        this.tour.button, button("?", "keys and signs (?)", () => this.overlay())),
+      this.notice, this.tour.element,
       make("main", {},
         make("section", {}, make("div", { class: "trm-boards" }, ...this.boards.map((b) => b.element))),
         make("section", { class: "trm-views" },
-          make("div", { class: "trm-tabs", role: "tablist", "aria-label": "views" }, ...this.tabs.values()),
+          make("div", { class: "trm-tabs", role: "tablist", "aria-label": "views" }, ...this.tabs.values(),
+            this.follows.element),
           ...Object.values(this.panels).map((p) => p.element))),
       make("div", { class: "trm-under" }, this.marks, this.whole, this.legend.element,
         this.timeline.legend.element),
@@ -116,7 +126,13 @@ class App {
     return run && run !== this.run ? { run, frame: beside(this.run, run, this.state.frame) } : null;
   }
   // the same axis for every puzzle
-  get frames() { return Math.max(this.run.side.max_steps * this.run.updates, this.run.length); }
+  framesOf(run) { return Math.max(run.side.max_steps * run.updates, run.length); }
+  get frames() { return this.framesOf(this.followed.run); }
+  get followed() { // what the panels show: A and its place, or B and its own; and what stands beside it
+    const { run, other, state } = this;
+    return other && state.follows === "B" ? { ...other, other: { run, frame: state.frame } }
+      : { run, frame: state.frame, other };
+  }
   readingOf(run) {
     return this.readable(run).includes(this.state.reading) ? this.state.reading : run.side.answer;
   }
@@ -168,9 +184,13 @@ class App {
     this.overview().catch((error) => this.notify(error.message));
   }
 
+  visit(frame) { // a frame of the run that the panels show
+    const { run } = this.followed;
+    this.go(run === this.run ? frame : beside(run, this.run, frame));
+  }
   go(frame) { this.show({ frame: Math.max(0, Math.min(this.run.length, frame)) }); }
   show(change = {}) {
-    if ("panel" in change || "beside" in change || "run" in change) {
+    if (["panel", "beside", "run", "follows"].some((name) => name in change)) {
       Object.assign(this.state, change); this.arrange();
     }
     Object.assign(this.state, change);
@@ -196,6 +216,7 @@ class App {
       event.stopPropagation();
       return;
     }
+    if (this.tour.at && ["PageDown", "PageUp"].includes(event.key)) { this.tour.key(event); return; }
     const { state, timeline, header } = this,
       turn = (list, now, by = 1) => list[(list.indexOf(now) + by + list.length) % list.length];
     const panel = PANELS[Number(event.key) - 1]?.[0];
@@ -204,16 +225,23 @@ class App {
       ArrowLeft: () => this.go(event.shiftKey ? timeline.stepFrom(-1) : state.frame - 1),
       Home: () => this.go(0), End: () => this.go(this.run.length), " ": () => timeline.toggle(),
       "?": () => this.overlay(),
-      Escape: () => { if (!this.typing.close() && !this.takeaway.close()) this.overlay(false); },
+      Escape: () => this.escape(),
       v: () => this.show({ reading: turn(this.readable(this.run), state.reading) }),
       m: () => this.show({ mark: turn(this.markable().map(([mark]) => mark), state.mark) }),
+      b: () => { if (this.other) this.show({ follows: turn(["A", "B"], state.follows) }); },
+      t: () => this.tour.go(1),
       c: () => { if (header.tasks) this.turnCanvas(); },
       "[": () => this.turnPuzzle(-1), "]": () => this.turnPuzzle(1),
     }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!act || (event.key === "Escape" && [this.help, this.takeaway.over, this.takeaway.menu,
-        this.typing.over].every(({ hidden }) => hidden))) return;
+        this.typing.over, this.tour.element].every(({ hidden }) => hidden))) return;
     event.preventDefault(); event.stopPropagation();
     act();
+  }
+  escape() { // what was opened last is closed
+    if (this.typing.close() || this.takeaway.close()) return;
+    if (!this.help.hidden) this.overlay(false);
+    else this.tour.leave();
   }
   turnCanvas() { this.show({ whole: !this.state.whole }); }
   turnPuzzle(by) {
@@ -244,7 +272,10 @@ class App {
       this.panels[name].element.hidden = !on;
     }
     const two = Boolean(this.run && this.other);
+    this.root.classList.toggle("trm-flowing", this.state.panel === "flow");
     this.boards[1].element.hidden = !two; this.root.classList.toggle("trm-two", two);
+    if (!two) this.state.follows = "A";
+    this.follows.element.hidden = !two; this.follows.set(this.state.follows);
     if (!two && this.state.mark === "other") this.state.mark = "update";
     this.stage.measure();
   }
@@ -255,13 +286,13 @@ class App {
     const panel = this.panels[state.panel], stop = this.panels.halting.stop(run);
     const drawn = this.boards[0].draw(run, frame, other),
       beyond = other && this.boards[1].draw(other.run, other.frame, { run, frame });
-    const seen = panel.draw(run, frame, other);
+    const shown = this.followed, seen = panel.draw(shown.run, shown.frame, shown.other);
     drawBoardLegend(this.legend, this, run, frame);
     this.timeline.draw(run, frame, this.panels.halting.reached(run, stop) ? stop : null);
     // texts last, so that no canvas waits for a layout
     this.boards[0].write(run, frame, drawn, Boolean(other));
     if (other) this.boards[1].write(other.run, other.frame, beyond, true);
-    panel.write(run, frame, seen);
+    panel.write(shown.run, shown.frame, seen);
     const outcome = outcomeOf(drawn), words = run.describe(frame);
     this.timeline.write(run, frame, words);
     this.verdict.textContent = drawn.solved ? `✓ ${outcome}` : outcome;
@@ -285,7 +316,8 @@ class App {
       run: run.key, beside: other ? other.run.key : "", reading: this.readingOf(run), verdict: drawn.verdict,
       site: run.siteText(state.frame),
       board: text(header, drawn.tokens), boardBeside: beyond ? text(header, beyond.tokens) : "",
-      panel: state.panel, threshold: halting.limit(), stop, reached: halting.reached(run, stop),
+      panel: state.panel, tour: this.tour.at || "", follows: state.follows, threshold: halting.limit(),
+      stop, reached: halting.reached(run, stop),
       stopBeside: other ? halting.stop(other.run) : "", policy: state.policy,
       rule: run.side.rule.kind, cell: state.cell ?? "",
       differs: other ? firstDifference(run, other.run) ?? "never" : "",
@@ -320,6 +352,7 @@ class App {
       await this.address?.read();
       if (tree.kernel) await this.overview();
     } catch (error) { this.notify(error.message); }
+    if (this.address) this.address.known = true; // whatever went wrong before
   }
 
   async follow({ run, beside, ...rest }) { // where code wants it to stand

@@ -14,7 +14,7 @@ const known = (rule) => ["given", "usual"].includes(rule.kind);
 
 // Each policy: does it stop after step t (from 0), given what halting looks at after each step, its
 // number and the side's rule?
-const POLICIES = {
+export const POLICIES = {
   given: { does: "stop by the rule of this Explorer, with its present numbers",
     stops: (c, t, _, rule) =>
       (known(rule) ? POLICIES.settled.stops(c, t, rule.threshold, rule) : Boolean(c.stops[t])) },
@@ -104,13 +104,13 @@ export class Halting {
     const { policy } = this.app.state;
     this.app.show({ threshold, policy: policy === "given" ? "settled" : policy });
   }
-  thresholded({ rule } = this.app.run.side) {
+  thresholded({ rule } = this.app.followed.run.side) {
     const { policy } = this.app.state;
     return ["threshold", "settled"].includes(policy) || (policy === "given" && known(rule));
   }
-  get overview() { return this.app.tree.overviewOf(this.app.run); }
+  get overview() { return this.app.tree.overviewOf(this.app.followed.run); }
   // a side's own until it is moved
-  limit({ rule } = this.app.run.side) { return this.app.state.threshold ?? rule.threshold; }
+  limit({ rule } = this.app.followed.run.side) { return this.app.state.threshold ?? rule.threshold; }
   parameter(side) { return this.app.state.policy === "fixed" ? this.app.state.count : this.limit(side); }
   stop(run) { // the step
     return stopOf(this.app.state.policy, run.signals(), run.steps, this.parameter(run.side), run.side.rule);
@@ -121,7 +121,10 @@ export class Halting {
     if (this.counted !== overview || this.upTo !== overview.done) {
       this.counts.clear(); this.counted = overview; this.upTo = overview.done;
     }
-    if (!this.counts.has(key)) this.counts.set(key, outcome(overview, policy, value, this.app.run.side.rule));
+    if (!this.counts.has(key)) {
+      const { rule } = this.app.followed.run.side;
+      this.counts.set(key, outcome(overview, policy, value, rule));
+    }
     return this.counts.get(key);
   }
   reached(run, stop) { // or was that just the end?
@@ -172,7 +175,7 @@ export class Halting {
     const names = Object.keys(POLICIES), margins = { left: 42, right: 12, top: 6, bottom: 30 },
       height = (box) => (v) => box.y + box.h * (1 - v);
     const { pen, box } = stage.background(this.all.canvas, margins,
-      `${app.header.sides.indexOf(app.run.side)} ${overview.done} ${state.policy}`, (pen, box) => {
+      `${app.header.sides.indexOf(app.followed.run.side)} ${overview.done} ${state.policy}`, (pen, box) => {
       const x = across(box, overview.steps), y = height(box);
       pen.textBaseline = "middle"; pen.strokeStyle = ink.rule; pen.fillStyle = ink.soft;
       for (const v of [0, 0.5, 1]) {

@@ -140,7 +140,7 @@ export class Path {
 
 // ---- positions × components --------------------------------------------------
 
-const COMPONENTS = [["norm", "norm", "length of the vector at each position"],
+export const COMPONENTS = [["norm", "norm", "length of the vector at each position"],
   ["0", "PC 1", "first principal component"],
   ["1", "PC 2", "second principal component"], ["2", "PC 3", "third principal component"],
   ["raw", "channels", "all channels as they are; computed when asked for"]];

@@ -37,7 +37,7 @@ function scaled(rows) { // arrays to bytes from the lowest to the highest of all
   return [bytes, [low, high]];
 }
 
-const joined = (parts) => {
+export const joined = (parts) => {
   const whole = new parts[0].constructor(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) { whole.set(part, at); at += part.length; }

@@ -295,8 +295,8 @@ export class Side {
     if (!rollout.parent) return "nothing changed";
     const { fork, edits } = rollout, updates = this.header.sides[this.number].updates,
       [cycle, substep, which] = updates[(fork - 1 + this.updates) % this.updates];
-    const where = fork ? `after step ${Math.ceil(fork / this.updates)}, cycle ${cycle}, substep ${substep} `
-      + `(${this.names[which]})` : "before the first update";
+    const where = fork ? `after step ${Math.ceil(fork / this.updates)}, cycle ${cycle + 1}, `
+      + `substep ${substep + 1} (${this.names[which]})` : "before the first update";
     return `${where}: ${edits.map((edit) => this.words(edit)).join("; ") || "resumed unchanged"}`;
   }
 

@@ -168,6 +168,8 @@ class Solver {
       this.wrong, button("Use it", "put this text onto the board", () => this.take(this.field.value)));
     this.inside = make("section", { class: "trm-inside", "aria-label": "inside the network" });
     this.look = act("Look inside", "every update of this puzzle, in the Explorer", () => this.openInside());
+    this.tour = act("Guided tour", "eight steps through what happens inside, on this puzzle",
+      () => this.openInside({ tour: 1 }));
     this.about = make("p", { class: "trm-about" });
     this.legend = make("p", { class: "trm-legend" });
     el.replaceChildren(
@@ -178,7 +180,7 @@ class Solver {
         make("div", { class: "trm-right" },
           make("div", { class: "trm-row" }, this.whole, this.one, this.others, this.halt, this.again),
           this.problem, this.says, this.caption, this.steps.element, this.figures, this.legend, this.paste,
-          make("div", { class: "trm-row" }, this.look), this.about)),
+          make("div", { class: "trm-row" }, this.look, this.tour), this.about)),
       this.inside);
     document.addEventListener("paste", (event) => {
       if (["TEXTAREA", "INPUT"].includes(event.target.tagName)) return;
@@ -239,7 +241,7 @@ class Solver {
   }
 
   async set(question) { // another puzzle, about which nothing has been thought yet
-    this.question = question;
+    this.question = question; this.text = "";
     this.restart();
     this.inside.replaceChildren(); this.app?.leave?.(); this.app = null;
     const { problem, text } = await this.ask({ ask: "read", board: question });
@@ -348,20 +350,54 @@ class Solver {
       solved: Boolean(answer?.solved), board: (answer?.tokens ?? this.question).join(" "),
       question: this.question.join(" "), halt: answer?.halt ?? "",
       milliseconds: answer?.milliseconds ?? "" });
+    if (this.text && !this.running) this.write();
   }
 
-  write() { // the puzzle in the address
-    this.written = `#${new URLSearchParams({ kind: this.kind.name, board: this.text.replaceAll(" ", ".") })}`;
-    if (location.hash !== this.written) history.replaceState(null, "", this.written);
+  // The moment in the address: model, puzzle, the step that is shown and in which symmetry it was asked; and
+  // where the Explorer stands, if it is open: `inside` is its update.
+  write() {
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => {
+      if (!this.text) return; // it is not read yet
+      const { app } = this, found = { model: this.kind.name, board: this.text.replaceAll(" ", ".") };
+      if (this.shown >= 0) found.step = this.shown + 1;
+      if (this.shown >= 0 && this.view) found.view = this.view;
+      if (app?.run) Object.assign(found, { inside: app.state.frame, panel: app.state.panel,
+        ...(app.state.cell === null ? {} : { cell: app.state.cell + 1 }),
+        ...(app.tour.at ? { tour: app.tour.at } : {}) });
+      this.written = `#${new URLSearchParams(found)}`;
+      if (location.hash !== this.written) history.replaceState(null, "", this.written);
+    }, 200);
   }
-  read() {
-    const wanted = new URLSearchParams(location.hash.slice(1));
-    return this.open(wanted.get("kind") ?? this.kinds[0].name, wanted.get("board"));
+
+  async read() { // once called `kind`, the model is found under both names
+    const wanted = new URLSearchParams(location.hash.slice(1)), whole = (name, most = Infinity) => {
+      const value = wanted.get(name);
+      return /^\d+$/.test(value ?? "") ? Math.min(Number(value), most) : 0;
+    };
+    const name = wanted.get("model") ?? wanted.get("kind") ?? this.kinds[0].name,
+      step = whole("step", 4 * STEPS);
+    await this.open(name, wanted.get("board"));
+    if (!this.kinds.some((kind) => kind.name === name)) {
+      this.problem.textContent = `This page has no model ${name}; it has `
+        + `${this.kinds.map((kind) => kind.name).join(", ")}.`;
+      return;
+    }
+    if (step) await this.replay(step, whole("view", VIEWS));
+    if (wanted.has("inside") || whole("tour")) await this.openInside({ frame: whole("inside"),
+      panel: wanted.get("panel"), cell: whole("cell"), tour: whole("tour") });
+  }
+
+  replay(step, view) { // the steps that somebody saw, once more
+    return this.run(async () => {
+      await this.begin(view);
+      while (this.answers.length < step && this.running) await this.stepOn(1);
+    });
   }
 
   // ---- the Explorer ----------------------------------------------------------
 
-  async openInside() {
+  async openInside({ frame = 0, panel = null, cell = 0, tour = 0 } = {}) { // cell and tour: from 1
     const { kind, question, text } = this;
     try {
       const { puzzle } = await this.ask({ ask: "puzzle", text }),
@@ -375,7 +411,12 @@ class Solver {
       this.inside.replaceChildren(make("h2", {}, "Inside the network"), make("p", {},
         "Every latent update of this puzzle. Arrow keys go back and on; the panels show how the latents "
         + "move, when the network would stop, and what becomes of changes."), place);
-      this.app = mount(place, header, bytes, this.kernelOf(kind));
+      const app = this.app = mount(place, header, bytes, this.kernelOf(kind));
+      app.address = { read() {}, write: () => this.write() };
+      const { rows, cols } = header;
+      app.show({ frame: Math.min(frame, app.run.length), ...(app.panels[panel] ? { panel } : {}),
+        ...(cell && cell <= rows * cols ? { cell: cell - 1 } : {}) });
+      if (tour) app.tour.go(tour);
       this.inside.scrollIntoView({ behavior: "smooth" });
     } catch (error) { this.problem.textContent = error.message; }
   }

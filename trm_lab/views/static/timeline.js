@@ -65,7 +65,7 @@ export class Timeline {
     }), this.canvas);
     const scrub = (event) => {
       const place = this.canvas.getBoundingClientRect();
-      app.go(Math.round(((event.clientX - place.left - 10) / (place.width - 20)) * app.frames));
+      app.go(Math.round(((event.clientX - place.left - 10) / (place.width - 20)) * app.framesOf(app.run)));
     };
     this.canvas.addEventListener("pointerdown", (event) => {
       this.canvas.setPointerCapture(event.pointerId); scrub(event);
@@ -94,7 +94,8 @@ export class Timeline {
   }
 
   draw(run, frame, stop) { // stop: the supervision step at which the present policy stops, or null
-    const { stage, frames } = this.app, { ink } = stage, fork = run.fork || run.parent ? run.fork : null;
+    const { stage } = this.app, { ink } = stage, frames = this.app.framesOf(run),
+      fork = run.fork || run.parent ? run.fork : null;
     const { pen, box, height } = stage.background(this.canvas, { left: 10, right: 10, top: 0, bottom: 18 },
       `${run.key} ${run.meta.fitted} ${frames} ${stop}`, (pen, box) => {
       // too narrow for inner ticks
