@@ -43,11 +43,12 @@ def _legend_below(figure:Figure, ax:Axes, columns:int=4):
 # %% ../../nbs/views/03_settling_plots.ipynb #settp006
 def recurrence(
     paths:Mapping[str, np.ndarray], # by title: distances (T+1, T+1)
+    every:int=1, # steps between two states
 )->Figure:
     "How far every two states of each path lie apart."
     figure = Figure(figsize=(2.7*len(paths) + 0.6, 2.9), layout="constrained")
     for ax, (title, apart) in zip(np.atleast_1d(figure.subplots(1, len(paths))), paths.items()):
-        T = len(apart) - 1
+        T = every*(len(apart) - 1)
         image = ax.imshow(apart, vmin=0, vmax=1.2, cmap="viridis", extent=(0, T, T, 0))
         ax.set_title(title, fontsize=9)
         ax.set(xlabel="step")
@@ -71,7 +72,8 @@ def recurrences(
     last = np.array(list(paths.values())[-1])
     spread = np.sqrt((last**2).mean()) # independent states of that spread are all as far apart
     noise = spread*(1 - np.eye(len(last)))*np.random.default_rng(0).normal(1, 0.01, last.shape)
-    return recurrence({**paths, "noise of the same\ncovariance": noise})
+    every = int(np.diff(steps)[0])
+    return recurrence({**paths, "noise of the same\ncovariance": noise}, every)
 
 # %% ../../nbs/views/03_settling_plots.ipynb #settp008
 def motion_counts(
@@ -298,7 +300,7 @@ def predictions(
     "How well success is predicted after a step, a panel a question, a line a kind of features."
     rows = table[(table.measure == "AUC") & (table.model == ALL)]
     questions = list(dict.fromkeys(rows.target)) or ["right now"]
-    figure = Figure(figsize=(3.3*len(questions) + 0.5, 3.9), layout="constrained")
+    figure = Figure(figsize=(max(7.5, 3.3*len(questions) + 0.5), 4), layout="constrained")
     for ax, question in zip(figure.subplots(1, len(questions), sharey=True, squeeze=False)[0], questions):
         steps = sorted(rows.step.unique())
         for i, (kind, (colour, marker)) in enumerate(_LINES.items()):
@@ -316,7 +318,7 @@ def predictions(
     figure.axes[0].set_ylabel("AUC on the other half")
     figure.axes[-1].plot([], [], ":", color="black", alpha=0.6, label="the same features, untrained model")
     figure.axes[-1].plot([], [], "_", color=GREY, label="shuffled labels")
-    _legend_below(figure, figure.axes[-1])
+    _legend_below(figure, figure.axes[-1], 3)
     return figure
 
 # %% ../../nbs/views/03_settling_plots.ipynb #settp015
@@ -358,5 +360,6 @@ def trade_offs(
         _points(ax, x, right, color=colour, marker=marker, markersize=8, linestyle="none",
             label=f"{rule}, chosen", xerr=(x - low, high - x))
     ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    ax.xaxis.set_minor_formatter(lambda v, _: f"{v:g}" if v in (2, 3, 4, 6, 8, 12, 20, 30) else "")
     ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['SETTLES', 'CYCLES', 'WANDERS', 'NEAR', 'BACK', 'SHARES', 'TRAPPED', 'NOTES', 'GUESSED', 'StepMap', 'Path', 'follow',
-           'expansion', 'distances', 'motion', 'drift', 'Residuals', 'groups_of', 'residual_rows', 'choose', 'Rollouts',
-           'roll_out', 'Ends', 'from_random_starts', 'kicked', 'places', 'Plane', 'plane_through', 'noise_like',
-           'Depths', 'motion_rows', 'separation_rows', 'start_rows', 'kick_rows', 'expansion_rows', 'example_rows',
-           'plane_rows', 'study_model', 'all_models', 'dynamics_verdicts']
+           'expansion', 'distances', 'motion', 'drift', 'Residuals', 'groups_of', 'residual_rows', 'choose', 'Subject',
+           'Rollouts', 'roll_out', 'Ends', 'from_random_starts', 'kicked', 'places', 'Plane', 'plane_through',
+           'noise_like', 'Depths', 'motion_rows', 'separation_rows', 'start_rows', 'kick_rows', 'expansion_rows',
+           'example_rows', 'plane_rows', 'study_model', 'all_models', 'dynamics_verdicts']
 
 # %% ../../../nbs/interp/probes/09_dynamics.ipynb #dynam002
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,12 +19,12 @@ from ...core.errors import InputError
 from ...data.batches import Batch, ordered_batches
 from ...data.datasets import Split
 from ...models.layers import mixing
-from ...models.losses import agreement
 from ...models.trm import RecursiveModel, State
+from ...puzzles.base import IGNORE, PAD, Puzzle
 from ...solving.solve import recursion
 from ..trace import Site
 from .base import (
-    Table, UNTRAINED, mean_interval, optional_bar, stream, untrained)
+    Table, UNTRAINED, bootstrap_counts, mean_interval, optional_bar, right_answers, stream, untrained)
 from .scores import auc
 from .verdicts import Verdict, over_models_rows, pick, verdict
 
@@ -34,8 +34,10 @@ class StepMap:
     def __init__(self,
         model:RecursiveModel, # in evaluation mode, with activations in float32
         batch:Batch, # the puzzles
+        puzzle:Puzzle|None=None, # their type, whose rules say what is right; None: their labels do
     ):
         self.model, self.batch = model, batch.to(next(model.parameters()).device)
+        self.puzzle = puzzle
         with torch.no_grad(): self.x = model.embed(self.batch)
         self.shapes = {name: z.shape[1:] for name, z in model.start(self.x).items()}
 
@@ -52,6 +54,11 @@ class StepMap:
     def start(self, generator:torch.Generator|None=None)->Tensor: # (n, M)
         "Where solving begins; a random state if a generator is given."
         with torch.no_grad(): return self.pack(self.model.start(self.x, generator))
+
+    def right(self, tokens:Tensor)->np.ndarray: # (…, n, L) → (…, n) bool
+        "Which answers are right?"
+        labels = self.batch.labels.masked_fill(self.batch.labels == IGNORE, PAD)
+        return right_answers(self.puzzle, *(t.cpu().numpy() for t in (self.batch.inputs, tokens, labels)))
 
     def __call__(self, v:Tensor)->Tensor: # (n, M) → (n, M)
         state = self.unpack(v)
@@ -196,6 +203,12 @@ def choose(
         for mask in groups_of(solved).values()]))
 
 @dataclass(frozen=True, eq=False)
+class Subject:
+    "Who is studied."
+    model:RecursiveModel # in evaluation mode, in float32
+    puzzle:Puzzle|None=None # whose rules say what is right; None: the labels do
+
+@dataclass(frozen=True, eq=False)
 class Rollouts:
     "How n puzzles moved in T steps from the model's own start."
     apart:np.ndarray # (n, T+1, T+1) as `distances` has it
@@ -208,17 +221,17 @@ class Rollouts:
     @property
     def drift(self)->np.ndarray: return drift(self.apart)
 
-def _maps(model:RecursiveModel, split:Split, batch_size:int, what:str)->Iterator[tuple[StepMap, slice]]:
+def _maps(subject:"Subject", split:Split, batch_size:int, what:str)->Iterator[tuple[StepMap, slice]]:
     "Chunk after chunk: its map, and the places of its puzzles."
     done = 0
     with optional_bar(len(split), what) as bar:
         for batch in ordered_batches(split, batch_size):
-            yield StepMap(model, batch), slice(done, done := done + len(batch))
+            yield StepMap(subject.model, batch, subject.puzzle), slice(done, done := done + len(batch))
             bar.update(len(batch))
 
 @torch.no_grad()
 def roll_out(
-    model:RecursiveModel, # in evaluation mode, in float32
+    subject:Subject,
     split:Split, # n puzzles
     steps:int, # T
     seed:int=0, # of the small changes
@@ -227,11 +240,10 @@ def roll_out(
 )->Rollouts:
     "Follow puzzles, with the growth of small changes and all distances."
     parts = []
-    for f, _ in _maps(model, split, batch_size, progress):
+    for f, _ in _maps(subject, split, batch_size, progress):
         path = follow(f, f.start(), steps, seed)
-        tokens = torch.stack([model.read(f.unpack(v)).logits.argmax(-1) for v in path.states[1:]])
-        solved = agreement(tokens, f.batch.labels)[1].cpu().numpy()
-        parts.append((distances(path.states), path.exponent, solved.T, path.states[-1].cpu()))
+        tokens = torch.stack([f.model.read(f.unpack(v)).logits.argmax(-1) for v in path.states[1:]])
+        parts.append((distances(path.states), path.exponent, f.right(tokens).T, path.states[-1].cpu()))
     apart, exponent, solved, ends = zip(*parts)
     return Rollouts(*map(np.concatenate, (apart, exponent)), np.concatenate(solved).T, torch.cat(ends))
 
@@ -250,18 +262,18 @@ def _ends(f:StepMap, v:Tensor, steps:int, long:int)->tuple:
     late, kept, early = long - long//4, [], None
     for now in recursion(f.model, f.x, f.unpack(v), long):
         if now.step >= late: kept.append(f.pack(now.state))
-        if now.step == steps: early = agreement(now.tokens, f.batch.labels)[1]
+        if now.step == steps: early = f.right(now.tokens)
     last = kept[-1]
     far = torch.stack([(v - last).norm(dim=1) for v in kept]).amax(0)/last.norm(dim=1).clamp_min(1e-30)
-    solved = agreement(now.tokens, f.batch.labels)[1]
-    return tuple(t.cpu() for t in (solved, early, far < NEAR, last, now.tokens))
+    rests, tokens = ((far < NEAR).cpu().numpy(), now.tokens.cpu().numpy())
+    return f.right(now.tokens), early, rests, last.cpu(), tokens
 
 def _collect(parts:Sequence[tuple])->Ends:
-    solved, early, rests, states, tokens = (torch.cat(field) for field in zip(*parts))
-    return Ends(*(t.numpy() for t in (solved, early, rests)), states, tokens.numpy())
+    solved, early, rests, states, tokens = zip(*parts)
+    return Ends(*map(np.concatenate, (solved, early, rests)), torch.cat(states), np.concatenate(tokens))
 
 def from_random_starts(
-    model:RecursiveModel, # in evaluation mode
+    subject:Subject,
     split:Split, # n puzzles
     starts:int, # R
     steps:int, # when to look whether it is solved early
@@ -273,13 +285,13 @@ def from_random_starts(
     "Solve from random states."
     parts = [[] for _ in range(starts)]
     generators = [torch.Generator().manual_seed(1000*seed + r) for r in range(starts)]
-    for f, _ in _maps(model, split, batch_size, progress):
+    for f, _ in _maps(subject, split, batch_size, progress):
         for found, generator in zip(parts, generators):
             found.append(_ends(f, f.start(generator), steps, long))
     return [_collect(found) for found in parts]
 
 def kicked(
-    model:RecursiveModel, # in evaluation mode
+    subject:Subject,
     split:Split, # n puzzles
     size:float, # of the kick, in units of the state's own root mean square
     steps:int, # when to look whether it is solved early
@@ -291,7 +303,7 @@ def kicked(
 )->Ends:
     "Add random numbers to states, and run on."
     parts, generator = [], torch.Generator().manual_seed(seed)
-    for f, here in _maps(model, split, batch_size, progress):
+    for f, here in _maps(subject, split, batch_size, progress):
         v = f.start() if states is None else states[here].to(f.x)
         noise = _random_like(v, generator)
         parts.append(_ends(f, v + size*v.square().mean(1, keepdim=True).sqrt()*noise, steps, long))
@@ -388,13 +400,15 @@ def motion_rows(table:Table, rollouts:Rollouts, solved:np.ndarray, control:str="
 def separation_rows(table:Table, values:np.ndarray, solved:np.ndarray, measure:str, seed:int, control:str="",
         **more):
     "How well a number tells failed puzzles from solved ones: AUC, and with shuffled labels."
-    rng = np.random.default_rng(seed)
-    draws = rng.multinomial(len(values), np.full(len(values), 1/len(values)), size=500)
-    kinds = [(control, ~solved)] + [("shuffled labels", ~rng.permutation(solved))]*(not control)
-    for name, truth in kinds:
-        value, scattered = auc(values, truth)[0], auc(values, truth, draws)
+    rng, n = np.random.default_rng(seed), len(values)
+    kinds = {control: auc(values, ~solved, bootstrap_counts(n, seed, 500))}
+    if not control:
+        mixed = [auc(values, ~rng.permutation(solved))[0] for _ in range(500)]
+        kinds["shuffled labels"] = np.array(mixed)
+    for name, scattered in kinds.items():
+        value = scattered.mean() if name == "shuffled labels" else auc(values, ~solved)[0]
         ends = np.nanquantile(scattered, (0.025, 0.975)) if np.isfinite(value) else (np.nan, np.nan)
-        table.add(measure, "", name, value=value, low=ends[0], high=ends[1], n=len(values), **more)
+        table.add(measure, "", name, value=value, low=ends[0], high=ends[1], n=n, **more)
 
 # %% ../../../nbs/interp/probes/09_dynamics.ipynb #dynam033
 def start_rows(table:Table, ends:Sequence[Ends], solved:np.ndarray, long:int, **more):
@@ -406,24 +420,24 @@ def start_rows(table:Table, ends:Sequence[Ends], solved:np.ndarray, long:int, **
             ("resting places", rest), ("different answers", said)):
         _group_rows(table, measure, values, solved, **at)
 
-def kick_rows(table:Table, model:RecursiveModel, split:Split, rollouts:Rollouts, solved:np.ndarray,
-        depths:Depths, seed:int, progress:str="", /, **more):
+def kick_rows(table:Table, subject:Subject, split:Split, rollouts:Rollouts, solved:np.ndarray,
+        depths:Depths, seed:int, progress:str="", **more):
     "Where puzzles go after kicks at the start, and after kicks at the end of their paths."
     for where, states in (("start", None), ("end", rollouts.ends)):
         _group_rows(table, "solved after a kick", rollouts.solved[-1], solved, where=where, size=0., **more)
         for size in depths.kicks:
-            found = kicked(model, split, size, depths.steps, depths.long, states, seed, progress=progress)
+            found = kicked(subject, split, size, depths.steps, depths.long, states, seed, progress=progress)
             _group_rows(table, "solved after a kick", found.solved, solved, where=where, size=size, **more)
             if states is None: continue
             far = (found.states - states).norm(dim=1)/states.norm(dim=1)
             still = np.where(rollouts.motion == SETTLES, far.numpy() < NEAR, np.nan)
             _group_rows(table, "comes back after a kick", still, solved, where=where, size=size, **more)
 
-def expansion_rows(table:Table, model:RecursiveModel, split:Split, rollouts:Rollouts, solved:np.ndarray,
-        depths:Depths, seed:int, progress:str="", /, **more):
+def expansion_rows(table:Table, subject:Subject, split:Split, rollouts:Rollouts, solved:np.ndarray,
+        depths:Depths, seed:int, progress:str="", **more):
     "The largest expansion after the first step and at the end, beside random changes."
     found = {1: [], depths.long: []}
-    for f, here in _maps(model, split, depths.batch_size, progress):
+    for f, here in _maps(subject, split, depths.batch_size, progress):
         with torch.no_grad(): first = f(f.start())
         for step, v in zip(found, (first, rollouts.ends[here].to(first))):
             found[step].append(expansion(f, v, seed=seed))
@@ -441,12 +455,12 @@ def example_rows(table:Table, rollouts:Rollouts, solved:np.ndarray, every:int=1,
             if i > j: continue
             table.add("distance", value=value, n=1, step=i*every, other_step=j*every, group=kind, **more)
 
-def plane_rows(table:Table, model:RecursiveModel, split:Split, rollouts:Rollouts, ends:Sequence[Ends],
-        solved:np.ndarray, seed:int, /, **more):
+def plane_rows(table:Table, subject:Subject, split:Split, rollouts:Rollouts, ends:Sequence[Ends],
+        solved:np.ndarray, seed:int, **more):
     "The residual on a plane through a start, where it ends, and another end."
     freed = np.array([end.solved for end in ends]) & ~solved # (R, n)
     r, i = np.argwhere(freed)[0] if freed.any() else (0, int(np.argmin(solved)))
-    f = StepMap(model, next(ordered_batches(split.only(np.array([i])), 1)))
+    f = StepMap(subject.model, next(ordered_batches(split.only(np.array([i])), 1)))
     three = torch.stack([f.start()[0].cpu(), rollouts.ends[i], ends[r].states[i]]).to(f.x)
     said = lambda ok: ", solved" if ok else ", failed"
     names = "start", f"its end{said(solved[i])}", f"end from a random start{said(ends[r].solved[i])}"
@@ -462,7 +476,7 @@ def plane_rows(table:Table, model:RecursiveModel, split:Split, rollouts:Rollouts
 # %% ../../../nbs/interp/probes/09_dynamics.ipynb #dynam036
 def study_model(
     table:Table, # gets rows
-    model:RecursiveModel, # in evaluation mode, in float32
+    subject:Subject,
     split:Split, # N puzzles
     name:str, # of the model
     depths:Depths=Depths(),
@@ -472,32 +486,34 @@ def study_model(
 ):
     "All rows of one model, and of an untrained one beside it."
     def bar(what): return f"{name}: {what}"*progress
-    seen, bare, more = Residuals(len(split)), untrained(model, seed), {"model": name}
-    answers = stream(screen or model, split, seen, steps=depths.steps, progress=bar("solving"))
-    residual_rows(table, seen, answers.solved[-1], **more)
-    table.add("solved", step=depths.steps, **mean_interval(answers.solved[-1]), **more)
-    chosen = choose(answers.solved[-1], depths.studied, seed)
-    some, at_first = split.only(chosen), answers.solved[-1][chosen]
+    seen, more = Residuals(len(split)), {"model": name}
+    answers = stream(screen or subject.model, split, seen, steps=depths.steps, progress=bar("solving"))
+    right = right_answers(subject.puzzle, answers.questions, answers.tokens[-1], answers.labels)
+    residual_rows(table, seen, right, **more)
+    table.add("solved", step=depths.steps, **mean_interval(right), **more)
+    chosen = choose(right, depths.studied, seed)
+    some, at_first = split.only(chosen), right[chosen]
+    bare = Subject(untrained(subject.model, seed), subject.puzzle)
     sizes = {"seed": seed, "batch_size": depths.batch_size}
-    rollouts = roll_out(model, some, depths.long, **sizes, progress=bar("following"))
+    rollouts = roll_out(subject, some, depths.long, **sizes, progress=bar("following"))
     solved = rollouts.solved[-1]
     table.add("followed", value=len(some), n=len(some), **more)
     table.add("freed by more steps", **mean_interval(solved[~at_first]), step=depths.long, **more)
-    for control, of in (("", model), (UNTRAINED, bare)):
+    for control, of in (("", subject), (UNTRAINED, bare)):
         paths = rollouts if not control else roll_out(of, some, depths.long, **sizes, progress=bar(control))
         motion_rows(table, paths, solved, control, **more)
         for measure in ("exponent", "drift"):
             values = getattr(paths, measure)
             separation_rows(table, values, solved, f"AUC of {measure}", seed, control, **more)
-    ends = from_random_starts(model, some, depths.starts, depths.steps, depths.long, seed,
+    ends = from_random_starts(subject, some, depths.starts, depths.steps, depths.long, seed,
         progress=bar("starts"))
     start_rows(table, ends, solved, depths.long, **more)
     early = np.mean([end.early for end in ends], 0)[~at_first]
     table.add("freed by another start", **mean_interval(early), step=depths.steps, **more)
-    kick_rows(table, model, some, rollouts, solved, depths, seed, bar("kicks"), **more)
-    expansion_rows(table, model, some, rollouts, solved, depths, seed, bar("expansion"), **more)
+    kick_rows(table, subject, some, rollouts, solved, depths, seed, bar("kicks"), **more)
+    expansion_rows(table, subject, some, rollouts, solved, depths, seed, bar("expansion"), **more)
     example_rows(table, rollouts, solved, every=max(1, depths.long//32), **more)
-    plane_rows(table, model, some, rollouts, ends, solved, seed, **more)
+    plane_rows(table, subject, some, rollouts, ends, solved, seed, **more)
 
 # %% ../../../nbs/interp/probes/09_dynamics.ipynb #dynam038
 SHARES = ("motion", "solved", "freed by more steps", "freed by another start", "solved after a kick",

@@ -17,9 +17,11 @@ from torch import Tensor
 from ...core.errors import InputError
 from ...data.datasets import Split
 from ...models.trm import RecursiveModel
+from ...puzzles.base import Puzzle
 from ..trace import Site
-from .base import (
-    Table, UNTRAINED, bootstrap_counts, compare_intervals, last_updates, mean_interval, stream, untrained)
+from trm_lab.interp.probes.base import (
+    Table, UNTRAINED, bootstrap_counts, compare_intervals, last_updates, mean_interval, right_answers, stream,
+    untrained)
 from .scores import auc
 from .verdicts import (
     FAILS, HOLDS, UNDECIDED, Verdict, over_models_rows, pick, verdict)
@@ -109,7 +111,7 @@ class StepEnds:
 class Seen:
     "What a model did with N puzzles in T steps."
     belief:np.ndarray # (T, N) halting probability
-    right:np.ndarray # (T, N) bool: equal to the label?
+    right:np.ndarray # (T, N) bool
     drift:np.ndarray # (T, N)
     means:dict[str, np.ndarray] # by latent: (T, N, D)
 
@@ -120,6 +122,7 @@ class Seen:
 
 def watch_steps(
     model:RecursiveModel, # in evaluation mode
+    puzzle:Puzzle|None, # whose rules say what is right; None: the labels do
     split:Split, # N puzzles
     steps:int=16, # T
     batch_size:int=64,
@@ -129,7 +132,8 @@ def watch_steps(
     ends = StepEnds(len(split), steps, last_updates(model))
     answers = stream(model, split, ends, steps=steps, batch_size=batch_size, progress=progress)
     belief = 1/(1 + np.exp(-answers.q_halt.astype(float)))
-    return Seen(belief, answers.solved, ends.drift, ends.means)
+    right = right_answers(puzzle, answers.questions, answers.tokens, answers.labels)
+    return Seen(belief, right, ends.drift, ends.means)
 
 # %% ../../../nbs/interp/probes/10_halting.ipynb #haltg013
 PENALTIES = (1e-3, 1e-2, 1e-1, 1., 10.)
@@ -325,6 +329,7 @@ def threshold_rows(table:Table, fit:Seen, show:Seen, seed:int=0, **more):
 def study_halting(
     table:Table, # gets rows
     model:RecursiveModel, # in evaluation mode
+    puzzle:Puzzle|None, # whose rules say what is right; None: the labels do
     split:Split, # puzzles: one half fits and chooses, the other is measured
     name:str, # of the model
     steps:int=16, # T
@@ -341,7 +346,7 @@ def study_halting(
     rng, more = np.random.default_rng(seed), {"model": name}
     of = {}
     for control, each in (("", model), (UNTRAINED, untrained(model, seed))):
-        seen = watch_steps(each, split, steps, batch_size, f"{name}: {control or 'solving'}"*progress)
+        seen = watch_steps(each, puzzle, split, steps, batch_size, f"{name}: {control or 'solving'}"*progress)
         of[control] = seen.part(first), seen.part(~first)
     (fit, show), bare = of[""], of[UNTRAINED]
     for t in range(steps):
@@ -371,7 +376,7 @@ def all_models(
     table.rows += drawn
 
 # %% ../../../nbs/interp/probes/10_halting.ipynb #haltg029
-MARGIN = 0.02 # of AUC
+MARGIN = 0.02 # of AUC, and of the calibration error above that of a calibrated head
 NOTES = "Recursive Reasoning Dynamics, notes of 2026 (TRM, HRM)"
 HRM_PAPER = "Wang et al. 2025, arXiv 2506.21734 (HRM), and Jolicoeur-Martineau 2025, arXiv 2510.04871 (TRM)"
 
@@ -399,7 +404,9 @@ def halting_verdicts(
     last, early = (int(steps.max()), int(steps.min())) if len(steps) else (0, 0)
     head, shuffled = (pick(frame, "AUC", c, features=HEAD, step=early, target=NOW) for c in ("", SHUFFLED))
     error, zero = (pick(frame, "calibration error", c, step=int(frame.step.max())) for c in ("", CALIBRATED))
-    word = UNDECIDED if not np.isfinite(error["value"]) else FAILS if error["low"] > zero["high"] else HOLDS
+    word = UNDECIDED
+    if error["low"] > zero["high"]: word = FAILS
+    elif error["high"] < zero["value"] + MARGIN: word = HOLDS
     ours, fixed = (pick(frame, "chosen: steps", rule=kind) for kind in (BY_HEAD, FIXED))
     return [
         verdict(f"after step {early}, the halting head tells right answers from wrong ones", HRM_PAPER, "AUC",
@@ -410,5 +417,5 @@ def halting_verdicts(
         *(_as_good(frame, step, question, about) for step, question in
             ((last, NOW), (early, END), (early, LATER))),
         verdict("the halting head saves steps that a fixed number would take", HRM_PAPER,
-            "steps, threshold chosen", "Thresholds that hold on other puzzles", ours, "a fixed number, chosen likewise", fixed,
-            about, word=compare_intervals(fixed, ours))]
+            "steps, threshold chosen", "Thresholds that hold on other puzzles", ours,
+            "a fixed number, chosen likewise", fixed, about, word=compare_intervals(fixed, ours))]
