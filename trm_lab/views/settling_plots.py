@@ -299,8 +299,11 @@ def predictions(
 )->Figure:
     "How well success is predicted after a step, a panel a question, a line a kind of features."
     rows = table[(table.measure == "AUC") & (table.model == ALL)]
-    questions = list(dict.fromkeys(rows.target)) or ["right now"]
+    questions = list(dict.fromkeys(rows.target)) if len(rows) else []
     figure = Figure(figsize=(max(7.5, 3.3*len(questions) + 0.5), 4), layout="constrained")
+    if not questions:
+        figure.text(0.5, 0.5, "too few puzzles of one outcome", ha="center", color=GREY)
+        return figure
     for ax, question in zip(figure.subplots(1, len(questions), sharey=True, squeeze=False)[0], questions):
         steps = sorted(rows.step.unique())
         for i, (kind, (colour, marker)) in enumerate(_LINES.items()):

@@ -387,10 +387,9 @@ def _as_good(frame, step:int, question:str, about:Mapping)->Verdict:
     geometry = max((pick(frame, "AUC", features=kind, **at) for kind in (PLANE, CHANNELS)),
         key=lambda row: np.nan_to_num(row["value"]))
     above = pick(frame, "AUC above geometry", **at)
-    word = UNDECIDED
-    if above["low"] > -MARGIN: word = HOLDS
+    word = UNDECIDED # also where nothing predicts anything: that would be as good as nothing
     if above["high"] < -MARGIN: word = FAILS
-    if not ours["low"] > chance["high"]: word = UNDECIDED # what predicts nothing is as good as nothing
+    elif above["low"] > -MARGIN and ours["low"] > chance["high"]: word = HOLDS
     claim = f"after step {step}, drift and halting head tell what is {question} as well as geometry"
     return verdict(claim, NOTES, "AUC of drift and halting head", "What predicts success?", ours,
         "AUC of the better geometry", geometry, about, effect=above, word=word)

@@ -95,7 +95,7 @@ def pick(
     "A row of all models."
     rows = frame[(frame.measure == measure) & (frame.control == control) & (frame.model == model)]
     if "puzzle" in rows: rows = rows[rows.puzzle.isna()]
-    for name, value in where.items(): rows = rows[rows[name] == value]
+    for name, value in where.items(): rows = rows[rows[name] == value] if name in rows else rows[:0]
     missing = {"value": np.nan, "low": np.nan, "high": np.nan, "n": 0}
     return rows.iloc[0].to_dict() if len(rows) else missing
 
