@@ -35,12 +35,12 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
     "dynamics-sudoku-9x9": ("fiendish Sudoku 9×9", ["trm-lab run probes/dynamics -p models '[sudoku-9x9]' "
         "-p difficulty fiendish -p puzzles 120 -p studied 8 -p long 48 -p starts 2 -p kicks '[0.3,3.0]'"]),
     "dynamics-maze-9x9": ("mazes 9×9", ["trm-lab run probes/dynamics -p models '[maze-9x9]' "
-        "-p puzzles 400 -p studied 10 -p starts 2 -p kicks '[0.3,3.0]'"]),
+        "-p puzzles 1000 -p studied 20 -p starts 2 -p kicks '[0.3,3.0]'"]),
     "halting-sudoku-6x6": ("Sudoku 6×6, three trainings", [SEEDS,
         f"trm-lab run probes/halting -p models '[reports/{SEEDS.split()[-1]}]' -p puzzles 3000"]),
     "halting-sudoku-9x9": ("fiendish Sudoku 9×9",
         ["trm-lab run probes/halting -p models '[sudoku-9x9]' -p difficulty fiendish -p puzzles 300"]),
-    "halting-maze-9x9": ("mazes 9×9", ["trm-lab run probes/halting -p models '[maze-9x9]' -p puzzles 600"]),
+    "halting-maze-9x9": ("mazes 9×9", ["trm-lab run probes/halting -p models '[maze-9x9]' -p puzzles 2000"]),
     "ablation-smoke": ("eleven rows of the paper's ablations, too small and too brief to rank as the "
         "paper's do", ["trm-lab sweep ablation --smoke --slots 2", "trm-lab report reports/ablation-smoke"]),
 }

@@ -11,7 +11,8 @@ from trm_lab.interp.probes.dynamics import (
     CYCLES, SETTLES, WANDERS, Depths, Residuals, StepMap, Subject, all_models, choose, distances, drift,
     dynamics_verdicts, expansion, follow, from_random_starts, kicked, motion, noise_like, places,
     plane_through, roll_out, study_model)
-from trm_lab.interp.probes.verdicts import ALL, collect_verdicts, judge, over_models, verdict_frame, verdict
+from trm_lab.interp.probes.verdicts import (
+    ALL, claim_verdict, collect_verdicts, judge, over_models, verdict_frame)
 from trm_lab.interp.session import puzzle_batch
 from trm_lab.interp.trace import run_with_trace
 from trm_lab.models.trm import Output, RecursiveModel, State, Update
@@ -220,7 +221,7 @@ def test_verdicts_follow_from_the_table():
 
 def test_verdicts_of_many_runs_are_read_together(tmp_path):
     about = {"models": "m", "puzzle": "p", "study": "x"}
-    one = verdict("c", "s", "m", "f", row(.9), "chance", row(.1), about, level=0.5)
+    one = claim_verdict("c", "s", "m", "f", row(.9), "chance", row(.1), about, level=0.5)
     for name in ("a", "b"):
         (tmp_path/name).mkdir()
         write_table(tmp_path/name/"verdicts.parquet", verdict_frame([one]), {"model": name})

@@ -6,10 +6,11 @@ from trm_lab.data.generate import generate_dataset
 from trm_lab.interp.probes.base import Table, last_updates, read_table, stream
 from trm_lab.interp.probes.halting import (
     BOTH, BY_BOTH, BY_DRIFT, BY_HEAD, BY_OTHERS, CALIBRATED, CHANNELS, DRIFT, END, FIXED, HEAD, KINDS,
-    LATER, NOW, PLANE, SHUFFLED, Seen, StepEnds, all_models, calibration_error, calibration_rows, features,
+    LATER, NOW, PLANE, Seen, StepEnds, all_models, calibration_error, calibration_rows, features,
     halting_verdicts, kinds_of_stops, predicted, prediction_rows, rules, stopping_step, study_halting,
     targets, threshold_rows, watch_steps)
 from trm_lab.interp.probes.scores import auc
+from trm_lab.interp.probes.tasks import SHUFFLED
 from trm_lab.interp.session import puzzle_batch
 from trm_lab.interp.trace import run_with_trace
 from trm_lab.runs.notebooks import run_notebook
