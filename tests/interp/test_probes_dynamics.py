@@ -153,6 +153,10 @@ def test_another_shortest_path_is_right():
     assert right_answers(Rules(), questions, tokens, labels).tolist() == [[True, True], [False, True]]
     assert right_answers(None, questions, tokens, labels).tolist() == [[True, False], [False, True]]
 
+@pytest.mark.parametrize("steps, long", [(1, 16), (2, 7), (16, 8)])
+def test_paths_that_are_too_short_are_refused(steps, long):
+    with pytest.raises(InputError, match="at least"): Depths(steps=steps, long=long)
+
 def test_as_many_of_each_outcome_are_followed():
     solved = np.arange(40) < 35
     chosen = choose(solved, 8)
@@ -231,7 +235,7 @@ def test_verdicts_of_many_runs_are_read_together(tmp_path):
 
 def test_the_template_runs_and_judges(tmp_path, monkeypatch):
     monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
-    run, _ = run_notebook("probes/dynamics", {"models": ["sudoku-4x4"], "puzzles": 16, "steps": 1, "long": 8,
+    run, _ = run_notebook("probes/dynamics", {"models": ["sudoku-4x4"], "puzzles": 16, "steps": 2, "long": 8,
         "studied": 2, "starts": 2, "kicks": [1.0]})
     table, verdicts = (read_table(run.folder/f"{name}.parquet") for name in ("dynamics", "verdicts"))
     assert table.attrs["model"] == "sudoku-4x4" and len(verdicts) == 5 and run.info["peak_bytes"] > 1e8

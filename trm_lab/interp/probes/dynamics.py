@@ -383,6 +383,14 @@ class Depths:
     kicks:tuple[float, ...] = (0.3, 1., 3.) # sizes of kicks
     batch_size:int = 8 # puzzles of a chunk on long paths
 
+    def __post_init__(self):
+        if self.steps < 2:
+            raise InputError("dynamics: steps should be at least 2, since changes lead from step to step; "
+                f"found {self.steps}")
+        if self.long < max(8, self.steps):
+            raise InputError(f"dynamics: long should be at least 8 and at least steps ({self.steps}), "
+                f"found {self.long}")
+
 def _group_rows(table:Table, measure:str, values:np.ndarray, solved:np.ndarray, control:str="", **more):
     "The mean of each group."
     for group, mask in groups_of(solved).items():
