@@ -69,7 +69,7 @@ def main():
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--check", type=int, default=0, help="score every so many steps, off the clock")
     given = parser.parse_args()
-    print(describe_device(torch.device("cpu")), f"{torch.get_num_threads()} threads", flush=True)
+    print(describe_device(torch.device("cpu"), torch.bfloat16), flush=True)
     runs = []
     for seed in given.seeds:
         runs.append(run(given.recipe, seed, given.check))

@@ -272,6 +272,14 @@ def test_the_study_runs_on_any_latents_and_draws_from_its_table(arch, dtype, tmp
         components=4, progress=False)
     pd.testing.assert_frame_equal(frame, again) # seeded throughout
 
+def test_of_few_puzzles_similarity_still_has_an_interval():
+    "In two chunks of 32 puzzles it went from −1 to 2; similarity itself lies between 0 and 1."
+    few = generate_dataset(FOUR, 1, 72).test
+    table = geometry(small("trm"), few, steps=2, components=4, progress=False)
+    rows = table[(table.measure == "similarity") & (table.control == "")]
+    assert (rows.low >= np.minimum(rows.value, 0)).all() and (rows.high <= np.maximum(rows.value, 1)).all()
+    assert (rows[rows.other == "itself"].high - rows[rows.other == "itself"].low).max() < 0.8
+
 def test_failed_boards_that_stay_behind_are_found():
     "Planted: solved ones walk from 10 to 0, failed ones stop at 6."
     table, rng, failed = Table("geometry"), np.random.default_rng(0), np.arange(60) >= 40

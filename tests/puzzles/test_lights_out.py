@@ -15,6 +15,22 @@ from trm_lab.models.variants import build_model
 
 sizes, seeds = st.tuples(st.integers(1, 6), st.integers(1, 6)), st.integers(0, 2**32)
 
+@pytest.mark.parametrize("rows, cols", [(1, 2), (2, 3), (5, 5)])
+def test_other_right_answers(rows, cols):
+    "Every solution is drawn about as often as any other, and the nearest is the most probable of them."
+    board, rng = LightsOut(rows, cols), np.random.default_rng(0)
+    question = next(board.generate(rng))[0]
+    many = np.repeat(question[None], 400, 0)
+    drawn, times = np.unique(board.label(many, rng), axis=0, return_counts=True)
+    assert board.solved(many[:len(drawn)], drawn).all() and len(drawn) > 1
+    assert times.min() > 0.6*times.mean() and (board.label(many) == board.label(question[None])).all()
+    log_probabilities = np.log(rng.dirichlet(np.ones(5), (1, rows*cols)))
+    total = [log_probabilities[0, np.arange(rows*cols), answer].sum() for answer in drawn]
+    assert (board.nearest_label(question[None], log_probabilities)[0] == drawn[np.argmax(total)]).all()
+
+def test_too_many_solutions_to_compare():
+    assert LightsOut(19, 19).nearest_label(np.full((1, 361), OFF, np.uint8), np.zeros((1, 361, 5))) is None
+
 @pytest.mark.parametrize("rows, cols", [(1, 1), (1, 5), (2, 2), (2, 3), (3, 3), (4, 3)])
 def test_the_label_is_the_smallest_of_all_solutions(rows, cols):
     """All presses of small boards, in reading order: the first that reaches a board is its label, and

@@ -165,6 +165,35 @@ def test_a_drawn_path_is_right(seed):
     assert (maze.measures(questions)["steps of the shortest path"]
         == (maze.label(questions) == PATH).sum(1) + 1).all()
 
+def all_shortest(question, rows, cols):
+    "Every shortest path of a small maze, as one would list them."
+    goal, paths = int((question == GOAL).argmax()), [[int((question == START).argmax())]]
+    while not any(path[-1] == goal for path in paths):
+        longer = []
+        for path in paths:
+            r, c = divmod(path[-1], cols)
+            for y, x in ((r + 1, c), (r, c - 1), (r, c + 1), (r - 1, c)):
+                there = y*cols + x
+                if 0 <= y < rows and 0 <= x < cols and question[there] != WALL and there not in path:
+                    longer.append([*path, there])
+        paths = longer
+    return [path[1:-1] for path in paths if path[-1] == goal]
+
+@settings(max_examples=60, deadline=None)
+@given(seeds)
+def test_the_nearest_label_is_the_most_probable_shortest_path(seed):
+    "Against all shortest paths of mazes with few walls, which have many."
+    rng = np.random.default_rng(seed)
+    questions = solvable(rng, 4, 5, 6, walls=0.15)
+    log_probabilities = np.log(rng.dirichlet(np.ones(6), (6, 20)))
+    found = Maze(4, 5).nearest_label(questions, log_probabilities)
+    gain = log_probabilities[..., PATH] - log_probabilities[..., FREE]
+    for question, answer, each in zip(questions, found, gain):
+        paths = all_shortest(question, 4, 5)
+        best = max(paths, key=lambda path: each[path].sum())
+        assert np.flatnonzero(answer == PATH).tolist() == sorted(best)
+        assert (answer[answer != PATH] == question[answer != PATH]).all()
+
 def test_batches_with_labels_drawn_anew():
     "Whatever is drawn follows from the seed and the place in the stream, so that a training can be resumed."
     maze = Maze(5, 5)

@@ -198,6 +198,20 @@ class Rules(ABC):
         "The answers that could be a question's label; where the label is one of many, only that one."
         return None
 
+    def label(self,
+        questions:np.ndarray, # (N, L) tokens
+        rng:np.random.Generator|None=None, # draws one of the right answers; None: the one that data hold
+    )->np.ndarray|None: # (N, L) tokens; None: only the data know them
+        "The labels of questions, where several answers are right."
+        return None
+
+    def nearest_label(self,
+        questions:np.ndarray, # (N, L) tokens
+        log_probabilities:np.ndarray, # (N, L, V) of the tokens, up to a constant for each cell
+    )->np.ndarray|None: # (N, L) tokens; None: the type has no search for it
+        "Of the right answers those to which a model gives the highest probability."
+        return None
+
     def label_problem(self, question:np.ndarray, answer:np.ndarray)->str|None:
         "Why a right answer is still not the label, where the label is one of many; None: it is."
         return None

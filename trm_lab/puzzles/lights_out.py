@@ -6,7 +6,7 @@
 __all__ = ['OFF', 'ON', 'LEAVE', 'PRESS', 'LightsOut']
 
 # %% ../../nbs/puzzles/05_lights_out.ipynb #fa8e7ff9
-import functools
+import functools, itertools
 import numpy as np
 from ..core.errors import InputError, given
 from .base import Drawing, Puzzle, Permutation, Verdict, dihedral, register, rows_by_cols
@@ -38,6 +38,13 @@ def _solver(rows, cols)->np.ndarray:
     solver = np.zeros((L, L), np.uint8)
     solver[pivots] = work[:len(pivots), L:]
     return solver
+
+# %% ../../nbs/puzzles/05_lights_out.ipynb #ae55308c
+@functools.lru_cache(maxsize=None)
+def _quiet(rows, cols)->np.ndarray:
+    "Presses (k, L) that change no light, of which all such presses are sums."
+    S, L = _solver(rows, cols), rows*cols
+    return ((np.eye(L, dtype=np.uint8) + S @ _switches(rows, cols) % 2) % 2)[:, ~S.any(1)].T
 
 # %% ../../nbs/puzzles/05_lights_out.ipynb #e4a72477
 class _Board(Puzzle):
@@ -96,11 +103,22 @@ class _Ruled(_Board):
         switched = (answers == PRESS) @ _switches(self.rows, self.cols).T % 2 == 1
         return np.isin(answers, (LEAVE, PRESS)).all(1) & ((np.asarray(questions) == ON) == switched).all(1)
 
-    def label(self,
-        questions:np.ndarray, # (N, L) tokens
-    )->np.ndarray: # (N, L) tokens
-        "The smallest solution of each; of a board that has none, an answer that is wrong."
-        return (LEAVE + (questions == ON) @ _solver(self.rows, self.cols).T % 2).astype(np.uint8)
+    def label(self, questions, rng=None):
+        "The smallest solution of each, or any; of a board that has none, an answer that is wrong."
+        presses = (questions == ON) @ _solver(self.rows, self.cols).T % 2
+        if rng is not None:
+            quiet = _quiet(self.rows, self.cols)
+            presses = (presses + rng.integers(2, size=(len(questions), len(quiet))) @ quiet) % 2
+        return (LEAVE + presses).astype(np.uint8)
+
+    def nearest_label(self, questions, log_probabilities):
+        quiet = _quiet(self.rows, self.cols)
+        if len(quiet) > 12: return None # more than 4,096 solutions
+        choices = np.array(list(itertools.product((0, 1), repeat=len(quiet))), np.uint8)
+        presses = ((questions == ON) @ _solver(self.rows, self.cols).T % 2)[:, None] ^ (choices @ quiet % 2)
+        gain = log_probabilities[..., PRESS] - log_probabilities[..., LEAVE]
+        best = np.einsum("nsl,nl->ns", presses, gain).argmax(1) # of all solutions (N, s, L)
+        return (LEAVE + presses[np.arange(len(presses)), best]).astype(np.uint8)
 
     def solutions(self, question, limit=2):
         "The smallest solution, if there is one."

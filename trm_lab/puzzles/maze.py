@@ -7,7 +7,7 @@ __all__ = ['WALL', 'FREE', 'START', 'GOAL', 'PATH', 'Maze']
 
 # %% ../../nbs/puzzles/03_maze.ipynb #755bd619
 import functools, math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import numpy as np
 from ..core.errors import InputError, given
 from .base import (
@@ -53,22 +53,41 @@ def _flood(mazes, rows, cols)->tuple[list[np.ndarray], np.ndarray]:
         if steps.min() >= 0 or (reached == within[-1]).all(): return within, steps
         within.append(reached)
 
-def _label(mazes, rows, cols, rng=None)->np.ndarray:
-    "The canonical answer of each maze, both (N, L); or, with a generator, any shortest path."
+def _label(mazes, rows, cols, rng=None, gain=None)->np.ndarray:
+    """The canonical answer of each maze, both (N, L); with a generator, any shortest path; with what each
+    cell gains (N, L) if it is on the path, the shortest path that gains most."""
     within, steps = _flood(mazes, rows, cols)
     if steps.min() < 0:
         raise InputError("a maze without a path from S to G has no label; leave it out, or remove a wall")
     within, answers = np.stack(within), mazes.copy()
+    worth = None if gain is None else _worth(within, gain, cols)
     board, here, directions = (np.arange(len(mazes)), _place((mazes == START).argmax(1), cols),
         np.array([cols + 1, -1, 1, -cols - 1]))
     while len(board := board[steps[board] > 1]): # those whose next cell is not yet G
         steps[board] -= 1
-        nearer = (within[steps[board, None], here[board, None] + directions, board[:, None] >> 3]
-            >> (board[:, None] & 7) & 1)
-        if rng is not None: nearer = nearer*rng.random(nearer.shape) # in place of the first direction
-        here[board] += directions[nearer.argmax(1)] # the first that comes nearer
+        around = here[board, None] + directions
+        nearer = within[steps[board, None], around, board[:, None] >> 3] >> (board[:, None] & 7) & 1
+        # which of those that come nearer: any, the one that is worth most, or the first direction
+        if rng is not None: nearer = nearer*rng.random(nearer.shape)
+        elif worth is not None: nearer = np.where(nearer, worth[around, board[:, None]], -np.inf)
+        here[board] += directions[nearer.argmax(1)]
         answers[board, (here[board]//(cols + 1) - 1)*cols + here[board] % (cols + 1)] = PATH
     return answers
+
+# %% ../../nbs/puzzles/03_maze.ipynb #3a91e2ff
+def _worth(within, gain, cols)->np.ndarray: # (places, N) of the bordered boards
+    "The most that the cells of a shortest path to G gain (N, L), from each place on; −∞ where no flood came."
+    own = np.zeros((within.shape[1], len(gain)))
+    own[_place(np.arange(gain.shape[1]), cols)] = gain.T
+    worth, before = np.full_like(own, -np.inf), 0*within[0]
+    for steps, reached in enumerate(within):
+        fresh = np.unpackbits(reached & ~before, axis=1, count=len(gain), bitorder="little").astype(bool)
+        onward = np.full_like(own, -np.inf if steps else 0.) # from G there is nowhere to go
+        for step in (1, cols + 1):
+            onward[step:] = np.maximum(onward[step:], worth[:-step])
+            onward[:-step] = np.maximum(onward[:-step], worth[step:])
+        worth, before = np.where(fresh, own + onward, worth), reached
+    return worth
 
 # %% ../../nbs/puzzles/03_maze.ipynb #818ebd3c
 def _draw(rng, count, rows, cols, min_path)->np.ndarray:
@@ -311,15 +330,21 @@ class _Judged(_Board):
 # %% ../../nbs/puzzles/03_maze.ipynb #50cc15be
 class _Labelled(_Judged):
     "The canonical answers of mazes, and the transformations after which they are drawn anew."
-    def label(self,
-        questions:np.ndarray, # (N, L) tokens
-        rng:np.random.Generator|None=None, # draws one of the shortest paths; None: the canonical one
-    )->np.ndarray: # (N, L) tokens
-        "The answers of many mazes. Raises `InputError` where there is no way from S to G."
+    def label(self, questions, rng=None):
+        "The canonical answers, or any shortest paths. Raises `InputError` where there is no way from S to G."
+        return self._labels(questions, lambda some: {"rng": rng})
+
+    def nearest_label(self, questions, log_probabilities):
+        "Of the shortest paths the most probable ones. Raises `InputError` where there is no way from S to G."
+        gain = log_probabilities[..., PATH] - log_probabilities[..., FREE]
+        return self._labels(questions, lambda some: {"gain": gain[some]})
+
+    def _labels(self, questions, how:Callable[[slice], dict]):
+        "The answers of many mazes, a block after the other."
         # boards; all levels of the search are kept, some 20 MB at 30×30
         block = max(8, 1_000_000//self.seq_len)
-        return np.concatenate([_label(questions[i:i+block], self.rows, self.cols, rng)
-            for i in range(0, len(questions), block)])
+        blocks = [slice(i, i + block) for i in range(0, len(questions), block)]
+        return np.concatenate([_label(questions[some], self.rows, self.cols, **how(some)) for some in blocks])
 
     def solutions(self, question, limit=2):
         "The canonical answer; none, if there is no way from S to G. Raises `InputError` if this is no maze."

@@ -76,7 +76,7 @@ def captures(
     config, # its `capture` decides: True, False or auto
 )->bool:
     "Is a step captured as a CUDA graph?"
-    able = device.type == "cuda"
+    able = device.type == "cuda" and config.label_choice != "nearest" # which the processor looks for
     return able and (process_group.size == 1 if config.capture == "auto" else config.capture)
 
 def can_compile(device:torch.device)->bool:

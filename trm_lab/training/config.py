@@ -33,7 +33,9 @@ def _check_config(
     check(config, where)
     for name in AUTO: object.__setattr__(config, name, _spelled(name, getattr(config, name)))
     known = {"arch": ARCHITECTURES, "halting": HALTINGS, "loss": TOKEN_LOSSES, "optimizer": OPTIMIZERS,
-        "dtype": ("auto", *DTYPES), "freeze": (None, "weights"), "tracker": (None, *TRACKERS)}
+        "dtype": ("auto", *DTYPES),
+        "label_choice": ("data", "random", "nearest"), "freeze": (None, "weights"),
+        "tracker": (None, *TRACKERS)}
     for name, choices in known.items(): one_of(getattr(config, name), choices, f"{where}: {name}")
     known_device(config.device, where)
     Config, where = ARCHITECTURES[config.arch].Config, f"{where}: model"
@@ -54,6 +56,7 @@ class TrainConfig:
     data_seed:Natural = 0 # of the generator
     difficulty:str|None = None # of generated puzzles: one of the type's, or a mix, easy+2minimal; None: usual
     augment:bool = True # augment every training puzzle at random each time it is drawn
+    label_choice:str = "data" # of several right answers: data, random (at each draw), nearest (the model's)
     score_groups:Count|None = None # of the test split, score only so many puzzles (in ARC: tasks); None: all
     allow_overlap:bool = False # also score test puzzles that `init_from` was trained on; the run says which
     # model

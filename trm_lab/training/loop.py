@@ -160,10 +160,12 @@ def _evaluate(loop:_Loop):
     if not (loop.evaluate and trainer.process_group.is_main and loop.due(trainer.config.eval_every)): return
     averaged = trainer.averaged()
     scores = loop.evaluate(averaged)
-    solved = float(scores["exact"])
+    # who learns other right answers than the label is compared by the rules
+    decisive = "exact" if trainer.config.label_choice == "data" else "solved"
+    solved = float(scores[decisive])
     if not math.isfinite(solved):
-        warnings.warn(f"the evaluation after step {step} gave {solved} for exact, which is not a score, so "
-            "these weights are not compared with others; check the evaluation", stacklevel=4)
+        warnings.warn(f"the evaluation after step {step} gave {solved} for {decisive}, which is not a score, "
+            "so these weights are not compared with others; check the evaluation", stacklevel=4)
     loop_state.solved = solved if math.isfinite(solved) else None
     loop.log("eval", step=step, **scores)
     if loop_state.solved is not None and loop_state.solved > loop_state.best:

@@ -312,7 +312,9 @@ def cka(
         raise InputError("similarity needs the same puzzles in the same order on both sides; run both models "
             "over one split")
     parts = [_products(mine, theirs, rng) for mine, theirs in zip(one.chunks, other.chunks, strict=True)]
-    return jackknife(parts, lambda sums: sums[0]/np.sqrt(np.maximum(sums[1]*sums[2], 1e-300)))
+    value, low, high = jackknife(parts, lambda sums: sums[0]/np.sqrt(np.maximum(sums[1]*sums[2], 1e-300)))
+    # CKA lies between 0 and 1; its estimate may lie a little beyond, and the interval keeps that
+    return value, np.clip(low, np.minimum(value, 0), None), np.clip(high, None, np.maximum(value, 1))
 
 def similarity_rows(
     table:Table, # gets them
@@ -362,7 +364,7 @@ def geometry(
     others:Mapping[str, RecursiveModel]={}, # models of the same puzzles to compare with, by name
     steps:int=16, # T
     seed:int=0, # of halves, controls and the untrained model
-    batch_size:int=32, # puzzles of a chunk, which also counts for similarity
+    batch_size:int=32, # puzzles of a chunk at most, fewer of few puzzles; also counts for similarity
     components:int=10, # principal axes
     kinds:Callable[[Answers], Mapping[str, np.ndarray]]|None=None, # of cells, as `tasks.cell_kinds`
     progress:bool=True, # a bar for each pass
@@ -370,6 +372,7 @@ def geometry(
     "Measure planes, paths, effective dimension and similarity, each with its control."
     fitted, shown = halves(split, seed)
     table, rng, n = Table("geometry"), np.random.default_rng(seed), len(shown)
+    batch_size = min(batch_size, max(4, n//6)) # its interval comes from leaving out one chunk after the other
     def collect(model, puzzles, what, *collectors):
         return stream(model, puzzles, *collectors, steps=steps, batch_size=batch_size, progress=what*progress)
     planes = _fit_planes(collect, model, fitted, components)
