@@ -14,6 +14,7 @@ from trm_lab.runs.pages import executed_notebook, page, write_report
 
 ROOT = Path(__file__).parents[1]
 GALLERY = ROOT/"reports"/"gallery"
+SEEDS = "trm-lab sweep sudoku-6x6-seeds" # three models, in reports/sudoku-6x6-seeds
 PIECES = { # folder in the gallery: what a reader of the index sees first, and the lines that make it
     "training-sudoku-6x6": ("a model of 188,162 parameters learns Sudoku 6×6",
         ["trm-lab run train -f sudoku-6x6"]),
@@ -29,6 +30,12 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
         "-p puzzles 200 -p steps 8 -p looks '[1,2,4,8]' -p removed_from 32 -p draws 3"]),
     "reading-arc-10x10": ("tasks of ARC with grids up to 10×10",
         ["trm-lab run probes/reading -p model arc-10x10 -p steps 4 -p draws 3"]),
+    "dynamics-sudoku-6x6": ("Sudoku 6×6, three trainings", [SEEDS,
+        f"trm-lab run probes/dynamics -p models '[reports/{SEEDS.split()[-1]}]' -p puzzles 2000"]),
+    "dynamics-sudoku-9x9": ("fiendish Sudoku 9×9", ["trm-lab run probes/dynamics -p models '[sudoku-9x9]' "
+        "-p difficulty fiendish -p puzzles 120 -p studied 8 -p long 48 -p starts 2 -p kicks '[0.3,3.0]'"]),
+    "dynamics-maze-9x9": ("mazes 9×9", ["trm-lab run probes/dynamics -p models '[maze-9x9]' "
+        "-p puzzles 400 -p studied 10 -p starts 2 -p kicks '[0.3,3.0]'"]),
     "ablation-smoke": ("eleven rows of the paper's ablations, too small and too brief to rank as the "
         "paper's do", ["trm-lab sweep ablation --smoke --slots 2", "trm-lab report reports/ablation-smoke"]),
 }
@@ -36,7 +43,8 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
 NOTES = dict.fromkeys(("geometry-sudoku-9x9", "reading-sudoku-9x9"),
     "The page calls its model sudoku-9x9, as it was called then; it ships as sudoku-9x9-laptop.")
 # of a run's folder: its page, and what that leads to
-KEPT = ("report.html", "explorer.html", "geometry.parquet", "reading.parquet")
+KEPT = ("report.html", "explorer.html", "geometry.parquet", "reading.parquet", "dynamics.parquet",
+    "halting.parquet", "verdicts.parquet")
 INTRO = """# What the notebooks find
 
 Each page is a notebook as it was executed, without its code; the line below its title makes it again.

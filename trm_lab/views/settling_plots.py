@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['ALL', 'GROUPS', 'recurrence', 'recurrences', 'motion_counts', 'changes_by_step', 'residuals_by_site', 'exponents',
-           'kicks', 'starts', 'planes', 'planes_of']
+           'kicks', 'starts', 'planes', 'planes_of', 'reliability', 'calibration_by_step', 'predictions', 'stops',
+           'trade_offs']
 
 # %% ../../nbs/views/03_settling_plots.ipynb #settp002
 from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from .style import BLUE, GREY, ORANGE, tidy
+from .style import BLUE, COLOURS, GREEN, GREY, ORANGE, tidy
 from .probe_plots import _band, _numbers, _where
 
 # %% ../../nbs/views/03_settling_plots.ipynb #settp004
@@ -167,9 +168,9 @@ def kicks(
 )->Figure:
     "What becomes of puzzles that are kicked at the start of a path or at its end."
     figure = Figure(figsize=(9, 3), layout="constrained")
-    panels = (("solved after a kick", "start", "kicked at the start: solved"),
-        ("solved after a kick", "end", "kicked at the end: solved"),
-        ("comes back after a kick", "end", "settled, kicked: the same end again"))
+    panels = (("solved after a kick", "start", "kicked at the start: solves it"),
+        ("solved after a kick", "end", "kicked at the end: solves it"),
+        ("comes back after a kick", "end", "settled, kicked: comes back"))
     for ax, (measure, where, title) in zip(figure.subplots(1, 3, sharey=True), panels):
         for group, (colour, marker) in GROUPS.items():
             rows = _over_models(table, measure, group=group, where=where).sort_values("size")
@@ -243,4 +244,119 @@ def planes_of(
         ax.set_title(title, fontsize=9)
     bar = figure.colorbar(image, ax=figure.axes, label="residual: change of a step / size", ticks=(-2, -1, 0))
     bar.ax.set_yticklabels(("0.01", "0.1", "1"))
+    return figure
+
+# %% ../../nbs/views/03_settling_plots.ipynb #settp013
+def reliability(
+    table, # DataFrame with rows "share right", "probability"
+)->Figure:
+    "The share of right answers against the head's probability, a panel a step."
+    steps = np.unique(_where(table, measure="share right").step.to_numpy(int))
+    figure = Figure(figsize=(2.6*len(steps) + 0.4, 3.1), layout="constrained")
+    for ax, step in zip(figure.subplots(1, len(steps), sharey=True, squeeze=False)[0], steps):
+        ax.plot((0, 1), (0, 1), ":", color=GREY, label="calibrated")
+        said, right = (_over_models(table, measure, step=step).sort_values("bin")
+            for measure in ("probability", "share right"))
+        _points(ax, *_numbers(said, "value"), right, color=BLUE, marker="o", markersize=4,
+            label="the answers of a bin, how many")
+        for n, x, y in zip(right.n, said.value, right.value):
+            ax.annotate(f"{n:,}", (x, y), xytext=(5, -9), textcoords="offset points", fontsize=6, color=GREY)
+        tidy(ax, title=f"after step {step}", xlabel="halting probability", xlim=(-0.03, 1.03),
+            ylim=(-0.03, 1.03))
+    figure.axes[0].set_ylabel("share of answers that are right")
+    _legend_below(figure, figure.axes[0])
+    return figure
+
+def calibration_by_step(
+    table, # DataFrame with rows "right", "believed", "calibration error"
+)->Figure:
+    "What is right and what is believed, and the calibration error beside its controls."
+    figure = Figure(figsize=(9, 3.1), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for measure, colour, line in (("right", BLUE, "-"), ("believed", ORANGE, "--")):
+        rows = _over_models(table, measure).sort_values("step")
+        _band(left, *_numbers(rows, "step"), rows, color=colour, linestyle=line,
+            label={"right": "share right", "believed": "mean halting probability"}[measure])
+    lines = (("", BLUE, "-", "the head"), ("drawn to be calibrated", GREY, ":", "if it were calibrated"),
+        ("shuffled labels", GREY, "-", "shuffled labels"),
+        ("untrained", ORANGE, ":", "untrained model's head"))
+    for control, colour, line, label in lines:
+        rows = _over_models(table, "calibration error", control).sort_values("step")
+        _band(right, *_numbers(rows, "step"), rows, color=colour, linestyle=line, label=label)
+    tidy(left, xlabel="supervision step", ylabel="share", ylim=(0, 1.02))
+    tidy(right, xlabel="supervision step", ylabel="calibration error", ylim=(0, None))
+    for ax in (left, right): ax.legend(frameon=False, fontsize=8)
+    return figure
+
+# %% ../../nbs/views/03_settling_plots.ipynb #settp014
+_LINES = {"halting head": (BLUE, "o"), "drift": (GREEN, "s"), "drift and halting head": ("black", "D"),
+    "geometry, ten components": (ORANGE, "^"), "geometry, every channel": (COLOURS[3], "v")}
+
+def predictions(
+    table, # DataFrame with rows "AUC"
+)->Figure:
+    "How well success is predicted after a step, a panel a question, a line a kind of features."
+    rows = table[(table.measure == "AUC") & (table.model == ALL)]
+    questions = list(dict.fromkeys(rows.target)) or ["right now"]
+    figure = Figure(figsize=(3.3*len(questions) + 0.5, 3.9), layout="constrained")
+    for ax, question in zip(figure.subplots(1, len(questions), sharey=True, squeeze=False)[0], questions):
+        steps = sorted(rows.step.unique())
+        for i, (kind, (colour, marker)) in enumerate(_LINES.items()):
+            for control, style in (("", {"linestyle": "-"}), ("untrained", {"linestyle": ":", "alpha": 0.6})):
+                some = _where(rows, target=question, features=kind, control=control).sort_values("step")
+                x = [steps.index(step) + 0.08*(i - 2) for step in some.step]
+                _points(ax, x, some, color=colour, marker=marker, markersize=4, linewidth=1, **style,
+                    label=None if control else kind)
+        chance = _where(rows, target=question, control="shuffled labels")
+        for step, some in chance.groupby("step"):
+            ax.plot([steps.index(step)]*len(some), some.value, "_", color=GREY)
+        ax.axhline(0.5, color=GREY, linewidth=0.8)
+        tidy(ax, title=question.replace(", of", ",\nof"), xlabel="after step", ylim=(0.2, 1.03))
+        ax.set_xticks(range(len(steps)), [f"{step:.0f}" for step in steps])
+    figure.axes[0].set_ylabel("AUC on the other half")
+    figure.axes[-1].plot([], [], ":", color="black", alpha=0.6, label="the same features, untrained model")
+    figure.axes[-1].plot([], [], "_", color=GREY, label="shuffled labels")
+    _legend_below(figure, figure.axes[-1])
+    return figure
+
+# %% ../../nbs/views/03_settling_plots.ipynb #settp015
+def stops(
+    table, # DataFrame with rows "stops"
+)->Figure:
+    "Where puzzles stop with a threshold of one half: in time, too early, too late."
+    kinds = list(dict.fromkeys(_where(table, measure="stops").kind))
+    figure = Figure(figsize=(7.5, 2.7), layout="constrained")
+    ax = tidy(figure.subplots(), ylabel="share of puzzles", ylim=(-0.03, 1.03))
+    for offset, (control, colour, marker, label) in zip((-0.12, 0.12), (("", BLUE, "o", "this recipe"),
+            ("untrained", GREY, "s", "untrained"))):
+        for x, kind in enumerate(kinds):
+            rows = _over_models(table, "stops", control, kind=kind)
+            _points(ax, [x + offset]*len(rows), rows, color=colour, marker=marker, linestyle="none",
+                label=None if x else label)
+    ax.grid(False, axis="x")
+    ax.set_xticks(range(len(kinds)), kinds)
+    ax.legend(frameon=False, fontsize=8)
+    return figure
+
+def trade_offs(
+    table, # DataFrame with rows "trade-off", "chosen: …"
+)->Figure:
+    "Steps taken against the share that is right; a line a rule, and the chosen settings of all models."
+    rows = _where(table, measure="trade-off")
+    styles = {"a fixed number of steps": ("black", "D"), "halting head": (BLUE, "o"), "drift": (GREEN, "s"),
+        "drift and halting head": (COLOURS[3], "v"), "halting head of other puzzles": (GREY, "X")}
+    figure = Figure(figsize=(8, 3.8), layout="constrained")
+    ax = tidy(figure.subplots(), xlabel="supervision steps taken, mean", ylabel="right when stopped",
+        xscale="log")
+    for rule, (colour, marker) in styles.items():
+        for _, some in _where(rows, rule=rule).groupby("model", sort=False):
+            some = some.sort_values("steps")
+            ax.plot(*_numbers(some, "steps", "value"), color=colour, linewidth=0.8, marker=".", markersize=3,
+                alpha=0.7)
+        steps, right = (_over_models(table, f"chosen: {what}", rule=rule) for what in ("steps", "right"))
+        x, low, high = _numbers(steps, "value", "low", "high")
+        _points(ax, x, right, color=colour, marker=marker, markersize=8, linestyle="none",
+            label=f"{rule}, chosen", xerr=(x - low, high - x))
+    ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure

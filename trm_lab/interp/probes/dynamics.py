@@ -7,7 +7,7 @@ __all__ = ['SETTLES', 'CYCLES', 'WANDERS', 'NEAR', 'BACK', 'SHARES', 'TRAPPED', 
            'expansion', 'distances', 'motion', 'drift', 'Residuals', 'groups_of', 'residual_rows', 'choose', 'Rollouts',
            'roll_out', 'Ends', 'from_random_starts', 'kicked', 'places', 'Plane', 'plane_through', 'noise_like',
            'Depths', 'motion_rows', 'separation_rows', 'start_rows', 'kick_rows', 'expansion_rows', 'example_rows',
-           'plane_rows', 'study_model', 'all_models', 'pick', 'dynamics_verdicts']
+           'plane_rows', 'study_model', 'all_models', 'dynamics_verdicts']
 
 # %% ../../../nbs/interp/probes/09_dynamics.ipynb #dynam002
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ from ..trace import Site
 from .base import (
     Table, UNTRAINED, mean_interval, optional_bar, stream, untrained)
 from .scores import auc
-from .verdicts import ALL, Verdict, over_models, verdict
+from .verdicts import Verdict, over_models_rows, pick, verdict
 
 # %% ../../../nbs/interp/probes/09_dynamics.ipynb #dynam005
 class StepMap:
@@ -503,40 +503,17 @@ def study_model(
 SHARES = ("motion", "solved", "freed by more steps", "freed by another start", "solved after a kick",
     "comes back after a kick", "solved from a random start", "settles from a random start",
     "AUC of exponent", "AUC of drift")
-_KEYS = ("measure", "latent", "step", "cycle", "substep", "control", "group", "motion", "where", "size")
 
 def all_models(
     table:Table, # of several models, gets rows of all of them
 ):
     "Rows over models, for every measure that is no single puzzle's."
-    seen = {}
-    for row in table.rows:
-        single = row["measure"] in ("distance", "residual in a plane", "state in a plane") or "puzzle" in row
-        if not single: seen.setdefault(tuple(row.get(key) for key in _KEYS), []).append(row)
-    for key, rows in seen.items():
-        where = {name: value for name, value in zip(_KEYS, key) if value is not None}
-        of, latent, control = where.pop("measure"), where.pop("latent"), where.pop("control")
-        table.add(of, latent, control, **over_models(rows, (0, 1) if of in SHARES else (-np.inf, np.inf)),
-            model=ALL, **where)
+    over_models_rows(table, SHARES, ("distance", "residual in a plane", "state in a plane"))
 
 # %% ../../../nbs/interp/probes/09_dynamics.ipynb #dynam042
 TRAPPED = "Ren and Liu 2026, arXiv 2601.10679 (HRM)"
 NOTES = "Recursive Reasoning Dynamics, notes of 2026 (TRM, HRM)"
 GUESSED = "Ren and Liu 2026, arXiv 2601.10679 (HRM): more guesses, not more steps"
-
-def pick(
-    frame, # as `Table.frame` has it
-    measure:str,
-    control:str="",
-    model:str=ALL,
-    **where, # values of further columns
-)->dict: # the only such row; without a number if there is none
-    "A row of all models."
-    rows = frame[(frame.measure == measure) & (frame.control == control) & (frame.model == model)]
-    if "puzzle" in rows: rows = rows[rows.puzzle.isna()]
-    for name, value in where.items(): rows = rows[rows[name] == value]
-    missing = {"value": np.nan, "low": np.nan, "high": np.nan, "n": 0}
-    return rows.iloc[0].to_dict() if len(rows) else missing
 
 def dynamics_verdicts(
     frame, # with rows over models
