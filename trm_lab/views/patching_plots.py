@@ -63,28 +63,28 @@ def effects_by_site(
     return figure
 
 def controls_of_patching(
-    table, # DataFrame with rows "as the partner" and "still solved"
+    table, # DataFrame with rows "as the partner"
 )->Figure:
-    "A step after the exchange: cells that follow the partner, and puzzles still solved, with all controls."
-    rows = table[table.measure.isin(["as the partner", "still solved"]) & (table.after == 1)]
-    kinds, styles = list(dict.fromkeys(rows.pairs)), _latents(rows)
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    for ax, measure in zip(figure.subplots(1, 2, sharey=True), ("as the partner", "still solved")):
-        ticks = [(kind, control) for kind in kinds for control in ("", *list(CONTROLS)[1:], "untrained")
-            if len(_over_models(rows, measure, control, pairs=kind))]
-        for offset, (latent, (colour, marker)) in zip(np.linspace(-.12, .12, len(styles)), styles.items()):
-            for x, (kind, control) in enumerate(ticks):
-                some = _over_models(rows, measure, control, pairs=kind, latent=latent)
-                some = some.sort_values(["step", "cycle", "substep"])
-                some = some[some.step == sorted(set(some.step))[min(1, some.step.nunique() - 1)]].tail(1)
+    "A step after the exchange: which decision cells follow the partner, by kind of pair, with all controls."
+    rows = table[(table.measure == "as the partner") & (table.after == 1)]
+    kinds, steps = list(dict.fromkeys(rows.pairs)), sorted(set(rows.step))
+    rows = rows[rows.step == steps[min(1, len(steps) - 1)]]
+    last = rows.groupby("latent")[["cycle", "substep"]].max() # of several updates the last one
+    styles = _latents(rows)
+    figure = Figure(figsize=(4*len(styles) + 1, 3.3), layout="constrained")
+    controls = {"": "o", "another pair's partner": "s", "random direction": "^", "untrained": "X"}
+    axes = figure.subplots(1, len(styles), sharey=True, squeeze=False)[0]
+    for ax, (latent, (colour, _)) in zip(axes, styles.items()):
+        for offset, (control, marker) in zip((-.24, -.08, .08, .24), controls.items()):
+            for x, kind in enumerate(kinds):
+                some = _over_models(rows, "as the partner", control, pairs=kind, latent=latent,
+                    **last.loc[latent].to_dict())
                 _points(ax, [x + offset]*len(some), some, color=GREY if control else colour, marker=marker,
-                    linestyle="none", label=None if x else latent)
-        tidy(ax, title={"as the partner": "decision cells as the partner's"}.get(measure, measure),
-            ylim=(-0.04, 1.04))
+                    linestyle="none", label=None if x else control or "the partner")
+        tidy(ax, title=f"{latent} exchanged in step {rows.step.iloc[0]}", ylim=(-0.04, 1.04))
         ax.grid(False, axis="x")
-        names = [f"{kind}: {control or 'partner'}" for kind, control in ticks]
-        ax.set_xticks(range(len(ticks)), names, rotation=40, ha="right", fontsize=7)
-    figure.axes[0].set_ylabel("share")
+        ax.set_xticks(range(len(kinds)), kinds)
+    figure.axes[0].set_ylabel("decision cells as the partner's")
     _legend_below(figure, figure.axes[0])
     return figure
 
@@ -166,7 +166,7 @@ def sets_of_cells(
     tidy(right, title="what the exchange does", ylabel="effect on the logit difference")
     right.set_xticks(range(len(controls)), controls.values(), fontsize=8)
     right.axhline(0, color=GREY, linewidth=0.8)
-    right.legend(frameon=False, fontsize=8)
+    _legend_below(figure, right)
     return figure
 
 # %% ../../nbs/views/04_patching_plots.ipynb #patpl009
@@ -208,7 +208,7 @@ def left_out(
     left.set_xticks(range(len(some)), some.step)
     tidy(left, title="latents that stay as they were", xlabel="supervision step", ylim=(-0.04, 1.04),
         ylabel="share of solved puzzles lost")
-    left.legend(frameon=False, fontsize=8)
+    _legend_below(figure, left)
     for y, name in enumerate(removed):
         some = _over_models(rows, "lost", removed=name)
         value, low, high = _numbers(some, "value", "low", "high")

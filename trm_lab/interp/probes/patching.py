@@ -468,18 +468,21 @@ def removals_of(model:RecursiveModel, step:int)->dict[str, Callable[[int, Update
 def removal_rows(table:Table, model:RecursiveModel, /, split:Split, looks:Sequence[int], steps:int,
         what:str="", **more):
     "Of the puzzles that are solved with everything in place: how many are lost?"
-    solved = solved_without(model, split, steps)[-1]
-    table.add("solved", step=steps, **mean_interval(solved), **more)
-    some = split.only(np.flatnonzero(solved))
+    by_step = solved_without(model, split, steps)
+    table.add("solved", step=steps, **mean_interval(by_step[-1]), **more)
+    some, by_step = split.only(np.flatnonzero(by_step[-1])), by_step[:, by_step[-1]]
     if not len(some): return
-    def lost(undone): return mean_interval(~solved_without(model, some, steps, undone)[-1])
+    def lost(undone): return ~solved_without(model, some, steps, undone)[-1]
     names = list(dict.fromkeys(u.name for u in model.schedule()))
     for name, step in with_progress([(name, step) for name in names for step in looks], what, "freezes"):
-        at = {"step": step, "removed": FROZEN, **more}
-        table.add("lost", name, **lost(lambda t, u: u.name == name and t >= step), **at)
-        table.add("lost", name, ONCE, **lost(lambda t, u: u.name == name and t == step), **at)
+        at, wrong = {"step": step, "removed": FROZEN, **more}, ~by_step[step - 2] if step > 1 else by_step[-1]
+        for control, now in (("", lambda t, u: u.name == name and t >= step),
+                (ONCE, lambda t, u: u.name == name and t == step)):
+            gone = lost(now)
+            table.add("lost", name, control, **mean_interval(gone), **at)
+            table.add("lost of those still wrong", name, control, **mean_interval(gone[wrong]), **at)
     for removed, undone in removals_of(model, min(2, steps)).items():
-        table.add("lost", **lost(undone), removed=removed, **more)
+        table.add("lost", **mean_interval(lost(undone)), removed=removed, **more)
 
 # %% ../../../nbs/interp/probes/11_patching.ipynb #patch036
 OWN, SWAPPED, BLANK = "own", "another task's", "blank"
@@ -599,8 +602,8 @@ def study_patching(
     unknown_rows(table, model, whole, amounts.unknown, amounts.steps, seed, **more)
 
 # %% ../../../nbs/interp/probes/11_patching.ipynb #patch045
-SHARES = ("as the partner", "still solved", "carried", "solved after noise", "solved", "lost", "failed",
-    "solved with an identity")
+SHARES = ("as the partner", "still solved", "carried", "solved after noise", "solved", "lost",
+    "lost of those still wrong", "failed", "solved with an identity")
 
 def all_models(
     table:Table, # of several models, gets rows of all of them
@@ -628,10 +631,12 @@ def patching_verdicts(
     about:Mapping, # models, puzzle, study
 )->list[Verdict]:
     "What the table says about each claim."
-    lost = frame[(frame.measure == "lost") & (frame.control == "") & (frame.removed == FROZEN)]
-    first, names = lost.step.min() if len(lost) else 1, list(dict.fromkeys(lost.latent))
-    frozen = [pick(frame, "lost", latent=latent, step=first, removed=FROZEN) for latent in names]
-    once = [pick(frame, "lost", ONCE, latent=latent, step=first, removed=FROZEN) for latent in names]
+    measure = "lost of those still wrong"
+    lost = frame[(frame.measure == measure) & (frame.control == "")]
+    looks, names = sorted(set(lost.step)), list(dict.fromkeys(lost.latent))
+    step = looks[min(1, len(looks) - 1)] if looks else 1
+    frozen, once = ([pick(frame, measure, control, latent=name, step=step) for name in names]
+        for control in ("", ONCE))
     none = {"value": np.nan, "low": np.nan, "high": np.nan, "n": 0}
     weakest = min(range(len(names)), key=lambda i: frozen[i]["value"], default=None)
     least, briefly = (none, none) if weakest is None else (frozen[weakest], once[weakest])
@@ -645,8 +650,8 @@ def patching_verdicts(
     which, cells = "Which latent carries the answer?", "decision cells as the partner's"
     return [
         verdict("freezing either latent destroys the answer", TWO_LATENTS,
-            "solved puzzles lost, the latent that matters less", "What can be left out", least,
-            "undone in the first step only", briefly, about, 0.5),
+            f"lost when frozen from step {step} on, the latent that matters less", "What can be left out",
+            least, "undone in that step only", briefly, about, 0.5),
         verdict("a single unknown cell can break a model trained on hard puzzles only", ONE_UNKNOWN,
             "failed with one unknown cell", "Fewer unknown cells", failed, "the puzzles as asked", usual,
             about, 0.01),
