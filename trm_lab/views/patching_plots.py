@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['CONTROLS', 'effects_by_site', 'controls_of_patching', 'maps_of_an_example', 'cells_by_kind', 'sets_of_cells',
-           'noise_and_recovery', 'left_out', 'unknown_cells']
+           'noise_and_recovery', 'left_out', 'unknown_cells', 'equivariance_by_step', 'freed_by_tries',
+           'digits_in_few_directions', 'transfer_by_step', 'similarity_by_step']
 
 # %% ../../nbs/views/04_patching_plots.ipynb #patpl002
 import numpy as np
@@ -231,4 +232,114 @@ def unknown_cells(
         if not control: ax.set_xticks(unknown, [f"{n:g}" for n in unknown]); ax.minorticks_off()
     ax.set_ylim(0, max(0.1, 1.1*ax.get_ylim()[1]))
     ax.legend(frameon=False, fontsize=8)
+    return figure
+
+# %% ../../nbs/views/04_patching_plots.ipynb #patpl012
+def equivariance_by_step(
+    table, # DataFrame with rows "cells as transformed", "both solved or neither"
+)->Figure:
+    "How far the answers to transformed puzzles are the transformed answers, by transformation and step."
+    table = table[table.measure.isin(["cells as transformed", "both solved or neither"])]
+    kinds = [kind for kind in dict.fromkeys(table.kind) if kind]
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    panels = {"cells as transformed": "open cells that agree",
+        "both solved or neither": "both solved or neither"}
+    for ax, (measure, title) in zip(figure.subplots(1, 2, sharey=True), panels.items()):
+        for control, line in (("", "-"), ("untrained", ":"), ("another puzzle's", "--")):
+            for i, kind in enumerate(kinds):
+                rows = _over_models(table, measure, control, kind=kind).dropna(subset="value")
+                rows = rows.sort_values("step")
+                if not len(rows): continue
+                colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i]
+                style = {"color": colour, "marker": marker, "label": kind, "markersize": 3}
+                if control: style = {"color": GREY, "label": None if i else control}
+                _band(ax, *_numbers(rows, "step"), rows, linestyle=line, **style)
+        tidy(ax, title=title, xlabel="supervision step", ylim=(-0.04, 1.04))
+    figure.axes[0].set_ylabel("share")
+    _legend_below(figure, figure.axes[0], 3)
+    return figure
+
+def freed_by_tries(
+    table, # DataFrame with rows "freed"
+)->Figure:
+    "How many failures are solved after k tries: transformed copies, or random starts."
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    ax = tidy(figure.add_subplot(), xlabel="tries", ylabel="share of failures solved", ylim=(-0.04, 1.04))
+    for control, colour, line in (("", BLUE, "-"), ("random starts", GREY, ":")):
+        label = control or "transformed copies"
+        rows = _over_models(table, "freed", control).sort_values("tries")
+        _band(ax, *_numbers(rows, "tries"), rows, color=colour, linestyle=line, marker="o", label=label)
+    ax.set_xticks(range(1, int(table.tries.max()) + 1))
+    ax.legend(frameon=False, fontsize=8)
+    return figure
+
+# %% ../../nbs/views/04_patching_plots.ipynb #patpl014
+def digits_in_few_directions(
+    table, # DataFrame with rows "nearest mean", "value read", "place of a value"
+)->Figure:
+    "Values told along few directions, and where their means lie."
+    rows = _where(table, measure="nearest mean")
+    last, styles = rows.step.max(), _latents(rows)
+    latent = list(styles)[-1]
+    figure = Figure(figsize=(9.5, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    for name, (colour, marker) in styles.items():
+        for control, line in (("", "-"), ("random directions", ":")):
+            some = _over_models(table, "nearest mean", control, latent=name, step=last)
+            some = some.sort_values("directions")
+            _band(left, *_numbers(some, "directions"), some, color=colour, marker=marker, linestyle=line,
+                label=f"{name}, {control or 'directions of the means'}")
+        read = _over_models(table, "value read", "", latent=name, step=last)
+        for value in read.value: left.axhline(value, color=colour, linewidth=0.8, linestyle="--")
+    tidy(left, title=f"after step {last}; dashed: a probe of all channels", xlabel="directions",
+        ylabel="share of values told", ylim=(-0.04, 1.04))
+    places = _where(table, measure="place of a value", latent=latent, step=last)
+    places = places[places.model == places.model.iloc[0]]
+    x, y = (_where(places, component=k).value.to_numpy() for k in (1, 2)) if places.component.max() > 1 else (
+        places.value.to_numpy(), np.zeros(len(places)))
+    right.plot(x, y, "o", color=BLUE, alpha=0.3, markersize=12)
+    for value, a, b in zip(_where(places, component=1).of, x, y):
+        right.text(a, b, value, ha="center", va="center", fontsize=9)
+    tidy(right, title=f"means of values in {latent}", xlabel="first direction", ylabel="second direction")
+    right.margins(0.15)
+    _legend_below(figure, left, 2)
+    return figure
+
+_WAYS = {"own": (BLUE, "-", "o"), "best rotation": (GREEN, "-", "s"), "as they are": (ORANGE, "-", "X"),
+    "random rotation": (GREY, "--", None), "shuffled cells": (GREY, ":", None),
+    "untrained": ("black", ":", None)}
+
+def transfer_by_step(
+    table, # DataFrame with rows "value transferred"
+)->Figure:
+    "Values that a model's probe reads in the other trainings, by alignment, beside its own."
+    styles = _latents(_where(table, measure="value transferred"))
+    figure = Figure(figsize=(4.2*len(styles) + 0.6, 3.4), layout="constrained")
+    for ax, latent in zip(figure.subplots(1, len(styles), sharey=True, squeeze=False)[0], styles):
+        for way, (colour, line, marker) in _WAYS.items():
+            rows = _over_models(table, "value transferred", way, latent=latent).sort_values("step")
+            if not len(rows): continue
+            names = {"own": "the same training", "untrained": "untrained, best rotation"}
+            _band(ax, np.arange(len(rows)), rows, color=colour, linestyle=line, marker=marker, markersize=4,
+                label=names.get(way, f"another, {way}"))
+            ax.set_xticks(range(len(rows)), rows.step)
+        tidy(ax, title=latent, xlabel="supervision step", ylim=(-0.04, 1.04))
+    figure.axes[0].set_ylabel("share of values read")
+    _legend_below(figure, figure.axes[0], 3)
+    return figure
+
+def similarity_by_step(
+    table, # DataFrame with rows "CKA"
+)->Figure:
+    "How alike the latents of two trainings are."
+    figure = Figure(figsize=(6.5, 3.2), layout="constrained")
+    ax = tidy(figure.add_subplot(), xlabel="supervision step", ylabel="CKA", ylim=(-0.1, 1.05))
+    for latent, (colour, marker) in _latents(_where(table, measure="CKA")).items():
+        for control, line in (("", "-"), ("untrained", ":"), ("permuted puzzles", "--")):
+            rows = _over_models(table, "CKA", control, latent=latent).sort_values("step")
+            if not len(rows): continue
+            _band(ax, np.arange(len(rows)), rows, color=GREY if control else colour, marker=marker,
+                markersize=4, linestyle=line, label=f"{latent}, {control or 'another training'}")
+            ax.set_xticks(range(len(rows)), rows.step)
+    _legend_below(figure, ax, 3)
     return figure
