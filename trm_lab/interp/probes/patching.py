@@ -69,7 +69,8 @@ def _paired(kind:str, split:Split, questions:np.ndarray, labels:np.ndarray)->Pai
 def _another_given(puzzle:Puzzle, question:np.ndarray, label:np.ndarray, free:np.ndarray, tokens:np.ndarray,
         rng:np.random.Generator, tries:int)->tuple[np.ndarray, np.ndarray]|None:
     "A question with one other given and its only answer; None if no try finds one."
-    ways = [(cell, token) for cell in np.flatnonzero(~free) for token in tokens if token != question[cell]]
+    cells = np.flatnonzero(~free) if not free.all() else np.arange(len(free)) # Lights Out: every cell is open
+    ways = [(cell, token) for cell in cells for token in tokens if token != question[cell]]
     for i in rng.permutation(len(ways))[:tries]:
         changed = question.copy()
         changed[ways[i][0]] = ways[i][1]
@@ -558,7 +559,6 @@ def _cell_study(table:Table, loaded:Loaded, pairs:Pairs, amounts:Amounts, step:i
     "Maps, kinds of cells, and smallest sets, after the last update of each latent in a step."
     model, rng = loaded.model, np.random.default_rng(seed)
     some = pairs.only(np.arange(min(len(pairs), max(amounts.by_cell, amounts.sets))))
-    if not len(some): return
     sites = last_sites(model, step)
     ours, theirs = (record(model, split, step + 1, sites.__contains__) for split in (some.mine, some.other))
     few = some.only(np.arange(min(len(some), amounts.sets)))
@@ -578,13 +578,17 @@ def study_patching(
     seed:int=0, # of pairs, controls, noise and the untrained model
     progress:bool=True, # show bars
 ):
-    "All rows of one model. Kinds of pairs that the type cannot make are left out."
+    """All rows of one model. Kinds of pairs that the type cannot make are left out.
+    Raises `InputError` if the model solves no pair."""
     def bar(what): return f"{name}: {what}"*progress
     model, rng, more = loaded.model, np.random.default_rng(seed), {"model": name}
     some, looks, bare = split.first(4*amounts.pairs), amounts.looks, untrained(loaded.model, seed)
     made = (pairs_by_given(loaded.puzzle, some, rng), pairs_by_symmetry(loaded.puzzle, some, rng),
         random_pairs(some, rng))
     found = [both_solved(model, pairs, amounts.steps, amounts.pairs) for pairs in made]
+    if not any(map(len, found[:2])):
+        raise InputError(f"patching: of no pair does {name} solve both puzzles within {amounts.steps} steps; "
+            "give a better model, easier puzzles, or more of them")
     for pairs in found:
         table.add("pairs", value=len(pairs), n=len(pairs), pairs=pairs.kind, **more)
         if not len(pairs): continue
@@ -592,9 +596,8 @@ def study_patching(
         if pairs.kind == RANDOM: continue
         site_rows(table, bare, pairs, looks, seed, UNTRAINED, **more)
         best_site_rows(table, model, pairs, looks, seed, **more)
-    pairs = next((pairs for pairs in found if len(pairs)), None)
-    step = looks[min(1, len(looks) - 1)]
-    if pairs: _cell_study(table, loaded, pairs, amounts, step, seed, bar("cells"), **more)
+    pairs, step = next(pairs for pairs in found if len(pairs)), looks[min(1, len(looks) - 1)]
+    _cell_study(table, loaded, pairs, amounts, step, seed, bar("cells"), **more)
     whole = split.first(amounts.whole)
     noise_rows(table, model, whole, looks, amounts.sizes, amounts.steps, seed, bar("noise"), **more)
     removal_rows(table, model, whole, looks, amounts.steps, bar("removals"), **more)

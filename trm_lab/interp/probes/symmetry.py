@@ -222,7 +222,8 @@ def digit_rows(table:Table, fit:CellStates, show:CellStates, /, classes:np.ndarr
         _order_rows(table, site, means, rng, len(np.unique(show.owner)), **more)
         for value, place in zip(classes, (means - means.mean(0)) @ axes[:2].T):
             for component, at in enumerate(place, 1):
-                table.add("place of a value", site, value=at, n=1, of=names[value], component=component, **more)
+                table.add("place of a value", site, value=at, n=1, of=names[value], component=component,
+                    **more)
 
 def _outside_rows(table:Table, site:Site, fit:CellStates, show:CellStates, probe:Probe, axes:np.ndarray,
         rng:np.random.Generator, **more):
@@ -271,10 +272,11 @@ def _transferred(probe:Probe, fit:CellStates, theirs:tuple[CellStates, CellState
     "How many values of each puzzle a probe of one model reads in another, by alignment; (N,) each."
     x, y, z = theirs[0].states[site], fit.states[site], theirs[1].states[site]
     best, mixed = procrustes(x, y), procrustes(x[torch.from_numpy(rng.permutation(len(x)))], y)
-    turn = torch.from_numpy(random_axes(x.shape[1], x.shape[1], rng)).float()
-    ways = {BEFORE: z, AFTER: best(z), ROTATED: replace(best, turn=turn)(z), MISMATCHED: mixed(z)}
-    show = theirs[1]
-    return {way: show.by_puzzle(probe(some).argmax(-1) == show.values) for way, some in ways.items()}
+    turns = [torch.from_numpy(random_axes(len(best.turn), len(best.turn), rng)).float() for _ in range(5)]
+    ways = {BEFORE: [z], AFTER: [best(z)], MISMATCHED: [mixed(z)],
+        ROTATED: [replace(best, turn=turn)(z) for turn in turns]}
+    def right(x): return theirs[1].by_puzzle(probe(x).argmax(-1) == theirs[1].values)
+    return {way: np.mean([right(x) for x in some], 0) for way, some in ways.items()}
 
 def transfer_rows(
     table:Table, # gets rows
