@@ -41,6 +41,17 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
     "halting-sudoku-9x9": ("fiendish Sudoku 9×9",
         ["trm-lab run probes/halting -p models '[sudoku-9x9]' -p difficulty fiendish -p puzzles 300"]),
     "halting-maze-9x9": ("mazes 9×9", ["trm-lab run probes/halting -p models '[maze-9x9]' -p puzzles 2000"]),
+    "patching-sudoku-6x6": ("Sudoku 6×6, three trainings", [SEEDS,
+        f"trm-lab run probes/patching -p models '[reports/{SEEDS.split()[-1]}]'"]),
+    "patching-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/patching -p models '[sudoku-9x9-laptop]' "
+        "-p pairs 10 -p by_cell 3 -p sets 2 -p most 4 -p whole 20 -p looks '[1,4]' -p sizes '[1.0]' "
+        "-p unknown '[1,4,16]'"]),
+    "patching-maze-9x9": ("mazes 9×9", ["trm-lab run probes/patching -p models '[maze-9x9]' -p pairs 24 "
+        "-p by_cell 6 -p sets 4 -p most 6 -p whole 40 -p unknown '[1,2,4,8]'"]),
+    "symmetry-sudoku-6x6": ("Sudoku 6×6, three trainings", [SEEDS,
+        f"trm-lab run probes/symmetry -p models '[reports/{SEEDS.split()[-1]}]' -p puzzles 2000"]),
+    "symmetry-maze-9x9": ("mazes 9×9", ["trm-lab run probes/symmetry -p models '[maze-9x9]' -p puzzles 400 "
+        "-p some 24 -p cells 60"]),
     "ablation-smoke": ("eleven rows of the paper's ablations, too small and too brief to rank as the "
         "paper's do", ["trm-lab sweep ablation --smoke --slots 2", "trm-lab report reports/ablation-smoke"]),
 }
@@ -49,7 +60,7 @@ NOTES = dict.fromkeys(("geometry-sudoku-9x9", "reading-sudoku-9x9"),
     "The page calls its model sudoku-9x9, as it was called then; it ships as sudoku-9x9-laptop.")
 # of a run's folder: its page, and what that leads to
 KEPT = ("report.html", "explorer.html", "geometry.parquet", "reading.parquet", "dynamics.parquet",
-    "halting.parquet", "verdicts.parquet")
+    "halting.parquet", "patching.parquet", "symmetry.parquet", "verdicts.parquet")
 INTRO = """# What the notebooks find
 
 Each page is a notebook as it was executed, without its code; the line below its title makes it again.
