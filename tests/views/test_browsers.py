@@ -213,7 +213,7 @@ def test_each_update_of_each_system_is_what_python_computes(page_offline):
         assert found["alone"] < 2e-5 and found["fast"], (kind, found)
 
 @firefox_alone
-@pytest.mark.parametrize("name", ["maze-9x9", "arc-10x10"])
+@pytest.mark.parametrize("name", ["maze-9x9", pytest.param("arc-10x10", marks=pytest.mark.soak)])
 def test_mazes_and_tasks_are_thought_about_in_a_page(page_offline, tmp_path, name):
     "A saved page of each, from a file: a branch that the page computes is Python's."
     page, loaded = page_offline, load_pretrained(name)
