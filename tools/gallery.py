@@ -63,11 +63,31 @@ KEPT = ("report.html", "explorer.html", "geometry.parquet", "reading.parquet", "
     "halting.parquet", "patching.parquet", "symmetry.parquet", "verdicts.parquet")
 INTRO = """# What the notebooks find
 
-Each page is a notebook as it was executed, without its code; the line below its title makes it again.
-Pages with a table (`.parquet`) draw every figure from it. Nothing here is loaded from the network.
+Each page is a notebook as it was executed, without its code; the line below its title makes it again. Pages
+with a table (`.parquet`) draw every figure from it. Nothing here is loaded from the network.
 
-[A tiny network that thinks](solver.html): type a Sudoku or draw a maze, and models solve it in your browser,
-step by step. The page has them inside (`python tools/solver.py`)."""
+[A tiny network that thinks](solver.html): type a Sudoku or draw a maze, and models solve it in your
+browser, step by step. The page has them inside (`python tools/solver.py`).
+
+[What we think we know](what_we_think_we_know.html): claims about why such models succeed and fail, each
+with the verdict of the probes below, for Sudoku and for mazes."""
+KNOWN = """# What we think we know
+
+Papers and their readers make claims about why recursive models succeed and fail. The probes judge them for
+models that ship with trm-lab, or that anyone trains in a minute: each claim with the number that decides
+it, a control that could have made that number too, and a 95 % interval over puzzles and, for Sudoku 6×6,
+over three trainings.
+
+A claim *holds* if its number lies above its control, and above the level that the claim itself names, and
+the intervals do not touch. It is *not supported* if its control passes too. It *does not hold* if the
+number lies below. Everything else *cannot be told* with so many puzzles; where few puzzles are failed at
+all, that is often so. The models are small. Of the published ones, nothing here says the same or the
+opposite.
+
+Each word leads to its figure. `python tools/gallery.py` makes the pages again, and this one from their
+tables.
+
+"""
 
 def made(lines:list[str])->Path:
     "Run the lines; the folder that the last one names."
@@ -112,8 +132,16 @@ def reworded(name:str, outputs:list[dict])->list[dict]:
     text = {"text/markdown": findings(read_table(table)).split("\n\n")[0]}
     return [{**o, "data": text} if "text/markdown" in o["data"] else o for o in outputs]
 
+def known():
+    "The page with the verdicts of all others."
+    from trm_lab.interp.probes.verdicts import collect_verdicts, overview
+    text = KNOWN + overview(collect_verdicts(GALLERY))
+    write_text(GALLERY/"what_we_think_we_know.html",
+        page(new_notebook(cells=[new_markdown_cell(text)]), "trm-lab: what we think we know"))
+
 def index():
-    "The page that leads to all others."
+    "The page that leads to all others, and the page with their verdicts."
+    known()
     cells = [new_markdown_cell(INTRO)]
     for name, (about, lines) in PIECES.items():
         if not (GALLERY/name).exists(): continue

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ALL', 'HOLDS', 'FAILS', 'NOT_SUPPORTED', 'UNDECIDED', 'REN_LIU', 'NOTES', 'HRM_AND_TRM', 'FILE', 'load_models',
            'over_models', 'over_models_rows', 'pick', 'judge', 'difference', 'ClaimVerdict', 'claim_verdict',
-           'verdict_frame', 'as_markdown', 'collect_verdicts']
+           'verdict_frame', 'as_markdown', 'collect_verdicts', 'overview']
 
 # %% ../../../nbs/interp/probes/08_verdicts.ipynb #vdict002
 from collections.abc import Mapping, Sequence
@@ -203,3 +203,41 @@ def collect_verdicts(
         raise InputError(f"{folder}: no run here has a {FILE}; run a template that judges claims, as in "
             "`trm-lab run probes/dynamics`")
     return pd.concat([read_table(file).assign(page=file.parent.name) for file in files], ignore_index=True)
+
+# %% ../../../nbs/interp/probes/08_verdicts.ipynb #dff942e0
+def _linked(row:pd.Series)->str:
+    "A verdict's word, with a link to the figure on its page."
+    return f"[{row.verdict}]({row.page}/report.html#{row.figure.replace(' ', '-')})"
+
+def _agreement(claims:pd.core.groupby.DataFrameGroupBy)->str:
+    "How many claims are decided, and how many alike for all puzzles."
+    words = [set(rows.verdict) - {UNDECIDED} for _, rows in claims]
+    decided, differ = sum(map(bool, words)), sum(len(found) > 1 for found in words)
+    held = sum(found == {HOLDS} for found in words)
+    return (f"Of {len(words)} claims {decided} are decided for some type of puzzle: {held} hold wherever they "
+        f"are decided, {decided - differ - held} fail or are not supported wherever they are, and {differ} "
+        "are decided differently for different puzzles.")
+
+def _in_numbers(claim:str, rows:pd.DataFrame)->str:
+    "The measurements behind the verdicts on a claim."
+    lines = []
+    for _, row in rows.iterrows():
+        figures = ClaimVerdict(**row.drop("page")).figures
+        effect = _span(row.effect, row.effect_low, row.effect_high)
+        lines.append(f"- **{row.puzzle}**: {_linked(row)}. {figures[0].upper() + figures[1:]}. "
+            f"Above the control: {effect}. {row.n} puzzles; {row.models}.")
+    head = f"### {claim[0].upper()}{claim[1:]}"
+    return "\n".join([head, f"Claimed by: {rows.source.iloc[0]}.", "", *lines])
+
+def overview(
+    verdicts:pd.DataFrame, # as `collect_verdicts` gives them
+)->str: # Markdown
+    "All claims with their verdicts, by type of puzzle, and the numbers behind them."
+    puzzles, claims = list(dict.fromkeys(verdicts.puzzle)), verdicts.groupby("claim", sort=False)
+    table = [f"| claim | {' | '.join(puzzles)} |", "|---"*(len(puzzles) + 1) + "|"]
+    for claim, rows in claims:
+        words = (", ".join(map(_linked, (row for _, row in rows[rows.puzzle == puzzle].iterrows())))
+            for puzzle in puzzles)
+        table.append(f"| {claim} | {' | '.join(words)} |")
+    numbers = "\n\n".join(_in_numbers(claim, rows) for claim, rows in claims)
+    return "\n".join([_agreement(claims), "", *table, "", "## In numbers", "", numbers])
