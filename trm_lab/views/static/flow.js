@@ -283,7 +283,8 @@ export class Flow {
     const { app } = this, cell = this.cellOf(run), key = this.key(run, frame, cell),
       found = this.found.get(key), why = found ? "" : this.missing(run, frame);
     if (!found && !why) this.fetch(run, frame, cell, key);
-    if (found) this.shown = { found, cell };
+    if (found && this.shown?.found !== found)
+      this.shown = { found, cell, tokens: run.board(frame, found.told.name).tokens };
     const shown = why ? null : this.shown;
     for (const part of [this.place, this.controls, this.below, this.rule]) part.hidden = !shown;
     this.element.classList.toggle("trm-stale", Boolean(shown && !found));
@@ -294,9 +295,12 @@ export class Flow {
       this.place.replaceChildren(picture.whole); this.below.replaceChildren(picture.stack);
       this.picture = picture; app.stage.measure();
     }
-    const tokens = run.board(frame, found ? found.told.name : run.side.answer).tokens;
-    return { why, picture, channel, current: found, ...shown,
-      drawn: picture.draw(shown.found, shown.cell, channel, app.state.head ?? "mean", tokens) };
+    // walking on draws nothing anew until the next numbers are here
+    const { stage, state } = app, seen = [shown, channel, state.head, stage.sizes, stage.age, stage.sharp],
+      fresh = !this.seen || seen.some((part, i) => part !== this.seen[i]);
+    if (fresh) this.drawn = picture.draw(shown.found, shown.cell, channel, state.head, shown.tokens);
+    this.seen = seen;
+    return { why, picture, channel, current: found, fresh, ...shown, drawn: this.drawn };
   }
 
   pictureOf(told) {
@@ -306,13 +310,14 @@ export class Flow {
     return this.pictures.get(key);
   }
 
-  write(run, frame, { why, picture, found, cell, channel, current, drawn }) {
+  write(run, frame, { why, picture, found, cell, channel, current, fresh, drawn }) {
     const { app } = this, { kernel } = app.tree;
     app.root.dataset.stages = current ? this.key(run, frame, cell) : "";
     if (!drawn) {
       this.says.textContent = why || (kernel ? `Asking ${kernel.words.name} for this update.` : REPLAY);
       return;
     }
+    if (!current && !fresh) return;
     const { told } = found, heads = found.heads, sum = told.terms.map(wordOf).join(" + ");
     this.says.textContent = `${told.name} becomes ${plural(told.layers, "layer", "layers")} of ${sum}. `
       + `${this.edited(run, frame)}The maps show the whole board; click a cell, here or on the board, for `
@@ -321,8 +326,8 @@ export class Flow {
     this.channel.max = found.D - 1; this.channel.value = channel;
     this.head.hidden = heads < 2;
     refill(this.head, [["mean", "mean of all heads"],
-      ...Array.from({ length: heads }, (_, h) => [h, `head ${h + 1}`])], app.state.head ?? "mean");
-    picture.write(found, cell, channel, drawn);
+      ...Array.from({ length: heads }, (_, h) => [h, `head ${h + 1}`])], app.state.head);
+    if (fresh) picture.write(found, cell, channel, drawn);
     picture.reads.textContent = this.reading(run, frame, told.name, cell);
     const [bound, high, far] = [drawn.bound, drawn.high, drawn.far].map(short);
     this.rule.textContent = `${told.attention ? ATTENDS : ANSWERS} Colours of vectors: from −${bound} to `
