@@ -214,9 +214,10 @@ def _agreement(claims:pd.core.groupby.DataFrameGroupBy)->str:
     words = [set(rows.verdict) - {UNDECIDED} for _, rows in claims]
     decided, differ = sum(map(bool, words)), sum(len(found) > 1 for found in words)
     held = sum(found == {HOLDS} for found in words)
-    return (f"Of {len(words)} claims {decided} are decided for some type of puzzle: {held} hold wherever they "
-        f"are decided, {decided - differ - held} fail or are not supported wherever they are, and {differ} "
-        "are decided differently for different puzzles.")
+    against = decided - differ - held
+    return (f"Of {len(words)} claims {decided} are decided for some type of puzzle: {held} hold wherever "
+        f"they are decided, {against} fail or are not supported wherever they are, and {differ} are decided "
+        "differently for different puzzles.")
 
 def _in_numbers(claim:str, rows:pd.DataFrame)->str:
     "The measurements behind the verdicts on a claim."
