@@ -101,7 +101,7 @@ def motion_counts(
     _legend_below(figure, figure.axes[0])
     return figure
 
-# %% ../../nbs/views/03_settling_plots.ipynb #settp009
+# %% ../../nbs/views/03_settling_plots.ipynb #settp010
 def changes_by_step(
     table, # DataFrame with rows "change", "distance to the end"
 )->Figure:
@@ -125,7 +125,7 @@ def changes_by_step(
     _legend_below(figure, figure.axes[0])
     return figure
 
-# %% ../../nbs/views/03_settling_plots.ipynb #settp010
+# %% ../../nbs/views/03_settling_plots.ipynb #settp011
 def residuals_by_site(
     table, # DataFrame with rows "residual"
 )->Figure:
@@ -165,7 +165,7 @@ def exponents(
     _legend_below(figure, figure.axes[0])
     return figure
 
-# %% ../../nbs/views/03_settling_plots.ipynb #settp011
+# %% ../../nbs/views/03_settling_plots.ipynb #settp012
 def kicks(
     table, # DataFrame with rows "solved after a kick", "freed by …"
 )->Figure:
@@ -185,7 +185,7 @@ def kicks(
     _legend_below(figure, figure.axes[0])
     return figure
 
-# %% ../../nbs/views/03_settling_plots.ipynb #settp012
+# %% ../../nbs/views/03_settling_plots.ipynb #settp013
 def starts(
     table, # DataFrame with rows "solved from a random start", "resting places", …
 )->Figure:
@@ -208,7 +208,7 @@ def starts(
     _legend_below(figure, left)
     return figure
 
-# %% ../../nbs/views/03_settling_plots.ipynb #settp013
+# %% ../../nbs/views/03_settling_plots.ipynb #settp014
 def _draw_plane(ax:Axes, x, y, residual, marks, names):
     image = ax.pcolormesh(x, y, np.log10(np.maximum(residual, 1e-4)), cmap="viridis", vmin=-2.5, vmax=0.2,
         shading="nearest")
@@ -231,7 +231,7 @@ def planes(
     bar.ax.set_yticklabels(("0.01", "0.1", "1"))
     return figure
 
-# %% ../../nbs/views/03_settling_plots.ipynb #settp014
+# %% ../../nbs/views/03_settling_plots.ipynb #settp015
 def planes_of(
     table, # DataFrame with rows "residual in a plane", "state in a plane"
 )->Figure:
@@ -251,7 +251,7 @@ def planes_of(
     bar.ax.set_yticklabels(("0.01", "0.1", "1"))
     return figure
 
-# %% ../../nbs/views/03_settling_plots.ipynb #settp016
+# %% ../../nbs/views/03_settling_plots.ipynb #settp017
 def reliability(
     table, # DataFrame with rows "share right", "probability"
 )->Figure:
@@ -272,7 +272,7 @@ def reliability(
     _legend_below(figure, figure.axes[0])
     return figure
 
-# %% ../../nbs/views/03_settling_plots.ipynb #settp017
+# %% ../../nbs/views/03_settling_plots.ipynb #settp019
 def calibration_by_step(
     table, # DataFrame with rows "right", "believed", "calibration error"
 )->Figure:
@@ -294,7 +294,7 @@ def calibration_by_step(
     for ax in (left, right): ax.legend(frameon=False, fontsize=8)
     return figure
 
-# %% ../../nbs/views/03_settling_plots.ipynb #settp018
+# %% ../../nbs/views/03_settling_plots.ipynb #settp020
 _LINES = {"halting head": (BLUE, "o"), "drift": (GREEN, "s"), "drift and halting head": ("black", "D"),
     "geometry, ten components": (ORANGE, "^"), "geometry, every channel": (COLOURS[3], "v")}
 
@@ -328,7 +328,7 @@ def predictions(
     _legend_below(figure, figure.axes[-1], 3)
     return figure
 
-# %% ../../nbs/views/03_settling_plots.ipynb #settp019
+# %% ../../nbs/views/03_settling_plots.ipynb #settp021
 def stops(
     table, # DataFrame with rows "stops"
 )->Figure:
@@ -347,7 +347,7 @@ def stops(
     ax.legend(frameon=False, fontsize=8)
     return figure
 
-# %% ../../nbs/views/03_settling_plots.ipynb #settp020
+# %% ../../nbs/views/03_settling_plots.ipynb #settp022
 def trade_offs(
     table, # DataFrame with rows "trade-off", "chosen: …"
 )->Figure:
