@@ -42,7 +42,7 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
         "-p pairs 10 -p by_cell 3 -p sets 2 -p most 4 -p whole 20 -p looks '[1,4]' -p sizes '[1.0]' "
         "-p unknown '[1,4,16]'"]),
     "patching-maze-9x9": ("mazes 9×9", ["trm-lab run probes/patching -p models '[maze-9x9]' -p pairs 24 "
-        "-p by_cell 6 -p sets 4 -p most 6 -p whole 40 -p unknown '[1,2,4,8]'"]),
+        "-p by_cell 6 -p sets 4 -p most 6 -p whole 40"]),
     "symmetry-sudoku-6x6": ("Sudoku 6×6, three trainings", [SEEDS,
         f"trm-lab run probes/symmetry -p models '[reports/{SEEDS.split()[-1]}]' -p puzzles 2000"]),
     "symmetry-maze-9x9": ("mazes 9×9", ["trm-lab run probes/symmetry -p models '[maze-9x9]' -p puzzles 400 "

@@ -24,6 +24,7 @@ from ...models.trm import RecursiveModel, State, Update, Watch
 from ...data.batches import ordered_batches
 from ...data.datasets import Split
 from ...solving.solve import recursion
+from ..session import _token_names
 from ..trace import Site
 from .base import (
     Table, UNTRAINED, jackknife, mean_interval, untrained, with_progress)
@@ -316,7 +317,9 @@ def example_rows(table:Table, puzzle:Puzzle, effects:CellEffects, pairs:Pairs, s
     "The map of one pair: the effect of each cell on all decision cells together."
     i = int(np.argsort(pairs.decision.sum(1), kind="stable")[len(pairs)//2]) # one of usual size
     whole = effects.whole[i].sum()
-    draws = [puzzle.draw(np.asarray(split.inputs[i]), np.asarray(split.inputs[i])).glyphs
+    names = ["·" if name == "blank" else name for name in _token_names(puzzle)]
+    unknown = open_cells(pairs.mine.inputs, pairs.mine.labels)[i]
+    draws = [["" if unknown[cell] else names[token] for cell, token in enumerate(split.inputs[i])]
         for split in (pairs.mine, pairs.other)]
     for cell, value in enumerate(effects.moved[i].sum(1)/whole):
         kind = CHANGED if pairs.changed[i, cell] else DECISION if pairs.decision[i, cell] else REST
@@ -512,11 +515,12 @@ def with_unknown(
 
 def unknown_rows(table:Table, model:RecursiveModel, /, split:Split, counts:Sequence[int], steps:int,
         seed:int=0, **more):
-    "How many puzzles fail by the number of their unknown cells."
-    rng = np.random.default_rng(seed)
-    usual = open_cells(split.inputs, split.labels).sum(1).mean()
+    """How many puzzles fail by the number of their unknown cells.
+    Nothing is added where questions cannot hold what answers do, as the path of a maze."""
+    rng, free = np.random.default_rng(seed), open_cells(split.inputs, split.labels)
+    if not np.isin(split.labels[free], np.unique(split.inputs)).all(): return
     table.add("failed", control="as asked", **mean_interval(~solved_without(model, split, steps)[-1]),
-        unknown=float(usual), **more)
+        unknown=float(free.sum(1).mean()), **more)
     for count in counts:
         some = with_unknown(split, count, rng)
         if not len(some): continue
@@ -651,7 +655,7 @@ def patching_verdicts(
         follows, stranger = (_same_place(frame, at_once, control) for control in ("", STRANGER))
         later = _same_place(frame, at_once, after=AFTER[2])
     which, cells = "Which latent carries the answer?", "decision cells as the partner's"
-    return [
+    found = [
         verdict("freezing either latent destroys the answer", TWO_LATENTS,
             f"lost when frozen from step {step} on, the latent that matters less", "What can be left out",
             least, "undone in that step only", briefly, about, 0.5),
@@ -662,3 +666,4 @@ def patching_verdicts(
             stranger, about, 0.5),
         verdict("three steps later most of a patch is forgotten", OURS, f"{cells}, a step later", which,
             follows, "three steps later", later, about)]
+    return [one for one in found if one.n] # what could not be asked is no claim
