@@ -46,7 +46,7 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
     "symmetry-sudoku-6x6": ("Sudoku 6×6, three trainings", [SEEDS,
         f"trm-lab run probes/symmetry -p models '[reports/{SEEDS.split()[-1]}]' -p puzzles 2000"]),
     "symmetry-maze-9x9": ("mazes 9×9", ["trm-lab run probes/symmetry -p models '[maze-9x9]' -p puzzles 400 "
-        "-p some 24 -p cells 60"]),
+        "-p some 100 -p cells 60"]),
     "ablation-smoke": ("eleven rows of the paper's ablations, too small and too brief to rank as the "
         "paper's do", ["trm-lab sweep ablation --smoke --slots 2", "trm-lab report reports/ablation-smoke"]),
 }

@@ -291,8 +291,10 @@ def digits_in_few_directions(
                 label=f"{name}, {control or 'directions of the means'}")
         read = _over_models(table, "value read", "", latent=name, step=last)
         for value in read.value: left.axhline(value, color=colour, linewidth=0.8, linestyle="--")
+    most = int(rows.directions.max())
     tidy(left, title=f"after step {last}; dashed: a probe of all channels", xlabel="directions",
-        ylabel="share of values told", ylim=(-0.04, 1.04))
+        ylabel="share of values told", ylim=(-0.04, 1.04), xlim=(0.5, most + 0.5))
+    left.set_xticks(range(1, most + 1))
     places = _where(table, measure="place of a value", latent=latent, step=last)
     places = places[places.model == places.model.iloc[0]]
     x, y = (_where(places, component=k).value.to_numpy() for k in (1, 2)) if places.component.max() > 1 else (
