@@ -93,7 +93,7 @@ def test_the_gallery_stands_alone():
                 assert not re.match(r"(https?:)?//", link) and (page.parent/link).exists(), (
                     f"{page.name}: {link}")
         assert not re.search(r"/(home|root|Users|tmp|work)/", text), page
-    for name in ("geometry", "reading", "training", "ablation"):
+    for name in ("geometry", "reading", "dynamics", "halting", "training", "ablation"):
         assert f'href="{name}' in pages[gallery/"index.html"]
 
 PACKAGES = ["core", "puzzles", "data", "models", "training", "solving", "interp",

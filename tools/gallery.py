@@ -35,11 +35,16 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
     "dynamics-sudoku-9x9": ("fiendish Sudoku 9×9", ["trm-lab run probes/dynamics -p models '[sudoku-9x9]' "
         "-p difficulty fiendish -p puzzles 120 -p studied 8 -p long 48 -p starts 2 -p kicks '[0.3,3.0]'"]),
     "dynamics-maze-9x9": ("mazes 9×9", ["trm-lab run probes/dynamics -p models '[maze-9x9]' "
-        "-p puzzles 400 -p studied 10 -p starts 2 -p kicks '[0.3,3.0]'"]),
+        "-p puzzles 1000 -p studied 20 -p starts 2 -p kicks '[0.3,3.0]'"]),
+    "halting-sudoku-6x6": ("Sudoku 6×6, three trainings", [SEEDS,
+        f"trm-lab run probes/halting -p models '[reports/{SEEDS.split()[-1]}]' -p puzzles 3000"]),
+    "halting-sudoku-9x9": ("fiendish Sudoku 9×9",
+        ["trm-lab run probes/halting -p models '[sudoku-9x9]' -p difficulty fiendish -p puzzles 300"]),
+    "halting-maze-9x9": ("mazes 9×9", ["trm-lab run probes/halting -p models '[maze-9x9]' -p puzzles 2000"]),
     "patching-sudoku-6x6": ("Sudoku 6×6, three trainings", [SEEDS,
         f"trm-lab run probes/patching -p models '[reports/{SEEDS.split()[-1]}]'"]),
     "patching-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/patching -p models '[sudoku-9x9-laptop]' "
-        "-p pairs 10 -p by_cell 3 -p sets 2 -p most 4 -p whole 20 -p looks '[1,4]' -p sizes '[1.0]' "
+        "-p pairs 10 -p by_cell 3 -p sets 2 -p most 4 -p whole 24 -p looks '[1,2]' -p sizes '[1.0]' "
         "-p unknown '[1,4,16]'"]),
     "patching-maze-9x9": ("mazes 9×9", ["trm-lab run probes/patching -p models '[maze-9x9]' -p pairs 24 "
         "-p by_cell 6 -p sets 4 -p most 6 -p whole 40"]),

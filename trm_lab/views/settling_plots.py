@@ -43,11 +43,12 @@ def _legend_below(figure:Figure, ax:Axes, columns:int=4):
 # %% ../../nbs/views/03_settling_plots.ipynb #settp006
 def recurrence(
     paths:Mapping[str, np.ndarray], # by title: distances (T+1, T+1)
+    every:int=1, # steps between two states
 )->Figure:
     "How far every two states of each path lie apart."
     figure = Figure(figsize=(2.7*len(paths) + 0.6, 2.9), layout="constrained")
     for ax, (title, apart) in zip(np.atleast_1d(figure.subplots(1, len(paths))), paths.items()):
-        T = len(apart) - 1
+        T = every*(len(apart) - 1)
         image = ax.imshow(apart, vmin=0, vmax=1.2, cmap="viridis", extent=(0, T, T, 0))
         ax.set_title(title, fontsize=9)
         ax.set(xlabel="step")
@@ -71,7 +72,8 @@ def recurrences(
     last = np.array(list(paths.values())[-1])
     spread = np.sqrt((last**2).mean()) # independent states of that spread are all as far apart
     noise = spread*(1 - np.eye(len(last)))*np.random.default_rng(0).normal(1, 0.01, last.shape)
-    return recurrence({**paths, "noise of the same\ncovariance": noise})
+    every = int(np.diff(steps)[0])
+    return recurrence({**paths, "noise of the same\ncovariance": noise}, every)
 
 # %% ../../nbs/views/03_settling_plots.ipynb #settp008
 def motion_counts(
@@ -99,6 +101,7 @@ def motion_counts(
     _legend_below(figure, figure.axes[0])
     return figure
 
+# %% ../../nbs/views/03_settling_plots.ipynb #settp010
 def changes_by_step(
     table, # DataFrame with rows "change", "distance to the end"
 )->Figure:
@@ -122,7 +125,7 @@ def changes_by_step(
     _legend_below(figure, figure.axes[0])
     return figure
 
-# %% ../../nbs/views/03_settling_plots.ipynb #settp009
+# %% ../../nbs/views/03_settling_plots.ipynb #settp011
 def residuals_by_site(
     table, # DataFrame with rows "residual"
 )->Figure:
@@ -162,7 +165,7 @@ def exponents(
     _legend_below(figure, figure.axes[0])
     return figure
 
-# %% ../../nbs/views/03_settling_plots.ipynb #settp010
+# %% ../../nbs/views/03_settling_plots.ipynb #settp012
 def kicks(
     table, # DataFrame with rows "solved after a kick", "freed by …"
 )->Figure:
@@ -182,6 +185,7 @@ def kicks(
     _legend_below(figure, figure.axes[0])
     return figure
 
+# %% ../../nbs/views/03_settling_plots.ipynb #settp013
 def starts(
     table, # DataFrame with rows "solved from a random start", "resting places", …
 )->Figure:
@@ -204,7 +208,7 @@ def starts(
     _legend_below(figure, left)
     return figure
 
-# %% ../../nbs/views/03_settling_plots.ipynb #settp011
+# %% ../../nbs/views/03_settling_plots.ipynb #settp014
 def _draw_plane(ax:Axes, x, y, residual, marks, names):
     image = ax.pcolormesh(x, y, np.log10(np.maximum(residual, 1e-4)), cmap="viridis", vmin=-2.5, vmax=0.2,
         shading="nearest")
@@ -227,6 +231,7 @@ def planes(
     bar.ax.set_yticklabels(("0.01", "0.1", "1"))
     return figure
 
+# %% ../../nbs/views/03_settling_plots.ipynb #settp015
 def planes_of(
     table, # DataFrame with rows "residual in a plane", "state in a plane"
 )->Figure:
@@ -246,7 +251,7 @@ def planes_of(
     bar.ax.set_yticklabels(("0.01", "0.1", "1"))
     return figure
 
-# %% ../../nbs/views/03_settling_plots.ipynb #settp013
+# %% ../../nbs/views/03_settling_plots.ipynb #settp017
 def reliability(
     table, # DataFrame with rows "share right", "probability"
 )->Figure:
@@ -267,6 +272,7 @@ def reliability(
     _legend_below(figure, figure.axes[0])
     return figure
 
+# %% ../../nbs/views/03_settling_plots.ipynb #settp019
 def calibration_by_step(
     table, # DataFrame with rows "right", "believed", "calibration error"
 )->Figure:
@@ -288,7 +294,7 @@ def calibration_by_step(
     for ax in (left, right): ax.legend(frameon=False, fontsize=8)
     return figure
 
-# %% ../../nbs/views/03_settling_plots.ipynb #settp014
+# %% ../../nbs/views/03_settling_plots.ipynb #settp020
 _LINES = {"halting head": (BLUE, "o"), "drift": (GREEN, "s"), "drift and halting head": ("black", "D"),
     "geometry, ten components": (ORANGE, "^"), "geometry, every channel": (COLOURS[3], "v")}
 
@@ -297,8 +303,11 @@ def predictions(
 )->Figure:
     "How well success is predicted after a step, a panel a question, a line a kind of features."
     rows = table[(table.measure == "AUC") & (table.model == ALL)]
-    questions = list(dict.fromkeys(rows.target)) or ["right now"]
-    figure = Figure(figsize=(3.3*len(questions) + 0.5, 3.9), layout="constrained")
+    questions = list(dict.fromkeys(rows.target)) if len(rows) else []
+    figure = Figure(figsize=(max(7.5, 3.3*len(questions) + 0.5), 4), layout="constrained")
+    if not questions:
+        figure.text(0.5, 0.5, "too few puzzles of one outcome", ha="center", color=GREY)
+        return figure
     for ax, question in zip(figure.subplots(1, len(questions), sharey=True, squeeze=False)[0], questions):
         steps = sorted(rows.step.unique())
         for i, (kind, (colour, marker)) in enumerate(_LINES.items()):
@@ -316,10 +325,10 @@ def predictions(
     figure.axes[0].set_ylabel("AUC on the other half")
     figure.axes[-1].plot([], [], ":", color="black", alpha=0.6, label="the same features, untrained model")
     figure.axes[-1].plot([], [], "_", color=GREY, label="shuffled labels")
-    _legend_below(figure, figure.axes[-1])
+    _legend_below(figure, figure.axes[-1], 3)
     return figure
 
-# %% ../../nbs/views/03_settling_plots.ipynb #settp015
+# %% ../../nbs/views/03_settling_plots.ipynb #settp021
 def stops(
     table, # DataFrame with rows "stops"
 )->Figure:
@@ -338,6 +347,7 @@ def stops(
     ax.legend(frameon=False, fontsize=8)
     return figure
 
+# %% ../../nbs/views/03_settling_plots.ipynb #settp022
 def trade_offs(
     table, # DataFrame with rows "trade-off", "chosen: …"
 )->Figure:
@@ -358,5 +368,6 @@ def trade_offs(
         _points(ax, x, right, color=colour, marker=marker, markersize=8, linestyle="none",
             label=f"{rule}, chosen", xerr=(x - low, high - x))
     ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    ax.xaxis.set_minor_formatter(lambda v, _: f"{v:g}" if v in (2, 3, 4, 6, 8, 12, 20, 30) else "")
     ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LatentCallback', 'UNTRAINED', 'COLUMNS', 'fresh_puzzles', 'halves', 'puzzles_fingerprint', 'as_mask', 'Answers',
-           'optional_bar', 'with_progress', 'stream', 'last_updates', 'untrained', 'bootstrap_counts', 'mean_interval',
-           'jackknife', 'compare_intervals', 'Table', 'provenance', 'write_table', 'read_table']
+           'right_answers', 'optional_bar', 'with_progress', 'stream', 'last_updates', 'untrained', 'bootstrap_counts',
+           'mean_interval', 'jackknife', 'compare_intervals', 'Table', 'provenance', 'write_table', 'read_table']
 
 # %% ../../../nbs/interp/probes/01_base.ipynb #5eb2d8d1
 import hashlib, json
@@ -18,7 +18,7 @@ import numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq, torch
 from scipy.special import stdtrit # not scipy.stats: that takes half a second to import
 from torch import Tensor
 from tqdm import tqdm
-from ...puzzles.base import TaskPuzzle
+from ...puzzles.base import PAD, Puzzle, TaskPuzzle
 from ...models.checkpoints import Loaded, pretrained_file, pretrained_models
 from ...data.datasets import Dataset, dataset_of, Split
 from ...data.generate import generate_dataset
@@ -112,6 +112,19 @@ class Answers:
     tokens:np.ndarray # (T, N, L) the answers after each step, one byte a cell
     solved:np.ndarray # (T, N) bool, equal to the label?
     q_halt:np.ndarray # (T, N) logit of "I am done"
+
+def right_answers(
+    puzzle:Puzzle|None, # None: only the labels are known
+    questions:np.ndarray, # (N, L) tokens
+    tokens:np.ndarray, # (…, N, L) answers
+    labels:np.ndarray, # (N, L) tokens
+)->np.ndarray: # (…, N) bool
+    "Which answers are right: by the rules where they decide (a maze may have several), else by the label."
+    right = ((tokens == labels) | (labels == PAD)).all(-1)
+    if puzzle is None or not puzzle.decides or right.all(): return right
+    others = np.nonzero(~right) # of them some may be right as well
+    right[others] = puzzle.solved(np.asarray(questions)[others[-1]], tokens[others].astype(np.uint8))
+    return right
 
 def optional_bar(
     total:int, # how much there is to do

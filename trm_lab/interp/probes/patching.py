@@ -29,7 +29,8 @@ from ..trace import Site
 from .base import (
     Table, UNTRAINED, jackknife, mean_interval, untrained, with_progress)
 from .tasks import open_cells
-from .verdicts import Verdict, over_models_rows, pick, verdict
+from .verdicts import (
+    REN_LIU, ClaimVerdict, claim_verdict, over_models_rows, pick)
 
 # %% ../../../nbs/interp/probes/11_patching.ipynb #patch005
 ONE_GIVEN, SYMMETRY, RANDOM = "one given", "a symmetry", "random pairs"
@@ -620,7 +621,7 @@ def all_models(
 
 # %% ../../../nbs/interp/probes/11_patching.ipynb #patch048
 TWO_LATENTS = "Jolicoeur-Martineau 2025, arXiv 2510.04871 (TRM): an answer and a latent of its own"
-ONE_UNKNOWN = "Ren and Liu 2026, arXiv 2601.10679 (HRM): one unknown cell"
+ONE_UNKNOWN = f"{REN_LIU}: one unknown cell"
 OURS = "nobody's; this study asks"
 
 def _strongest(frame, kind:str, after:int)->dict:
@@ -636,7 +637,7 @@ def _same_place(frame, row:Mapping, control:str="", **changed)->dict:
 def patching_verdicts(
     frame, # with rows over models
     about:Mapping, # models, puzzle, study
-)->list[Verdict]:
+)->list[ClaimVerdict]:
     "What the table says about each claim."
     measure = "lost of those still wrong"
     lost = frame[(frame.measure == measure) & (frame.control == "")]
@@ -656,14 +657,14 @@ def patching_verdicts(
         later = _same_place(frame, at_once, after=AFTER[2])
     which, cells = "Which latent carries the answer?", "decision cells as the partner's"
     found = [
-        verdict("freezing either latent destroys the answer", TWO_LATENTS,
+        claim_verdict("freezing either latent destroys the answer", TWO_LATENTS,
             f"lost when frozen from step {step} on, the latent that matters less", "What can be left out",
             least, "undone in that step only", briefly, about, 0.5),
-        verdict("a single unknown cell can break a model trained on hard puzzles only", ONE_UNKNOWN,
+        claim_verdict("a single unknown cell can break a model trained on hard puzzles only", ONE_UNKNOWN,
             "failed with one unknown cell", "Fewer unknown cells", failed, "the puzzles as asked", usual,
             about, 0.01),
-        verdict("a step later the answer follows a patched latent", OURS, cells, which, follows, STRANGER,
+        claim_verdict("a step later the answer follows a patched latent", OURS, cells, which, follows, STRANGER,
             stranger, about, 0.5),
-        verdict("three steps later most of a patch is forgotten", OURS, f"{cells}, a step later", which,
+        claim_verdict("three steps later most of a patch is forgotten", OURS, f"{cells}, a step later", which,
             follows, "three steps later", later, about)]
     return [one for one in found if one.n] # what could not be asked is no claim

@@ -29,7 +29,7 @@ from .scores import _rank_correlation
 from .ridge import Probe, Sums
 from .tasks import open_cells
 from .verdicts import (
-    FAILS, HOLDS, UNDECIDED, Verdict, difference, over_models_rows, pick, verdict)
+    FAILS, HOLDS, REN_LIU, UNDECIDED, ClaimVerdict, claim_verdict, difference, over_models_rows, pick)
 
 # %% ../../../nbs/interp/probes/12_symmetry.ipynb #symme005
 WAYS = ("top and bottom exchanged", "left and right exchanged", "half a turn", "mirrored at the diagonal",
@@ -379,7 +379,7 @@ def all_models(
     over_models_rows(table, SHARES, single=("place of a value",))
 
 # %% ../../../nbs/interp/probes/12_symmetry.ipynb #symme030
-COPIES = "Ren and Liu 2026, arXiv 2601.10679 (HRM): transformed copies"
+COPIES = f"{REN_LIU}: transformed copies"
 SAID = "said of such models; no source is known to us"
 
 def _at_end(frame, measure:str, control:str="", **where)->dict:
@@ -389,18 +389,18 @@ def _at_end(frame, measure:str, control:str="", **where)->dict:
     last = rows.loc[rows.step == rows.step.max()].iloc[-1]
     return pick(frame, measure, control, latent=last.latent, step=last.step, **where)
 
-def _order_verdict(frame, about:Mapping)->Verdict:
+def _order_verdict(frame, about:Mapping)->ClaimVerdict:
     "Is the order of values within what permuted numbers give?"
     order, permuted = _at_end(frame, "order"), _at_end(frame, "order", "permuted numbers")
     word = UNDECIDED
     if np.isfinite(order["value"]): word = HOLDS if order["value"] <= permuted["high"] else FAILS
-    return verdict("digits have no order in the latents", SAID, "rank correlation of distance and number",
+    return claim_verdict("digits have no order in the latents", SAID, "rank correlation of distance and number",
         "In how few directions do values lie?", order, "permuted numbers", permuted, about, word=word)
 
 def symmetry_verdicts(
     frame, # with rows over models
     about:Mapping, # models, puzzle, study
-)->list[Verdict]:
+)->list[ClaimVerdict]:
     "What the table says about each claim."
     tries, d = frame.tries.max(), frame.directions.max()
     freed, starts = (pick(frame, "freed", control, tries=tries) for control in ("", STARTS))
@@ -412,15 +412,15 @@ def symmetry_verdicts(
     other_half, half_way = difference(on_fit, read), (own["value"] - 1/classes)/2
     seeds, rotation = "From one training to another", "after the best rotation, probe axes carry over"
     found = [
-        verdict("most failures are solved under another symmetry", COPIES, "failures solved in a copy",
+        claim_verdict("most failures are solved under another symmetry", COPIES, "failures solved in a copy",
             "Failures that a copy frees", freed, "as many random starts", starts, about, 0.5),
-        verdict("digits lie in a low-dimensional subspace", SAID, f"values lost without {d} directions",
+        claim_verdict("digits lie in a low-dimensional subspace", SAID, f"values lost without {d} directions",
             "In how few directions do values lie?", outside, "as many random directions", random, about,
             half_way),
         _order_verdict(frame, about),
-        verdict("probe axes do not carry over between seeds", SAID, "values lost in another seed", seeds,
+        claim_verdict("probe axes do not carry over between seeds", SAID, "values lost in another seed", seeds,
             lost, "lost in another half of the puzzles, same seed", other_half, about, half_way),
-        verdict(rotation, "nobody's; this study asks", "values read in another seed", seeds, aligned,
+        claim_verdict(rotation, "nobody's; this study asks", "values read in another seed", seeds, aligned,
             "random rotation", rotated, about, 1/classes + half_way)]
     if classes < 5: del found[1:3] # two kinds of cells are no digits
     return [one for one in found if one.n] # what could not be asked is no claim
