@@ -44,14 +44,14 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
     "patching-sudoku-6x6": ("Sudoku 6×6, three trainings", [SEEDS,
         f"trm-lab run probes/patching -p models '[reports/{SEEDS.split()[-1]}]'"]),
     "patching-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/patching -p models '[sudoku-9x9-laptop]' "
-        "-p pairs 10 -p by_cell 3 -p sets 2 -p most 4 -p whole 20 -p looks '[1,4]' -p sizes '[1.0]' "
+        "-p pairs 10 -p by_cell 3 -p sets 2 -p most 4 -p whole 24 -p looks '[1,2]' -p sizes '[1.0]' "
         "-p unknown '[1,4,16]'"]),
     "patching-maze-9x9": ("mazes 9×9", ["trm-lab run probes/patching -p models '[maze-9x9]' -p pairs 24 "
-        "-p by_cell 6 -p sets 4 -p most 6 -p whole 40 -p unknown '[1,2,4,8]'"]),
+        "-p by_cell 6 -p sets 4 -p most 6 -p whole 40"]),
     "symmetry-sudoku-6x6": ("Sudoku 6×6, three trainings", [SEEDS,
         f"trm-lab run probes/symmetry -p models '[reports/{SEEDS.split()[-1]}]' -p puzzles 2000"]),
     "symmetry-maze-9x9": ("mazes 9×9", ["trm-lab run probes/symmetry -p models '[maze-9x9]' -p puzzles 400 "
-        "-p some 24 -p cells 60"]),
+        "-p some 100 -p cells 60"]),
     "ablation-smoke": ("eleven rows of the paper's ablations, too small and too brief to rank as the "
         "paper's do", ["trm-lab sweep ablation --smoke --slots 2", "trm-lab report reports/ablation-smoke"]),
 }

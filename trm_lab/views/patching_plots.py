@@ -99,7 +99,7 @@ def _draw_map(ax:Axes, rows):
     for one in rows.itertuples():
         y, x = divmod(int(one.cell), columns)
         changed = one.kind == "changed givens"
-        text = f"{one.shown or '·'}→{one.shown_other or '·'}" if changed else one.shown
+        text = f"{one.shown}→{one.shown_other}" if changed else one.shown
         ax.text(x, y, text, ha="center", va="center", fontsize=8, fontweight="bold" if changed else "normal")
         if one.kind == "decision cells":
             ax.add_patch(Rectangle((x - .46, y - .46), .92, .92, fill=False, edgecolor=GREEN, linewidth=1.8))
@@ -179,7 +179,7 @@ def noise_and_recovery(
     sizes = sorted(set(_where(table, measure="solved after noise")["size"].dropna()))
     figure = Figure(figsize=(9, 3.1), layout="constrained")
     panels = zip(figure.subplots(1, 2), ("solved after noise", "steps to recover"),
-        ("share of solved puzzles still solved", "steps until the answer is back"))
+        ("share still solved at the end", "steps until the answer is back"))
     for ax, measure, label in panels:
         for latent, (colour, marker) in styles.items():
             for size in sizes:
@@ -291,8 +291,10 @@ def digits_in_few_directions(
                 label=f"{name}, {control or 'directions of the means'}")
         read = _over_models(table, "value read", "", latent=name, step=last)
         for value in read.value: left.axhline(value, color=colour, linewidth=0.8, linestyle="--")
+    most = int(rows.directions.max())
     tidy(left, title=f"after step {last}; dashed: a probe of all channels", xlabel="directions",
-        ylabel="share of values told", ylim=(-0.04, 1.04))
+        ylabel="share of values told", ylim=(-0.04, 1.04), xlim=(0.5, most + 0.5))
+    left.set_xticks(range(1, most + 1))
     places = _where(table, measure="place of a value", latent=latent, step=last)
     places = places[places.model == places.model.iloc[0]]
     x, y = (_where(places, component=k).value.to_numpy() for k in (1, 2)) if places.component.max() > 1 else (

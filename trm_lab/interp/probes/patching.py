@@ -24,11 +24,13 @@ from ...models.trm import RecursiveModel, State, Update, Watch
 from ...data.batches import ordered_batches
 from ...data.datasets import Split
 from ...solving.solve import recursion
+from ..session import _token_names
 from ..trace import Site
 from .base import (
-    Table, UNTRAINED, jackknife, mean_interval, untrained, with_progress)
+    Table, UNTRAINED, jackknife, mean_interval, right_answers, untrained, with_progress)
 from .tasks import open_cells
-from .verdicts import Verdict, over_models_rows, pick, verdict
+from .verdicts import (
+    REN_LIU, ClaimVerdict, claim_verdict, over_models_rows, pick)
 
 # %% ../../../nbs/interp/probes/11_patching.ipynb #patch005
 ONE_GIVEN, SYMMETRY, RANDOM = "one given", "a symmetry", "random pairs"
@@ -316,7 +318,9 @@ def example_rows(table:Table, puzzle:Puzzle, effects:CellEffects, pairs:Pairs, s
     "The map of one pair: the effect of each cell on all decision cells together."
     i = int(np.argsort(pairs.decision.sum(1), kind="stable")[len(pairs)//2]) # one of usual size
     whole = effects.whole[i].sum()
-    draws = [puzzle.draw(np.asarray(split.inputs[i]), np.asarray(split.inputs[i])).glyphs
+    names = ["·" if name == "blank" else name for name in _token_names(puzzle)]
+    unknown = open_cells(pairs.mine.inputs, pairs.mine.labels)[i]
+    draws = [["" if unknown[cell] else names[token] for cell, token in enumerate(split.inputs[i])]
         for split in (pairs.mine, pairs.other)]
     for cell, value in enumerate(effects.moved[i].sum(1)/whole):
         kind = CHANGED if pairs.changed[i, cell] else DECISION if pairs.decision[i, cell] else REST
@@ -394,11 +398,13 @@ def steps_to_recover(
     return len(same) - same[::-1].cumprod(0).sum(0)
 
 def noise_rows(table:Table, model:RecursiveModel, /, split:Split, looks:Sequence[int], sizes:Sequence[float],
-        steps:int, seed:int=0, what:str="", **more):
+        steps:int, seed:int=0, what:str="", puzzle:Puzzle|None=None, **more):
     "What noise at a site does to puzzles that are solved without it."
     def chosen(site): return site.step in looks and site in last_sites(model, site.step)
-    run, pairs = record(model, split, steps, chosen), Pairs("", split, split)
-    solved = still_solved(run.logits[-1], pairs)
+    run = record(model, split, steps, chosen)
+    def right(logits):
+        return right_answers(puzzle, split.inputs, logits.argmax(-1).cpu().numpy(), split.labels)
+    solved = right(run.logits[-1])
     if not solved.any(): return
     for site in with_progress(list(run.states), what, "sites"):
         state = run.states[site]
@@ -408,10 +414,9 @@ def noise_rows(table:Table, model:RecursiveModel, /, split:Split, looks:Sequence
             disturbed = state.replace(**{site.name: state[site.name] + size*scale*noise})
             logits = run_on(model, run.x, disturbed, site, steps - site.step)
             same = (logits.argmax(-1) == run.logits[site.step - 1:].argmax(-1)).all(-1).cpu().numpy()
-            table.add("solved after noise", site, **mean_interval(still_solved(logits[-1], pairs)[solved]),
-                size=size, **more)
-            table.add("steps to recover", site, **mean_interval(steps_to_recover(same)[solved].astype(float)),
-                size=size, **more)
+            at, needed = {"size": size, **more}, steps_to_recover(same)[solved].astype(float)
+            table.add("solved after noise", site, **mean_interval(right(logits[-1])[solved]), **at)
+            table.add("steps to recover", site, **mean_interval(needed), **at)
 
 # %% ../../../nbs/interp/probes/11_patching.ipynb #patch032
 class Undo:
@@ -436,6 +441,7 @@ def solved_without(
     split:Split, # N puzzles
     steps:int, # T
     undone:Callable[[int, Update], bool]=lambda step, u: False, # supervision step and update
+    puzzle:Puzzle|None=None, # whose rules say what is right; None: the labels do
     batch_size:int=128, # puzzles computed together
 )->np.ndarray: # (T, N) bool
     "Which puzzles are solved after each step if some updates are undone?"
@@ -443,10 +449,9 @@ def solved_without(
     for batch in ordered_batches(split, batch_size):
         x = model.embed(batch.to(next(model.parameters()).device))
         bind = Undo(start := model.start(x), undone).bind
-        right = [((now.tokens == batch.labels.to(x.device)) | (batch.labels < 0).to(x.device)).all(1)
-            for now in recursion(model, x, start, steps, bind=bind)]
-        parts.append(torch.stack(right).cpu().numpy())
-    return np.concatenate(parts, 1)
+        tokens = [now.tokens for now in recursion(model, x, start, steps, bind=bind)]
+        parts.append(torch.stack(tokens).cpu().numpy())
+    return right_answers(puzzle, split.inputs, np.concatenate(parts, 1), split.labels)
 
 # %% ../../../nbs/interp/probes/11_patching.ipynb #patch033
 FROZEN, ONCE = "frozen", "undone once"
@@ -467,13 +472,13 @@ def removals_of(model:RecursiveModel, step:int)->dict[str, Callable[[int, Update
     return found
 
 def removal_rows(table:Table, model:RecursiveModel, /, split:Split, looks:Sequence[int], steps:int,
-        what:str="", **more):
+        what:str="", puzzle:Puzzle|None=None, **more):
     "Of the puzzles that are solved with everything in place: how many are lost?"
-    by_step = solved_without(model, split, steps)
+    by_step = solved_without(model, split, steps, puzzle=puzzle)
     table.add("solved", step=steps, **mean_interval(by_step[-1]), **more)
     some, by_step = split.only(np.flatnonzero(by_step[-1])), by_step[:, by_step[-1]]
     if not len(some): return
-    def lost(undone): return ~solved_without(model, some, steps, undone)[-1]
+    def lost(undone): return ~solved_without(model, some, steps, undone, puzzle)[-1]
     names = list(dict.fromkeys(u.name for u in model.schedule()))
     for name, step in with_progress([(name, step) for name in names for step in looks], what, "freezes"):
         at, wrong = {"step": step, "removed": FROZEN, **more}, ~by_step[step - 2] if step > 1 else by_step[-1]
@@ -512,11 +517,12 @@ def with_unknown(
 
 def unknown_rows(table:Table, model:RecursiveModel, /, split:Split, counts:Sequence[int], steps:int,
         seed:int=0, **more):
-    "How many puzzles fail by the number of their unknown cells."
-    rng = np.random.default_rng(seed)
-    usual = open_cells(split.inputs, split.labels).sum(1).mean()
+    """How many puzzles fail by the number of their unknown cells.
+    Nothing is added where questions cannot hold what answers do, as the path of a maze."""
+    rng, free = np.random.default_rng(seed), open_cells(split.inputs, split.labels)
+    if not np.isin(split.labels[free], np.unique(split.inputs)).all(): return
     table.add("failed", control="as asked", **mean_interval(~solved_without(model, split, steps)[-1]),
-        unknown=float(usual), **more)
+        unknown=float(free.sum(1).mean()), **more)
     for count in counts:
         some = with_unknown(split, count, rng)
         if not len(some): continue
@@ -599,8 +605,9 @@ def study_patching(
     pairs, step = next(pairs for pairs in found if len(pairs)), looks[min(1, len(looks) - 1)]
     _cell_study(table, loaded, pairs, amounts, step, seed, bar("cells"), **more)
     whole = split.first(amounts.whole)
-    noise_rows(table, model, whole, looks, amounts.sizes, amounts.steps, seed, bar("noise"), **more)
-    removal_rows(table, model, whole, looks, amounts.steps, bar("removals"), **more)
+    noise_rows(table, model, whole, looks, amounts.sizes, amounts.steps, seed, bar("noise"),
+        loaded.puzzle, **more)
+    removal_rows(table, model, whole, looks, amounts.steps, bar("removals"), loaded.puzzle, **more)
     identity_rows(table, model, whole, amounts.steps, seed, **more)
     unknown_rows(table, model, whole, amounts.unknown, amounts.steps, seed, **more)
 
@@ -616,7 +623,7 @@ def all_models(
 
 # %% ../../../nbs/interp/probes/11_patching.ipynb #patch048
 TWO_LATENTS = "Jolicoeur-Martineau 2025, arXiv 2510.04871 (TRM): an answer and a latent of its own"
-ONE_UNKNOWN = "Ren and Liu 2026, arXiv 2601.10679 (HRM): one unknown cell"
+ONE_UNKNOWN = f"{REN_LIU}: one unknown cell"
 OURS = "nobody's; this study asks"
 
 def _strongest(frame, kind:str, after:int)->dict:
@@ -632,7 +639,7 @@ def _same_place(frame, row:Mapping, control:str="", **changed)->dict:
 def patching_verdicts(
     frame, # with rows over models
     about:Mapping, # models, puzzle, study
-)->list[Verdict]:
+)->list[ClaimVerdict]:
     "What the table says about each claim."
     measure = "lost of those still wrong"
     lost = frame[(frame.measure == measure) & (frame.control == "")]
@@ -651,14 +658,15 @@ def patching_verdicts(
         follows, stranger = (_same_place(frame, at_once, control) for control in ("", STRANGER))
         later = _same_place(frame, at_once, after=AFTER[2])
     which, cells = "Which latent carries the answer?", "decision cells as the partner's"
-    return [
-        verdict("freezing either latent destroys the answer", TWO_LATENTS,
+    found = [
+        claim_verdict("freezing either latent destroys the answer", TWO_LATENTS,
             f"lost when frozen from step {step} on, the latent that matters less", "What can be left out",
             least, "undone in that step only", briefly, about, 0.5),
-        verdict("a single unknown cell can break a model trained on hard puzzles only", ONE_UNKNOWN,
+        claim_verdict("a single unknown cell can break a model trained on hard puzzles only", ONE_UNKNOWN,
             "failed with one unknown cell", "Fewer unknown cells", failed, "the puzzles as asked", usual,
             about, 0.01),
-        verdict("a step later the answer follows a patched latent", OURS, cells, which, follows, STRANGER,
-            stranger, about, 0.5),
-        verdict("three steps later most of a patch is forgotten", OURS, f"{cells}, a step later", which,
+        claim_verdict("a step later the answer follows a patched latent", OURS, cells, which, follows,
+            STRANGER, stranger, about, 0.5),
+        claim_verdict("three steps later most of a patch is forgotten", OURS, f"{cells}, a step later", which,
             follows, "three steps later", later, about)]
+    return [one for one in found if one.n] # what could not be asked is no claim

@@ -23,13 +23,13 @@ from ...solving.solve import recursion
 from ..trace import Site
 from ..session import _token_names
 from .base import (
-    Answers, Table, UNTRAINED, halves, last_updates, mean_interval, stream, untrained)
+    Answers, Table, UNTRAINED, halves, last_updates, mean_interval, right_answers, stream, untrained)
 from .geometry import Grams, cka, random_axes
 from .scores import _rank_correlation
 from .ridge import Probe, Sums
 from .tasks import open_cells
 from .verdicts import (
-    FAILS, HOLDS, UNDECIDED, Verdict, difference, over_models_rows, pick, verdict)
+    FAILS, HOLDS, REN_LIU, UNDECIDED, ClaimVerdict, claim_verdict, difference, over_models_rows, pick)
 
 # %% ../../../nbs/interp/probes/12_symmetry.ipynb #symme005
 WAYS = ("top and bottom exchanged", "left and right exchanged", "half a turn", "mirrored at the diagonal",
@@ -90,7 +90,8 @@ def equivariance_rows(table:Table, model:RecursiveModel, /, puzzle:Puzzle, split
             for t, share in enumerate(shares, 1):
                 table.add("cells as transformed", "", of, **mean_interval(share[np.isfinite(share)]),
                     kind=kind, step=t, **more)
-        for t, alike in enumerate(before.solved == after.solved, 1):
+        right = [right_answers(puzzle, a.questions, a.tokens, a.labels) for a in (before, after)]
+        for t, alike in enumerate(right[0] == right[1], 1):
             table.add("both solved or neither", "", control, **mean_interval(alike), kind=kind, step=t,
                 **more)
 
@@ -98,38 +99,38 @@ def equivariance_rows(table:Table, model:RecursiveModel, /, puzzle:Puzzle, split
 STARTS = "random starts"
 
 @torch.no_grad()
-def _solved_from(model:RecursiveModel, split:Split, steps:int,
+def _solved_from(model:RecursiveModel, puzzle:Puzzle, split:Split, steps:int,
         generator:torch.Generator|None)->np.ndarray: # (N,)
     "Which puzzles are solved after the last step, from the model's start or a random one."
     parts = []
     for batch in ordered_batches(split, 128):
         x = model.embed(batch := batch.to(next(model.parameters()).device))
         for now in recursion(model, x, model.start(x, generator), steps): pass
-        parts.append(((now.tokens == batch.labels) | (batch.labels < 0)).all(1).cpu().numpy())
-    return np.concatenate(parts)
+        parts.append(now.tokens.cpu().numpy())
+    return right_answers(puzzle, split.inputs, np.concatenate(parts), split.labels)
 
 def freed_by_symmetry(model:RecursiveModel, puzzle:Puzzle, split:Split, copies:int, steps:int,
         seed:int=0)->np.ndarray: # (R, N) bool
     "Which puzzles are solved in each of R transformed copies."
     rng = np.random.default_rng(seed)
     ways = (puzzle.symmetries(rng, len(split)) for _ in range(copies))
-    return np.stack([_solved_from(model, transformed(split, way), steps, None) for way in ways])
+    return np.stack([_solved_from(model, puzzle, transformed(split, way), steps, None) for way in ways])
 
-def freed_by_starts(model:RecursiveModel, split:Split, starts:int, steps:int,
+def freed_by_starts(model:RecursiveModel, puzzle:Puzzle, split:Split, starts:int, steps:int,
         seed:int=0)->np.ndarray: # (R, N) bool
     "Which puzzles are solved from each of R random starts."
     generators = (torch.Generator().manual_seed(1000*seed + r) for r in range(starts))
-    return np.stack([_solved_from(model, split, steps, generator) for generator in generators])
+    return np.stack([_solved_from(model, puzzle, split, steps, generator) for generator in generators])
 
 def freed_rows(table:Table, model:RecursiveModel, /, puzzle:Puzzle, split:Split, copies:int, steps:int,
         seed:int=0, **more):
     "Of the puzzles that fail: how many are solved in one of the first k copies, or from one of k starts?"
-    solved = _solved_from(model, split, steps, None)
+    solved = _solved_from(model, puzzle, split, steps, None)
     table.add("solved", step=steps, **mean_interval(solved), **more)
     failures = split.only(np.flatnonzero(~solved))
     if not len(failures): return
     found = {"": freed_by_symmetry(model, puzzle, failures, copies, steps, seed),
-        STARTS: freed_by_starts(model, failures, copies, steps, seed)}
+        STARTS: freed_by_starts(model, puzzle, failures, copies, steps, seed)}
     for control, freed in found.items():
         table.add("freed by one", "", control, **mean_interval(freed.mean(0)), **more)
         for k, some in enumerate(np.logical_or.accumulate(freed), 1):
@@ -379,7 +380,7 @@ def all_models(
     over_models_rows(table, SHARES, single=("place of a value",))
 
 # %% ../../../nbs/interp/probes/12_symmetry.ipynb #symme030
-COPIES = "Ren and Liu 2026, arXiv 2601.10679 (HRM): transformed copies"
+COPIES = f"{REN_LIU}: transformed copies"
 SAID = "said of such models; no source is known to us"
 
 def _at_end(frame, measure:str, control:str="", **where)->dict:
@@ -389,18 +390,19 @@ def _at_end(frame, measure:str, control:str="", **where)->dict:
     last = rows.loc[rows.step == rows.step.max()].iloc[-1]
     return pick(frame, measure, control, latent=last.latent, step=last.step, **where)
 
-def _order_verdict(frame, about:Mapping)->Verdict:
+def _order_verdict(frame, about:Mapping)->ClaimVerdict:
     "Is the order of values within what permuted numbers give?"
     order, permuted = _at_end(frame, "order"), _at_end(frame, "order", "permuted numbers")
     word = UNDECIDED
     if np.isfinite(order["value"]): word = HOLDS if order["value"] <= permuted["high"] else FAILS
-    return verdict("digits have no order in the latents", SAID, "rank correlation of distance and number",
-        "In how few directions do values lie?", order, "permuted numbers", permuted, about, word=word)
+    return claim_verdict("digits have no order in the latents", SAID,
+        "rank correlation of distance and number", "In how few directions do values lie?", order,
+        "permuted numbers", permuted, about, word=word)
 
 def symmetry_verdicts(
     frame, # with rows over models
     about:Mapping, # models, puzzle, study
-)->list[Verdict]:
+)->list[ClaimVerdict]:
     "What the table says about each claim."
     tries, d = frame.tries.max(), frame.directions.max()
     freed, starts = (pick(frame, "freed", control, tries=tries) for control in ("", STARTS))
@@ -411,14 +413,16 @@ def symmetry_verdicts(
     on_fit = _at_end(frame, "value read", "the half it was fitted on")
     other_half, half_way = difference(on_fit, read), (own["value"] - 1/classes)/2
     seeds, rotation = "From one training to another", "after the best rotation, probe axes carry over"
-    return [
-        verdict("most failures are solved under another symmetry", COPIES, "failures solved in a copy",
+    found = [
+        claim_verdict("most failures are solved under another symmetry", COPIES, "failures solved in a copy",
             "Failures that a copy frees", freed, "as many random starts", starts, about, 0.5),
-        verdict("digits lie in a low-dimensional subspace", SAID, f"values lost without {d} directions",
+        claim_verdict("digits lie in a low-dimensional subspace", SAID, f"values lost without {d} directions",
             "In how few directions do values lie?", outside, "as many random directions", random, about,
             half_way),
         _order_verdict(frame, about),
-        verdict("probe axes do not carry over between seeds", SAID, "values lost in another seed", seeds,
-            lost, "lost in another half of the puzzles, same seed", other_half, about, half_way),
-        verdict(rotation, "nobody's; this study asks", "values read in another seed", seeds, aligned,
+        claim_verdict("probe axes do not carry over between seeds", SAID, "values lost in another seed",
+            seeds, lost, "lost in another half of the puzzles, same seed", other_half, about, half_way),
+        claim_verdict(rotation, "nobody's; this study asks", "values read in another seed", seeds, aligned,
             "random rotation", rotated, about, 1/classes + half_way)]
+    if classes < 5: del found[1:3] # two kinds of cells are no digits
+    return [one for one in found if one.n] # what could not be asked is no claim
