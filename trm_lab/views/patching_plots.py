@@ -41,6 +41,7 @@ def _draw_effects(ax:Axes, table, measure:str, **where):
             _band(ax, _places(rows), rows, color=other or colour, linestyle=line, marker=marker,
                 markersize=4, label=label)
 
+# %% ../../nbs/views/04_patching_plots.ipynb #patpl005a
 def effects_by_site(
     table, # DataFrame with rows "effect" and "as the partner"
 )->Figure:
@@ -63,6 +64,7 @@ def effects_by_site(
     _legend_below(figure, axes[0, 0], 3)
     return figure
 
+# %% ../../nbs/views/04_patching_plots.ipynb #patpl005b
 def controls_of_patching(
     table, # DataFrame with rows "as the partner"
 )->Figure:
@@ -121,6 +123,7 @@ def maps_of_an_example(
         figure.colorbar(image, ax=ax, shrink=0.8, label="effect on all decision cells")
     return figure
 
+# %% ../../nbs/views/04_patching_plots.ipynb #patpl007a
 def cells_by_kind(
     table, # DataFrame with rows "effect of a cell"
 )->Figure:
@@ -143,6 +146,7 @@ def cells_by_kind(
     ax.legend(frameon=False, fontsize=8)
     return figure
 
+# %% ../../nbs/views/04_patching_plots.ipynb #patpl007b
 def sets_of_cells(
     table, # DataFrame with rows "cells of a set", "effect of a set"
 )->Figure:
@@ -193,6 +197,7 @@ def noise_and_recovery(
     _legend_below(figure, figure.axes[0], 4)
     return figure
 
+# %% ../../nbs/views/04_patching_plots.ipynb #patpl009a
 def left_out(
     table, # DataFrame with rows "lost"
 )->Figure:
@@ -219,6 +224,7 @@ def left_out(
     right.set_yticks(range(len(removed)), removed, fontsize=8)
     return figure
 
+# %% ../../nbs/views/04_patching_plots.ipynb #patpl009b
 def unknown_cells(
     table, # DataFrame with rows "failed"
 )->Figure:
@@ -307,6 +313,7 @@ def digits_in_few_directions(
     _legend_below(figure, left, 2)
     return figure
 
+# %% ../../nbs/views/04_patching_plots.ipynb #patpl014a
 _WAYS = {"own": (BLUE, "-", "o"), "best rotation": (GREEN, "-", "s"), "as they are": (ORANGE, "-", "X"),
     "random rotation": (GREY, "--", None), "shuffled cells": (GREY, ":", None),
     "untrained": ("black", ":", None)}

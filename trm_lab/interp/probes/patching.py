@@ -106,6 +106,7 @@ def pairs_by_symmetry(puzzle:Puzzle, split:Split, rng:np.random.Generator)->Pair
         symmetry = replace(symmetry, cells=np.broadcast_to(np.arange(puzzle.seq_len), symmetry.cells.shape))
     return _paired(SYMMETRY, split, *symmetry(np.asarray(split.inputs), np.asarray(split.labels)))
 
+# %% ../../../nbs/interp/probes/11_patching.ipynb #patch006a
 def random_pairs(split:Split, rng:np.random.Generator)->Pairs:
     "Each puzzle, and another one."
     order = np.roll(rng.permutation(len(split)), 1)
@@ -147,6 +148,7 @@ def record(
     logits = [now.output.logits.float() for now in recursion(model, x, start, steps, bind=bind)]
     return Recorded(x, start, states, torch.stack(logits))
 
+# %% ../../../nbs/interp/probes/11_patching.ipynb #patch010a
 @torch.no_grad()
 def run_on(
     model:RecursiveModel,
@@ -280,6 +282,7 @@ class CellEffects:
     moved:np.ndarray # (N, L, L) the patched cell, and where it is read; zero outside of decision cells
     whole:np.ndarray # (N, L) how far it is to the partner's run
 
+# %% ../../../nbs/interp/probes/11_patching.ipynb #patch021a
 def cell_effects(
     model:RecursiveModel, ours:Recorded, theirs:Recorded, pairs:Pairs,
     site:Site, # where the cells are exchanged
@@ -575,6 +578,7 @@ def _cell_study(table:Table, loaded:Loaded, pairs:Pairs, amounts:Amounts, step:i
         example_rows(table, loaded.puzzle, effects, some, site, **more)
         set_rows(table, model, *first, few, site, amounts.most, rng, **more)
 
+# %% ../../../nbs/interp/probes/11_patching.ipynb #patch044a
 def study_patching(
     table:Table, # gets rows
     loaded:Loaded, # a model with the type of its puzzles
@@ -636,6 +640,7 @@ def _same_place(frame, row:Mapping, control:str="", **changed)->dict:
     keys = "latent", "step", "cycle", "substep", "after", "pairs"
     return pick(frame, "as the partner", control, **{key: row.get(key) for key in keys} | changed)
 
+# %% ../../../nbs/interp/probes/11_patching.ipynb #patch048a
 def patching_verdicts(
     frame, # with rows over models
     about:Mapping, # models, puzzle, study

@@ -238,6 +238,7 @@ def _outside_rows(table:Table, site:Site, fit:CellStates, show:CellStates, probe
         table.add("value read outside", site, control, **mean_interval(after), directions=K - 1, **more)
         table.add("lost outside", site, control, **mean_interval(before - after), directions=K - 1, **more)
 
+# %% ../../../nbs/interp/probes/12_symmetry.ipynb #symme018a
 def _order_rows(table:Table, site:Site, means:np.ndarray, rng:np.random.Generator, n:int, **more):
     "Order of values, and with their numbers permuted; nothing for fewer than five values."
     if len(means) < 5: return
@@ -343,6 +344,7 @@ def study_symmetry(
     equivariance_rows(table, untrained(model, seed), loaded.puzzle, few, steps, seed, UNTRAINED, **more)
     freed_rows(table, model, loaded.puzzle, split, copies, steps, seed, **more)
 
+# %% ../../../nbs/interp/probes/12_symmetry.ipynb #symme026a
 def study_seeds(
     table:Table, # gets rows
     found:Mapping[str, Loaded], # models of one type of puzzle: other seeds, or checkpoints
@@ -399,6 +401,7 @@ def _order_verdict(frame, about:Mapping)->ClaimVerdict:
         "rank correlation of distance and number", "In how few directions do values lie?", order,
         "permuted numbers", permuted, about, word=word)
 
+# %% ../../../nbs/interp/probes/12_symmetry.ipynb #symme030a
 def symmetry_verdicts(
     frame, # with rows over models
     about:Mapping, # models, puzzle, study
