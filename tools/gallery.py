@@ -58,6 +58,8 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
 # what a page says by a name that means another model today
 NOTES = dict.fromkeys(("geometry-sudoku-9x9", "reading-sudoku-9x9"),
     "The page calls its model sudoku-9x9, as it was called then; it ships as sudoku-9x9-laptop.")
+NOTES |= {name: "The page is about the weights that shipped before: the same recipe, 8,000 training steps."
+    for name in PIECES if name.endswith("-maze-9x9")}
 # of a run's folder: its page, and what that leads to
 KEPT = ("report.html", "explorer.html", "geometry.parquet", "reading.parquet", "dynamics.parquet",
     "halting.parquet", "patching.parquet", "symmetry.parquet", "verdicts.parquet")
