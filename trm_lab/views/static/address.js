@@ -17,8 +17,8 @@ export function questionText(app, run) { // a run's question as it is typed
 export class Address {
   constructor(app) {
     // nothing is written before it was read: a slow model would lose what somebody sent
-    this.app = app; this.written = null; this.waiting = 0; this.known = false;
-    window.addEventListener("hashchange", () => { if (location.hash !== this.written) this.read(); });
+    this.app = app; this.here = location.hash; this.waiting = 0; this.known = false;
+    window.addEventListener("hashchange", () => { if (location.hash !== this.here) this.read(); });
   }
 
   chain(key) { // how a run is made from its root
@@ -67,14 +67,16 @@ export class Address {
     if (!this.known) return;
     clearTimeout(this.waiting);
     this.waiting = setTimeout(() => {
-      const { run } = this.app;
-      if (!run) return;
-      this.written = `#${new URLSearchParams(this.view())}`;
-      if (location.hash !== this.written) history.replaceState(null, "", this.written);
+      // somebody's address is about to be read, or there is nothing to write yet
+      if (!this.app.run || location.hash !== this.here) return;
+      const moment = `#${new URLSearchParams(this.view())}`;
+      if (location.hash !== moment) history.replaceState(null, "", moment);
+      this.here = location.hash;
     }, 300);
   }
 
   async read() { // go where the address says; what it names and this page cannot do is said in a sentence
+    this.here = location.hash;
     const wanted = new URLSearchParams(location.hash.slice(1)), number = (name) => {
       const value = wanted.get(name);
       return value !== null && /^\d+$/.test(value) ? Number(value) : null;

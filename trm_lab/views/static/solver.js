@@ -186,7 +186,8 @@ class Solver {
       if (["TEXTAREA", "INPUT"].includes(event.target.tagName)) return;
       this.take(event.clipboardData.getData("text")); event.preventDefault();
     });
-    window.addEventListener("hashchange", () => { if (location.hash !== this.written) this.read(); });
+    this.here = location.hash; // as it was read or written last
+    window.addEventListener("hashchange", () => { if (location.hash !== this.here) this.read(); });
   }
 
   writeLegend() {
@@ -358,19 +359,22 @@ class Solver {
   write() {
     clearTimeout(this.waiting);
     this.waiting = setTimeout(() => {
-      if (!this.text) return; // it is not read yet
+      // it is not read yet, or somebody's address is about to be
+      if (!this.text || location.hash !== this.here) return;
       const { app } = this, found = { model: this.kind.name, board: this.text.replaceAll(" ", ".") };
       if (this.shown >= 0) found.step = this.shown + 1;
       if (this.shown >= 0 && this.view) found.view = this.view;
       if (app?.run) Object.assign(found, { inside: app.state.frame, panel: app.state.panel,
         ...(app.state.cell === null ? {} : { cell: app.state.cell + 1 }),
         ...(app.tour.at ? { tour: app.tour.at } : {}) });
-      this.written = `#${new URLSearchParams(found)}`;
-      if (location.hash !== this.written) history.replaceState(null, "", this.written);
+      const moment = `#${new URLSearchParams(found)}`;
+      if (location.hash !== moment) history.replaceState(null, "", moment);
+      this.here = location.hash;
     }, 200);
   }
 
   async read() { // once called `kind`, the model is found under both names
+    this.here = location.hash;
     const wanted = new URLSearchParams(location.hash.slice(1)), whole = (name, most = Infinity) => {
       const value = wanted.get(name);
       return /^\d+$/.test(value ?? "") ? Math.min(Number(value), most) : 0;
