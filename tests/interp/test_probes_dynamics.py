@@ -10,7 +10,7 @@ from trm_lab.interp.probes.base import Table, read_table, right_answers, stream,
 from trm_lab.interp.probes.dynamics import (
     CYCLES, SETTLES, WANDERS, Depths, Residuals, StepMap, Subject, all_models, choose, distances, drift,
     dynamics_verdicts, expansion, follow, from_random_starts, kicked, motion, noise_like, places,
-    plane_through, roll_out, study_model)
+    plane_through, roll_out, separation_rows, study_model)
 from trm_lab.interp.probes.verdicts import (
     ALL, claim_verdict, collect_verdicts, judge, over_models, verdict_frame)
 from trm_lab.interp.session import puzzle_batch
@@ -169,7 +169,7 @@ def test_the_study_runs_and_its_figures_are_drawn_from_the_table(tmp_path):
         study_model(table, Subject(small(arch), FOUR), PUZZLES, name, depths, progress=False)
     all_models(table)
     frame = table.frame
-    assert {"", "untrained", "shuffled labels", "random change", "noise"} <= set(frame.control)
+    assert {"", "untrained", "random change", "noise"} <= set(frame.control)
     both = frame[(frame.measure == "motion") & (frame.model == ALL) & (frame.group == "failed")]
     assert len(both) == 6 and (both.models == 2).all()
     assert (both.groupby("control").value.sum().round(6) == 1).all() # settles, cycles, wanders
@@ -181,6 +181,18 @@ def test_the_study_runs_and_its_figures_are_drawn_from_the_table(tmp_path):
     one = frame[frame.model == "a"].dropna(axis=1, how="all").reset_index(drop=True)
     kept = ["measure", "control", "value"]
     pd.testing.assert_frame_equal(one[kept], again.frame[kept]) # seeded throughout
+
+def test_what_separates_is_measured_beside_shuffled_labels_where_there_are_enough_paths():
+    "Five of each outcome at least; a perfect separation of fewer says nothing."
+    solved = np.arange(24) < 12
+    table = Table("dynamics")
+    separation_rows(table, np.where(solved, 0., 1.), solved, "AUC", seed=0)
+    measured, shuffled = (table.frame[table.frame.control == control].value.item()
+        for control in ("", "shuffled labels"))
+    assert measured == 1 and 0.2 < shuffled < 0.8
+    few = Table("dynamics")
+    separation_rows(few, np.where(solved, 0., 1.)[8:14], solved[8:14], "AUC", seed=0)
+    assert np.isnan(few.frame.value.item()) and few.frame.control.tolist() == [""]
 
 # ---- verdicts
 
