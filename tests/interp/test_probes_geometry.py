@@ -346,6 +346,7 @@ def test_the_template_runs_and_computes_its_findings(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="was trained on"):
         run_notebook("probes/geometry", {"model": "sudoku-4x4", "puzzle_seed": 0, "puzzles": 8})
 
+@pytest.mark.soak # the templates run on Sudoku in every test; on other types here
 def test_the_template_sorts_a_mazes_cells(tmp_path, monkeypatch):
     monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
     run, _ = run_notebook("probes/geometry",

