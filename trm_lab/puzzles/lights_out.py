@@ -115,7 +115,7 @@ class _Ruled(_Board):
         quiet = _quiet(self.rows, self.cols)
         if len(quiet) > 12: return None # more than 4,096 solutions
         choices = np.array(list(itertools.product((0, 1), repeat=len(quiet))), np.uint8)
-        presses = ((questions == ON) @ _solver(self.rows, self.cols).T % 2)[:, None] ^ (choices @ quiet % 2)
+        presses = (self.label(questions) - LEAVE)[:, None] ^ (choices @ quiet % 2)
         gain = log_probabilities[..., PRESS] - log_probabilities[..., LEAVE]
         best = np.einsum("nsl,nl->ns", presses, gain).argmax(1) # of all solutions (N, s, L)
         return (LEAVE + presses[np.arange(len(presses)), best]).astype(np.uint8)

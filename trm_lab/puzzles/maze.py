@@ -7,7 +7,7 @@ __all__ = ['WALL', 'FREE', 'START', 'GOAL', 'PATH', 'Maze']
 
 # %% ../../nbs/puzzles/03_maze.ipynb #755bd619
 import functools, math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 import numpy as np
 from ..core.errors import InputError, given
 from .base import (
@@ -332,19 +332,20 @@ class _Labelled(_Judged):
     "The canonical answers of mazes, and the transformations after which they are drawn anew."
     def label(self, questions, rng=None):
         "The canonical answers, or any shortest paths. Raises `InputError` where there is no way from S to G."
-        return self._labels(questions, lambda some: {"rng": rng})
+        return self._labels(questions, rng)
 
     def nearest_label(self, questions, log_probabilities):
         "Of the shortest paths the most probable ones. Raises `InputError` where there is no way from S to G."
         gain = log_probabilities[..., PATH] - log_probabilities[..., FREE]
-        return self._labels(questions, lambda some: {"gain": gain[some]})
+        return self._labels(questions, gain=gain)
 
-    def _labels(self, questions, how:Callable[[slice], dict]):
+    def _labels(self, questions, rng=None, gain=None):
         "The answers of many mazes, a block after the other."
         # boards; all levels of the search are kept, some 20 MB at 30×30
         block = max(8, 1_000_000//self.seq_len)
         blocks = [slice(i, i + block) for i in range(0, len(questions), block)]
-        return np.concatenate([_label(questions[some], self.rows, self.cols, **how(some)) for some in blocks])
+        return np.concatenate([_label(questions[some], self.rows, self.cols, rng,
+            None if gain is None else gain[some]) for some in blocks])
 
     def solutions(self, question, limit=2):
         "The canonical answer; none, if there is no way from S to G. Raises `InputError` if this is no maze."
