@@ -12,6 +12,7 @@ __all__ = ['SETTLES', 'CYCLES', 'WANDERS', 'NEAR', 'BACK', 'LEAST', 'StepMap', '
 # %% ../../../nbs/interp/probes/09_dynamics.ipynb #dynam002
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 import numpy as np, torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -180,6 +181,13 @@ def groups_of(
     "Solved ones and failed ones."
     return {"solved": solved, "failed": ~solved}
 
+def _group_rows(table:Table, measure:str, values:np.ndarray, solved:np.ndarray, control:str="",
+        at:Site|str="", **more):
+    "The mean of each group."
+    for group, mask in groups_of(solved).items():
+        known = values[mask & np.isfinite(values.astype(float))]
+        if len(known): table.add(measure, at, control, **mean_interval(known), group=group, **more)
+
 def residual_rows(
     table:Table, # gets them
     residuals:Residuals, # of N puzzles
@@ -189,9 +197,7 @@ def residual_rows(
 ):
     "The mean change of each update, of solved puzzles and of failed ones."
     for site, change in residuals.kept.items():
-        for group, mask in groups_of(solved).items():
-            known = change[mask & np.isfinite(change)]
-            if len(known): table.add("residual", site, control, **mean_interval(known), group=group, **more)
+        _group_rows(table, "residual", change, solved, control, site, **more)
 
 # %% ../../../nbs/interp/probes/09_dynamics.ipynb #dynam022
 def choose(
@@ -219,7 +225,7 @@ class Rollouts:
     solved:np.ndarray # (T, n) bool
     ends:Tensor # (n, M) the last states
 
-    @property
+    @cached_property
     def motion(self)->np.ndarray: return motion(self.apart)
     @property
     def drift(self)->np.ndarray: return drift(self.apart)
@@ -390,12 +396,6 @@ class Depths:
         if self.long < max(8, self.steps):
             raise InputError(f"dynamics: long should be at least 8 and at least steps ({self.steps}), "
                 f"found {self.long}")
-
-def _group_rows(table:Table, measure:str, values:np.ndarray, solved:np.ndarray, control:str="", **more):
-    "The mean of each group."
-    for group, mask in groups_of(solved).items():
-        known = values[mask & np.isfinite(values.astype(float))]
-        if len(known): table.add(measure, "", control, **mean_interval(known), group=group, **more)
 
 def motion_rows(table:Table, rollouts:Rollouts, solved:np.ndarray, control:str="", **more):
     "How many settle, cycle and wander; changes, distances and exponents, of each group."
