@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['HIGHER', 'LOWER', 'ALIKE', 'UNTOLD', 'PAPER', 'values_of', 'over_seeds', 'Difference', 'difference', 'points',
-           'verdict', 'order', 'least_told', 'passport_line', 'cost_line']
+           'verdict', 'order', 'least_told', 'passport_line', 'cost_line', 'rank_agreement']
 
 # %% ../../nbs/runs/14_comparisons.ipynb #compa002
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import numpy as np, pandas as pd
 from ..core.errors import InputError
@@ -172,3 +172,28 @@ def cost_line(table:pd.DataFrame)->str:
 PAPER = {"TRM": 87.4, "with the continue loss": 86.1, "separate networks": 82.4, "no EMA": 79.9,
     "four layers, n = 3": 79.5, "multi-scale z": 77.6, "self-attention": 74.7, "T = 2, n = 2": 73.7,
     "single z": 71.9, "one-step gradient": 56.5, "HRM": 55.0} # the paper's Table 1
+
+# %% ../../nbs/runs/14_comparisons.ipynb #0a19df12
+def rank_agreement(
+    table:pd.DataFrame, # of a study
+    measure:str,
+    condition:str|None,
+    axis:str, # a column that tells settings apart
+    published:Mapping, # value of that column to a figure from elsewhere; at least three
+    draws:int=2000, # resampled tables
+    seed:int=0, # of the resampling
+)->dict: # value, low, high, settings
+    "Spearman's rank correlation with published figures, and its 95 % interval over resampled seeds."
+    from scipy.stats import spearmanr
+    rows = values_of(table, measure, condition)
+    runs = {name: rows[rows[axis] == name].value.to_numpy() for name in published}
+    if lacking := [name for name, values in runs.items() if not len(values)]:
+        raise InputError(f"{axis}: the table has no {', '.join(map(str, lacking))}; leave out the published "
+            "figures of what was not run")
+    # every setting draws its seeds for itself: the figures of one training each are what is compared with
+    rng, theirs = np.random.default_rng(seed), [*published.values()]
+    drawn = [[rng.choice(values, len(values)).mean() for values in runs.values()] for _ in range(draws)]
+    against = lambda ours: float(spearmanr(ours, theirs).statistic)
+    low, high = np.nanquantile([against(ours) for ours in drawn], (0.025, 0.975))
+    return {"value": against([values.mean() for values in runs.values()]), "low": float(low),
+        "high": float(high), "settings": len(runs)}
