@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['HIGHER', 'LOWER', 'ALIKE', 'UNTOLD', 'PAPER', 'values_of', 'over_seeds', 'Difference', 'difference', 'points',
-           'verdict', 'order', 'least_told', 'passport_line', 'cost_line', 'rank_agreement']
+           'verdict', 'order', 'least_told', 'passport_line', 'cost_line', 'asked', 'conditions', 'rank_agreement']
 
 # %% ../../nbs/runs/14_comparisons.ipynb #compa002
 import math
@@ -167,6 +167,23 @@ def cost_line(table:pd.DataFrame)->str:
     seconds = table[table.measure == "training"].seconds
     return (f"{table.run.nunique()} runs, {format_duration(seconds.sum())} of training in all "
         f"({format_duration(seconds.mean())} each).")
+
+# %% ../../nbs/runs/14_comparisons.ipynb #compa0a2
+def asked(table:pd.DataFrame)->str:
+    "What was asked, and what was expected before the runs, as Markdown."
+    return (f"**Question.** {table.attrs['question']}\n\n**Expected, written before the runs.** "
+        f"{table.attrs['expected']}")
+
+def conditions(
+    table:pd.DataFrame,
+    told:float, # as `least_told` gives it
+)->str:
+    "Exclusions, power, and the passport of every number, as Markdown."
+    missing = [f"{name} ({why})" for name, why in table.attrs["excluded"].items()]
+    return (f"**Exclusions.** {'; '.join(missing) or 'None: all runs of the grid are in the table.'}\n\n"
+        f"**Power.** With these seeds a difference of about {points(told, sign=False)} points between two "
+        "settings would be told; smaller ones may exist and stay unseen. Where several settings are "
+        f"averaged, less is enough.\n\n**Conditions of every number.** {passport_line(table)}")
 
 # %% ../../nbs/runs/14_comparisons.ipynb #compa020
 PAPER = {"TRM": 87.4, "with the continue loss": 86.1, "separate networks": 82.4, "no EMA": 79.9,
