@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['HIGHER', 'LOWER', 'ALIKE', 'UNTOLD', 'PAPER', 'values_of', 'over_seeds', 'Difference', 'difference', 'points',
-           'verdict', 'order', 'least_told', 'passport_line', 'cost_line', 'asked', 'conditions', 'rank_agreement']
+           'verdict', 'share_text', 'points_text', 'order', 'least_told', 'passport_line', 'cost_line', 'asked',
+           'conditions', 'rank_agreement']
 
 # %% ../../nbs/runs/14_comparisons.ipynb #compa002
 import math
@@ -109,6 +110,18 @@ def verdict(
     near = f"{100*margin:g} points" if percent else f"{margin:g}"
     if word == ALIKE: return f"As many {what} {one} as {other}, to within {near} ({figures})."
     return f"It cannot be told whether more {what} {one} or {other} ({figures})."
+
+# %% ../../nbs/runs/14_comparisons.ipynb #d061d84b
+def share_text(
+    row, # with value, low and high, as a row of `over_seeds`
+)->str:
+    "A share with its interval, if it has one."
+    return f"{row.value:.1%}" + f" ({row.low:.1%} to {row.high:.1%})"*(row.low == row.low)
+
+def points_text(found:Difference)->str:
+    "A difference of shares in percentage points, with its interval, if it has one."
+    known = found.low == found.low
+    return points(found.value) + f" ({points(found.low)} to {points(found.high)})"*known
 
 # %% ../../nbs/runs/14_comparisons.ipynb #compa014
 def order(
