@@ -116,7 +116,7 @@ def share_text(
     row, # with value, low and high, as a row of `over_seeds`
 )->str:
     "A share with its interval, if it has one."
-    return f"{row.value:.1%}" + f" ({row.low:.1%} to {row.high:.1%})"*(row.low == row.low)
+    return f"{row.value:.1%}" + f" ({row.low:.1%} to {row.high:.1%})"*(not math.isnan(row.low))
 
 def points_text(found:Difference)->str:
     "A difference of shares in percentage points, with its interval, if it has one."
