@@ -120,7 +120,7 @@ def share_text(
 
 def points_text(found:Difference)->str:
     "A difference of shares in percentage points, with its interval, if it has one."
-    known = found.low == found.low
+    known = not math.isnan(found.low)
     return points(found.value) + f" ({points(found.low)} to {points(found.high)})"*known
 
 # %% ../../nbs/runs/14_comparisons.ipynb #compa014
