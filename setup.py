@@ -27,7 +27,7 @@ setup(
         "trm_lab": ["pretrained/*"],
         "trm_lab.models": ["static/*"],
         "trm_lab.views": ["static/*"],
-        "trm_lab.experiments": ["*.ipynb", "probes/*.ipynb", "configs/*.yaml",
+        "trm_lab.experiments": ["*.ipynb", "probes/*.ipynb", "studies/*.ipynb", "configs/*.yaml",
             "configs/*/*.yaml", "sweeps/*.yaml"],
     },
     install_requires=cfg["requirements"].split(),

@@ -7,9 +7,9 @@ __all__ = ['app', 'Device', 'Steps', 'PuzzleName', 'DataPuzzle', 'AsJson', 'Rest
            'Work', 'TrySteps', 'Cells', 'Threshold', 'SkipBad', 'Seed', 'Config', 'Parameters', 'Smoke', 'Fresh',
            'HEADLINES', 'arc_app', 'data_app', 'FromHub', 'FromFile', 'TestFile', 'Generate', 'Difficulty',
            'TrainingPuzzles', 'MinRating', 'BoardSize', 'MinPath', 'Images', 'ArcVersion', 'ArcConcept', 'ArcAugment',
-           'ArcMaxGrid', 'ArcOverlap', 'solve', 'explore', 'evaluate', 'run', 'sweep', 'runs', 'report', 'train',
-           'parity', 'arc_score', 'arc_solve', 'convert', 'export', 'data_build', 'data_check', 'data_show', 'demo',
-           'bench', 'card', 'models', 'doctor', 'main']
+           'ArcMaxGrid', 'ArcOverlap', 'solve', 'explore', 'evaluate', 'run', 'sweep', 'study', 'runs', 'report',
+           'train', 'parity', 'arc_score', 'arc_solve', 'convert', 'export', 'data_build', 'data_check', 'data_show',
+           'demo', 'bench', 'card', 'models', 'doctor', 'main']
 
 # %% ../nbs/cli.ipynb #0b846936
 import contextlib, csv, json, os, shutil, sys
@@ -547,6 +547,14 @@ def _relative(path:Path)->str:
     "A path as one would type it."
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
+def _print_plan(planned):
+    "The runs of a sweep, with their states."
+    from trm_lab.runs.outcomes import status
+    for trial in planned.trials:
+        at = ", ".join(f"{axis} {value}" for axis, value in trial.at.items())
+        typer.echo(f"{trial.run.folder.name}  {status(trial.run).state:11}  {at}")
+    typer.echo(f"{len(planned.trials)} runs in {_relative(planned.folder)}; nothing was started")
+
 @app.command()
 def sweep(
     grid:Annotated[str, typer.Argument(help="name of a grid, like ablation, or a YAML file: notebook, "
@@ -564,20 +572,53 @@ def sweep(
     from trm_lab.runs.clusters import ENGINES
     from trm_lab.core.run import version_difference
     from trm_lab.runs.grids import plan_sweep, read_grid
-    from trm_lab.runs.outcomes import status
     from trm_lab.runs.sweeps import Screen, run_sweep
     planned, start = plan_sweep(read_grid(find_grid(grid), smoke)), ENGINES[one_of(on, ENGINES, "--on")]
-    if dry_run:
-        for trial in planned.trials:
-            at = ", ".join(f"{axis} {value}" for axis, value in trial.at.items())
-            typer.echo(f"{trial.run.folder.name}  {status(trial.run).state:11}  {at}")
-        return typer.echo(f"{len(planned.trials)} runs in {_relative(planned.folder)}; nothing was started")
+    if dry_run: return _print_plan(planned)
     if note := {version_difference(trial.run.info) for trial in planned.trials if trial.run.finished} - {""}:
         typer.echo(f"of the runs that are finished: {'; '.join(sorted(note))}; remove a run's folder to run "
             f"it again", err=True)
     states = run_sweep(planned, start(planned, slots), Screen().show)
     typer.echo(f"finished: {len(states)} runs in {_relative(planned.folder)}; "
         f"trm-lab report {_relative(planned.folder)} shows what they found")
+
+# %% ../nbs/cli.ipynb #stdycmd1
+def _size(smoke:bool, full:bool)->str:
+    "The size that the options ask for."
+    if smoke and full: raise InputError("--smoke and --full exclude each other; leave out one of them")
+    return "smoke"*smoke + "full"*full
+
+def _list_studies():
+    "A line for each study: its state, its cost, its question."
+    from trm_lab.runs.studies import all_studies, study_state
+    for each in all_studies():
+        typer.echo(f"{each.number:2}  {each.question}\n    {study_state(each)}; "
+            f"about {each.minutes:g} minutes on two cores")
+
+@app.command()
+def study(
+    name:Annotated[Optional[str], typer.Argument(help="number or name of a study, or a grid with a section "
+        "'study'; without it all studies are listed", show_default=False)]=None,
+    on:Annotated[str, typer.Option(
+        help="where: local (this machine), slurm, or ray (the cluster that RAY_ADDRESS names)")]="local",
+    slots:Annotated[Optional[int], typer.Option(min=1,
+        help="number of runs at a time; default: as many as fit")]=None,
+    full:Annotated[bool, typer.Option("--full", help="the published size, for GPUs")]=False,
+    smoke:Annotated[bool, typer.Option("--smoke", help="tiny runs, which only show that all works")]=False,
+    report:Annotated[bool, typer.Option(help="execute the report over the table")]=True,
+    dry_run:Annotated[bool, typer.Option("--dry-run", help="only print what would be run")]=False,
+):
+    "Answer an open question: run its grid, measure, and report; started again, it goes on."
+    from trm_lab.runs.clusters import ENGINES
+    from trm_lab.runs.studies import find_study, plan_study, run_study
+    from trm_lab.runs.sweeps import Screen
+    size, start = _size(smoke, full), ENGINES[one_of(on, ENGINES, "--on")]
+    if name is None: return _list_studies()
+    asked = find_study(name)
+    if dry_run: return _print_plan(plan_study(asked, size))
+    made = run_study(asked, lambda sweep: start(sweep, slots), size, Screen().show, typer.echo,
+        slots or os.cpu_count() or 1, report)
+    typer.echo(f"{'report' if report else 'table'}: {_relative(made)}")
 
 # %% ../nbs/cli.ipynb #d6065974
 HEADLINES = ("fixed.exact", "adaptive.exact", "adaptive.mean_steps",

@@ -24,7 +24,8 @@ NO_CYCLES = {"H_cycles": None, "L_cycles": None}
 # what the laptop recipe hurries too much: puzzles stay for longer, and the rate does not fall
 SLOW = {"halt_max_steps": 16, "lr_min_ratio": 1.}
 WIDE = {"expansion": 4., "swiglu_multiple": 64}
-RECIPES = {"trm": {}, "trm_equivariant": {}, "trm_separate": {}, "trm_singlez": {}, "trm_hier6": {**SLOW,
+RECIPES = {"trm": {}, "trm_equivariant": {}, "trm_separate": {}, "trm_singlez": {},
+    "trm_swapped": {"model": {"L_cycles": 2}}, "trm_hier6": {**SLOW,
         "model": {**WIDE, "L_cycles": 6}, "lr": 2e-3, "train_steps": 3000, "halt_exploration_prob": 0.4},
     "hrm": {"halting": "q_learning"},
     "direct_transformer": {"model": NO_CYCLES}, "fixed_point": {"model": NO_CYCLES}}
@@ -67,6 +68,7 @@ SWITCHES = {"trm, attention": ("trm", {**SLOW, "model": {**WIDE, "H_cycles": 2, 
             "mlp_t": False, "pos_encodings": "learned"}, "lr": 1e-3, "train_steps": 3000}),
     "trm, q-learning": ("trm", {"halting": "q_learning", "train_steps": 1000}),
     "trm, 1-step gradient": ("trm", {"model": {"gradient": "update"}, "train_steps": 1500}),
+    "trm, gradient through all cycles": ("trm", {"model": {"H_cycles": 2, "gradient": "step"}}),
     "trm, no EMA": ("trm", {"ema": False}), "trm, AdamATan2": ("trm", {"optimizer": "adam_atan2"}),
     "fixed point, 1-step gradient": ("fixed_point", {"model": {"gradient": "update"}})}
 # whatever these reach is stated

@@ -202,7 +202,7 @@ def test_a_person_edits_and_resumes(page_offline, tmp_path):
 # ---- every system, every kind of puzzle ------------------------------------------
 
 KINDS = {"trm": "mlp", "trm_separate": "rope", "hrm": "pairs", "trm_singlez": "learned",
-    "trm_hier6": "offsets", "direct_transformer": "none", "fixed_point": "rope"}
+    "trm_hier6": "offsets", "trm_swapped": "mlp", "direct_transformer": "none", "fixed_point": "rope"}
 
 @firefox_alone
 def test_each_update_of_each_system_is_what_python_computes(page_offline):

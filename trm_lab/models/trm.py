@@ -195,15 +195,16 @@ class ModelConfig:
     def layout(self)->Grid: return _grid_of(self)
 
 # %% ../../nbs/models/02_trm.ipynb #e1ef7a71
-GRADIENTS = ("cycle", "update")
+GRADIENTS = ("cycle", "update", "step")
 
 @dataclass(frozen=True)
 class TRMConfig(ModelConfig):
     "The shape of a TRM. The defaults are the paper's, with attention."
     L_layers:Count = 2 # layers of the network
-    H_cycles:Count = 3 # T: cycles in a supervision step; only the last carries gradient
+    H_cycles:Count = 3 # T: cycles in a supervision step; only the last carries gradient, as the paper has it
     L_cycles:Count = 6 # n: updates of z_L in a cycle, before the one of z_H
-    gradient:str = "cycle" # through the whole last cycle, or (update) only its last two updates: HRM's 1-step
+    # through the whole last cycle, (update) only its last two updates, HRM's 1-step, or (step) all cycles
+    gradient:str = "cycle"
 
     def __post_init__(self):
         super().__post_init__()
@@ -349,10 +350,11 @@ class TRM(BoardModel):
 
     def plan(self):
         c = self.config
-        # substep of the last cycle from which the gradient flows
-        first = 0 if c.gradient == "cycle" else c.L_cycles - 1
+        last = c.H_cycles - 1
+        # cycle and substep from which the gradient flows
+        first = {"step": (0, 0), "cycle": (last, 0), "update": (last, c.L_cycles - 1)}[c.gradient]
         return tuple(
-            Update(cycle, substep, self.renewed(substep), grad=cycle == c.H_cycles - 1 and substep >= first)
+            Update(cycle, substep, self.renewed(substep), grad=(cycle, substep) >= first)
             for cycle in range(c.H_cycles) for substep in range(c.L_cycles + 1))
 
     def formula(self, u):

@@ -11,7 +11,7 @@ __all__ = ['PAD', 'IGNORE', 'SEPARATOR', 'Verdict', 'Drawing', 'Symmetry', 'Perm
 # %% ../../nbs/puzzles/01_base.ipynb #5c72625d
 import hashlib, importlib, inspect, pkgutil, re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import ClassVar, Protocol
@@ -260,6 +260,8 @@ class Constraints(ABC):
 # %% ../../nbs/puzzles/01_base.ipynb #36f9ec72
 class Structure(ABC):
     "What the questions of a type have in common, and which of them are the same puzzle."
+    symmetry_kinds:tuple[str, ...] = () # that can be drawn alone, like a Sudoku's digits; empty: all or none
+
     def measures(self, questions:np.ndarray)->dict[str, np.ndarray]:
         "What may make questions (N, L) hard, by name: a number (N,) for each."
         return {}
@@ -271,6 +273,10 @@ class Structure(ABC):
     @abstractmethod
     def symmetries(self, rng:np.random.Generator, count:int)->Symmetry:
         "Draw one symmetry for each of `count` puzzles."
+
+    def symmetries_of(self, kinds:Collection[str], rng:np.random.Generator, count:int)->Symmetry:
+        "The same, of some of `symmetry_kinds` only."
+        raise InputError(f"{self.name}: its symmetries cannot be drawn one kind at a time; draw all or none")
 
     def canonical(self, question:np.ndarray, answer:np.ndarray)->bytes|None:
         "Bytes that transformed copies of a puzzle share, and no other puzzle; None: the type cannot tell."

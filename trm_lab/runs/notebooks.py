@@ -6,7 +6,7 @@
 __all__ = ['FINISHED', 'resolve_parameters', 'find_run', 'remarks', 'execute', 'run_notebook']
 
 # %% ../../nbs/runs/03_notebooks.ipynb #10693187
-import contextlib, glob, logging, os, re, shutil, signal, sys, tempfile, typing
+import contextlib, glob, logging, os, re, shutil, signal, sys, tempfile, types, typing
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields, make_dataclass
 from pathlib import Path
@@ -28,8 +28,10 @@ def _typed_parameters(template:Template, parameters:Mapping, where:str)->dict: #
         raise InputError(f"{where}: unknown key {name!r}{closest(name, open_to)}; {template.path.name} has "
             f"{', '.join(open_to)}")
     values = {name: parameters.get(name, template.parameters[name]) for name in open_to}
-    def kind(name, default):
-        decided = default is None or name in AUTO and default == "auto"
+    trains = {f.name for f in fields(TrainConfig)} <= template.parameters.keys()
+    several = {f.name for f in fields(TrainConfig) if trains and isinstance(f.type, types.UnionType)}
+    def kind(name, default): # of what has several types, or says none, `TrainConfig` decides later
+        decided = default is None or name in AUTO and default == "auto" or name in several
         return typing.Any if decided else type(default)
     kinds = {name: kind(name, template.parameters[name]) for name in open_to}
     for name, value in values.items(): # train_steps: 1e3 is read as 1000

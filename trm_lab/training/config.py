@@ -55,7 +55,7 @@ class TrainConfig:
     test_puzzles:Count = 500 # to generate
     data_seed:Natural = 0 # of the generator
     difficulty:str|None = None # of generated puzzles: one of the type's, or a mix, easy+2minimal; None: usual
-    augment:bool = True # augment every training puzzle at random each time it is drawn
+    augment:bool|str = True # at random each time a puzzle is drawn; a Sudoku also by some kinds: digits+rows
     label_choice:str = "data" # of several right answers: data, random (at each draw), nearest (the model's)
     score_groups:Count|None = None # of the test split, score only so many puzzles (in ARC: tasks); None: all
     allow_overlap:bool = False # also score test puzzles that `init_from` was trained on; the run says which

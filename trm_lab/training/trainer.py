@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 import numpy as np, torch
 from torch import Tensor
-from ..core.errors import InputError, RunFailed
+from ..core.errors import InputError, one_of, RunFailed
 from ..core.device import pick_device, pick_dtype, seed_everything
 from ..core.settings import read_json
 from ..core.run import canonical_value
@@ -578,11 +578,26 @@ def _sent(tensors:list[Tensor], device:torch.device, stream:"torch.cuda.Stream|N
     for t in sent: t.record_stream(here)
     return sent
 
+@dataclass(frozen=True)
+class _SomeSymmetries:
+    "A puzzle type, of whose symmetries only some kinds are drawn."
+    puzzle:Puzzle
+    kinds:frozenset[str]
+
+    def symmetries(self, rng, count:int): return self.puzzle.symmetries_of(self.kinds, rng, count)
+
+def _augmenting(config:TrainConfig, puzzle:Puzzle)->"Puzzle|_SomeSymmetries|None":
+    "What draws the symmetries of a training. Raises `InputError` for a kind that the puzzle has not."
+    if isinstance(config.augment, bool): return puzzle if config.augment else None
+    kinds, known = config.augment.split("+"), puzzle.symmetry_kinds or ("true", "false")
+    for kind in kinds: one_of(kind, known, f"run {config.name!r}: augment")
+    return _SomeSymmetries(puzzle, frozenset(kinds))
+
 def _stream(config:TrainConfig, dataset:Dataset, share:slice, device:torch.device,
         ahead:int|None)->Iterator[Batch]:
     "The batches of a training; for a GPU a thread draws them, into pinned memory."
     stream = Batches(dataset.train, config.global_batch_size, config.seed,
-        dataset.puzzle if config.augment else None, dataset.metadata.ignore_label_id,
+        _augmenting(config, dataset.puzzle), dataset.metadata.ignore_label_id,
         validation_split(dataset.train, config.holdout)[0], share,
         dataset.puzzle.label if config.label_choice == "random" else None)
     ahead = 2*(device.type != "cpu") if ahead is None else ahead

@@ -1,0 +1,268 @@
+"Studies: stopped and started again they end with one table, and their sentences claim what the table allows."
+import contextlib, io, os, signal, subprocess, sys, time
+import numpy as np, pandas as pd, pytest, yaml
+from processes import COMMAND, Forked
+from trm_lab.cli import main
+from trm_lab.core.errors import InputError, Interrupted, RunFailed
+from trm_lab.core.run import Run
+from trm_lab.core.settings import read_yaml
+from trm_lab.interp.probes.base import read_table
+from trm_lab.runs import studies as module
+from trm_lab.runs.comparisons import (
+    ALIKE, HIGHER, LOWER, UNTOLD, difference, least_told, order, over_seeds, values_of, verdict)
+from trm_lab.runs.grids import read_grid
+from trm_lab.runs.measures import MEASURES, FinishedRun, measure_run
+from trm_lab.runs.outcomes import Outcome
+from trm_lab.runs.studies import (
+    all_studies, complete_table, find_study, plan_study, run_study, study_state, tables)
+from trm_lab.runs.templates import find_template, read_template
+from trm_lab.runs.training import train_run
+from trm_lab.solving.evaluate import evaluate
+
+SMALL = {"config": "sudoku-4x4", "parameters": {"train_steps": 3, "train_puzzles": 40, "test_puzzles": 20,
+        "global_batch_size": 16, "eval_every": 1, "dtype": "float32"},
+    "axes": {"ema": [True, False]}, "seeds": 2, "retries": 0,
+    "study": {"question": "Does it?", "expected": "No.", "minutes": 1,
+        "measures": {"depth": {"steps": [1, 4]}, "stability": None, "cost": {}}}}
+
+@pytest.fixture(scope="module", autouse=True)
+def own_home(tmp_path_factory):
+    "Puzzles are generated once for all tests."
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRM_LAB_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+def study_of(folder, **changes):
+    (folder/"01_small.yaml").write_text(yaml.safe_dump({**SMALL, **changes}))
+    return find_study(folder/"01_small.yaml")
+
+class Here:
+    "An engine that trains in this process, and may be stopped, or have runs that fail."
+    slots = 1
+    def __init__(self, sweep, most=99, fails=lambda trial: False):
+        self.sweep, self.most, self.fails, self.over, self.trained = sweep, most, fails, [], []
+
+    def submit(self, trials):
+        for trial in trials:
+            if self.fails(trial): self.over.append((trial, Outcome("failed", "it diverged")))
+            else:
+                if len(self.trained) == self.most: raise KeyboardInterrupt
+                train_run(trial.parameters, self.sweep.folder)
+                self.trained.append(trial)
+                self.over.append((trial, Outcome("finished")))
+
+    def ended(self):
+        over, self.over = self.over, []
+        return over
+
+    def stop(self): pass
+
+def ran(study, reports, say=lambda line: None, **how):
+    "Run a study here; the engine, and the rows of its table without what depends on the machine."
+    made = []
+    def engine(sweep):
+        made.append(Here(sweep, **how))
+        return made[-1]
+    try: table = run_study(study, engine, report=False, reports=reports, say=say)
+    except (Interrupted, RunFailed) as e: return made[-1], e
+    return made[-1] if made else None, read_table(table).drop(columns="seconds")
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    "A study that nothing has stopped."
+    folder = tmp_path_factory.mktemp("undisturbed")
+    study = study_of(folder)
+    return study, folder/"reports", ran(study, folder/"reports")[1]
+
+def test_its_table_is_tidy(undisturbed):
+    "One row a number, with the run's place in the grid and the conditions of its training."
+    _, _, table = undisturbed
+    assert [*table.columns[:3]] == ["run", "ema", "seed"]
+    assert [*table.columns[-4:]] == ["measure", "condition", "value", "n"]
+    assert not table.duplicated(["run", "measure", "condition"]).any() and table.run.nunique() == 4
+    assert table.groupby(["ema", "seed"]).size().eq(4 + 2 + 4).all()
+    assert {*table.precision} == {"float32"} and {*table.train_puzzles} == {40} and {*table.updates} == {2}
+
+def test_stopped_while_training_and_while_measuring_it_ends_with_the_same_table(undisturbed, tmp_path):
+    _, _, whole = undisturbed
+    study, reports = study_of(tmp_path), tmp_path/"reports"
+    first, why = ran(study, reports, most=2)
+    assert isinstance(why, Interrupted) and len(first.trained) == 2
+    assert not tables(plan_study(study, "", reports), reports)
+    def stop(line):
+        if "1 of 4 runs measured" in line: os.kill(os.getpid(), signal.SIGTERM)
+    second, why = ran(study, reports, say=stop)
+    assert isinstance(why, Interrupted) and "while runs were measured" in str(why)
+    assert len(second.trained) == 2
+    measured = [*reports.glob("studies/*/*/measures/depth-*.json")]
+    assert len(measured) == 1 # and it is not measured again
+    before = measured[0].stat().st_mtime_ns
+    third, table = ran(study, reports)
+    assert not third.trained and measured[0].stat().st_mtime_ns == before
+    pd.testing.assert_frame_equal(table, whole, check_exact=True)
+
+def test_a_complete_table_starts_nothing_and_another_question_does(undisturbed, tmp_path):
+    study, reports, whole = undisturbed
+    engine, again = ran(study, reports)
+    assert engine is None and str(study_state(study, reports=reports)) == "4 of 4 runs, table, no report"
+    pd.testing.assert_frame_equal(again, whole)
+    for changes in ({"seeds": 3}, {"parameters": {**SMALL["parameters"], "train_steps": 4}},
+            {"study": {**SMALL["study"], "measures": {"cost": {}}}}):
+        other = study_of(tmp_path, **changes)
+        assert complete_table(other, plan_study(other, "", reports), reports) is None
+
+def test_without_runs_the_table_of_the_gallery_counts(undisturbed, tmp_path):
+    study, reports, whole = undisturbed
+    kept = tmp_path/"gallery"/"studies"/"01_small"/"runs.parquet"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes((reports/"studies"/"01_small"/"runs.parquet").read_bytes())
+    engine, table = ran(study, tmp_path)
+    assert engine is None and "0 of 4 runs, table in the gallery" in str(study_state(study, reports=tmp_path))
+    pd.testing.assert_frame_equal(table, whole)
+
+def test_a_run_that_fails_is_left_out_and_named(tmp_path):
+    study, reports = study_of(tmp_path), tmp_path/"reports"
+    fails = lambda trial: trial.at == {"ema": False, "seed": 1}
+    _, why = ran(study, reports, fails=fails)
+    assert isinstance(why, RunFailed) and "1 of 4 runs failed" in str(why)
+    [path] = tables(plan_study(study, "", reports), reports)
+    table = read_table(path)
+    assert table.run.nunique() == 3 and len(table.attrs["excluded"]) == 1
+    assert complete_table(study, plan_study(study, "", reports), reports) is None
+    _, table = ran(study, reports)
+    assert table.run.nunique() == 4
+
+@pytest.mark.soak
+@pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGKILL], ids=lambda s: s.name)
+def test_a_study_that_is_killed_ends_with_the_same_table(which, tmp_path):
+    "As a process, with kernels for its runs."
+    tables = []
+    for name, kill in (("whole", False), ("killed", True)):
+        home = tmp_path/name
+        home.mkdir()
+        study_of(home)
+        start = lambda: Forked(COMMAND, "study", home/"01_small.yaml", "--slots", 2, "--no-report",
+            stderr=subprocess.STDOUT, env={**os.environ, "TRM_LAB_HOME": str(home), "OMP_NUM_THREADS": "1"})
+        if kill:
+            first, folder = start(), home/"reports"/"studies"/"01_small"
+            while not any(folder.glob("*/run.json")): time.sleep(0.2)
+            first.send_signal(which)
+            first.communicate(timeout=120)
+        last = start()
+        said, _ = last.communicate(timeout=600)
+        assert last.returncode == 0, said
+        tables.append(read_table(home/"reports"/"studies"/"01_small"/"runs.parquet").drop(columns="seconds"))
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+
+# ---- what is measured --------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    "A run that solves some of its test puzzles and not others."
+    recipe = {**read_yaml(module.experiments_folder()/"configs"/"sudoku-4x4.yaml"), "train_steps": 100,
+        "eval_every": 0, "test_puzzles": 60, "dtype": "float32"}
+    return FinishedRun(train_run(recipe, tmp_path_factory.mktemp("trained"))[0])
+
+def test_measures_agree_with_an_evaluation(trained):
+    "Of the same model on the same puzzles, after so many steps for all, and by its own rule."
+    loaded, split = trained.loaded, trained.test()
+    of = {(row["measure"], row["condition"]): row["value"] for name in ("depth", "halting")
+        for row in MEASURES[name](trained)}
+    for steps in (2, 4, 16):
+        solved = evaluate(loaded.model, loaded.puzzle, split, steps, keep=False).scores.solved
+        assert of["solved", f"steps={steps}"] == of["solved when stopped", f"rule=fixed {steps}"] == solved
+    own = evaluate(loaded.model, loaded.puzzle, split, 16, loaded.policy(16), keep=False).scores
+    assert of["solved when stopped", "rule=head and settled"] == own.solved
+    assert of["steps taken", "rule=head and settled"] == pytest.approx(own.mean_steps)
+    assert 0 < of["solved", "steps=16"] < 1 and of["lost", "steps=1"] == 0
+    assert of["solved when stopped", "rule=verified"] >= of["solved", "steps=16"] # it stops at what is right
+
+def test_stability_tells_a_trend_from_wobbling(trained, tmp_path):
+    def measured(scores):
+        run = Run(tmp_path/"-".join(map(str, scores)))
+        run.folder.mkdir()
+        for score in scores: run.log("eval", solved=score, n=50)
+        rows = MEASURES["stability"](FinishedRun(run))
+        return {row["measure"]: row["value"] for row in rows}
+    assert measured([0.1, 0.2, 0.3, 0.4, 0.5]) == pytest.approx({"wobble": 0, "fall": 0})
+    up_and_down = measured([0.5, 0.9, 0.5, 0.9, 0.5])
+    assert up_and_down["wobble"] > 0.2 and up_and_down["fall"] == pytest.approx(0.4)
+    with pytest.raises(InputError, match="needs three evaluations, found 2"): measured([0.1, 0.2])
+
+def test_a_measure_is_kept_by_its_arguments(trained):
+    few, many = (measure_run(trained.run, {"depth": {"steps": steps}}) for steps in ([1], [1, 4]))
+    assert len(few) == 2 and len(many) == 4 and many[:2] == few
+    with pytest.raises(InputError, match="no measure 'dept' .did you mean 'depth'"):
+        module.known_measures({"dept": {}}, "a study")
+
+# ---- what follows ------------------------------------------------------------
+
+def shares(**settings):
+    "A table of shares that are solved: of each setting a value for each seed."
+    return pd.DataFrame([{"run": f"{name}{seed}", "arm": name, "seed": seed, "measure": "solved",
+        "condition": "steps=16", "value": value, "n": 500}
+        for name, values in settings.items() for seed, value in enumerate(values)])
+
+def test_differences_are_paired_by_seed():
+    "Seeds differ by more than settings do; in pairs it can be told all the same."
+    table = shares(a=[0.90, 0.70, 0.50], b=[0.85, 0.645, 0.455])
+    assert difference(table, "solved", "steps=16", "arm", "a", "b").word() == HIGHER
+    turned = table.assign(seed=[0, 1, 2, 1, 2, 0]) # the same values under other seeds
+    assert difference(turned, "solved", "steps=16", "arm", "a", "b").word() == UNTOLD
+
+@pytest.mark.parametrize("b, word, says", [
+    ([0.70, 0.72, 0.71], HIGHER, "More puzzles are solved with a than with b (+19.0 points"),
+    ([0.98, 0.97, 0.99], LOWER, "Fewer puzzles"), ([0.901, 0.909, 0.902], ALIKE, "As many puzzles"),
+    ([0.95, 0.80, 0.90], UNTOLD, "It cannot be told whether more puzzles")], ids=lambda v: str(v)[:12])
+def test_a_verdict_has_four_forms(b, word, says):
+    found = difference(shares(a=[0.90, 0.91, 0.90], b=b), "solved", "steps=16", "arm", "a", "b")
+    assert found.word(0.015) == word and verdict(found, "with a", "with b", margin=0.015).startswith(says)
+
+def test_a_single_seed_tells_nothing():
+    table = shares(a=[0.9], b=[0.1])
+    found = difference(table, "solved", "steps=16", "arm", "a", "b")
+    assert found.word(0.01) == UNTOLD and np.isnan(found.low)
+    assert np.isnan(over_seeds(table, "solved", "steps=16", ["arm"]).low).all()
+
+def test_an_order_and_what_could_be_told():
+    table = shares(a=[0.50, 0.52, 0.51], b=[0.90, 0.92, 0.91], c=[0.90, 0.93, 0.92])
+    assert order(table, "solved", "steps=16", "arm") == "c ≈ b > a"
+    assert 0.01 < least_told(table, "solved", "steps=16", ["arm"]) < 0.06
+    with pytest.raises(InputError, match="no number 'solved' under 'steps=4'"):
+        values_of(table, "solved", "steps=4")
+
+# ---- the studies that come with trm-lab ------------------------------------------
+
+@pytest.mark.parametrize("study", all_studies(), ids=lambda study: study.name)
+def test_a_study_can_be_run_in_every_size(study, tmp_path):
+    "At least three seeds, an expectation, a report that takes the table; small runs are few."
+    sizes = {size: plan_study(study, size, tmp_path) for size in ("", "smoke", "full")}
+    assert {sweep.grid.name for sweep in sizes.values()} == {study.name, f"{study.name}-smoke",
+        f"{study.name}-full"}
+    assert len({trial.at.get("seed") for trial in sizes[""].trials}) >= 3 and len(sizes["smoke"].trials) <= 12
+    assert study.question.endswith("?") and len(study.expected) > 100 and study.minutes <= 40
+    assert read_template(find_template(f"studies/{study.name}")).parameters == {"table": None}
+
+def test_the_published_size_has_parameters_of_its_own(tmp_path):
+    (tmp_path/"g.yaml").write_text("config: sudoku-4x4\nparameters: {train_steps: 5, lr: 1.0e-2}\n"
+        "smoke: {parameters: {lr: 1.0e-3}}\nfull: {parameters: {lr: 1.0e-4}}\n")
+    assert read_grid(tmp_path/"g.yaml", smoke=True).parameters == {"train_steps": 5, "lr": 1e-3}
+    assert read_grid(tmp_path/"g.yaml", full=True).parameters == {"lr": 1e-4}
+    with pytest.raises(InputError, match="exclude each other"): read_grid(tmp_path/"g.yaml", True, True)
+
+def trm_lab(*arguments):
+    out, err = io.StringIO(), io.StringIO()
+    with (pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err)):
+        patch.setattr(sys, "argv", ["trm-lab", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left: main()
+    return left.value.code, out.getvalue(), err.getvalue()
+
+def test_the_command_lists_and_plans():
+    code, out, _ = trm_lab("study")
+    assert code == 0 and all(f"{study.number:2}  {study.question}" in out for study in all_studies())
+    assert "0 of" in out and "minutes on two cores" in out
+    code, out, _ = trm_lab("study", 3, "--full", "--dry-run")
+    assert code == 0 and "03_ema-full; nothing was started" in out
+    code, _, err = trm_lab("study", "13", "--dry-run")
+    assert code == 2 and "there is no study '13'; choose from" in err
