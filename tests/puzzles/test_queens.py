@@ -62,7 +62,7 @@ def test_generated_questions(level, seed):
     assert fits[np.arange(64), label].all()
 
 def test_every_solution_is_drawn_about_as_often():
-    "The boards behind single questions of 6×6, which has four solutions; turned copies of one another aside."
+    "The boards behind single questions of 6×6, which has four solutions."
     labels = np.stack([label for _, label in drawn(Queens(6), 0, "single", 800)])
     assert np.unique(labels, axis=0, return_counts=True)[1].min() > 120
 
@@ -121,7 +121,8 @@ def test_a_question_without_an_answer():
     (lambda: five.parse("."*24), "has 25 squares, but 24 were given"),
     (lambda: five.parse("."*24 + "o"), "'o' in row 5, column 5"),
     (lambda: Queens(4), "4×4 is not supported"), (lambda: Queens(13), "not supported"),
-    (lambda: find_puzzle("queens-8"), "write it like 8x8"), (lambda: find_puzzle("queens-8x9"), "not a square"),
+    (lambda: find_puzzle("queens-8"), "write it like 8x8"),
+    (lambda: find_puzzle("queens-8x9"), "not a square"),
     (lambda: next(five.generate(None, "hard")), "choose from several, single")])
 def test_bad_input_is_refused(act, what):
     with pytest.raises(InputError, match=what): act()

@@ -132,7 +132,7 @@ class _Ruled(_Board):
 class _Labelled(_Ruled):
     "A board whose question may have several right answers."
     def label(self, questions, rng=None):
-        "The first solution of each in reading order, or any; of a board that has none, an answer that is wrong."
+        "The first solution of each in reading order, or any; where there is none, a wrong answer."
         fits = _fitting(questions, self.side)
         return self._answers(fits if rng is None else fits*rng.random(fits.shape))
 
@@ -180,10 +180,10 @@ class Queens(_Labelled):
         return min(image.tobytes() for image in images)
 
     def draw(self, question, answer):
-        wrong, fills = set(self.check(question, answer).cells), {EMPTY: "#f3efe4", QUEEN: "#f3efe4"}
-        return Drawing(self.side, self.side, tuple("♛" if t == QUEEN else "" for t in answer),
+        wrong, glyphs = set(self.check(question, answer).cells), {EMPTY: "·", QUEEN: "♛"}
+        return Drawing(self.side, self.side, tuple(glyphs.get(int(t), "") for t in answer),
             tuple(bool(t > OPEN) for t in question), tuple(i in wrong for i in range(self.seq_len)),
-            tuple(fills.get(int(t)) for t in answer))
+            (None,)*self.seq_len)
 
     def stream_length(self, difficulty): # of the boards that are drawn together many can be used
         return 64
