@@ -367,6 +367,15 @@ class _Labelled(_Judged):
 # %% ../../nbs/puzzles/10_rush_hour.ipynb #a3eaf9bb
 class _Played(_Labelled):
     "Moves, one after the other."
+    def moves(self, question)->list[np.ndarray]: # answers (L,), each with one car marked
+        "Every legal move."
+        board, found = bytes(map(int, question)), []
+        cars = _cars(board, self.rows, self.cols)
+        for slide in _slides(board, self.rows, self.cols):
+            found.append(np.array(question, np.uint8))
+            found[-1][list(cars[slide.car].cells)] = self._token(cars[slide.car], slide.squares)
+        return found
+
     def advance(self, question, answer):
         board = bytes(map(int, question))
         verdict, moves = self._marked(board, bytes(map(int, answer)))
