@@ -447,8 +447,8 @@ def _print_rollouts(played):
         over = scores["moves_over_fewest"]
         extra = "" if over is None else f", {over:.2f} moves over the fewest"
         others = ", ".join(f"{end} {scores[end]:.4g}" for end in ("illegal", "circle", "limit"))
-        typer.echo(f"{name:20} {scores['solved']:.4g}  (95 %: {low:.4g} to {high:.4g}) of {scores['n']:,}{extra}; "
-            f"{others}")
+        share = f"{scores['solved']:.4g}  (95 %: {low:.4g} to {high:.4g}) of {scores['n']:,}"
+        typer.echo(f"{name:20} {share}{extra}; {others}")
     line("played to the end", played.scores())
     for group in played.by_length():
         span = f"{group['from']} to {group['to']}" if group["to"] > group["from"] else group["from"]

@@ -166,6 +166,8 @@ class Notation(ABC):
 class Rules(ABC):
     "Which answers are right, from the rules alone."
     decides:ClassVar[bool] = True # do the rules alone tell whether an answer is right?
+    # what an answer is for which a score holds, by name, the strictest first; exact: it equals the label
+    right_answers:ClassVar[Mapping[str, str]] = MappingProxyType({"exact": "the label"})
 
     @abstractmethod
     def check(self, question:np.ndarray, answer:np.ndarray)->Verdict:

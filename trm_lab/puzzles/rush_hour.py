@@ -14,7 +14,7 @@ from .base import Drawing, MovePuzzle, Permutation, Verdict, register, rows_by_c
 
 # %% ../../nbs/puzzles/10_rush_hour.ipynb #6616c18e
 EMPTY, WALL = 1, 2
-RED, FLAT2, FLAT3, UPRIGHT2, UPRIGHT3 = 3, 5, 7, 10, 12 # a car's first cell; its other cells have the next tokens
+RED, FLAT2, FLAT3, UPRIGHT2, UPRIGHT3 = 3, 5, 7, 10, 12 # a car's first cell; the next tokens are its others
 MOVES = 15 # the first of the moves: left by 1, 2, … squares, then right, up and down
 DIRECTIONS = "left", "right", "up", "down"
 _SHAPES = {RED: (2, False), FLAT2: (2, False), FLAT3: (3, False),
@@ -59,7 +59,7 @@ def _cars(board:bytes, rows:int, cols:int)->tuple[Car, ...]:
         if token in (EMPTY, WALL) or cell in covered: continue
         raise InputError(f"{_at(cell, cols)} holds neither a whole car nor an empty cell nor a wall")
     if (red := sum(car.token == RED for car in cars)) != 1:
-        raise InputError(f"a board of Rush Hour has one red car, and this has {red or 'none'}; mark it with A")
+        raise InputError(f"a board of Rush Hour has one red car, this one {red or 'none'}; mark it with A")
     return tuple(sorted(cars, key=lambda car: (_SHAPES[car.token][1], car.track, car.at)))
 
 # %% ../../nbs/puzzles/10_rush_hour.ipynb #49717373
@@ -123,20 +123,22 @@ class _Searched(_Traffic):
         if (levels := self.levels([start], most)) is None: return None
         reached = np.concatenate(levels)
         out = reached[reached//self.radix[self.red] % (self.last[self.red] + 1) == self.last[self.red]]
-        if len(out): levels = self.levels(out, most)
-        reached = np.concatenate(levels)
-        moves = np.repeat(np.arange(len(levels)), [*map(len, levels)]) if len(out) else np.full(len(reached), -1)
+        moves = np.full(len(reached), -1)
+        if len(out):
+            levels = self.levels(out, most)
+            reached, moves = np.concatenate(levels), np.repeat(np.arange(len(levels)), [*map(len, levels)])
         order = reached.argsort()
         self.known.append((reached[order], moves[order]))
         return levels if len(out) else []
 
     def moves_to_exit(self, positions)->np.ndarray: # (N,), −1 where no way leads there
-        "Fewest moves of positions that can be reached from one another. Raises `InputError` if they are too many."
+        """Fewest moves of positions that can be reached from one another. Raises `InputError` if too many
+        can be."""
         for reached, moves in self.known:
             if _among(positions, reached).all(): return moves[np.searchsorted(reached, positions)]
         if self.by_moves(int(positions[0]), MOST_POSITIONS) is None:
-            raise InputError(f"more than {MOST_POSITIONS:,} positions can be reached from this board, too many "
-                "to tell what is optimal; use a smaller board, or more cars")
+            raise InputError(f"more than {MOST_POSITIONS:,} positions can be reached from this board, too "
+                "many to tell what is optimal; use a smaller board, or more cars")
         return self.moves_to_exit(positions)
 
 @functools.lru_cache(maxsize=64)
@@ -166,8 +168,8 @@ def _slides(board:bytes, rows:int, cols:int)->tuple[_Slide, ...]:
 
 @functools.lru_cache(maxsize=1 << 16)
 def _plan(board:bytes, rows:int, cols:int)->tuple[int, dict[tuple[int, int], int]]:
-    """The fewest moves, −1 where no way leads to the exit; and those that a plan takes in all that begins with
-    each move, by car and squares."""
+    """The fewest moves, −1 where no way leads to the exit; and those of the best plan that begins with each
+    move, by car and squares."""
     slides, (_, traffic, position) = _slides(board, rows, cols), _searched(board, rows, cols)
     after = [each.leads_to for each in slides]
     fewest, *onward = traffic.moves_to_exit(np.array([*position, *after])).tolist()
@@ -179,6 +181,7 @@ class _Board(MovePuzzle):
     type, usual_size, asks = "rush_hour", "6x6", tuple(range(EMPTY, MOVES))
     characters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + "ox" + _LETTERS
     spellings = {".": "o"}
+    right_answers = {"exact": "the label", "optimal": "any optimal moves", "valid": "any legal moves"}
 
     def __init__(self,
         rows:int, # of the board
@@ -210,7 +213,7 @@ class _Board(MovePuzzle):
 class _Written(_Board):
     "How boards are read and written."
     def parse(self, text):
-        "One character a cell: A the red car, other capitals further cars, o empty, x wall; white space is skipped."
+        "One character a cell: A the red car, other capitals others, o empty, x wall; white space is skipped."
         symbols = "".join(str(text).split()).replace(".", "o")
         if len(symbols) != self.seq_len:
             found = f"a {self.rows}×{self.cols} board has {self.seq_len} cells, but {len(symbols)} were given"
@@ -221,8 +224,8 @@ class _Written(_Board):
             if c == "x": tokens[cell] = WALL
             elif c in _LETTERS and less < self.reach: tokens[cell] = self.move_token(direction, less + 1)
             elif c != "o" and not "A" <= c <= "Z":
-                raise InputError(f"{c!r} in {_at(cell, self.cols)} is not understood; use a capital for each car, "
-                    "A for the red one, o for an empty cell, x for a wall")
+                raise InputError(f"{c!r} in {_at(cell, self.cols)} is not understood; use a capital for each "
+                    "car, A for the red one, o for an empty cell, x for a wall")
         for c in sorted({c for c in symbols if "A" <= c <= "Z"}):
             cells = [cell for cell, other in enumerate(symbols) if other == c]
             tokens[cells] = np.arange(len(cells)) + self._shape(c, cells)
@@ -235,8 +238,8 @@ class _Written(_Board):
         shape = shapes.get((len(cells), row)) if steps == {1 if row else self.cols} else None
         if letter == "A" and shape == FLAT2: return RED
         if shape and letter != "A": return shape
-        wanted = "A, the red car, has two cells in a row" if letter == "A" else "a car has two or three in a line"
-        raise InputError(f"the cells of {letter}, from {_at(cells[0], self.cols)} on, are no car: {wanted}")
+        wanted = "the red car has two in a row" if letter == "A" else "a car has two or three in a line"
+        raise InputError(f"the cells of {letter}, from {_at(cells[0], self.cols)} on, are no car; {wanted}")
 
     def print(self, tokens):
         "Letters in the order of reading; what belongs to no whole car is a question mark."
@@ -270,23 +273,27 @@ def _replaced(question:bytes, answer:bytes, cars, cols)->tuple[list[int], list[s
 # %% ../../nbs/puzzles/10_rush_hour.ipynb #3d46189e
 class _Judged(_Written):
     "Which answers are right."
+    def _move(self, car:Car, marks:list[int])->tuple[int, str]: # signed squares, and in words
+        "What the marks on a car's cells say; no squares where it cannot move so at all."
+        direction, squares = self.move_of(max(marks))
+        if min(marks) != max(marks): return 0, "is not marked alike on all of its cells"
+        cannot = f"cannot move {DIRECTIONS[direction]} by {squares}"
+        if (direction > 1) != _SHAPES[car.token][1]: return 0, cannot
+        return squares*(1 if direction % 2 else -1), cannot
+
     def _marked(self, question:bytes, answer:bytes)->tuple[Verdict, list[tuple[Car, int, int]]]:
         "All rules but the last, and of each car that is marked well its number and squares."
-        cars = _cars(question, self.rows, self.cols)
+        cars, moves = _cars(question, self.rows, self.cols), []
         allowed = {(each.car, each.squares) for each in _slides(question, self.rows, self.cols)}
-        (wrong, reasons), moves = _replaced(question, answer, cars, self.cols), []
+        wrong, reasons = _replaced(question, answer, cars, self.cols)
         for number, car in enumerate(cars):
-            marks, who = {answer[cell] for cell in car.cells if answer[cell] >= MOVES}, _named(car, self.cols)
-            if not marks: continue
-            direction, squares = self.move_of(min(marks))
-            signed, upright = squares*(1 if direction % 2 else -1), direction > 1
-            if len({answer[cell] for cell in car.cells}) > 1: problem = "is not marked alike on all of its cells"
-            elif upright != _SHAPES[car.token][1]: problem = f"cannot move {DIRECTIONS[direction]}"
-            elif (number, signed) not in allowed: problem = f"cannot move {DIRECTIONS[direction]} by {squares}"
-            else:
-                moves.append((car, number, signed))
+            marks = [answer[cell] for cell in car.cells]
+            if max(marks) < MOVES: continue
+            squares, problem = self._move(car, marks)
+            if (number, squares) in allowed:
+                moves.append((car, number, squares))
                 continue
-            wrong.extend(car.cells); reasons.append(f"{who} {problem}")
+            wrong.extend(car.cells); reasons.append(f"{_named(car, self.cols)} {problem}")
         return Verdict(bool(moves), tuple(sorted(wrong)), tuple(reasons)), moves
 
     def check(self, question, answer):
@@ -296,19 +303,17 @@ class _Judged(_Written):
         valid, moves = self._marked(question, answer)
         if not valid.solved: return valid
         fewest, plans = _plan(question, self.rows, self.cols)
-        longer = [(car, plans[number, squares]) for car, number, squares in moves
-            if fewest < 1 or plans[number, squares] > fewest]
-        if fewest == 0: how = "the red car is at the exit already"
-        elif fewest < 0: how = "no way leads to the exit"
-        else: how = f"the fewest are {fewest}"
-        reasons = tuple(f"{_named(car, self.cols)} begins a plan of {moves} moves; {how}" if fewest > 0 else how
-            for car, moves in longer)
+        if fewest == 0: return Verdict(True, (), ("the red car is at the exit already",))
+        if fewest < 0: return Verdict(True, (), ("no moves lead to the exit",))
+        longer = [(car, more) for car, *move in moves if (more := plans[tuple(move)]) > fewest]
+        reasons = tuple(f"{_named(car, self.cols)} begins a plan of {more} moves; the fewest are {fewest}"
+            for car, more in longer)
         return Verdict(True, tuple(sorted(cell for car, _ in longer for cell in car.cells)), reasons)
 
     def solved(self, questions, answers): return self.score_boards(questions, answers)["solved"]
 
     def scores(self, question, answer):
-        "`valid`: the marked cars can move so; `optimal`: and begin plans with the fewest moves, which the rules ask."
+        "`valid`: the marked cars can move so; `optimal`: and begin plans with the fewest moves, as is asked."
         valid = self._marked(bytes(map(int, question)), bytes(map(int, answer)))[0].solved
         solved = valid and self.check(question, answer).solved # without a search where it is not needed
         return {"solved": solved, "optimal": solved, "valid": valid}
@@ -322,7 +327,8 @@ class _Labelled(_Judged):
         fewest, plans = _plan(board, self.rows, self.cols)
         found = []
         for number, car in enumerate(_cars(board, self.rows, self.cols)):
-            slides = [squares for (moved, squares), moves in plans.items() if moved == number and moves == fewest > 0]
+            slides = [squares for (moved, squares), moves in plans.items()
+                if moved == number and moves == fewest > 0]
             if slides: found.append((car, sorted(slides, key=abs)))
         return found
 
@@ -331,10 +337,11 @@ class _Labelled(_Judged):
         return self.move_token(2*_SHAPES[car.token][1] + (squares > 0), abs(squares))
 
     def label(self, questions, rng=None):
-        "All cars that can begin an optimal plan, or one optimal move alone; of boards that have none, the question."
+        "All cars that can begin an optimal plan, or one optimal move; without a way out, the question."
         labels = np.array(questions, np.uint8)
         for label, question in zip(labels, questions):
-            marks = [(car, squares) for car, some in self._optimal(question) for squares in some[:None if rng else 1]]
+            optimal, most = self._optimal(question), None if rng else 1
+            marks = [(car, squares) for car, some in optimal for squares in some[:most]]
             if rng and marks: marks = [marks[rng.integers(len(marks))]]
             for car, squares in marks: label[list(car.cells)] = self._token(car, squares)
         return labels
@@ -359,10 +366,10 @@ class _Labelled(_Judged):
 
     def label_problem(self, question, answer):
         for car, some in self._optimal(question):
-            marks, shortest = answer[list(car.cells)], abs(some[0])
-            if marks[0] < MOVES: return f"{_named(car, self.cols)} can begin an optimal plan and is not marked"
-            if self.move_of(marks[0])[1] > shortest:
-                return f"{_named(car, self.cols)} can move by {shortest}, which begins an optimal plan as well"
+            mark, shortest, who = answer[car.cells[0]], abs(some[0]), _named(car, self.cols)
+            if mark < MOVES: return f"{who} can begin an optimal plan and is not marked"
+            if self.move_of(mark)[1] > shortest:
+                return f"{who} can move by {shortest}, which begins an optimal plan as well"
 
 # %% ../../nbs/puzzles/10_rush_hour.ipynb #a3eaf9bb
 class _Played(_Labelled):
@@ -391,7 +398,8 @@ class _Played(_Labelled):
         return red.at == red.last
 
     def fewest_moves(self, questions):
-        return np.array([_plan(bytes(map(int, question)), self.rows, self.cols)[0] for question in questions], int)
+        plans = (_plan(bytes(map(int, question)), self.rows, self.cols) for question in questions)
+        return np.array([fewest for fewest, _ in plans], int)
 
     def measures(self, questions):
         "A longer plan takes more foresight; more positions take a search longer, but not a reader."
@@ -439,7 +447,7 @@ class _Generated(_Played):
     def stream_length(self, difficulty): return 32 # a group gives several
 
     def generate(self, rng, difficulty=None):
-        "Endless boards, one of each number of moves from groups whose most is at least that of the difficulty."
+        "Endless boards: one of each number of moves, from groups with at least that of the difficulty."
         least = int(self._asked(difficulty).removeprefix("moves"))
         while True:
             board = _placed(rng, self.rows, self.cols)
@@ -458,7 +466,8 @@ class RushHour(_Generated):
     @functools.cached_property
     def _upside_down(self)->tuple[np.ndarray, np.ndarray]: # cells (L,), tokens (V,)
         tokens, up, down = np.arange(self.vocab_size), 2*self.reach + MOVES, 3*self.reach + MOVES
-        tokens[[UPRIGHT2, UPRIGHT2 + 1, UPRIGHT3, UPRIGHT3 + 2]] = UPRIGHT2 + 1, UPRIGHT2, UPRIGHT3 + 2, UPRIGHT3
+        for first, length in ((UPRIGHT2, 2), (UPRIGHT3, 3)):
+            tokens[first:first + length] = tokens[first:first + length][::-1].copy()
         tokens[up:] = [*range(down, self.vocab_size), *range(up, down)]
         return np.arange(self.seq_len).reshape(self.rows, self.cols)[::-1].ravel(), tokens.astype(np.uint8)
 

@@ -58,7 +58,8 @@ class Rollouts:
 def _checked(puzzle:MovePuzzle, questions:np.ndarray)->np.ndarray: # (N,) fewest moves
     "Raise `InputError` where there is nothing to play."
     if not isinstance(puzzle, MovePuzzle):
-        raise InputError(f"an answer to {puzzle.name} is no move, so it cannot be played; score it with `evaluate`")
+        raise InputError(
+            f"an answer to {puzzle.name} is no move, so it cannot be played; score it with `evaluate`")
     fewest = puzzle.fewest_moves(questions)
     for what, bad in (("the aim is reached already", fewest == 0), ("no moves lead to the aim", fewest < 0)):
         if bad.any():
