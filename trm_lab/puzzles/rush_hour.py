@@ -62,120 +62,7 @@ def _cars(board:bytes, rows:int, cols:int)->tuple[Car, ...]:
         raise InputError(f"a board of Rush Hour has one red car, this one {red or 'none'}; mark it with A")
     return tuple(sorted(cars, key=lambda car: (_SHAPES[car.token][1], car.track, car.at)))
 
-# %% ../../nbs/puzzles/10_rush_hour.ipynb #49717373
-class _Traffic:
-    "The positions that cars can reach, as numbers (N,)."
-    def __init__(self, cars:tuple[Car, ...], walls:int): # bits of the cells with walls
-        n, sides = len(cars), max(len(car.track) for car in cars)
-        self.last = np.array([car.last for car in cars])
-        self.radix = np.cumprod([1, *self.last[:-1] + 1]) # of each car's place
-        self.red, self.each = next(i for i, car in enumerate(cars) if car.token == RED), np.arange(n)
-        # bits of one cell of a track, and of a car that stands there; after a car's last place they are 0
-        self.cell, self.cover = np.zeros((2, n, sides + 1), np.uint64)
-        self.length = np.array([car.length for car in cars])
-        for i, car in enumerate(cars):
-            self.cell[i, :len(car.track)] = [1 << cell for cell in car.track]
-            for at in range(car.last + 1):
-                self.cover[i, at] = sum(1 << cell for cell in car.track[at:at + car.length])
-        self.walls, self.known = np.uint64(walls), []
-
-    def number(self, cars:tuple[Car, ...])->int: return int(self.radix @ [car.at for car in cars])
-
-    def slides(self, positions)->tuple[np.ndarray, ...]: # four of (M,)
-        "Every move from each position: where it leads, from which, which car, by how many squares."
-        places = positions[:, None]//self.radix % (self.last + 1) # (N, cars)
-        taken = np.bitwise_or.reduce(self.cover[self.each, places], 1) | self.walls
-        found = [(positions[:0],)*4]
-        for way in (-1, 1):
-            start, car = np.divmod(np.arange(places.size), len(self.last))
-            at, squares = places.ravel(), 0
-            while len(start):
-                at, squares = at + way, squares + way
-                inside = (at >= 0) & (at <= self.last[car])
-                fresh = self.cell[car, np.where(way < 0, at, at + self.length[car] - 1)*inside]
-                free = inside & (fresh & taken[start] == 0)
-                start, car, at = start[free], car[free], at[free]
-                found.append((positions[start] + squares*self.radix[car], start, car, 0*car + squares))
-        return tuple(map(np.concatenate, zip(*found)))
-
-# %% ../../nbs/puzzles/10_rush_hour.ipynb #47cbf61b
-MOST_POSITIONS = 2_000_000 # some ten seconds; the largest group in the usual lists of 6×6 boards has 150,000
-
-def _among(some, ordered)->np.ndarray: # (N,) bool
-    "Which of some numbers (N,) are among sorted ones."
-    if not len(ordered): return np.zeros(len(some), bool)
-    return ordered[np.searchsorted(ordered, some).clip(max=len(ordered) - 1)] == some
-
-class _Searched(_Traffic):
-    "How many moves each position is from the exit."
-    def levels(self, first, most:int)->list[np.ndarray]|None: # None: there are more than `most`
-        "The positions that are 0, 1, 2, … moves away from the first ones, sorted."
-        levels, before = [np.unique(first)], np.zeros(0, int)
-        while len(now := levels[-1]):
-            near = np.unique(self.slides(now)[0])
-            levels.append(near[~_among(near, now) & ~_among(near, before)])
-            before, most = now, most - len(now)
-            if most < 0: return None
-        return levels[:-1]
-
-    def by_moves(self, start:int, most:int)->list[np.ndarray]|None: # None: there are more than `most`
-        "All that can be reached from a position, by moves to the exit; empty where no way leads there."
-        if (levels := self.levels([start], most)) is None: return None
-        reached = np.concatenate(levels)
-        out = reached[reached//self.radix[self.red] % (self.last[self.red] + 1) == self.last[self.red]]
-        moves = np.full(len(reached), -1)
-        if len(out):
-            levels = self.levels(out, most)
-            reached, moves = np.concatenate(levels), np.repeat(np.arange(len(levels)), [*map(len, levels)])
-        order = reached.argsort()
-        self.known.append((reached[order], moves[order]))
-        return levels if len(out) else []
-
-    def moves_to_exit(self, positions)->np.ndarray: # (N,), −1 where no way leads there
-        """Fewest moves of positions that can be reached from one another. Raises `InputError` if too many
-        can be."""
-        for reached, moves in self.known:
-            if _among(positions, reached).all(): return moves[np.searchsorted(reached, positions)]
-        if self.by_moves(int(positions[0]), MOST_POSITIONS) is None:
-            raise InputError(f"more than {MOST_POSITIONS:,} positions can be reached from this board, too "
-                "many to tell what is optimal; use a smaller board, or more cars")
-        return self.moves_to_exit(positions)
-
-@functools.lru_cache(maxsize=64)
-def _traffic(cars:tuple[Car, ...], walls:int)->_Searched: # with the cars at the beginning of their tracks
-    return _Searched(cars, walls)
-
-# %% ../../nbs/puzzles/10_rush_hour.ipynb #ec1e1373
-class _Slide(NamedTuple):
-    "A move that the rules allow."
-    car:int # number of the car
-    squares:int # negative: left or up
-    leads_to:int # the position after it
-
-def _searched(board:bytes, rows:int, cols:int)->tuple[tuple[Car, ...], _Searched, np.ndarray]:
-    "The cars of a board, where they can go, and the number of the position, (1,)."
-    cars = _cars(board, rows, cols)
-    walls = sum(1 << cell for cell, token in enumerate(board) if token == WALL)
-    traffic = _traffic(tuple(car._replace(at=0) for car in cars), walls)
-    return cars, traffic, np.array([traffic.number(cars)])
-
-@functools.lru_cache(maxsize=1 << 16)
-def _slides(board:bytes, rows:int, cols:int)->tuple[_Slide, ...]:
-    "Every move that the rules allow."
-    _, traffic, position = _searched(board, rows, cols)
-    leads_to, _, car, squares = traffic.slides(position)
-    return tuple(map(_Slide, car.tolist(), squares.tolist(), leads_to.tolist()))
-
-@functools.lru_cache(maxsize=1 << 16)
-def _plan(board:bytes, rows:int, cols:int)->tuple[int, dict[tuple[int, int], int]]:
-    """The fewest moves, −1 where no way leads to the exit; and those of the best plan that begins with each
-    move, by car and squares."""
-    slides, (_, traffic, position) = _slides(board, rows, cols), _searched(board, rows, cols)
-    after = [each.leads_to for each in slides]
-    fewest, *onward = traffic.moves_to_exit(np.array([*position, *after])).tolist()
-    return fewest, {(each.car, each.squares): 1 + more for each, more in zip(slides, onward)}
-
-# %% ../../nbs/puzzles/10_rush_hour.ipynb #f20aef9d
+# %% ../../nbs/puzzles/10_rush_hour.ipynb #3a846ae8
 class _Board(MovePuzzle):
     "A board of Rush Hour: its size, its name and its text."
     type, usual_size, asks = "rush_hour", "6x6", tuple(range(EMPTY, MOVES))
@@ -209,7 +96,7 @@ class _Board(MovePuzzle):
         direction, less = divmod(int(token) - MOVES, self.reach)
         return direction, less + 1
 
-# %% ../../nbs/puzzles/10_rush_hour.ipynb #8c42e47d
+# %% ../../nbs/puzzles/10_rush_hour.ipynb #1c3759e8
 class _Written(_Board):
     "How boards are read and written."
     def parse(self, text):
@@ -258,7 +145,120 @@ class _Written(_Board):
         symbols = self.print(np.asarray(tokens).reshape(-1))
         return "\n".join(symbols[i:i + self.cols] for i in range(0, self.seq_len, self.cols))
 
-# %% ../../nbs/puzzles/10_rush_hour.ipynb #078abfec
+# %% ../../nbs/puzzles/10_rush_hour.ipynb #906ee77b
+class _Traffic:
+    "The positions that cars can reach, as numbers (N,)."
+    def __init__(self, cars:tuple[Car, ...], walls:int): # bits of the cells with walls
+        n, sides = len(cars), max(len(car.track) for car in cars)
+        self.last = np.array([car.last for car in cars])
+        self.radix = np.cumprod([1, *self.last[:-1] + 1]) # of each car's place
+        self.red, self.each = next(i for i, car in enumerate(cars) if car.token == RED), np.arange(n)
+        # bits of one cell of a track, and of a car that stands there; after a car's last place they are 0
+        self.cell, self.cover = np.zeros((2, n, sides + 1), np.uint64)
+        self.length = np.array([car.length for car in cars])
+        for i, car in enumerate(cars):
+            self.cell[i, :len(car.track)] = [1 << cell for cell in car.track]
+            for at in range(car.last + 1):
+                self.cover[i, at] = sum(1 << cell for cell in car.track[at:at + car.length])
+        self.walls, self.known = np.uint64(walls), []
+
+    def number(self, cars:tuple[Car, ...])->int: return int(self.radix @ [car.at for car in cars])
+
+    def slides(self, positions)->tuple[np.ndarray, ...]: # four of (M,)
+        "Every move from each position: where it leads, from which, which car, by how many squares."
+        places = positions[:, None]//self.radix % (self.last + 1) # (N, cars)
+        taken = np.bitwise_or.reduce(self.cover[self.each, places], 1) | self.walls
+        found = [(positions[:0],)*4]
+        for way in (-1, 1):
+            start, car = np.divmod(np.arange(places.size), len(self.last))
+            at, squares = places.ravel(), 0
+            while len(start):
+                at, squares = at + way, squares + way
+                inside = (at >= 0) & (at <= self.last[car])
+                fresh = self.cell[car, np.where(way < 0, at, at + self.length[car] - 1)*inside]
+                free = inside & (fresh & taken[start] == 0)
+                start, car, at = start[free], car[free], at[free]
+                found.append((positions[start] + squares*self.radix[car], start, car, 0*car + squares))
+        return tuple(map(np.concatenate, zip(*found)))
+
+# %% ../../nbs/puzzles/10_rush_hour.ipynb #ea3aaa35
+MOST_POSITIONS = 2_000_000 # some ten seconds; the largest group in the usual lists of 6×6 boards has 150,000
+
+def _among(some, ordered)->np.ndarray: # (N,) bool
+    "Which of some numbers (N,) are among sorted ones."
+    if not len(ordered): return np.zeros(len(some), bool)
+    return ordered[np.searchsorted(ordered, some).clip(max=len(ordered) - 1)] == some
+
+class _Searched(_Traffic):
+    "How many moves each position is from the exit."
+    def levels(self, first, most:int)->list[np.ndarray]|None: # None: there are more than `most`
+        "The positions that are 0, 1, 2, … moves away from the first ones, sorted."
+        levels, before = [np.unique(first)], np.zeros(0, int)
+        while len(now := levels[-1]):
+            near = np.unique(self.slides(now)[0])
+            levels.append(near[~_among(near, now) & ~_among(near, before)])
+            before, most = now, most - len(now)
+            if most < 0: return None
+        return levels[:-1]
+
+    def by_moves(self, start:int, most:int)->list[np.ndarray]|None: # None: there are more than `most`
+        "All that can be reached from a position, by moves to the exit; empty where no way leads there."
+        if (levels := self.levels([start], most)) is None: return None
+        reached = np.concatenate(levels)
+        out = reached[reached//self.radix[self.red] % (self.last[self.red] + 1) == self.last[self.red]]
+        moves = np.full(len(reached), -1)
+        if len(out):
+            levels = self.levels(out, most)
+            reached, moves = np.concatenate(levels), np.repeat(np.arange(len(levels)), [*map(len, levels)])
+        order = reached.argsort()
+        self.known.append((reached[order], moves[order]))
+        return levels if len(out) else []
+
+    def moves_to_exit(self, positions)->np.ndarray: # (N,), −1 where no way leads there
+        """Fewest moves of positions that can be reached from one another. Raises `InputError` if too many
+        can be."""
+        for reached, moves in self.known:
+            if _among(positions, reached).all(): return moves[np.searchsorted(reached, positions)]
+        if self.by_moves(int(positions[0]), MOST_POSITIONS) is None:
+            raise InputError(f"more than {MOST_POSITIONS:,} positions can be reached from this board, too "
+                "many to tell what is optimal; use a smaller board, or more cars")
+        return self.moves_to_exit(positions)
+
+@functools.lru_cache(maxsize=64)
+def _traffic(cars:tuple[Car, ...], walls:int)->_Searched: # with the cars at the beginning of their tracks
+    return _Searched(cars, walls)
+
+# %% ../../nbs/puzzles/10_rush_hour.ipynb #80762d88
+class _Slide(NamedTuple):
+    "A move that the rules allow."
+    car:int # number of the car
+    squares:int # negative: left or up
+    leads_to:int # the position after it
+
+def _searched(board:bytes, rows:int, cols:int)->tuple[tuple[Car, ...], _Searched, np.ndarray]:
+    "The cars of a board, where they can go, and the number of the position, (1,)."
+    cars = _cars(board, rows, cols)
+    walls = sum(1 << cell for cell, token in enumerate(board) if token == WALL)
+    traffic = _traffic(tuple(car._replace(at=0) for car in cars), walls)
+    return cars, traffic, np.array([traffic.number(cars)])
+
+@functools.lru_cache(maxsize=1 << 16)
+def _slides(board:bytes, rows:int, cols:int)->tuple[_Slide, ...]:
+    "Every move that the rules allow."
+    _, traffic, position = _searched(board, rows, cols)
+    leads_to, _, car, squares = traffic.slides(position)
+    return tuple(map(_Slide, car.tolist(), squares.tolist(), leads_to.tolist()))
+
+@functools.lru_cache(maxsize=1 << 16)
+def _plan(board:bytes, rows:int, cols:int)->tuple[int, dict[tuple[int, int], int]]:
+    """The fewest moves, −1 where no way leads to the exit; and those of the best plan that begins with each
+    move, by car and squares."""
+    slides, (_, traffic, position) = _slides(board, rows, cols), _searched(board, rows, cols)
+    after = [each.leads_to for each in slides]
+    fewest, *onward = traffic.moves_to_exit(np.array([*position, *after])).tolist()
+    return fewest, {(each.car, each.squares): 1 + more for each, more in zip(slides, onward)}
+
+# %% ../../nbs/puzzles/10_rush_hour.ipynb #205b5c5b
 def _named(car:Car, cols:int)->str: return f"the car in {_at(car.cells[0], cols)}"
 
 def _replaced(question:bytes, answer:bytes, cars, cols)->tuple[list[int], list[str]]: # cells, and sentences
@@ -270,7 +270,7 @@ def _replaced(question:bytes, answer:bytes, cars, cols)->tuple[list[int], list[s
     more = f" and {len(cells) - 1} other cells were" if len(cells) > 1 else " was"
     return cells, [f"{_at(cells[0], cols)}{more} changed, where no car is marked"]
 
-# %% ../../nbs/puzzles/10_rush_hour.ipynb #3d46189e
+# %% ../../nbs/puzzles/10_rush_hour.ipynb #595660b0
 class _Judged(_Written):
     "Which answers are right."
     def _move(self, car:Car, marks:list[int])->tuple[int, str]: # signed squares, and in words
@@ -318,7 +318,7 @@ class _Judged(_Written):
         solved = valid and self.check(question, answer).solved # without a search where it is not needed
         return {"solved": solved, "optimal": solved, "valid": valid}
 
-# %% ../../nbs/puzzles/10_rush_hour.ipynb #f4abaa17
+# %% ../../nbs/puzzles/10_rush_hour.ipynb #2e97ecdb
 class _Labelled(_Judged):
     "The labels of boards, and playing."
     def _optimal(self, question)->list[tuple[Car, list[int]]]:
@@ -371,7 +371,7 @@ class _Labelled(_Judged):
             if self.move_of(mark)[1] > shortest:
                 return f"{who} can move by {shortest}, which begins an optimal plan as well"
 
-# %% ../../nbs/puzzles/10_rush_hour.ipynb #a3eaf9bb
+# %% ../../nbs/puzzles/10_rush_hour.ipynb #191cc3b3
 class _Played(_Labelled):
     "Moves, one after the other."
     def moves(self, question)->list[np.ndarray]: # answers (L,), each with one car marked
@@ -408,7 +408,7 @@ class _Played(_Labelled):
     def cell_facts(self, questions, labels):
         return {"of a car that can begin an optimal plan": labels >= MOVES}
 
-# %% ../../nbs/puzzles/10_rush_hour.ipynb #8bb08e20
+# %% ../../nbs/puzzles/10_rush_hour.ipynb #66c562d7
 _MOST = 20_000 # positions of a group that boards are drawn from
 
 def _placed(rng, rows, cols)->np.ndarray: # tokens (L,)
@@ -439,7 +439,7 @@ def _position(cars, walls:np.ndarray, traffic:_Searched, number:int)->np.ndarray
         board[list(car._replace(at=at).cells)] = range(car.token, car.token + car.length)
     return board
 
-# %% ../../nbs/puzzles/10_rush_hour.ipynb #09af2f80
+# %% ../../nbs/puzzles/10_rush_hour.ipynb #33c038c2
 class _Generated(_Played):
     "Boards of each difficulty."
     difficulties = ("moves5", *(f"moves{n}" for n in range(1, 21) if n != 5))
@@ -459,7 +459,7 @@ class _Generated(_Played):
                 question = _position(cars, walls, traffic, int(rng.choice(level)))
                 yield question, self.label(question[None])[0]
 
-# %% ../../nbs/puzzles/10_rush_hour.ipynb #bb809a70
+# %% ../../nbs/puzzles/10_rush_hour.ipynb #d5f79e1d
 @register
 class RushHour(_Generated):
     "Move cars out of the way until the red one reaches the right edge."
