@@ -294,7 +294,7 @@ class _Judged(_Written):
                 moves.append((car, number, squares))
                 continue
             wrong.extend(car.cells); reasons.append(f"{_named(car, self.cols)} {problem}")
-        return Verdict(bool(moves), tuple(sorted(wrong)), tuple(reasons)), moves
+        return Verdict(bool(moves), tuple(sorted(set(wrong))), tuple(reasons)), moves
 
     def check(self, question, answer):
         """Every marked car can move so, and begins a plan with the fewest moves. Raises `InputError` if the
@@ -483,20 +483,16 @@ class RushHour(_Generated):
         return min(board.tobytes(), tokens[board[cells]].tobytes())
 
     def draw(self, question, answer):
+        question, answer = np.asarray(question), np.asarray(answer)
         cars = _cars(bytes(map(int, question)), self.rows, self.cols)
-        wrong, answer = set(self.check(question, answer).cells), np.asarray(answer)
-        colours, glyphs = [None]*self.seq_len, [""]*self.seq_len
-        for wall in np.flatnonzero(np.asarray(question) == WALL): colours[wall] = "#4a4a4a"
-        for i, car in enumerate(cars):
-            fill = "#e8735a" if car.token == RED else _FILLS[i % len(_FILLS)]
-            for cell in car.cells: colours[cell] = fill
-            for cell in car.cells:
-                if answer[cell] < MOVES: continue
-                direction, squares = self.move_of(answer[cell])
-                glyphs[cell] = f"{'←→↑↓'[direction]}{squares}"
+        wrong = set(self.check(question, answer).cells)
+        arrows = {self.move_token(way, squares): f"{sign}{squares}"
+            for way, sign in enumerate("←→↑↓") for squares in range(1, self.reach + 1)}
+        fills = {WALL: "#4a4a4a", **{first + part: fill for first, fill in _FILLS.items()
+            for part in range(_SHAPES[first][0])}, **dict.fromkeys(arrows, "#f0e442")}
         links = tuple(pair for car in cars for pair in zip(car.cells, car.cells[1:]))
-        return Drawing(self.rows, self.cols, tuple(glyphs), tuple(colour is not None for colour in colours),
-            tuple(i in wrong for i in range(self.seq_len)), tuple(colours),
-            solid=tuple(colour == "#4a4a4a" for colour in colours), links=links)
+        return Drawing(self.rows, self.cols, tuple(arrows.get(int(t), "") for t in answer),
+            tuple(map(bool, question == WALL)), tuple(i in wrong for i in range(self.seq_len)),
+            tuple(fills.get(int(t)) for t in answer), solid=tuple(map(bool, answer == WALL)), links=links)
 
-_FILLS = "#cfe3f2", "#d9ead3", "#fff2cc", "#e3d7ef", "#d5ecec", "#eadbc8" # neighbours rarely share one
+_FILLS = {RED: "#e8735a", FLAT2: "#dcebf7", FLAT3: "#b3d1ea", UPRIGHT2: "#e2f0d9", UPRIGHT3: "#bcdcab"}
