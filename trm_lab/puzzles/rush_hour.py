@@ -488,7 +488,7 @@ class RushHour(_Generated):
         wrong = set(self.check(question, answer).cells)
         arrows = {self.move_token(way, squares): f"{sign}{squares}"
             for way, sign in enumerate("←→↑↓") for squares in range(1, self.reach + 1)}
-        fills = {WALL: "#4a4a4a", **{first + part: fill for first, fill in _FILLS.items()
+        fills = {EMPTY: "#ffffff", WALL: "#4a4a4a", **{first + part: fill for first, fill in _FILLS.items()
             for part in range(_SHAPES[first][0])}, **dict.fromkeys(arrows, "#f0e442")}
         links = tuple(pair for car in cars for pair in zip(car.cells, car.cells[1:]))
         return Drawing(self.rows, self.cols, tuple(arrows.get(int(t), "") for t in answer),
