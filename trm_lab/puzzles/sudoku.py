@@ -274,13 +274,19 @@ def _line_orders(rng, count, bands, size):
     inner = rng.random((count, bands, size)).argsort(2)
     return (outer[:, :, None]*size + inner).reshape(count, -1)
 
-def _symmetries(rng, count:int, box)->Permutation:
+def _symmetries(rng, count:int, box, kinds=("digits", "rows", "columns", "transposition"))->Permutation:
     "Digits, bands, rows in a band, stacks, columns in a stack; transposition where boxes are square."
     (box_rows, box_cols), n = box, box[0]*box[1]
     rows, cols = _line_orders(rng, count, box_cols, box_rows), _line_orders(rng, count, box_rows, box_cols)
+    # random numbers are drawn for every kind, so that one kind's do not depend on the others
+    if "rows" not in kinds: rows = np.broadcast_to(np.arange(n), rows.shape)
+    if "columns" not in kinds: cols = np.broadcast_to(np.arange(n), cols.shape)
     cells = rows[:, :, None]*n + cols[:, None, :]
-    if box_rows == box_cols: cells = np.where(rng.random((count, 1, 1)) < 0.5, cells, cells.swapaxes(1, 2))
+    if box_rows == box_cols:
+        upright = rng.random((count, 1, 1)) < 0.5
+        if "transposition" in kinds: cells = np.where(upright, cells, cells.swapaxes(1, 2))
     digits = rng.random((count, n)).argsort(1) + 2
+    if "digits" not in kinds: digits = np.broadcast_to(np.arange(n) + 2, digits.shape)
     fixed = np.broadcast_to([PAD, BLANK], (count, 2))
     return Permutation(cells.reshape(count, -1), np.concatenate([fixed, digits], 1).astype(np.uint8))
 
@@ -535,6 +541,12 @@ class _Ruled(_Board):
     def symmetries(self, rng, count):
         "Digits, bands, rows in a band, stacks, columns in a stack; transposition where boxes are square."
         return _symmetries(rng, count, self.box)
+
+    @property
+    def symmetry_kinds(self):
+        return ("digits", "rows", "columns", *["transposition"]*(self.box_rows == self.box_cols))
+
+    def symmetries_of(self, kinds, rng, count): return _symmetries(rng, count, self.box, kinds)
 
     def canonical(self, question, answer):
         "The smallest copy of the solution, then of its givens (up to 9×9; None beyond)."

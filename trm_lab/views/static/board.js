@@ -329,14 +329,17 @@ export const boardLegend = (stage) => new Legend(stage, [
   })],
 ]);
 
+// what the lines of a type's boards are; of a path, also how it may be broken
+const LINES = { maze: ["path", "not connected with S", "dead end"], rush_hour: ["car", null, null] };
+
 export function drawBoardLegend(legend, app, run, frame) {
   const frames = app.state.mark === "update" || app.state.mark === "step",
     edited = differing(run.answer(frame).question, run.owner(0).own.question()).length;
-  const { links } = run.answer(frame), lined = (says) => (links ? says : null),
+  const lines = run.answer(frame).links ? LINES[app.header.title.split("-")[0]] : null,
+    [path, apart, end] = lines ?? [null, null, null],
     coloured = app.header.colours.filter(Boolean).length > app.header.vocab.length / 2;
   legend.draw({ given: coloured ? null : "given", sure: coloured ? null : "low to high probability",
-    doubt: coloured ? "probability, if below 99 %" : null, path: lined("path"),
-    apart: lined("not connected with S"), end: lined("dead end"),
+    doubt: coloured ? "probability, if below 99 %" : null, path, apart, end,
     mark: frames ? "changed" : "differs", edited: edited ? "given you changed" : null },
     frames ? "changed" : "differs");
 }
