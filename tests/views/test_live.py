@@ -13,6 +13,7 @@ from trm_lab.models.variants import ARCHITECTURES
 from trm_lab.puzzles.arc import Arc
 from trm_lab.puzzles.lights_out import LightsOut
 from trm_lab.puzzles.maze import Maze
+from trm_lab.puzzles.rush_hour import RushHour
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.views.explorer import Explorer, _RequestHandler
 from trm_lab.views.live import live_sides
@@ -160,7 +161,9 @@ def test_every_system_answers_alike(open_page, arch):
         live.compare(ask="cell", run=told["run"], cell=2)
 
 TYPES = [(LightsOut(3, 2), "*....*"), (LightsOut(1, 1), "*"), (Maze(5, 3), "S  ##     ##  G"),
-    (Maze(2, 3), "S#G ##"), (Sudoku(2, 3), "11" + "."*34), (Arc(5), "012|345")]
+    (Maze(2, 3), "S#G ##"), (Sudoku(2, 3), "11" + "."*34), (Arc(5), "012|345"),
+    (RushHour(4, 5), "ooBBoooCooAACooooCDD"), (RushHour(4, 5), "oooxoooCxoAACxoooCDD"),
+    (RushHour(4, 5), "oooooAABBooooooCCooo"), (RushHour(4, 5), "BBoooooCooooCooooDDo")]
 
 def test_the_rules_of_every_type(open_page):
     "Boards that break them in all ways: random answers to questions, some of which have no answer at all."
@@ -174,6 +177,7 @@ def test_the_rules_of_every_type(open_page):
         try: solved = puzzle.solutions(asked)
         except InputError: solved = []
         answers += solved or []
+        if solved and isinstance(puzzle, RushHour): answers += puzzle.moves(asked)
         found = page.evaluate("""([question, answers]) => answers.map(answer => {
             const { rules } = window.answers.sides[0];
             const { wrong, verdict } = rules.judge(question, answer, null);
@@ -196,6 +200,8 @@ def test_boards_are_read_as_python_reads_them(open_page):
     page = open_page()
     for puzzle, texts in ((Sudoku(2, 3), ["12....\n......\n"*3, "1_0*2|. - "]),
             (Maze(2, 3), ["S#G\n. o", "S#"]), (LightsOut(2, 2), ["*0 .1", "**"]),
+            (RushHour(4, 4), ["oBoo oB.x AAoo CCCo", "kpoo kqoo AAoo oooo", "o"*15, "?" + "o"*15,
+                "BooB" + "o"*12, "AooA" + "o"*12, "ABoo ABoo oooo oooo"]),
             (Arc(5), ["01|23", "012\n345", "01|2", "1"*40])):
         Live(page, Session(small(puzzle), TEXTS[puzzle.type], 1, puzzle))
         for text in texts:
@@ -207,7 +213,7 @@ def test_boards_are_read_as_python_reads_them(open_page):
             assert found == right if right else isinstance(found, str) and len(found) > 20, (text, found)
 
 SPELLINGS = {"sudoku": {"_": ".", "*": "."}, "maze": {".": " "}, "lights_out": {"0": ".", "1": "*"}}
-TEXTS = {"sudoku": "."*36, "maze": "S  #G ", "lights_out": "*...", "arc": "12"}
+TEXTS = {"sudoku": "."*36, "maze": "S  #G ", "lights_out": "*...", "arc": "12", "rush_hour": "AAoo" + "o"*12}
 
 def test_an_identity_is_an_edit_in_the_page(open_page):
     loaded = load_pretrained("arc-10x10")

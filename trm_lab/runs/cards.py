@@ -8,7 +8,7 @@ __all__ = ['STEPS', 'DEFAULT_STEPS', 'WORK', 'PASSES', 'MOST_WRONG', 'PuzzleSet'
 
 # %% ../../nbs/runs/06_cards.ipynb #55bb0e2e
 import copy, math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 import numpy as np, torch
@@ -25,7 +25,7 @@ from ..models.losses import agreement
 from ..models.onnx import rounded as rounded_to_int8
 from ..models.trm import RecursiveModel
 from ..core.progress import format_duration, progress
-from ..puzzles.base import PAD, Puzzle, TaskPuzzle, find_puzzle
+from ..puzzles.base import MovePuzzle, PAD, Puzzle, TaskPuzzle, find_puzzle
 from ..puzzles.text import puzzle_file, read_rows
 from ..core.run import Run, home
 from ..core.files import write_text
@@ -35,6 +35,7 @@ from ..solving.search import Search
 from ..solving.evaluate import evaluate, wilson
 from ..solving.abstain import choose_threshold, Outcomes, USUAL_THRESHOLD
 from ..solving.votes import vote
+from ..solving.rollouts import ENDS, roll_out
 from ..solving.solve import solve_by_step
 from ..training.config import current_names, TrainConfig
 from ..models.variants import architecture
@@ -192,6 +193,12 @@ def _branches(loaded:Loaded, puzzle_set:PuzzleSet)->dict: # for JSON; empty wher
             "mean_steps": float(spent.mean()), "outcomes": asdict(Outcomes.of(done, found.right))}
     return {str(work): within(work) for work in WORK}
 
+# %% ../../nbs/runs/06_cards.ipynb #ac753c92
+def _rollouts(loaded:Loaded, split:Split)->dict: # for JSON
+    "How the games end that the model plays from each question on, with as many steps a move as it wants."
+    games = roll_out(loaded.model, loaded.puzzle, split.inputs, DEFAULT_STEPS, loaded.policy(DEFAULT_STEPS))
+    return {**games.scores(), "by_length": games.by_length()}
+
 # %% ../../nbs/runs/06_cards.ipynb #0f8087ac
 def measure_set(
     loaded:Loaded, # with its puzzle
@@ -214,7 +221,8 @@ def measure_set(
         "branching": _branches(loaded, puzzle_set) if restarts else {},
         "by": {name: _quartiles(values, last["solved" if further else "exact"], further)
             for name, values in puzzle.measures(split.inputs).items()},
-        "failures": _failures(puzzle, split, answers[usual], last)}
+        "failures": _failures(puzzle, split, answers[usual], last),
+        **({"rollouts": _rollouts(loaded, split)} if isinstance(puzzle, MovePuzzle) else {})}
 
 # %% ../../nbs/runs/06_cards.ipynb #e68f074f
 PASSES = (1, 2, 10) # attempts
@@ -491,16 +499,14 @@ def _scores(sets:Sequence[dict])->str:
     return _table(("", *(f"{s['name']} ({s['n']:,})" for s in sets)), rows)
 
 # %% ../../nbs/runs/06_cards.ipynb #177b209a
-_KINDS = {"optimal": "any shortest path", "valid": "any path"} # what a type's scores mean
-
-def _score_tables(sets:Sequence[dict])->str:
+def _score_tables(sets:Sequence[dict], words:Mapping[str, str])->str: # words: what the scores mean
     """The scores where a puzzle may have several right answers: a table for each set, with a column for each
     score, the strictest first."""
     parts = []
     for s in sets:
         names = list(s["adaptive"]["further"])
         names.sort(key=lambda name: s["adaptive"]["further"][name]["share"])
-        head = ("", "the label's path", *(f"{name}: {_KINDS.get(name, name)}" for name in names), "")
+        head = ("", words["exact"], *(f"{name}: {words.get(name, name)}" for name in names), "")
         # a search knows only what the rules ask
         rows = [(budget, _percent(share), *(
                 _percent(share["further"][name] if "further" in share else share["legal"])
@@ -661,6 +667,24 @@ def _test_sets(c:dict)->str:
             "measured.\n")
     return "\n".join(parts)
 
+# %% ../../nbs/runs/06_cards.ipynb #f54747b3
+def _games(sets:Sequence[dict])->str:
+    "How the games of each set end, by the fewest moves; empty where answers are no moves."
+    def row(name, scores):
+        over = scores["moves_over_fewest"]
+        solved = _percent({"share": scores["solved"], **scores})
+        return (name, scores["n"], solved, f"{scores['optimal']:.1%}",
+            "–" if over is None else f"{over:.2f}", *(f"{scores[end]:.1%}" for end in ENDS[1:]))
+    head = ("fewest moves", "games", "solved", "in the fewest moves", "moves over the fewest", *ENDS[1:])
+    parts = []
+    for s in sets:
+        if "rollouts" not in s: continue
+        spans = [(f"{g['from']} to {g['to']}" if g["to"] > g["from"] else g["from"], g)
+            for g in s["rollouts"]["by_length"]]
+        table = _table(head, [row(*each) for each in [*spans, ("all", s["rollouts"])]])
+        parts.append(f"**{s['name']}**, played to the end: each answer makes the next question\n\n{table}\n")
+    return "\n" + "\n".join(parts) if parts else ""
+
 # %% ../../nbs/runs/06_cards.ipynb #e9437c0c
 def _on_branching(sets:Sequence[dict])->str:
     "What a row with branching means."
@@ -671,17 +695,18 @@ cells are assumed, the rules fill in what follows, and every case is asked once,
 def _how_well(c:dict)->str:
     "What is scored, and the scores."
     sets, most_steps, branching = c["sets"], c["recipe"]["halt_max_steps"], _on_branching(c["sets"])
-    several = "further" in sets[0]["adaptive"]
+    several, words = "further" in sets[0]["adaptive"], find_puzzle(c["puzzle"]).right_answers
+    *stricter, loosest = words.values()
     right = ("Shares of puzzles with every cell right" if not several else
-        "Shares of puzzles whose answer is the label's path, any shortest path, or any path at all")
+        f"Shares of puzzles whose answer is {', '.join(stricter)}, or {loosest} at all")
     return f"""{right}, and in brackets their 95 % intervals (Wilson). A supervision step
 is one round of the recursion; the model was trained with at most {most_steps}. In rows with several *tries* a
 puzzle that is not solved is tried again under random symmetries, {DEFAULT_STEPS} steps each time, until the
 rules of the puzzle, without any label, accept an answer.{branching} This is one training with one seed.
 The intervals are over puzzles; they do not cover the scatter between seeds.
 
-{_score_tables(sets) if several else _scores(sets)}
-
+{_score_tables(sets, words) if several else _scores(sets)}
+{_games(sets)}
 The test puzzles:
 
 {_test_sets(c)}{_abstention(sets)}
@@ -698,7 +723,8 @@ def _first_sentence(c:dict)->str:
     said = (f"A tiny recursive model for {c['puzzle']}: after {steps} supervision steps it solves\n"
         f"{headline(c)}.")
     if "further" not in halting: return said
-    return (f"{said} A puzzle is solved by any shortest path.\n"
+    words = find_puzzle(c["puzzle"]).right_answers
+    return (f"{said} A puzzle is solved by {words.get('optimal', 'any right answer')}.\n"
         "When it stops by its halting probability, as in `solve` and `eval`, it solves\n"
         f"{_percent(halting['legal'])}, in {halting['mean_steps']:.1f} steps on average.")
 

@@ -7,6 +7,7 @@ export const NOTATION = { // how a board is written
   sudoku: "One character a cell, row by row: digits, and . or 0 for a blank cell. Line breaks do not count.",
   maze: "One character a cell, row by row: # wall, . or space free, S start, G goal.",
   lights_out: "One character a cell, row by row: * on, . off.",
+  rush_hour: "One character a cell, row by row: A the red car, other capitals the others, o empty, x wall.",
   arc: "The test input as rows of digits 0 to 9, its colours. The task stays the one that is shown." };
 
 export class Typing {
