@@ -431,6 +431,30 @@ def _print_scores(done, overlap:Optional[str], stopped, searched:bool, threshold
         typer.echo(f"after {after.tries:3} tries      exact {after.exact:.4g}, solved {after.solved:.4g}, "
             f"{after.spent:.4g} supervision steps a puzzle")
 
+# %% ../nbs/cli.ipynb #ba8b4ba1
+def _played(loaded, split, steps:int, fixed:bool, batch_size:int):
+    "How the model's games end, where an answer is a move; None: it is not."
+    from trm_lab.puzzles.base import MovePuzzle
+    from trm_lab.solving.rollouts import roll_out
+    if not isinstance(loaded.puzzle, MovePuzzle): return None
+    halting = None if fixed else loaded.policy(steps)
+    return roll_out(loaded.model, loaded.puzzle, split.inputs[:], steps, halting, batch_size=batch_size)
+
+def _print_rollouts(played):
+    "How games ended, in all and by the fewest moves."
+    def line(name, scores):
+        low, high = scores["interval"]
+        over = scores["moves_over_fewest"]
+        extra = "" if over is None else f", {over:.2f} moves over the fewest"
+        others = ", ".join(f"{end} {scores[end]:.4g}" for end in ("illegal", "circle", "limit"))
+        share = f"{scores['solved']:.4g}  (95 %: {low:.4g} to {high:.4g}) of {scores['n']:,}"
+        typer.echo(f"{name:20} {share}{extra}; {others}")
+    line("played to the end", played.scores())
+    for group in played.by_length():
+        span = f"{group['from']} to {group['to']}" if group["to"] > group["from"] else group["from"]
+        line(f"  fewest {span}", group)
+
+
 # %% ../nbs/cli.ipynb #47955527
 @app.command("eval")
 def evaluate(
@@ -464,12 +488,16 @@ def evaluate(
     done, stopped, threshold = _evaluated(loaded, (split, ignore, tally), steps, fixed, batch_size, search,
         threshold, validation, most_wrong)
     judged = None if loaded.puzzle.decides else threshold
-    if not as_json: _print_scores(done, overlap, stopped, bool(search), judged)
+    played = None if stopped else _played(loaded, split, steps, fixed, batch_size)
+    if not as_json:
+        _print_scores(done, overlap, stopped, bool(search), judged)
+        if played: _print_rollouts(played)
     else: typer.echo(json.dumps({"model": model, "data": str(data), "max_steps": steps,
             "halting": "fixed" if fixed else "adaptive", "search": search and asdict(search),
             "overlap": overlap, "stopped": stopped is not None, **asdict(done.scores),
             "mean_tries": float(done.tries.mean()), "puzzle_steps": int(done.spent.sum()),
-            "outcomes": asdict(done.outcomes), "threshold": judged, "after": list(map(asdict, done.after))}))
+            "outcomes": asdict(done.outcomes), "threshold": judged, "after": list(map(asdict, done.after)),
+            **({"rollouts": {**played.scores(), "by_length": played.by_length()}} if played else {})}))
     if stopped: raise typer.Exit(_CTRL_C)
 
 # %% ../nbs/cli.ipynb #cd75a51d
@@ -1173,16 +1201,17 @@ Next: open the report in a browser; `make lab` for the notebooks; or try
   {me} eval {model} --data {_relative(home()/info['data'])}"""
 
 # %% ../nbs/cli.ipynb #0ff26324
-_DEMOS = {"sudoku": "sudoku-6x6", "maze": "maze-9x9"} # name to config
+_DEMOS = {"sudoku": "sudoku-6x6", "maze": "maze-9x9"} # short names; any other is a config's
 
 @app.command()
 def demo(
-    what:Annotated[str, typer.Argument(metavar="[sudoku|maze]", show_default=False,
-        help="sudoku (6×6, a minute on two cores) or maze (9×9, ten minutes), or a config's name")]="sudoku",
+    what:Annotated[str, typer.Argument(metavar="[sudoku|maze|NAME]", show_default=False,
+        help="sudoku (6×6, a minute on two cores), maze (9×9, ten minutes), or any recipe under "
+            "nbs/experiments/configs, like rush-hour (ten minutes)")]="sudoku",
     config:Annotated[Optional[str], typer.Option("-f", "--config", help="name of a config")]=None,
     fresh:Annotated[bool, typer.Option("--fresh", help="train again although the run is finished")]=False,
 ):
-    "Train a TRM on small Sudoku or mazes and write a report."
+    "Train a TRM by a recipe, on small Sudoku or others, and write a report."
     from trm_lab.runs.templates import find_config, read_parameters
     from trm_lab.runs.notebooks import run_notebook
     from trm_lab.runs.pages import write_report

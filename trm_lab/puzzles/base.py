@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PAD', 'IGNORE', 'SEPARATOR', 'Verdict', 'Drawing', 'Symmetry', 'Permutation', 'dihedral', 'Notation', 'Rules',
            'chunks', 'compute_in_chunks', 'Constraints', 'Structure', 'Puzzle', 'task_name', 'Group', 'Tally',
-           'TaskIdentities', 'TaskPuzzle', 'rows_by_cols', 'register', 'puzzle_types', 'puzzle_class', 'find_puzzle',
-           'puzzle_from']
+           'TaskIdentities', 'TaskPuzzle', 'MovePuzzle', 'rows_by_cols', 'register', 'puzzle_types', 'puzzle_class',
+           'find_puzzle', 'puzzle_from']
 
 # %% ../../nbs/puzzles/01_base.ipynb #5c72625d
 import hashlib, importlib, inspect, pkgutil, re
@@ -166,6 +166,8 @@ class Notation(ABC):
 class Rules(ABC):
     "Which answers are right, from the rules alone."
     decides:ClassVar[bool] = True # do the rules alone tell whether an answer is right?
+    # what an answer is for which a score holds, by name, the strictest first; exact: it equals the label
+    right_answers:ClassVar[Mapping[str, str]] = MappingProxyType({"exact": "the label"})
 
     @abstractmethod
     def check(self, question:np.ndarray, answer:np.ndarray)->Verdict:
@@ -437,6 +439,21 @@ class TaskPuzzle(TaskIdentities):
     def overlap(self, given_away:Iterable[str], dataset, allow:bool=False)->str|None:
         "Which tasks of the test split were `given_away`; None: none. Raises `InputError` unless allowed."
         return None
+
+# %% ../../nbs/puzzles/01_base.ipynb #23be23c9
+class MovePuzzle(Puzzle):
+    "A puzzle type of several moves, whose answers are the next one."
+    @abstractmethod
+    def advance(self, question:np.ndarray, answer:np.ndarray)->np.ndarray|None:
+        "The question (L,) after the move of an answer; None: that breaks a rule, or nothing moves."
+
+    @abstractmethod
+    def arrived(self, question:np.ndarray)->bool:
+        "Is the aim reached, so that there is no move to ask for?"
+
+    @abstractmethod
+    def fewest_moves(self, questions:np.ndarray)->np.ndarray: # (N,)
+        "How many moves questions (N, L) take at least; 0: the aim is reached, −1: no way leads there."
 
 # %% ../../nbs/puzzles/01_base.ipynb #f5708a1a
 _SIDE = re.compile("0|[1-9][0-9]{0,5}") # str.isdigit also takes ², and int() refuses thousands of digits
