@@ -18,6 +18,7 @@ from ..core.files import write_text
 from ..core.run import Run, catch_signals, home, versions
 from ..core.settings import read_yaml
 from ..interp.probes.base import read_table, write_table
+from . import shifts # whose measure becomes known
 from .engines import Engine
 from .grids import Sweep, _entry, plan_sweep, read_grid
 from .measures import known_measures, measure_run
