@@ -106,7 +106,7 @@ def verdict(
     word = found.word(margin)
     if word == HIGHER: return f"More {what} {one} than {other} ({figures})."
     if word == LOWER: return f"Fewer {what} {one} than {other} ({figures})."
-    near = f"{100*margin:g} points" if percent else f"{margin:g}"
+    near = f"{100*margin:g} point{'s'*(margin != 0.01)}" if percent else f"{margin:g}"
     if word == ALIKE: return f"As many {what} {one} as {other}, to within {near} ({figures})."
     return f"It cannot be told whether more {what} {one} or {other} ({figures})."
 
