@@ -58,7 +58,7 @@ def test_a_rank_correlation_has_an_interval_over_seeds():
     assert same["value"] == same["low"] == 1 and turned["value"] == turned["high"] == -1
     noisy = shares(a=[0.9, 0.1, 0.6], b=[0.8, 0.2, 0.5], c=[0.4, 0.9, 0.1], d=[0.3, 0.7, 0.1])
     found = rank_agreement(noisy, "solved", "steps=16", "arm", {"a": 4, "b": 3, "c": 2, "d": 1})
-    assert found["low"] < found["value"] < found["high"] and found["settings"] == 4
+    assert found["low"] < 0 < found["value"] == 1 and found["settings"] == 4 # the means agree by chance
 
 # ---- what the grids of these studies hold equal -----------------------------------
 
