@@ -1,5 +1,6 @@
 """Rush Hour: rules, solver and labels against a search that is written again here, cell by cell; games that
 never leave the rules; boards of the stated distribution."""
+import json
 from collections import deque
 import numpy as np, pytest
 from hypothesis import given, settings, strategies as st
@@ -9,8 +10,12 @@ from trm_lab.data.datasets import write_dataset
 from trm_lab.data.generate import generate_dataset
 from trm_lab.puzzles.base import find_puzzle, puzzle_from
 from trm_lab.puzzles.lights_out import LightsOut
+from trm_lab.models.checkpoints import save_model
+from trm_lab.models.variants import build_model
 from trm_lab.puzzles.rush_hour import EMPTY, MOVES, WALL, RushHour
+from trm_lab.runs.cards import _games
 from trm_lab.solving.rollouts import ENDS, play
+from test_cli import trm_lab
 
 six, five = RushHour(6, 6), RushHour(5, 5)
 seeds = st.integers(0, 2**32)
@@ -196,6 +201,22 @@ def test_how_games_are_counted():
     short = play(six, questions, six.label, most_moves=1)
     assert (short.ends[best.fewest > 1] == "limit").all() and set(short.ends) <= set(ENDS)
 
+def test_eval_and_cards_say_how_games_end(tmp_path, monkeypatch, capsys):
+    dataset = generate_dataset(five, 2, 6)
+    write_dataset(dataset, tmp_path/"set")
+    model = build_model("trm", {"seq_len": 25, "vocab_size": five.vocab_size, "hidden_size": 16,
+        "num_heads": 1, "swiglu_multiple": 16, "puzzle_emb_ndim": 0, "H_cycles": 1, "L_cycles": 1})
+    save_model(tmp_path/"m.safetensors", model.eval(), five, {})
+    asked = ("eval", tmp_path/"m.safetensors", "--data", tmp_path/"set", "--steps", 2)
+    _, out, _ = trm_lab(*asked, monkeypatch=monkeypatch, capsys=capsys)
+    assert "played to the end" in out and "  fewest 5 to 7" in out and "illegal 1" in out
+    _, out, _ = trm_lab(*asked, "--json", monkeypatch=monkeypatch, capsys=capsys)
+    found = json.loads(out)["rollouts"]
+    assert found["n"] == 6 and found["illegal"] == 1 and sum(g["n"] for g in found["by_length"]) == 6
+    page = _games([{"name": "moves5", "rollouts": found}, {"name": "of a type without moves"}])
+    assert "| all | 6 | 0.0% (0.0%–39.0%) | 0.0% | – | 100.0% | 0.0% | 0.0% |" in page
+    assert _games([{"name": "of a type without moves"}]) == ""
+
 def test_what_cannot_be_played():
     stuck, there = six.parse(BOARDS[-2][0]), six.parse("oooooo"*2 + "ooooAA" + "oooooo"*3)
     for board, why in ((stuck, "no moves lead to the aim"), (there, "the aim is reached already")):
@@ -243,7 +264,7 @@ def test_other_cells_have_to_stay():
     (lambda: six.parse("AAA" + "o"*33), "the red car has two in a row"),
     (lambda: six.parse("oooooB" + "Booooo" + "o"*24), "are no car"),
     (lambda: six.check(np.full(36, EMPTY), np.full(36, EMPTY)), "has one red car, this one none"),
-    (lambda: six.check([4] + [EMPTY]*35, [EMPTY]*36), "row 1, column 1 holds neither a whole car nor"),
+    (lambda: six.check([4] + [EMPTY]*35, [EMPTY]*36), "column 1 holds a part of a car without the others"),
     (lambda: six.check([3] + [EMPTY]*35, [EMPTY]*36), "the car in row 1, column 1 lacks a part"),
     (lambda: find_puzzle("rush_hour-3x6"), "choose sides of 4 to 7 cells"),
     (lambda: find_puzzle("rush_hour-6"), "write it like 6x6"),

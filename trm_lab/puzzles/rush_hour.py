@@ -57,7 +57,8 @@ def _cars(board:bytes, rows:int, cols:int)->tuple[Car, ...]:
     covered = {cell for car in cars for cell in car.cells}
     for cell, token in enumerate(board):
         if token in (EMPTY, WALL) or cell in covered: continue
-        raise InputError(f"{_at(cell, cols)} holds neither a whole car nor an empty cell nor a wall")
+        raise InputError(f"{_at(cell, cols)} holds a part of a car without the others; complete it, or "
+            "empty the cell")
     if (red := sum(car.token == RED for car in cars)) != 1:
         raise InputError(f"a board of Rush Hour has one red car, this one {red or 'none'}; mark it with A")
     return tuple(sorted(cars, key=lambda car: (_SHAPES[car.token][1], car.track, car.at)))

@@ -35,7 +35,7 @@ from ..solving.search import Search
 from ..solving.evaluate import evaluate, wilson
 from ..solving.abstain import choose_threshold, Outcomes, USUAL_THRESHOLD
 from ..solving.votes import vote
-from ..solving.rollouts import ENDS, roll_out
+from ..solving.rollouts import ENDS, play_model
 from ..solving.solve import solve_by_step
 from ..training.config import current_names, TrainConfig
 from ..models.variants import architecture
@@ -196,7 +196,7 @@ def _branches(loaded:Loaded, puzzle_set:PuzzleSet)->dict: # for JSON; empty wher
 # %% ../../nbs/runs/06_cards.ipynb #ac753c92
 def _rollouts(loaded:Loaded, split:Split)->dict: # for JSON
     "How the games end that the model plays from each question on, with as many steps a move as it wants."
-    games = roll_out(loaded.model, loaded.puzzle, split.inputs, DEFAULT_STEPS, loaded.policy(DEFAULT_STEPS))
+    games = play_model(loaded.model, loaded.puzzle, split.inputs, DEFAULT_STEPS, loaded.policy(DEFAULT_STEPS))
     return {**games.scores(), "by_length": games.by_length()}
 
 # %% ../../nbs/runs/06_cards.ipynb #0f8087ac
