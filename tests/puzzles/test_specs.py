@@ -14,6 +14,8 @@ NAMES = ["sudoku-²x²", "sudoku-٦x٦", "sudoku-06x06", "sudoku-6x9", "sudoku--
     "sudoku-" + "9"*5000 + "x" + "9"*5000, "sudoku",
     "maze", "maze-0x0", "maze-1x1", "maze-030x30", "maze-²x³", "maze-999999x999999", "maze- 3x3",
     "lights_out-100000x100000", "lights_out-0x5",
+    "queens-4x4", "queens-8x9", "queens-8", "lightup-0x5", "lightup-100x100", "programs-5", "programs-2x3",
+    "programs-5x4", "nurikabe-1x5", "nurikabe-5",
     "lights_out-5", "arc", "arc-10x11", "", "-", "../x", "Sudoku-6x6", "base", None, 6, b"sudoku-6x6",
     ["sudoku-6x6"]]
 
@@ -55,7 +57,7 @@ def test_odd_specifications(spec, sentence):
 
 def test_what_is_not_odd():
     for name in ("sudoku-4x4", "sudoku-16x16", "maze-1x9", "maze-100x100", "lights_out-20x20",
-            "arc-30x30", "arc-11x11"):
+            "queens-12x12", "lightup-32x32", "programs-9x3", "nurikabe-20x20", "arc-30x30", "arc-11x11"):
         assert puzzle_from(json.loads(json.dumps(find_puzzle(name).spec()))) == find_puzzle(name)
         assert find_puzzle(name).name == name
     assert Sudoku(np.int64(2), np.int32(3)).spec() == {"type": "sudoku", "box_rows": 2,
