@@ -435,10 +435,10 @@ def _print_scores(done, overlap:Optional[str], stopped, searched:bool, threshold
 def _played(loaded, split, steps:int, fixed:bool, batch_size:int):
     "How the model's games end, where an answer is a move; None: it is not."
     from trm_lab.puzzles.base import MovePuzzle
-    from trm_lab.solving.rollouts import roll_out
+    from trm_lab.solving.rollouts import play_model
     if not isinstance(loaded.puzzle, MovePuzzle): return None
     halting = None if fixed else loaded.policy(steps)
-    return roll_out(loaded.model, loaded.puzzle, split.inputs[:], steps, halting, batch_size=batch_size)
+    return play_model(loaded.model, loaded.puzzle, split.inputs[:], steps, halting, batch_size=batch_size)
 
 def _print_rollouts(played):
     "How games ended, in all and by the fewest moves."
