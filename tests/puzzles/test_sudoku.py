@@ -5,6 +5,7 @@ from hypothesis import given, settings, strategies as st
 from trm_lab.data.generate import generate_dataset
 from trm_lab.core.errors import InputError
 from trm_lab.puzzles.base import Constraints, find_puzzle
+from trm_lab.puzzles import sudoku as sudoku_module
 from trm_lab.puzzles.sudoku import BLANK, Sudoku
 from trm_lab.training.config import TrainConfig
 from trm_lab.training.trainer import _augmenting
@@ -151,6 +152,40 @@ def test_difficulties():
     assert all(nine.unique(question) for questions in made.values() for question in questions)
     question, answer = next(six.generate(np.random.default_rng(0), "extreme"))
     assert six.check(question, answer).solved and six.unique(question)
+
+def leads_nowhere(sudoku, question, cell, digit):
+    "Does an assumption leave singles with neither a contradiction nor a full board? One board at a time."
+    assumed = question.copy(); assumed[cell] = digit
+    filled, left, sound = (values[0] for values in sudoku.deduce(assumed[None]))
+    return sound and (filled == BLANK).any()
+
+@pytest.mark.parametrize("size", [(2, 3), (3, 3)])
+def test_resistance(size):
+    "The share of assumptions that lead nowhere is what one assumption after the other gives."
+    sudoku = Sudoku(*size)
+    questions = np.stack([q for q, _ in itertools.islice(sudoku.generate(np.random.default_rng(2)), 6)])
+    for question, share in zip(questions, sudoku_module._resistance(questions, size)):
+        filled, left, _ = (values[0] for values in sudoku.deduce(question[None]))
+        assumptions = [(cell, digit) for cell in np.flatnonzero(filled == BLANK)
+            for digit in np.flatnonzero(left[cell])]
+        wanted = [leads_nowhere(sudoku, question, *each) for each in assumptions]
+        assert share == pytest.approx(np.mean(wanted) if wanted else 0)
+
+def test_resistant_puzzles(monkeypatch):
+    "A walk among puzzles above a hardness; below it for a test, since the library's takes a minute to begin."
+    monkeypatch.setattr(sudoku_module, "_RESISTANT", 0.5)
+    nine = Sudoku(3, 3)
+    made = [*itertools.islice(nine.generate(np.random.default_rng(0), "resistant"), 6)]
+    questions = np.stack([question for question, _ in made])
+    assert (sudoku_module._hardness(questions, (3, 3)) >= 0.5).all()
+    assert len({question.tobytes() for question in questions}) == 6
+    assert len({answer.tobytes() for _, answer in made}) > 1 # the walk goes over to other solutions
+    for question, answer in made:
+        assert nine.unique(question) and nine.check(question, answer).solved
+        for cell in np.flatnonzero(question > BLANK): # every clue is needed
+            fewer = question.copy(); fewer[cell] = BLANK
+            assert not nine.unique(fewer)
+    assert "resistant" not in Sudoku(2, 3).difficulties
 
 def test_what_a_seed_gives_has_not_changed():
     "Shipped models name the data that they were trained on by its seed."
