@@ -6,10 +6,10 @@
 __all__ = ['ONE_GIVEN', 'SYMMETRY', 'RANDOM', 'AFTER', 'STRANGER', 'DIRECTION', 'CHANGED', 'DECISION', 'REST', 'FROZEN', 'ONCE',
            'OWN', 'SWAPPED', 'BLANK', 'SHARES', 'TWO_LATENTS', 'ONE_UNKNOWN', 'OURS', 'Pairs', 'pairs_by_given',
            'pairs_by_symmetry', 'random_pairs', 'Recorded', 'record', 'run_on', 'patched', 'leaning', 'as_partner',
-           'still_solved', 'effect_interval', 'both_solved', 'site_rows', 'last_sites', 'CellEffects', 'cell_effects',
-           'cell_rows', 'example_rows', 'CellSets', 'smallest_sets', 'set_rows', 'steps_to_recover', 'noise_rows',
-           'Undo', 'solved_without', 'removals_of', 'removal_rows', 'identity_rows', 'with_unknown', 'unknown_rows',
-           'Amounts', 'best_site_rows', 'study_patching', 'all_models', 'patching_verdicts']
+           'still_solved', 'effect_interval', 'both_solved', 'random_change', 'site_rows', 'last_sites', 'CellEffects',
+           'cell_effects', 'cell_rows', 'example_rows', 'CellSets', 'smallest_sets', 'set_rows', 'steps_to_recover',
+           'noise_rows', 'Undo', 'solved_without', 'removals_of', 'removal_rows', 'identity_rows', 'with_unknown',
+           'unknown_rows', 'Amounts', 'best_site_rows', 'study_patching', 'all_models', 'patching_verdicts']
 
 # %% ../../../nbs/interp/probes/11_patching.ipynb #patch002
 from collections.abc import Callable, Mapping, Sequence
@@ -228,13 +228,17 @@ def both_solved(model:RecursiveModel, pairs:Pairs, steps:int, count:int)->Pairs:
         for split in (pairs.mine, pairs.other)]
     return pairs.only(np.flatnonzero(solved[0] & solved[1])[:count])
 
-def _donors(mine:State, other:State, name:str, seed:int)->dict[str, State]:
-    "What is put in: the partner's latent, and the controls."
+def random_change(mine:State, other:State, name:str, seed:int)->State:
+    "A state with a latent moved in a random direction, at each position as far as to the partner's."
     z, change = mine[name], other[name].float() - mine[name].float()
     random = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed)).to(change)
     random = random*change.norm(dim=-1, keepdim=True)/random.norm(dim=-1, keepdim=True)
+    return mine.replace(**{name: (z.float() + random).to(z.dtype)})
+
+def _donors(mine:State, other:State, name:str, seed:int)->dict[str, State]:
+    "What is put in: the partner's latent, and the controls."
     return {"": other, STRANGER: other.map(lambda z: z.roll(1, 0)),
-        DIRECTION: mine.replace(**{name: (z.float() + random).to(z.dtype)})}
+        DIRECTION: random_change(mine, other, name, seed)}
 
 def site_rows(table:Table, model:RecursiveModel, /, pairs:Pairs, looks:Sequence[int], seed:int=0,
         only:str|None=None, what:str="", **more):
