@@ -84,8 +84,8 @@ def test_means_of_a_study(session):
     for pairs, value in (("one given", 0.5), ("a symmetry", 0.9)):
         for after in (0, 1):
             table.rows.append({"study": "patching", "measure": "effect", "latent": u.name, "control": "",
-                **at, "after": after, "pairs": pairs, "value": value + after/10, "low": 0., "high": 1., "n": 9,
-                "model": "one"})
+                **at, "after": after, "pairs": pairs, "value": value + after/10, "low": 0., "high": 1.,
+                "n": 9, "model": "one"})
     over_models_rows(table)
     found = study_findings(table.frame, session)
     [i] = np.flatnonzero(np.isfinite(found.at_site))

@@ -51,7 +51,7 @@ def test_the_kernel_asks_probes_once():
     text = page.ask("page")[0]["text"]
     header = json.loads(text.split('id="trm-header">')[1].split("</script>")[0])
     assert [part["puzzle"] for part in header["findings"]] == [0]
-    assert "puzzle should be" in page.refuse({"id": 7, "ask": "findings", "puzzle": 3})
+    assert "puzzle 3 is not known; choose from 0" in page.refuse({"id": 7, "ask": "findings", "puzzle": 3})
     with pytest.raises(InputError, match="no such file"):
         Explorer(Loaded(small(FOUR), FOUR, {}), TEXT, findings="nowhere.parquet")
 
