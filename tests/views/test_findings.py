@@ -1,5 +1,5 @@
-"""What probes found, as the Explorer shows it: asked of a kernel, in a saved page, and in a page that goes on by
-itself, where a change hides it."""
+"""What probes found, as the Explorer shows it: asked of a kernel, in a saved page, and in a page that goes on
+by itself, where a change hides it."""
 import json
 import numpy as np, pytest
 from test_explorer import ( # noqa: F401
