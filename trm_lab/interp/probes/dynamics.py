@@ -30,7 +30,7 @@ from trm_lab.interp.probes.base import (
 from .scores import auc
 from .tasks import SHUFFLED
 from .verdicts import (
-    NOTES, REN_LIU, ClaimVerdict, Measures, claim_verdict, pick)
+    NOTES, REN_LIU, UNDECIDED, ClaimVerdict, Measures, claim_verdict, pick)
 
 # %% ../../../nbs/interp/probes/09_dynamics.ipynb #dynam005
 class StepMap:
@@ -584,6 +584,7 @@ def dynamics_verdicts(
         for group in ("solved", "failed") for kind in (SETTLES, WANDERS)}
     still = pick(frame, "motion", UNTRAINED, group="failed", motion=SETTLES)
     separates = [pick(frame, "AUC of exponent", control) for control in ("", SHUFFLED, UNTRAINED)]
+    few = min(kinds[group, SETTLES]["n"] for group in ("solved", "failed")) < LEAST
     control = max(separates[1:], key=lambda row: row["high"])
     steepest = [pick(frame, "exponent", group=group) for group in ("failed", "solved")]
     freed, lucky = pick(frame, "freed by more steps"), pick(frame, "freed by another start")
@@ -597,6 +598,7 @@ def dynamics_verdicts(
             "Do small changes grow?", steepest[0], "solved puzzles", steepest[1], about, 0.),
         claim_verdict("the exponent tells failures from solved puzzles", NOTES, "AUC",
             "Do small changes grow?", separates[0],
-            f"the higher of two controls, {control.get('control')}", control, about, 0.5),
+            f"the higher of two controls, {control.get('control')}", control, about, 0.5,
+            word=UNDECIDED if few else None),
         claim_verdict("more steps alone free most failures", REN_LIU, "share of first failures solved later",
             "More steps, another start, a kick", freed, "another start, no more steps", lucky, about, 0.5)]

@@ -241,8 +241,8 @@ def keeps_alternatives(
     controls = [best, *(alternatives[other][control] for control in (SHUFFLED, UNTRAINED))]
     evidence = (f"in the end a probe keeps {_formatted(row)} values open in {answer} and "
         f"{_formatted(theirs)} in {other} (untrained {_formatted(bare)} and "
-        f"{_formatted(kept[other][UNTRAINED])}); which wrong values the givens allow is read from {other} with "
-        f"{_formatted(mine)}, from {answer} with {_formatted(best)}, from an untrained {other} with "
+        f"{_formatted(kept[other][UNTRAINED])}); which wrong values the givens allow is read from {other} "
+        f"with {_formatted(mine)}, from {answer} with {_formatted(best)}, from an untrained {other} with "
         f"{_formatted(controls[2])}, with shuffled labels {_formatted(controls[1])}")
     return _worst([commits, *(compare_intervals(mine, control) for control in controls)]), evidence
 
