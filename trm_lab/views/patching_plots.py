@@ -298,11 +298,11 @@ def digits_in_few_directions(
     figure = Figure(figsize=(9.5, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     for name, (colour, marker) in styles.items():
-        for control, line in (("", "-"), ("random directions", ":")):
+        for control, line in (("", "-"), ("random directions", ":"), (NOISE, "-.")):
             some = _over_models(table, "nearest mean", control, latent=name, step=last)
             some = some.sort_values("directions")
-            _band(left, *_numbers(some, "directions"), some, color=colour, marker=marker, linestyle=line,
-                label=f"{name}, {control or 'directions of the means'}")
+            _band(left, *_numbers(some, "directions"), some, marker=marker, linestyle=line,
+                color=GREY if control == NOISE else colour, label=f"{name}, {control or 'directions of the means'}")
         read = _over_models(table, "value read", "", latent=name, step=last)
         for value in read.value: left.axhline(value, color=colour, linewidth=0.8, linestyle="--")
     most = int(rows.directions.max())

@@ -22,8 +22,9 @@ from ...data.datasets import Split
 from ...solving.solve import recursion
 from ..trace import Site
 from ..session import _token_names
-from .base import (
-    Answers, Table, UNTRAINED, halves, last_updates, mean_interval, right_answers, stream, untrained)
+from trm_lab.interp.probes.base import (
+    NOISE, Answers, Table, UNTRAINED, halves, last_updates, mean_interval, noise_like, right_answers, stream,
+    untrained)
 from .geometry import Grams, cka, random_axes
 from .scores import _rank_correlation
 from .ridge import Probe, Sums
@@ -210,12 +211,16 @@ def digit_rows(table:Table, fit:CellStates, show:CellStates, /, classes:np.ndarr
     for site, x in fit.states.items():
         z, means = show.states[site], means_of(x, fit.values, K)
         axes, probe = axes_of(means), value_probe(x, fit.values, K)
+        blank, unseen = (torch.from_numpy(noise_like(of.numpy(), rng)) for of in (x, z))
+        of_noise = means_of(blank, fit.values, K)
         def told(values, of=show): return mean_interval(of.by_puzzle(values == of.values))
         table.add("value read", site, **told(probe(z).argmax(-1)), **more)
         table.add("value read", site, "the half it was fitted on", **told(probe(x).argmax(-1), fit), **more)
         for d in range(1, K):
             at = {"directions": d, **more}
             table.add("nearest mean", site, **told(nearest_mean(z, means, axes[:d])), **at)
+            by_noise = nearest_mean(unseen, of_noise, axes_of(of_noise)[:d])
+            table.add("nearest mean", site, NOISE, **told(by_noise), **at)
             others = (random_axes(x.shape[1], d, rng) for _ in range(draws))
             random = [show.by_puzzle(nearest_mean(z, means, some) == show.values) for some in others]
             table.add("nearest mean", site, "random directions", **mean_interval(np.mean(random, 0)), **at)
