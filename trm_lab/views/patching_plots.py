@@ -302,7 +302,8 @@ def digits_in_few_directions(
             some = _over_models(table, "nearest mean", control, latent=name, step=last)
             some = some.sort_values("directions")
             _band(left, *_numbers(some, "directions"), some, marker=marker, linestyle=line,
-                color=GREY if control == NOISE else colour, label=f"{name}, {control or 'directions of the means'}")
+                color=GREY if control == NOISE else colour,
+                label=f"{name}, {control or 'directions of the means'}")
         read = _over_models(table, "value read", "", latent=name, step=last)
         for value in read.value: left.axhline(value, color=colour, linewidth=0.8, linestyle="--")
     most = int(rows.directions.max())
