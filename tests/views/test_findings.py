@@ -1,6 +1,6 @@
 """What probes found, as the Explorer shows it: asked of a kernel, in a saved page, and in a page that goes on
 by itself, where a change hides it."""
-import json
+import base64, json
 import numpy as np, pytest
 from test_explorer import ( # noqa: F401
     FORK, Page, arrays, choose, click_cell, keys, pictures, press, small, told, until)
@@ -14,6 +14,7 @@ from trm_lab.interp.probes.patching import Pairs
 from trm_lab.models.checkpoints import Loaded
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.views.explorer import Explorer
+from trm_lab.views.page import static_bundle, static_file
 
 FOUR = Sudoku(2, 2)
 TEXT = "1..............2"
@@ -54,6 +55,42 @@ def test_the_kernel_asks_probes_once():
     assert "puzzle 3 is not known; choose from 0" in page.refuse({"id": 7, "ask": "findings", "puzzle": 3})
     with pytest.raises(InputError, match="no such file"):
         Explorer(Loaded(small(FOUR), FOUR, {}), TEXT, findings="nowhere.parquet")
+
+WIDGET = """async ([code, style, header, blob]) => {
+    const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)), ears = [];
+    const page = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
+    document.head.appendChild(document.createElement("style")).textContent = style;
+    const place = document.body.appendChild(document.createElement("div"));
+    page.default.render({ el: place, model: {
+        get: (name) => (name === "header" ? header : new DataView(bytes(blob).buffer)),
+        on: (name, ear) => { if (name === "msg:custom") ears.push(ear); }, off() {},
+        send: async (question) => {
+            const [content, blobs] = await window.kernel(question);
+            ears.forEach((ear) => ear(content, blobs.map((text) => new DataView(bytes(text).buffer))));
+        } } });
+}"""
+
+def test_in_a_notebook_the_kernel_is_asked_when_they_are_switched_on(open_page):
+    "As a widget, over the widget's own line: once for each puzzle, and in a sentence where it cannot be."
+    explorer, asked = Explorer(Loaded(small(FOUR), FOUR, {}), f"{TEXT}\n{TEXT[::-1]}", max_steps=2), []
+    explorer._answers.sides[0].findings[0] = planted(explorer)
+    page = open_page()
+    wrong = watched(page)
+    def kernel(question):
+        asked.append(question["ask"])
+        answer, blobs = explorer._answers(question)
+        return [json.loads(json.dumps(answer)), [base64.b64encode(blob).decode() for blob in blobs]]
+    page.expose_function("kernel", kernel)
+    page.evaluate(WIDGET, [static_bundle(), static_file("explorer.css"), explorer.header,
+        base64.b64encode(explorer.blob).decode()])
+    until(page, probes="off", overview="2/2"); assert "findings" not in asked
+    keys(page, "p", "ArrowRight"); until(page, probes="shown", busy="")
+    assert np.isclose(float(told(page)["effect"]), explorer.findings(0).at_site[0])
+    keys(page, "p", "p"); until(page, probes="shown"); assert asked.count("findings") == 1
+    moves = explorer.findings(1).path.motion[0] # is computed here, and known when the page asks
+    keys(page, "]"); until(page, puzzle="1", probes="shown", busy="", motion=moves)
+    assert "No partner was found" in page.locator(".trm-found").inner_text()
+    assert asked.count("findings") == 2 and not wrong, wrong
 
 def test_findings_lie_over_board_and_timeline(explorer, open_page, pictures, tmp_path): # noqa: F811
     "In a page that only replays: by key and button, at every frame what Python found there."
