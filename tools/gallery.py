@@ -25,7 +25,8 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
     "geometry-arc-10x10": ("tasks of ARC with grids up to 10×10",
         ["trm-lab run probes/geometry -p model arc-10x10 -p steps 4"]),
     "reading-sudoku-6x6": ("Sudoku 6×6", ["trm-lab run probes/reading -p model sudoku-6x6"]),
-    "reading-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/reading -p model sudoku-9x9-laptop"]),
+    "reading-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/reading -p model sudoku-9x9-laptop "
+        "-p puzzles 300 -p looks '[1,2,4,8,16]' -p removed_from 32 -p draws 3"]),
     "reading-maze-9x9": ("mazes 9×9", ["trm-lab run probes/reading -p model maze-9x9 "
         "-p puzzles 200 -p steps 8 -p looks '[1,2,4,8]' -p removed_from 32 -p draws 3"]),
     "reading-arc-10x10": ("tasks of ARC with grids up to 10×10",
@@ -58,8 +59,8 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
         "paper's do", ["trm-lab sweep ablation --smoke --slots 2", "trm-lab report reports/ablation-smoke"]),
 }
 # what a page says by a name that means another model today
-NOTES = dict.fromkeys(("geometry-sudoku-9x9", "reading-sudoku-9x9"),
-    "The page calls its model sudoku-9x9, as it was called then; it ships as sudoku-9x9-laptop.")
+NOTES = {"geometry-sudoku-9x9":
+    "The page calls its model sudoku-9x9, as it was called then; it ships as sudoku-9x9-laptop."}
 NOTES |= {name: "The page is about the weights that shipped before: the same recipe, 8,000 training steps."
     for name in PIECES if name.endswith("-maze-9x9")}
 # of a run's folder: its page, and what that leads to

@@ -107,7 +107,8 @@ def _labelled(session:Session, i:int)->Split|None:
     "A puzzle with its answer; None if nobody knows it."
     split = as_split(session.batch.rows([i]))
     if (split.labels != split.inputs).any(): return split
-    answers = session.puzzle.solutions(split.inputs[0])
+    try: answers = session.puzzle.solutions(split.inputs[0])
+    except InputError: return None # a board that is no puzzle
     if not answers or len(answers) > 1: return None
     return replace(split, labels=np.asarray(answers[0], np.uint8)[None])
 
