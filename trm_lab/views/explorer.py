@@ -239,8 +239,8 @@ class ExplorerWidget(anywidget.AnyWidget):
         views = _views(session, beside)
         if findings is not False: _learn(views[0], findings)
         packs, blob = concatenate_packs([views[0].pack(session.root(0)), *views[0].findings_packs()])
-        super().__init__(header={**page_header(views, kernel=True), "packs": packs[:1],
-            "findings": packs[1:]}, blob=blob)
+        told = {"packs": packs[:1], "findings": packs[1:]}
+        super().__init__(header={**page_header(views, kernel=True), **told}, blob=blob)
         self._answers = _RequestHandler(views)
         self.on_msg(self._receive)
         _register(self)

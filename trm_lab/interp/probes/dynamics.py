@@ -6,8 +6,8 @@
 __all__ = ['SETTLES', 'CYCLES', 'WANDERS', 'NEAR', 'BACK', 'LEAST', 'OWN_HALF', 'MEASURES', 'StepMap', 'Trajectory', 'follow',
            'expansion', 'distances', 'motion', 'drift', 'noise_paths', 'Residuals', 'groups_of', 'residual_rows',
            'choose', 'Subject', 'Rollouts', 'roll_out', 'Ends', 'from_random_starts', 'kicked', 'places', 'Plane',
-           'plane_through', 'Depths', 'motion_rows', 'held_out_rows', 'separation_rows', 'start_rows', 'kick_rows',
-           'expansion_rows', 'example_rows', 'plane_rows', 'study_model', 'dynamics_verdicts']
+           'plane_through', 'Depths', 'motion_rows', 'held_out_rows', 'separation_rows', 'path_rows', 'start_rows',
+           'kick_rows', 'expansion_rows', 'example_rows', 'plane_rows', 'study_model', 'dynamics_verdicts']
 
 # %% ../../../nbs/interp/probes/09_dynamics.ipynb #dynam002
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -458,6 +458,18 @@ def separation_rows(table:Table, values:np.ndarray, solved:np.ndarray, measure:s
         ends = np.nanquantile(scattered, (0.025, 0.975)) if np.isfinite(value) else (np.nan, np.nan)
         table.add(measure, "", name, value=value, low=ends[0], high=ends[1], n=n, **more)
 
+# %% ../../../nbs/interp/probes/09_dynamics.ipynb #dynam037a
+def path_rows(table:Table, rollouts:Rollouts, bare:Rollouts, solved:np.ndarray, seed:int, **more):
+    "All that is measured of paths: the model's, an untrained one's, and noise's."
+    blank = replace(rollouts, apart=noise_paths(rollouts.apart, seed), exponent=np.full(len(solved), np.nan))
+    for control, paths in (("", rollouts), (UNTRAINED, bare), (NOISE, blank)):
+        motion_rows(table, paths, solved, control, **more)
+        for measure in ("exponent", "drift"):
+            if control == NOISE and measure == "exponent": continue # noise has none
+            values = getattr(paths, measure)
+            separation_rows(table, values, solved, f"AUC of {measure}", seed, control, **more)
+            if not control: held_out_rows(table, values, solved, measure, seed, **more)
+
 # %% ../../../nbs/interp/probes/09_dynamics.ipynb #dynam038
 def start_rows(table:Table, ends:Sequence[Ends], solved:np.ndarray, long:int, **more):
     "What random starts reach, by outcome from the model's own start."
@@ -549,14 +561,7 @@ def study_model(
     table.add("freed by more steps", **mean_interval(solved[~at_first]), step=depths.long, **more)
     bare = roll_out(Subject(untrained(subject.model, seed), subject.puzzle), some, depths.long, **sizes,
         progress=bar(UNTRAINED))
-    no_path = replace(rollouts, apart=noise_paths(rollouts.apart, seed), exponent=np.full(len(some), np.nan))
-    for control, paths in (("", rollouts), (UNTRAINED, bare), (NOISE, no_path)):
-        motion_rows(table, paths, solved, control, **more)
-        for measure in ("exponent", "drift"):
-            values = getattr(paths, measure)
-            if control == NOISE and measure == "exponent": continue
-            separation_rows(table, values, solved, f"AUC of {measure}", seed, control, **more)
-            if not control: held_out_rows(table, values, solved, measure, seed, **more)
+    path_rows(table, rollouts, bare, solved, seed, **more)
     ends = from_random_starts(subject, some, depths.starts, depths.steps, depths.long, seed,
         progress=bar("starts"))
     start_rows(table, ends, solved, depths.long, **more)

@@ -77,6 +77,7 @@ def site_effects(
             for donor in donors])
     return tuple(np.array(found).transpose(1, 2, 0).reshape(2, -1))
 
+# %% ../../../nbs/interp/probes/13_findings.ipynb #found008a
 @torch.no_grad()
 def cell_effects_by_step(
     model:RecursiveModel, ours:Recorded, theirs:Recorded, # as in `site_effects`
@@ -103,6 +104,7 @@ class Findings:
     path:Rollouts|None = None # of the puzzle, on from its start
     source:str = "" # of means over puzzles: the study
 
+# %% ../../../nbs/interp/probes/13_findings.ipynb #found011a
 def _labelled(session:Session, i:int)->Split|None:
     "A puzzle with its answer; None if nobody knows it."
     split = as_split(session.batch.rows([i]))

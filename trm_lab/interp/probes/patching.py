@@ -247,6 +247,7 @@ def _donors(mine:State, other:State, name:str, seed:int)->dict[str, State]:
     return {"": other, STRANGER: other.map(lambda z: z.roll(1, 0)),
         DIRECTION: random_change(mine, other, name, seed), **blank}
 
+# %% ../../../nbs/interp/probes/11_patching.ipynb #patch018a
 def site_rows(table:Table, model:RecursiveModel, /, pairs:Pairs, looks:Sequence[int], seed:int=0,
         only:str|None=None, what:str="", **more):
     "What exchanging a whole latent does, at every site of some steps; `only` one kind, under its name."
