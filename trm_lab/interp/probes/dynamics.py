@@ -603,7 +603,7 @@ def dynamics_verdicts(
             "Do small changes grow?", steepest[0], "solved puzzles", steepest[1], about, 0.),
         claim_verdict("the exponent tells failures from solved puzzles", NOTES, "AUC",
             "Do small changes grow?", separates[0],
-            ", ".join(filter(None, ("the higher of two controls", control.get("control")))), control, about, 0.5,
-            word=UNDECIDED if few else None),
+            ", ".join(filter(None, ("the higher of two controls", control.get("control")))), control, about,
+            0.5, word=UNDECIDED if few else None),
         claim_verdict("more steps alone free most failures", REN_LIU, "share of first failures solved later",
             "More steps, another start, a kick", freed, "another start, no more steps", lucky, about, 0.5)]
