@@ -28,7 +28,8 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
     "geometry-arc-10x10": ("tasks of ARC with grids up to 10×10",
         ["trm-lab run probes/geometry -p model arc-10x10 -p steps 4"]),
     "reading-sudoku-6x6": ("Sudoku 6×6", ["trm-lab run probes/reading -p model sudoku-6x6"]),
-    "reading-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/reading -p model sudoku-9x9-laptop"]),
+    "reading-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/reading -p model sudoku-9x9-laptop "
+        "-p puzzles 300 -p looks '[1,2,4,8,16]' -p removed_from 32 -p draws 3"]),
     "reading-maze-9x9": ("mazes 9×9", ["trm-lab run probes/reading -p model maze-9x9 "
         "-p puzzles 200 -p steps 8 -p looks '[1,2,4,8]' -p removed_from 32 -p draws 3"]),
     "reading-arc-10x10": ("tasks of ARC with grids up to 10×10",
@@ -55,12 +56,14 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
         f"trm-lab run probes/symmetry -p models '[reports/{SEEDS.split()[-1]}]' -p puzzles 2000"]),
     "symmetry-maze-9x9": ("mazes 9×9", ["trm-lab run probes/symmetry -p models '[maze-9x9]' -p puzzles 400 "
         "-p some 100 -p cells 60"]),
+    "symmetry-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/symmetry -p models '[sudoku-9x9-laptop]' "
+        "-p puzzles 400 -p some 24 -p copies 4 -p cells 60 -p looks '[1,2,8]'"]),
     "ablation-smoke": ("eleven rows of the paper's ablations, too small and too brief to rank as the "
         "paper's do", ["trm-lab sweep ablation --smoke --slots 2", "trm-lab report reports/ablation-smoke"]),
 }
 # what a page says by a name that means another model today
-NOTES = dict.fromkeys(("geometry-sudoku-9x9", "reading-sudoku-9x9"),
-    "The page calls its model sudoku-9x9, as it was called then; it ships as sudoku-9x9-laptop.")
+NOTES = {"geometry-sudoku-9x9":
+    "The page calls its model sudoku-9x9, as it was called then; it ships as sudoku-9x9-laptop."}
 NOTES |= {name: "The page is about the weights that shipped before: the same recipe, 8,000 training steps."
     for name in PIECES if name.endswith("-maze-9x9")}
 # of a run's folder: its page, and what that leads to
@@ -93,7 +96,7 @@ all, that is often so. The models are small. Of the published ones, nothing here
 opposite.
 
 Each word leads to its figure. `python tools/gallery.py` makes the pages again, and this one from their
-tables.
+tables, by the rules that hold today; a page that was made before a rule changed may say another word.
 
 """
 
@@ -184,10 +187,26 @@ def reworded(name:str, outputs:list[dict])->list[dict]:
     text = {"text/markdown": findings(read_table(table)).split("\n\n")[0]}
     return [{**o, "data": text} if "text/markdown" in o["data"] else o for o in outputs]
 
+def judged():
+    "The verdicts of all pages, from their tables, as the library judges them today: a DataFrame."
+    import pandas as pd
+    from trm_lab.interp.probes import dynamics, halting, patching, reading, symmetry
+    from trm_lab.interp.probes.base import read_table
+    from trm_lab.interp.probes.verdicts import FILE, verdict_frame
+    judges = {"dynamics": dynamics.dynamics_verdicts, "halting": halting.halting_verdicts,
+        "patching": patching.patching_verdicts, "symmetry": symmetry.symmetry_verdicts,
+        "reading": reading.reading_verdicts}
+    parts = []
+    for file in sorted(GALLERY.glob(f"*/{FILE}")):
+        about = read_table(file)[["models", "puzzle", "study"]].iloc[0].to_dict()
+        table = read_table(file.with_name(f"{about['study']}.parquet"))
+        parts.append(verdict_frame(judges[about["study"]](table, about)).assign(page=file.parent.name))
+    return pd.concat(parts, ignore_index=True)
+
 def known():
     "The page with the verdicts of all others."
-    from trm_lab.interp.probes.verdicts import collect_verdicts, overview
-    text = KNOWN + overview(collect_verdicts(GALLERY))
+    from trm_lab.interp.probes.verdicts import overview
+    text = KNOWN + overview(judged())
     write_text(GALLERY/"what_we_think_we_know.html",
         page(new_notebook(cells=[new_markdown_cell(text)]), "trm-lab: what we think we know"))
 

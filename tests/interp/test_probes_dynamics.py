@@ -6,13 +6,14 @@ from trm_lab.core.errors import InputError
 from trm_lab.data.batches import ordered_batches
 from trm_lab.data.datasets import split_of
 from trm_lab.data.generate import generate_dataset
-from trm_lab.interp.probes.base import Table, read_table, right_answers, stream, write_table
+from trm_lab.interp.probes.base import (
+    NOISE, Table, noise_like, read_table, right_answers, stream, write_table)
 from trm_lab.interp.probes.dynamics import (
-    CYCLES, SETTLES, WANDERS, Depths, Residuals, StepMap, Subject, all_models, choose, distances, drift,
-    dynamics_verdicts, expansion, follow, from_random_starts, kicked, motion, noise_like, places,
-    plane_through, roll_out, separation_rows, study_model)
+    CYCLES, MEASURES, OWN_HALF, SETTLES, WANDERS, Depths, Residuals, StepMap, Subject, choose, distances,
+    drift, dynamics_verdicts, expansion, follow, from_random_starts, held_out_rows, kicked, motion,
+    noise_paths, places, plane_through, roll_out, separation_rows, study_model)
 from trm_lab.interp.probes.verdicts import (
-    ALL, claim_verdict, collect_verdicts, judge, over_models, verdict_frame)
+    ALL, claim_verdict, collect_verdicts, judge, over_models, over_models_rows, verdict_frame)
 from trm_lab.interp.session import puzzle_batch
 from trm_lab.interp.trace import run_with_trace
 from trm_lab.models.trm import Output, RecursiveModel, State, Update
@@ -113,7 +114,38 @@ def test_the_plane_shows_both_wells():
         return plane.residual[row, column]
     assert at(plane.marks[0]) < 0.1 and at(plane.marks[1]) < 0.1 < 0.3 < plane.residual.max()
     assert np.isclose(np.linalg.norm(plane.marks[1]), 2, atol=1e-3) # in units of the first state's size
-    assert noise_like(three).shape == three.shape and abs(noise_like(three).std() - three.std()) < 0.3
+
+def test_noise_has_the_covariance_and_no_path():
+    rng = np.random.default_rng(0)
+    states = rng.normal(size=(60, 3)) @ np.array([[2., 1., 0.], [0., .5, .5], [0., 0., .1]]) + 7
+    noise = noise_like(states, rng, 20_000)
+    assert np.allclose(np.cov(noise.T), np.cov(states.T), atol=0.15)
+    assert np.allclose(noise.mean(0), states.mean(0), atol=0.1)
+    assert noise_like(states.reshape(60, 3, 1).astype(np.float32), rng, 2).shape == (2, 3, 1)
+    path = follow(lambda v: 0.7*v + 1, torch.tensor([[30., 40.]]*8), 64)
+    apart = distances(path.states)
+    assert set(motion(apart)) == {SETTLES} and SETTLES not in motion(noise_paths(apart))
+    # from distances alone: of noise the mean square is twice the variance, up to the one size that both have
+    spread = lambda d: np.square(d).sum()/(d.shape[1]*(d.shape[1] - 1))/2
+    many = distances(torch.from_numpy(rng.normal(size=(40, 1, 30))))
+    null = np.mean([spread(noise_paths(many, seed)) for seed in range(300)])
+    assert np.isclose(null, spread(many), rtol=0.05)
+
+def test_a_threshold_is_tested_on_the_other_half():
+    solved, rng = np.arange(40) < 20, np.random.default_rng(1)
+    def told(values, control, group):
+        table = Table("dynamics")
+        held_out_rows(table, values, solved, "x", 0, model="m")
+        rows = table.frame
+        return float(rows[(rows.control == control) & (rows.group == group)].value.iloc[0])
+    knows = np.where(solved, -1, 1) + 0.3*rng.normal(size=40)
+    assert told(knows, "", "failed") > 0.9 and told(knows, "", "solved") > 0.9
+    nothing = [[told(rng.normal(size=40), control, group) for group in ("failed", "solved")]
+        for control in ("", OWN_HALF) for _ in range(30)]
+    assert abs(np.mean(nothing[:30]) - 0.5) < 0.06 < 0.1 < np.mean(nothing[30:]) - 0.5
+    few = Table("dynamics")
+    held_out_rows(few, knows[:24], solved[:24], "x", 0)
+    assert not few.rows
 
 # ---- models
 
@@ -167,11 +199,11 @@ def test_the_study_runs_and_its_figures_are_drawn_from_the_table(tmp_path):
     depths = Depths(steps=2, long=8, studied=2, starts=2, kicks=(1.,), batch_size=3)
     for name, arch in (("a", "trm"), ("b", "trm_singlez")):
         study_model(table, Subject(small(arch), FOUR), PUZZLES, name, depths, progress=False)
-    all_models(table)
+    over_models_rows(table, MEASURES)
     frame = table.frame
-    assert {"", "untrained", "random change", "noise"} <= set(frame.control)
+    assert {"", "untrained", "random change", NOISE} <= set(frame.control)
     both = frame[(frame.measure == "motion") & (frame.model == ALL) & (frame.group == "failed")]
-    assert len(both) == 6 and (both.models == 2).all()
+    assert len(both) == 9 and (both.models == 2).all() # three motions, of three kinds of paths
     assert (both.groupby("control").value.sum().round(6) == 1).all() # settles, cycles, wanders
     for draw in (plots.motion_counts, plots.changes_by_step, plots.exponents, plots.kicks, plots.planes_of,
             plots.recurrences, plots.residuals_by_site, plots.starts):

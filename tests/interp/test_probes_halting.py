@@ -6,12 +6,13 @@ from trm_lab.data.generate import generate_dataset
 from trm_lab.interp.probes.base import Table, last_updates, read_table, stream
 from trm_lab.interp.probes.halting import (
     BOTH, BY_BOTH, BY_DRIFT, BY_HEAD, BY_OTHERS, CALIBRATED, CHANNELS, DRIFT, END, FIXED, HEAD, KINDS,
-    LATER, NOW, PLANE, Seen, StepEnds, all_models, calibration_error, calibration_rows, features,
+    LATER, NOW, PLANE, Seen, StepEnds, MEASURES, calibration_error, calibration_rows, features,
     halting_verdicts, kinds_of_stops, predicted, prediction_rows, rules, stopping_step, study_halting,
     targets, threshold_rows, watch_steps)
 from trm_lab.interp.probes.scores import auc
 from trm_lab.interp.probes.tasks import SHUFFLED
 from trm_lab.interp.session import puzzle_batch
+from trm_lab.interp.probes.verdicts import over_models_rows
 from trm_lab.interp.trace import run_with_trace
 from trm_lab.runs.notebooks import run_notebook
 from trm_lab.views import settling_plots as plots
@@ -153,7 +154,7 @@ def test_the_study_runs_on_any_latents_and_draws_from_its_table(tmp_path):
     table = Table("halting")
     for name, arch in (("a", "trm_singlez"), ("b", "hrm")):
         study_halting(table, small(arch), FOUR, PUZZLES, name, 3, (1, 3), batch_size=9, progress=False)
-    all_models(table)
+    over_models_rows(table, MEASURES)
     frame = table.frame
     assert {"", "untrained", SHUFFLED, CALIBRATED} <= set(frame.control)
     over = frame[(frame.measure == "right") & (frame.model == "all models")]

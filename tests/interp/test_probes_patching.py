@@ -6,13 +6,14 @@ from trm_lab.data.datasets import split_of
 from trm_lab.data.generate import generate_dataset
 from trm_lab.interp.probes.base import Table
 from trm_lab.interp.probes.patching import (
-    DECISION, DIRECTION, FROZEN, ONCE, STRANGER, Amounts, Pairs, all_models, cell_effects, cell_rows,
+    DECISION, DIRECTION, FROZEN, ONCE, STRANGER, Amounts, Pairs, MEASURES, cell_effects, cell_rows,
     effect_interval, identity_rows, last_sites, noise_rows, pairs_by_given, pairs_by_symmetry,
     patching_verdicts, random_pairs, record, removal_rows, site_rows, smallest_sets, solved_without,
     steps_to_recover, study_patching, with_unknown)
 from trm_lab.interp.probes.symmetry import (
     AFTER, ANOTHER, BEFORE, MISMATCHED, ROTATED, STARTS, CellStates, equivariance_rows, freed_rows,
     order_of, procrustes, transfer_rows, transformations)
+from trm_lab.interp.probes.verdicts import over_models_rows
 from trm_lab.interp.trace import Site
 from trm_lab.models.checkpoints import Loaded, load_pretrained
 from trm_lab.models.trm import Output, RecursiveModel, State, Update
@@ -142,7 +143,7 @@ def test_a_study_from_end_to_end():
     few = Amounts(3, (1, 2), 3, 2, 2, 2, 6, (1.,), (1,))
     split = generate_dataset(four.puzzle, 1, 12, seed=3).test
     study_patching(table, four, split, "sudoku-4x4", few, progress=False)
-    all_models(table)
+    over_models_rows(table, MEASURES)
     found = patching_verdicts(table.frame, {"models": "4×4", "puzzle": "sudoku-4x4", "study": "test"})
     assert all(np.isfinite(one.value) for one in found if "freezing" not in one.claim)
     for draw in (plots.effects_by_site, plots.controls_of_patching, plots.maps_of_an_example, plots.left_out,

@@ -14,8 +14,8 @@ from trm_lab.interp.probes.removal import (
     BEFORE, EVERY, FIRST, MEAN, RANDOM, ZERO, Removal, directions, effects, last_logits, remove_probes)
 from trm_lab.interp.probes.reading import (
     EMBEDDING, UNTRAINED, Reading, answer_latents, can_be_read, findings, first_step, is_used,
-    read_latents, read_tasks)
-from trm_lab.interp.probes.scores import ORDER, RIGHT, auc
+    keeps_alternatives, read_latents, read_tasks, reading_verdicts)
+from trm_lab.interp.probes.scores import OPEN, ORDER, RIGHT, auc
 from trm_lab.interp.probes.tasks import (SELECTIVITY, SHUFFLED, Place, ProbeTask,
     cell_kinds, consistent, open_cells, tasks_for)
 from trm_lab.interp.probes.ridge import Fitting, Scoring, Sums
@@ -394,3 +394,46 @@ def test_a_look_at_steps_that_are_not_taken_is_refused():
 def test_a_removal_needs_something_to_be_compared_with(study):
     with pytest.raises(InputError, match="draws should be at least 1"):
         remove_probes(SimpleNamespace(model=study.model), study.reading, draws=0)
+
+# ---- who commits, and who keeps alternatives
+
+def test_values_kept_open_are_counted():
+    "One value has everything, two share it, all share it, a probe that gives nothing; over rows that count."
+    predicted = np.array([[[1., 0, 0, 0], [.5, .5, 0, 0], [.2, .2, .2, .2], [-1, 0, -2, 0]]])
+    rows = np.eye(4, dtype=bool)
+    found = [OPEN.keep(predicted, None, row[None])[0] for row in rows]
+    assert np.allclose(found, [1, 2, 4, 4])
+    assert np.allclose(OPEN.keep(predicted, None, rows[:1] | rows[1]), 1.5)
+    assert np.isclose(OPEN.keep(np.array([[[1., -.3, 0, 0]]]), None, np.ones((1, 1), bool))[0], 1)
+
+def commitment(kept, candidates, bare=6.):
+    "A table with values kept open and the AUC of candidates, in the end, of z_L and z_H."
+    table = Table("reading")
+    def add(measure, latent, value, control=""):
+        site = Site(8, 1, ("z_L", "z_H").index(latent), latent)
+        table.add(measure, site, control, value=value, low=value - .02, high=value + .02, n=50, score="AUC")
+    for i, latent in enumerate(("z_L", "z_H")):
+        for control, open_, auc_ in (("", kept[i], candidates[i]), ("shuffled labels", bare, .5),
+                ("untrained", bare, .5)):
+            add("values kept open", latent, open_, control)
+            add("candidates", latent, auc_, control)
+    return table.frame
+
+@pytest.mark.parametrize("kept, candidates, verdict", [
+    ((3.1, 1.1), (.95, .6), "holds"), # z_L holds three values, all of them candidates
+    ((1.1, 1.2), (.95, .6), "does not hold"), # z_L has committed too
+    ((3.1, 5.5), (.95, .6), "does not hold"), # z_H has not
+    ((3.1, 1.1), (.6, .95), "does not hold"), # the alternatives are read from the answer's latent
+    ((5.9, 1.1), (.5, .5), "cannot be told")]) # nothing is read from z_L: that is no alternative
+def test_a_claim_of_commitment_needs_both_latents(kept, candidates, verdict):
+    table = commitment(kept, candidates)
+    assert keeps_alternatives(table)[0] == verdict
+    one, = reading_verdicts(table, {"models": "m", "puzzle": "p", "study": "reading"})
+    assert one.verdict == verdict and one.claim == "z_H commits while z_L keeps alternatives" and one.n == 50
+    assert np.isclose(one.value, kept[0] - kept[1]) and one.control_value == 0
+
+def test_without_candidates_nothing_is_claimed():
+    table = commitment((3.1, 1.1), (.95, .6))
+    table = table[table.measure != "candidates"]
+    assert keeps_alternatives(table)[0] == "cannot be told"
+    assert reading_verdicts(table, {"models": "m", "puzzle": "p", "study": "reading"}) == []

@@ -433,7 +433,7 @@ def test_wrong_messages_are_answered_with_a_sentence(loaded, solved, capfd):
     good = {"run": dict(run="0"), "tree": {}, "overview": {"from": 0}, "branch":
         dict(run="0", frame=1, edits=[dict(kind="ZeroAblation", name="z_L")]), "cell": dict(run="0", cell=1),
         "latents": dict(run="0", frame=1, name="z_H"), "stages": dict(run="0", frame=1, cell=1),
-        "divergence": dict(a="0", b="0"),
+        "findings": dict(puzzle=0), "divergence": dict(a="0", b="0"),
         "code": dict(run="0", frame=1, reading="z_H"), "gif": dict(run="0"), "page": {}}
     assert set(good) == set(REQUESTS)
     for ask, fields in good.items():

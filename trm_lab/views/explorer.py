@@ -9,6 +9,7 @@ __all__ = ['REQUESTS', 'ExplorerWidget', 'Explorer', 'VERDICTS', 'save_html']
 import base64, gc, io, weakref
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 import anywidget, numpy as np, torch, traitlets
 from IPython import get_ipython
 from ..core.errors import InputError, one_of
@@ -24,15 +25,18 @@ from ..models.halting import Halting
 from ..models.trm import RecursiveModel
 from ..puzzles.base import Group, Puzzle
 from .packs import (VERDICTS, SessionView, cell_distribution, concatenate_packs, facts_of_cell,
-    pack_arrays, stages_pack)
+    findings_pack, pack_arrays, stages_pack)
 from trm_lab.views.page import (animation, document, page_header, save_html, static_bundle, static_file,
     still_picture)
+if TYPE_CHECKING:
+    import pandas as pd
+    from trm_lab.interp.probes.findings import Findings
 
 _all_ = ["VERDICTS", "save_html"]
 
 # %% ../../nbs/views/08_explorer.ipynb #46d66582
-REQUESTS = ("run", "tree", "overview", "branch", "cell", "latents", "stages", "divergence", "code", "gif",
-    "page")
+REQUESTS = ("run", "tree", "overview", "branch", "cell", "latents", "stages", "findings", "divergence",
+    "code", "gif", "page")
 
 class _Dispatch:
     "Finds the method that answers a message, and what the message names."
@@ -137,6 +141,31 @@ class _DetailAnswers(_Dispatch):
         return {"a": one.key(a), "b": two.key(b), "names": list(apart.latents), "step": apart.step,
             "identical": apart.identical, "arrays": places}, [blob]
 
+# %% ../../nbs/views/08_explorer.ipynb #findc002
+def _probed(view:SessionView, puzzle:int)->"Findings":
+    "What probes find of a puzzle; each is asked about once."
+    from trm_lab.interp.probes.findings import findings_of
+    if puzzle not in view.findings: view.findings[puzzle] = findings_of(view.session, puzzle)
+    return view.findings[puzzle]
+
+def _learn(view:SessionView, findings):
+    "What `Explorer` was told about findings. Raises `InputError` as `study_findings` does."
+    from trm_lab.interp.probes.base import read_table
+    from trm_lab.interp.probes.findings import study_findings
+    if findings is True:
+        for puzzle in range(len(view.session)): _probed(view, puzzle)
+        return
+    table = read_table(findings) if isinstance(findings, (str, Path)) else findings
+    view.findings[None] = study_findings(table, view.session)
+
+class _FindingsAnswers(_Dispatch):
+    "Answers of probes."
+    def findings(self, message):
+        view = self.sides[0]
+        puzzle = one_of(self.number(message, "puzzle"), range(len(view.session)), "explorer: puzzle")
+        description, blob = findings_pack(_probed(view, puzzle), puzzle)
+        return description, [blob]
+
 # %% ../../nbs/views/08_explorer.ipynb #0098aa37
 class _FileAnswers(_Dispatch):
     "Answers that are files or code."
@@ -168,7 +197,7 @@ class _FileAnswers(_Dispatch):
 
     def page(self, message): return {"text": document(self.sides)}, []
 
-class _RequestHandler(_RolloutAnswers, _DetailAnswers, _FileAnswers):
+class _RequestHandler(_RolloutAnswers, _DetailAnswers, _FindingsAnswers, _FileAnswers):
     "All that the page may ask."
 
 # %% ../../nbs/views/08_explorer.ipynb #db49f48f
@@ -205,10 +234,13 @@ class ExplorerWidget(anywidget.AnyWidget):
     def __init__(self,
         session:Session,
         beside:Session|None=None, # another model on the same puzzles
+        findings:"bool|str|Path|pd.DataFrame"=False, # as `Explorer` takes it
     ):
         views = _views(session, beside)
-        packs, blob = concatenate_packs([views[0].pack(session.root(0))])
-        super().__init__(header={**page_header(views, kernel=True), "packs": packs}, blob=blob)
+        if findings is not False: _learn(views[0], findings)
+        packs, blob = concatenate_packs([views[0].pack(session.root(0)), *views[0].findings_packs()])
+        told = {"packs": packs[:1], "findings": packs[1:]}
+        super().__init__(header={**page_header(views, kernel=True), **told}, blob=blob)
         self._answers = _RequestHandler(views)
         self.on_msg(self._receive)
         _register(self)
@@ -279,16 +311,20 @@ class Explorer(ExplorerWidget):
         max_steps:int=16, # supervision steps at most
         halting:Halting|None=None, # the rule by which rollouts end; None: all take all steps
         beside:Session|None=None, # another model on the same puzzles; `compare` gives it
-    ): super().__init__(_session_of(source, puzzles, max_steps, puzzle, halting), beside)
+        # what probes found: True asks them about every puzzle now, False when somebody switches them on;
+        # a study's table, or its .parquet, has means at every place
+        findings:"bool|str|Path|pd.DataFrame"=False,
+    ): super().__init__(_session_of(source, puzzles, max_steps, puzzle, halting), beside, findings)
 
     @classmethod
     def compare(cls,
         a:Loaded|RecursiveModel, b:Loaded|RecursiveModel, # two models
         puzzles:str|Path|Batch|Split|list[Group], # for both
+        findings:"bool|str|Path|pd.DataFrame"=False, # what probes found of the first one, as above
         **options, # of `Explorer`, for both
     )->"Explorer":
         "Two models on the same puzzles, side by side."
-        return cls(Session(a, puzzles, **options), beside=Session(b, puzzles, **options))
+        return cls(Session(a, puzzles, **options), beside=Session(b, puzzles, **options), findings=findings)
 
     def show(self,
         puzzle:int|None=None, # from 0
@@ -300,6 +336,10 @@ class Explorer(ExplorerWidget):
         "Set what the page shows."
         view = _chosen_view(self._answers, self.header, puzzle, rollout, site, reading, beside)
         self.header = {**self.header, "view": view}
+
+    def findings(self, puzzle:int=0)->"Findings":
+        "What probes find of a puzzle, from 0; a page that is saved afterwards shows it. Takes seconds."
+        return _probed(self._answers.sides[0], puzzle)
 
     def save_html(self, path:str|Path, live:bool=False): # appears whole; live: with the model, to go on
         "Save all rollouts so far as a page that opens from a file, without Jupyter or network."

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['VERDICTS', 'POOLING', 'pack_arrays', 'concatenate_packs', 'Judge', 'Decoder', 'cell_distribution', 'moves', 'Planes',
-           'GrowingOverview', 'facts_of_cell', 'stages_pack', 'SessionView']
+           'GrowingOverview', 'facts_of_cell', 'stages_pack', 'findings_pack', 'SessionView']
 
 # %% ../../nbs/views/05_packs.ipynb #1efda282
 import io, weakref
@@ -377,6 +377,24 @@ def stages_pack(
     return {"frame": frame, "cell": cell, "name": stages.update.name, "terms": list(stages.terms),
         "attention": stages.attention, "relaxation": stages.relaxation, "arrays": places}, blob
 
+# %% ../../nbs/views/05_packs.ipynb #findc001
+def _known(value:float)->float|None: # not a number becomes null
+    return float(value) if np.isfinite(value) else None
+
+def findings_pack(
+    found, # `Findings`
+    puzzle:int|None, # whose; None: they are means over puzzles
+)->tuple[dict, bytes]: # what JSON can hold, and the bytes that it describes
+    "What probes found of a puzzle."
+    pair, path, told = found.pair, found.path, {"partner": None, "path": None}
+    if pair: told["partner"] = {"kind": pair.kind, "decision": np.flatnonzero(pair.decision[0]).tolist(),
+        "changed": [[int(i), int(pair.other.inputs[0, i])] for i in np.flatnonzero(pair.changed[0])]}
+    if path: told["path"] = {"motion": str(path.motion[0]), "steps": path.apart.shape[1] - 1,
+        "drift": _known(path.drift[0]), "exponent": _known(path.exponent[0])}
+    single = {} if found.at_cell is None else {"at_cell": found.at_cell}
+    places, blob = pack_arrays(residual=found.residual, at_site=found.at_site, random=found.random, **single)
+    return {"puzzle": puzzle, "source": found.source, **told, "arrays": places}, blob
+
 # %% ../../nbs/views/05_packs.ipynb #a8d2279d
 def _overview_arrays(part)->dict[str, np.ndarray]: # part: an `Overview`; each (puzzles, steps)
     "What halting looks at, after each supervision step of some puzzles."
@@ -392,8 +410,13 @@ class SessionView:
         self.session, self.prefix = session, prefix
         self.judge, self.decoder = Judge(session.puzzle), Decoder(session)
         self.overview = GrowingOverview(session)
+        self.findings = {} # by puzzle, from 0; None: means over puzzles
 
     def key(self, rollout:Rollout)->str: return self.prefix + rollout.key # its name on the page
+
+    def findings_packs(self)->list[tuple[dict, bytes]]:
+        "All that probes found so far."
+        return [findings_pack(found, puzzle) for puzzle, found in self.findings.items()]
 
     def summary(self, rollout:Rollout)->dict:
         "What JSON can hold of a rollout."

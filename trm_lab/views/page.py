@@ -115,7 +115,7 @@ def page_header(
         "first": views[0].key(session.root(0)), "view": {}, "packs": []}
 
 # %% ../../nbs/views/07_page.ipynb #58801779
-MODULES = ("page", "data", "live", "task", "board", "timeline", "halting", "latents", "cell",
+MODULES = ("page", "data", "live", "task", "board", "findings", "timeline", "halting", "latents", "cell",
     "branches", "flow", "takeaway", "tour", "address", "typing", "explorer") # each needs only those before it
 THREAD = ("kernel", "engine", "chance", "rules", "session", "packs", "stages", "code", "thinking",
     "answers", "worker") # likewise, of a live page's thread
@@ -236,9 +236,12 @@ def session_parts(
             else [session.roots[i] for i in sorted(session.roots)] or [session.root(0)])
         packs += [view.pack(rollout) for rollout in (*roots, *session.branches)]
         overview += [view.overview_pack(int(part.puzzles[0])) for part in view.overview.parts]
-    described, blob = concatenate_packs(packs + overview)
-    return explorer_parts({**page_header(views, kernel=live), "packs": described[:len(packs)],
-        "overview": described[len(packs):], "live": sides}, blob, models)
+    findings = views[0].findings_packs()
+    described, blob = concatenate_packs(packs + overview + findings)
+    sizes = np.cumsum([len(packs), len(overview)])
+    packs, overview, findings = (described[a:b] for a, b in zip((0, *sizes), (*sizes, None)))
+    return explorer_parts({**page_header(views, kernel=live), "packs": packs, "overview": overview,
+        "findings": findings, "live": sides}, blob, models)
 
 def document(views:list[SessionView], live:bool=False)->str: # HTML
     "The same as one file."

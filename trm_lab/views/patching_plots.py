@@ -12,12 +12,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from ..interp.probes.base import NOISE
 from .style import BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, tidy
 from .probe_plots import _band, _numbers, _where
 from .settling_plots import _legend_below, _over_models, _points
 
 # %% ../../nbs/views/04_patching_plots.ipynb #patpl005
-CONTROLS = {"": ("-", None), "another pair's partner": (":", GREY), "random direction": ("--", GREY)}
+CONTROLS = {"": ("-", None), "another pair's partner": (":", GREY), "random direction": ("--", GREY),
+    NOISE: ("-.", GREY)}
 
 def _latents(table)->dict[str, tuple[str, str]]: # by name: colour and marker
     names = [name for name in dict.fromkeys(table.latent) if name]
@@ -75,10 +77,11 @@ def controls_of_patching(
     last = rows.groupby("latent")[["cycle", "substep"]].max() # of several updates the last one
     styles = _latents(rows)
     figure = Figure(figsize=(4*len(styles) + 1, 3.3), layout="constrained")
-    controls = {"": "o", "another pair's partner": "s", "random direction": "^", "untrained": "X"}
+    controls = {"": "o", "another pair's partner": "s", "random direction": "^", NOISE: "v",
+        "untrained": "X"}
     axes = figure.subplots(1, len(styles), sharey=True, squeeze=False)[0]
     for ax, (latent, (colour, _)) in zip(axes, styles.items()):
-        for offset, (control, marker) in zip((-.24, -.08, .08, .24), controls.items()):
+        for offset, (control, marker) in zip((-.28, -.14, 0, .14, .28), controls.items()):
             for x, kind in enumerate(kinds):
                 some = _over_models(rows, "as the partner", control, pairs=kind, latent=latent,
                     **last.loc[latent].to_dict())
@@ -92,11 +95,11 @@ def controls_of_patching(
     return figure
 
 # %% ../../nbs/views/04_patching_plots.ipynb #patpl007
-def _draw_map(ax:Axes, rows):
-    "The cells of one latent."
+def _draw_map(ax:Axes, rows, size:float):
+    "The cells of one latent; `size` has the deepest colour."
     columns = int(rows["columns"].iloc[0])
     values = rows.sort_values("cell").value.to_numpy().reshape(-1, columns)
-    size = max(0.05, np.abs(values).max())
+    size = max(0.05, size)
     image = ax.imshow(values, cmap="RdBu_r", vmin=-size, vmax=size)
     for one in rows.itertuples():
         y, x = divmod(int(one.cell), columns)
@@ -111,16 +114,21 @@ def _draw_map(ax:Axes, rows):
 def maps_of_an_example(
     table, # DataFrame with rows "map of an example"
 )->Figure:
-    "The effect of each single cell of a pair, a map for each latent."
+    "The effect of each single cell of a pair, a map for each latent; below, if noise stood there."
     rows = _where(table, measure="map of an example")
     rows = rows[rows.model == rows.model.iloc[0]]
     latents = list(dict.fromkeys(rows.latent))
-    figure = Figure(figsize=(4*len(latents) + 0.5, 3.7), layout="constrained")
-    for ax, latent in zip(np.atleast_1d(figure.subplots(1, len(latents))), latents):
-        some = _where(rows, latent=latent)
-        image = _draw_map(ax, some)
-        ax.set_title(f"{latent} of one cell, exchanged in step {int(some.step.iloc[0])}", fontsize=9)
-        figure.colorbar(image, ax=ax, shrink=0.8, label="effect on all decision cells")
+    kinds = list(dict.fromkeys(rows.control))
+    figure = Figure(figsize=(4*len(latents) + 0.5, 3.7*len(kinds)), layout="constrained")
+    for line, control in zip(figure.subplots(len(kinds), len(latents), squeeze=False), kinds):
+        for ax, latent in zip(line, latents):
+            some = _where(rows, latent=latent, control=control)
+            title = control or f"exchanged in step {int(some.step.iloc[0])}"
+            # both maps of a latent have one scale, that of the exchange
+            size = _where(rows, latent=latent, control="").value.abs().max()
+            image = _draw_map(ax, some, size)
+            figure.colorbar(image, ax=ax, shrink=0.8, label="effect on all decision cells")
+            ax.set_title(f"{latent} of one cell, {title}", fontsize=9)
     return figure
 
 # %% ../../nbs/views/04_patching_plots.ipynb #patpl007a
@@ -290,10 +298,11 @@ def digits_in_few_directions(
     figure = Figure(figsize=(9.5, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     for name, (colour, marker) in styles.items():
-        for control, line in (("", "-"), ("random directions", ":")):
+        for control, line in (("", "-"), ("random directions", ":"), (NOISE, "-.")):
             some = _over_models(table, "nearest mean", control, latent=name, step=last)
             some = some.sort_values("directions")
-            _band(left, *_numbers(some, "directions"), some, color=colour, marker=marker, linestyle=line,
+            _band(left, *_numbers(some, "directions"), some, marker=marker, linestyle=line,
+                color=GREY if control == NOISE else colour,
                 label=f"{name}, {control or 'directions of the means'}")
         read = _over_models(table, "value read", "", latent=name, step=last)
         for value in read.value: left.axhline(value, color=colour, linewidth=0.8, linestyle="--")

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from ..interp.probes.base import NOISE
+from ..interp.probes.dynamics import noise_paths
 from .style import BLUE, COLOURS, GREEN, GREY, ORANGE, tidy
 from .probe_plots import _band, _numbers, _where
 
@@ -69,21 +71,19 @@ def recurrences(
         i, j = (np.searchsorted(steps, some[name].to_numpy(int)) for name in ("step", "other_step"))
         apart[i, j] = apart[j, i] = some.value
         paths[group.replace(", ", ":\n")] = apart
-    last = np.array(list(paths.values())[-1])
-    spread = np.sqrt((last**2).mean()) # independent states of that spread are all as far apart
-    noise = spread*(1 - np.eye(len(last)))*np.random.default_rng(0).normal(1, 0.01, last.shape)
-    every = int(np.diff(steps)[0])
-    return recurrence({**paths, "noise of the same\ncovariance": noise}, every)
+    noise, = noise_paths(np.array(list(paths.values())[-1:]))
+    return recurrence({**paths, NOISE.replace("same ", "same\n"): noise}, int(np.diff(steps)[0]))
 
 # %% ../../nbs/views/03_settling_plots.ipynb #settp008
 def motion_counts(
     table, # DataFrame with rows "motion"
 )->Figure:
-    "How many paths settle, cycle and wander, of solved and failed puzzles, beside an untrained model."
-    figure = Figure(figsize=(8, 2.9), layout="constrained")
+    "How many paths settle, cycle and wander, of solved and failed puzzles, beside controls."
+    panels = {"": "this recipe", "untrained": "untrained, same puzzles", NOISE: NOISE}
+    panels = {control: title for control, title in panels.items() if (table.control == control).any()}
+    figure = Figure(figsize=(3.6*len(panels), 2.9), layout="constrained")
     kinds = ("settles", "cycles", "wanders")
-    for ax, (control, title) in zip(figure.subplots(1, 2, sharey=True), (("", "this recipe"), ("untrained",
-            "untrained, same puzzles"))):
+    for ax, (control, title) in zip(figure.subplots(1, len(panels), sharey=True), panels.items()):
         for offset, (group, (colour, marker)) in zip((-0.12, 0.12), GROUPS.items()):
             rows = [_over_models(table, "motion", control, group=group, motion=kind) for kind in kinds]
             n = int(rows[0].n.sum())
@@ -110,11 +110,12 @@ def changes_by_step(
     titles = {"change": "change in one step", "distance to the end": "distance to the end"}
     for ax, (measure, title) in zip(figure.subplots(1, 2), titles.items()):
         for group, (colour, _) in GROUPS.items():
-            for control, line in (("", "-"), ("untrained", ":")):
+            for control, line in (("", "-"), ("untrained", ":"), (NOISE, "--")):
                 rows = _over_models(table, measure, control, group=group).sort_values("step")
                 if measure == "distance to the end": rows = rows[rows.step < rows.step.max()]
-                label = group + (", untrained model" if control else "")
-                _band(ax, *_numbers(rows, "step"), rows, color=colour, linestyle=line, label=label)
+                label = group + {"": "", NOISE: ", noise"}.get(control, ", untrained model")
+                if len(rows):
+                    _band(ax, *_numbers(rows, "step"), rows, color=colour, linestyle=line, label=label)
             for one in _single_models(table, measure, group=group):
                 one = one.sort_values("step")
                 if measure == "distance to the end": one = one[one.step < one.step.max()]
@@ -239,7 +240,7 @@ def planes_of(
     rows = table[table.measure.isin(["residual in a plane", "state in a plane"])]
     rows = rows[rows.model == rows.model.iloc[0]]
     figure = Figure(figsize=(8.4, 4.2), layout="constrained")
-    panels = ("", "through three states of a puzzle"), ("noise", "through three states of noise")
+    panels = ("", "through three states of a puzzle"), (NOISE, "through three states of noise")
     for ax, (control, title) in zip(figure.subplots(1, 2), panels):
         some, marks = (_where(rows, measure=measure, control=control)
             for measure in ("residual in a plane", "state in a plane"))
@@ -319,12 +320,15 @@ def predictions(
         chance = _where(rows, target=question, control="shuffled labels")
         for step, some in chance.groupby("step"):
             ax.plot([steps.index(step)]*len(some), some.value, "_", color=GREY)
+        blank = _where(rows, target=question, control=NOISE)
+        ax.plot([steps.index(step) for step in blank.step], blank.value, "x", color=GREY, markersize=4)
         ax.axhline(0.5, color=GREY, linewidth=0.8)
         tidy(ax, title=question.replace(", of", ",\nof"), xlabel="after step", ylim=(0.2, 1.03))
         ax.set_xticks(range(len(steps)), [f"{step:.0f}" for step in steps])
     figure.axes[0].set_ylabel("AUC on the other half")
     figure.axes[-1].plot([], [], ":", color="black", alpha=0.6, label="the same features, untrained model")
     figure.axes[-1].plot([], [], "_", color=GREY, label="shuffled labels")
+    figure.axes[-1].plot([], [], "x", color=GREY, label=NOISE)
     _legend_below(figure, figure.axes[-1], 3)
     return figure
 

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['BINS', 'CALIBRATED', 'PENALTIES', 'HEAD', 'DRIFT', 'BOTH', 'PLANE', 'CHANNELS', 'FEATURES', 'NOW', 'END', 'LATER',
-           'LEAST', 'KINDS', 'LOSS', 'FIXED', 'BY_HEAD', 'BY_DRIFT', 'BY_BOTH', 'BY_OTHERS', 'MARGIN', 'bins_of',
-           'calibration_error', 'calibration_rows', 'reliability_rows', 'StepEnds', 'Seen', 'watch_steps', 'predicted',
-           'features', 'targets', 'prediction_rows', 'stopping_step', 'kinds_of_stops', 'stop_rows', 'rules',
-           'threshold_rows', 'study_halting', 'all_models', 'halting_verdicts']
+           'LEAST', 'KINDS', 'LOSS', 'FIXED', 'BY_HEAD', 'BY_DRIFT', 'BY_BOTH', 'BY_OTHERS', 'MEASURES', 'MARGIN',
+           'bins_of', 'calibration_error', 'calibration_rows', 'reliability_rows', 'StepEnds', 'Seen', 'watch_steps',
+           'predicted', 'features', 'targets', 'prediction_rows', 'stopping_step', 'kinds_of_stops', 'stop_rows',
+           'rules', 'threshold_rows', 'study_halting', 'halting_verdicts']
 
 # %% ../../../nbs/interp/probes/10_halting.ipynb #haltg002
 from collections.abc import Callable, Mapping, Sequence
@@ -19,13 +19,13 @@ from ...data.datasets import Split
 from ...models.trm import RecursiveModel
 from ...puzzles.base import Puzzle
 from ..trace import Site
-from trm_lab.interp.probes.base import (
-    Table, UNTRAINED, bootstrap_counts, compare_intervals, last_updates, mean_interval, right_answers, stream,
-    untrained)
+from .base import (
+    NOISE, Table, UNTRAINED, bootstrap_counts, compare_intervals, last_updates, mean_interval, noise_like,
+    right_answers, stream, untrained)
 from .scores import auc
 from .tasks import SHUFFLED
 from .verdicts import (
-    FAILS, HOLDS, HRM_AND_TRM, NOTES, UNDECIDED, ClaimVerdict, claim_verdict, over_models_rows, pick)
+    FAILS, HOLDS, HRM_AND_TRM, NOTES, OURS, UNDECIDED, ClaimVerdict, Measures, claim_verdict, pick)
 
 # %% ../../../nbs/interp/probes/10_halting.ipynb #haltg005
 BINS = 10
@@ -247,6 +247,10 @@ def prediction_rows(
         for kind, each in scores.items():
             by_chance = np.array([auc(each, truth)[0] for truth in mixed])
             _auc_row(table, SHUFFLED, by_chance.mean(), by_chance, features=kind, **at)
+        for kind, (X, Z) in made.items():
+            blank = predicted(noise_like(X[some], rng), y[some], noise_like(Z[others], rng), seed)
+            value, scattered = auc(blank, z[others])[0], auc(blank, z[others], draws)
+            _auc_row(table, NOISE, value, scattered, features=kind, **at)
         best = max((PLANE, CHANNELS), key=lambda kind: known[kind][0])
         (ours, our_draws), (theirs, their_draws) = known[BOTH], known[best]
         _auc_row(table, "", ours - theirs, our_draws - their_draws, "AUC above geometry", features=BOTH, **at)
@@ -371,17 +375,10 @@ def study_halting(
     threshold_rows(table, fit, show, seed, **more)
 
 # %% ../../../nbs/interp/probes/10_halting.ipynb #haltg029
-_SHARES = ("right", "believed", "share right", "probability", "AUC", "calibration error", "stops",
-    "right when stopped", "chosen: right", "chosen: lost", "trade-off")
-
-def all_models(
-    table:Table, # of several models, gets rows of all of them
-):
-    "Rows over models. Settings may differ from model to model; where they do, the row has none."
-    drawn = [row for row in table.rows if row["measure"] == "trade-off"] # each setting is a number of its own
-    table.rows = [row for row in table.rows if row["measure"] != "trade-off"]
-    over_models_rows(table, _SHARES, apart=("setting",))
-    table.rows += drawn
+MEASURES = Measures(shares=(
+    "right", "believed", "share right", "probability", "AUC", "calibration error", "stops",
+    "right when stopped", "chosen: right", "chosen: lost"),
+    single=("trade-off",), apart=("setting",)) # settings may differ from model to model
 
 # %% ../../../nbs/interp/probes/10_halting.ipynb #haltg036
 MARGIN = 0.02 # of AUC, and of the calibration error above that of a calibrated head
@@ -417,8 +414,9 @@ def halting_verdicts(
     return [
         claim_verdict(f"after step {early}, the halting head tells right answers from wrong ones",
             HRM_AND_TRM, "AUC", "What predicts success?", head, "shuffled labels", shuffled, about, 0.5),
-        claim_verdict("the halting head is calibrated after the last step", "nobody's; its loss asks for it",
-            "calibration error", "Is the head calibrated?", error, "a head that is calibrated", zero,
+        claim_verdict("the halting head is calibrated after the last step",
+            f"{OURS}: the head's loss asks for it", "calibration error", "Is the head calibrated?", error,
+            "a head that is calibrated", zero,
             about, word=word),
         *(_as_good(frame, step, question, about) for step, question in
             ((last, NOW), (early, END), (early, LATER))),

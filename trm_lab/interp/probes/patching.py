@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['ONE_GIVEN', 'SYMMETRY', 'RANDOM', 'AFTER', 'STRANGER', 'DIRECTION', 'CHANGED', 'DECISION', 'REST', 'FROZEN', 'ONCE',
-           'OWN', 'SWAPPED', 'BLANK', 'SHARES', 'TWO_LATENTS', 'ONE_UNKNOWN', 'OURS', 'Pairs', 'pairs_by_given',
+           'OWN', 'SWAPPED', 'BLANK', 'MEASURES', 'TWO_LATENTS', 'ONE_UNKNOWN', 'Pairs', 'pairs_by_given',
            'pairs_by_symmetry', 'random_pairs', 'Recorded', 'record', 'run_on', 'patched', 'leaning', 'as_partner',
-           'still_solved', 'effect_interval', 'both_solved', 'site_rows', 'last_sites', 'CellEffects', 'cell_effects',
-           'cell_rows', 'example_rows', 'CellSets', 'smallest_sets', 'set_rows', 'steps_to_recover', 'noise_rows',
-           'Undo', 'solved_without', 'removals_of', 'removal_rows', 'identity_rows', 'with_unknown', 'unknown_rows',
-           'Amounts', 'best_site_rows', 'study_patching', 'all_models', 'patching_verdicts']
+           'still_solved', 'effect_interval', 'both_solved', 'random_change', 'noise_in', 'site_rows', 'last_sites',
+           'CellEffects', 'cell_effects', 'cell_rows', 'example_rows', 'CellSets', 'smallest_sets', 'set_rows',
+           'steps_to_recover', 'noise_rows', 'Undo', 'solved_without', 'removals_of', 'removal_rows', 'identity_rows',
+           'with_unknown', 'unknown_rows', 'Amounts', 'best_site_rows', 'study_patching', 'patching_verdicts']
 
 # %% ../../../nbs/interp/probes/11_patching.ipynb #patch002
 from collections.abc import Callable, Mapping, Sequence
@@ -27,10 +27,10 @@ from ...solving.solve import recursion
 from ..session import _token_names
 from ..trace import Site
 from .base import (
-    Table, UNTRAINED, jackknife, mean_interval, right_answers, untrained, with_progress)
+    NOISE, Table, UNTRAINED, jackknife, mean_interval, noise_like, right_answers, untrained, with_progress)
 from .tasks import open_cells
 from .verdicts import (
-    REN_LIU, ClaimVerdict, claim_verdict, over_models_rows, pick)
+    OURS, REN_LIU, ClaimVerdict, Measures, claim_verdict, pick)
 
 # %% ../../../nbs/interp/probes/11_patching.ipynb #patch005
 ONE_GIVEN, SYMMETRY, RANDOM = "one given", "a symmetry", "random pairs"
@@ -228,14 +228,26 @@ def both_solved(model:RecursiveModel, pairs:Pairs, steps:int, count:int)->Pairs:
         for split in (pairs.mine, pairs.other)]
     return pairs.only(np.flatnonzero(solved[0] & solved[1])[:count])
 
-def _donors(mine:State, other:State, name:str, seed:int)->dict[str, State]:
-    "What is put in: the partner's latent, and the controls."
+def random_change(mine:State, other:State, name:str, seed:int)->State:
+    "A state with a latent moved in a random direction, at each position as far as to the partner's."
     z, change = mine[name], other[name].float() - mine[name].float()
     random = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed)).to(change)
     random = random*change.norm(dim=-1, keepdim=True)/random.norm(dim=-1, keepdim=True)
-    return {"": other, STRANGER: other.map(lambda z: z.roll(1, 0)),
-        DIRECTION: mine.replace(**{name: (z.float() + random).to(z.dtype)})}
+    return mine.replace(**{name: (z.float() + random).to(z.dtype)})
 
+def noise_in(other:State, name:str, seed:int)->State: # of at least two pairs
+    "The partners, one of whose latents is noise of the same covariance."
+    z = other[name]
+    noise = noise_like(z.float().cpu().numpy(), np.random.default_rng(seed))
+    return other.replace(**{name: torch.from_numpy(noise).to(z)})
+
+def _donors(mine:State, other:State, name:str, seed:int)->dict[str, State]:
+    "What is put in: the partner's latent, and the controls."
+    blank = {NOISE: noise_in(other, name, seed)} if len(other[name]) > 1 else {}
+    return {"": other, STRANGER: other.map(lambda z: z.roll(1, 0)),
+        DIRECTION: random_change(mine, other, name, seed), **blank}
+
+# %% ../../../nbs/interp/probes/11_patching.ipynb #patch018a
 def site_rows(table:Table, model:RecursiveModel, /, pairs:Pairs, looks:Sequence[int], seed:int=0,
         only:str|None=None, what:str="", **more):
     "What exchanging a whole latent does, at every site of some steps; `only` one kind, under its name."
@@ -317,7 +329,8 @@ def cell_rows(table:Table, effects:CellEffects, pairs:Pairs, site:Site, **more):
             number = effect_interval(moved[known], whole[known])
             table.add("effect of a cell", site, **number, kind=kind, where=where, pairs=pairs.kind, **more)
 
-def example_rows(table:Table, puzzle:Puzzle, effects:CellEffects, pairs:Pairs, site:Site, **more):
+def example_rows(table:Table, puzzle:Puzzle, effects:CellEffects, pairs:Pairs, site:Site,
+        control:str="", **more):
     "The map of one pair: the effect of each cell on all decision cells together."
     i = int(np.argsort(pairs.decision.sum(1), kind="stable")[len(pairs)//2]) # one of usual size
     whole = effects.whole[i].sum()
@@ -327,8 +340,8 @@ def example_rows(table:Table, puzzle:Puzzle, effects:CellEffects, pairs:Pairs, s
         for split in (pairs.mine, pairs.other)]
     for cell, value in enumerate(effects.moved[i].sum(1)/whole):
         kind = CHANGED if pairs.changed[i, cell] else DECISION if pairs.decision[i, cell] else REST
-        table.add("map of an example", site, value=value, n=1, cell=cell, kind=kind, columns=puzzle.cols,
-            shown=draws[0][cell], shown_other=draws[1][cell], pairs=pairs.kind, **more)
+        table.add("map of an example", site, control, value=value, n=1, cell=cell, kind=kind,
+            columns=puzzle.cols, shown=draws[0][cell], shown_other=draws[1][cell], pairs=pairs.kind, **more)
 
 # %% ../../../nbs/interp/probes/11_patching.ipynb #patch025
 @dataclass(frozen=True, eq=False)
@@ -576,6 +589,10 @@ def _cell_study(table:Table, loaded:Loaded, pairs:Pairs, amounts:Amounts, step:i
         effects = cell_effects(model, ours, theirs, some, site)
         cell_rows(table, effects, some, site, **more)
         example_rows(table, loaded.puzzle, effects, some, site, **more)
+        if len(some) > 1:
+            null = replace(theirs, states={site: noise_in(theirs.states[site], site.name, seed)})
+            effects = cell_effects(model, ours, null, some, site)
+            example_rows(table, loaded.puzzle, effects, some, site, NOISE, **more)
         set_rows(table, model, *first, few, site, amounts.most, rng, **more)
 
 # %% ../../../nbs/interp/probes/11_patching.ipynb #patch044a
@@ -616,19 +633,14 @@ def study_patching(
     unknown_rows(table, model, whole, amounts.unknown, amounts.steps, seed, **more)
 
 # %% ../../../nbs/interp/probes/11_patching.ipynb #patch045
-SHARES = ("as the partner", "still solved", "carried", "solved after noise", "solved", "lost",
-    "lost of those still wrong", "failed", "solved with an identity")
-
-def all_models(
-    table:Table, # of several models, gets rows of all of them
-):
-    "Rows over models, for every measure that is no single puzzle's."
-    over_models_rows(table, SHARES, single=("map of an example",), apart=("site",))
+MEASURES = Measures(shares=(
+    "as the partner", "still solved", "carried", "solved after noise", "solved", "lost",
+    "lost of those still wrong", "failed", "solved with an identity"),
+    single=("map of an example",), apart=("site",))
 
 # %% ../../../nbs/interp/probes/11_patching.ipynb #patch048
 TWO_LATENTS = "Jolicoeur-Martineau 2025, arXiv 2510.04871 (TRM): an answer and a latent of its own"
 ONE_UNKNOWN = f"{REN_LIU}: one unknown cell"
-OURS = "nobody's; this study asks"
 
 def _strongest(frame, kind:str, after:int)->dict:
     "The row over models whose patch has the largest effect."

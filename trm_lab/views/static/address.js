@@ -32,7 +32,8 @@ export class Address {
     const { app } = this, heads = Array.from({ length: 64 }, (_, h) => String(h));
     return { mark: ["update", app.markable().map(([mark]) => mark)], policy: ["given", Object.keys(POLICIES)],
       latent: ["renewed", ["renewed", ...app.run.side.names]], component: ["0", COMPONENTS.map(([c]) => c)],
-      head: ["mean", ["mean", ...heads]], follows: ["A", app.other ? ["A", "B"] : ["A"]] };
+      head: ["mean", ["mean", ...heads]], follows: ["A", app.other ? ["A", "B"] : ["A"]],
+      probes: ["off", app.findings.offered ? ["off", "on"] : ["off"]] };
   }
   get model() { // or models, as the header names them
     return this.app.header.sides.map(({ model }) => model.replace(/, [\d,]+ parameters$/, "")).join(" and ");

@@ -114,6 +114,7 @@ export class BoardView {
         asked: run.owner(0).own.question() });
       ruling(this.app, pen, pane);
       if (now.links) this.drawPath(pen, pane, cells, now);
+      if (pane.what !== "test input") this.app.findings.drawBoard(pen, run, frame, cells, pane.side);
       this.drawSigns(pen, pane, cells, { now, against, blank: !frame });
     }
     const every = Array.from(now.tokens.keys());

@@ -9,6 +9,7 @@ import { gridText } from "./task.js";
 import { Address } from "./address.js";
 import { Typing } from "./typing.js";
 import { BoardView, MARKS, boardLegend, drawBoardLegend, outcomeOf, text } from "./board.js";
+import { Findings } from "./findings.js";
 import { Timeline } from "./timeline.js";
 import { Halting } from "./halting.js";
 import { Latents, Path } from "./latents.js";
@@ -29,6 +30,7 @@ const HELP = [
   ["[ ]", "the puzzle before, the next one"],
   ["Enter on the board", "arrows move over its cells; Space chooses one for an edit; Enter or Esc ends that"],
   ["B", "of two runs, the views show A or B"],
+  ["P", "what probes found of this puzzle, over board and timeline"],
   ["T", "a guided tour; Page Down and Page Up lead through it, Esc leaves it"],
   ["?", "this help; Esc closes it"],
 ];
@@ -42,7 +44,7 @@ class App {
     this.state = { puzzle: 0, run: null, beside: null, frame: 0, reading: side.answer, mark: "update",
       panel: "path", policy: "given", threshold: null, count: side.max_steps, cell: null, chosen: new Set(),
       choosing: false, whole: false, latent: "renewed", component: "0", channel: 0, head: "mean",
-      follows: "A" };
+      follows: "A", probes: "off" };
     this.root = make("div", { class: "trm-explorer", tabindex: "0", role: "group",
       "aria-label": `Explorer: a recursion on ${header.title}`, ...KEYS });
     this.stage = new Stage(this.root);
@@ -54,6 +56,7 @@ class App {
     const { header, root } = this;
     this.boards = [new BoardView(this, "A"), new BoardView(this, "B")];
     this.legend = boardLegend(this.stage);
+    this.findings = new Findings(this);
     this.timeline = new Timeline(this);
     this.panels = Object.fromEntries(PANELS.map(([name, , Panel]) => [name, new Panel(this)]));
     this.takeaway = new TakeAway(this);
@@ -92,6 +95,11 @@ class App {
         + "probability in percent. A green frame marks a cell that just changed, an orange corner and "
         + "stroke one that breaks a rule."),
       make("p", {},
+        "Probes exchange the latents of this puzzle with those of a partner, which differs little and has "
+        + "another answer. The larger a disc, the farther that cell alone turns the answer toward the "
+        + "partner's; dashed discs turn it away. The bars under the timeline are the same for whole "
+        + "latents."),
+      make("p", {},
         `Paths are those of the latents' ${header.pooling}, in principal components that were fitted on `
         + "all puzzles at hand. With a second rollout beside the first, its line is dotted and its place "
         + "a square."),
@@ -110,8 +118,9 @@ class App {
           make("div", { class: "trm-tabs", role: "tablist", "aria-label": "views" }, ...this.tabs.values(),
             this.follows.element),
           ...Object.values(this.panels).map((p) => p.element))),
-      make("div", { class: "trm-under" }, this.marks, this.whole, this.legend.element,
-        this.timeline.legend.element),
+      make("div", { class: "trm-under" }, this.marks, this.whole, this.findings.button,
+        this.legend.element, this.timeline.legend.element),
+      this.findings.element,
       this.timeline.element, this.spoken, this.help, this.takeaway.over, this.typing.over);
     root.addEventListener("keydown", (event) => this.key(event));
     for (const canvas of root.querySelectorAll("canvas:not([tabindex])"))
@@ -190,12 +199,13 @@ class App {
   }
   go(frame) { this.show({ frame: Math.max(0, Math.min(this.run.length, frame)) }); }
   show(change = {}) {
-    if (["panel", "beside", "run", "follows"].some((name) => name in change)) {
+    if (["panel", "beside", "run", "follows", "probes"].some((name) => name in change)) {
       Object.assign(this.state, change); this.arrange();
     }
     Object.assign(this.state, change);
     if (this.timeline.timer && this.state.frame >= this.run.length) this.timeline.toggle(false);
     this.draw();
+    if (this.findings.on && ("probes" in change || "run" in change)) this.findings.ask();
   }
   pick(cell, toggle = false) { // a cell is looked at; or chosen for an edit, and chosen no more
     const chosen = new Set(this.state.chosen);
@@ -229,6 +239,7 @@ class App {
       v: () => this.show({ reading: turn(this.readable(this.run), state.reading) }),
       m: () => this.show({ mark: turn(this.markable().map(([mark]) => mark), state.mark) }),
       b: () => { if (this.other) this.show({ follows: turn(["A", "B"], state.follows) }); },
+      p: () => this.findings.toggle(),
       t: () => this.tour.go(1),
       c: () => { if (header.tasks) this.turnCanvas(); },
       "[": () => this.turnPuzzle(-1), "]": () => this.turnPuzzle(1),
@@ -273,6 +284,8 @@ class App {
     }
     const two = Boolean(this.run && this.other);
     this.root.classList.toggle("trm-flowing", this.state.panel === "flow");
+    this.root.classList.toggle("trm-probed", this.findings.on);
+    this.findings.element.hidden = !this.findings.on;
     this.boards[1].element.hidden = !two; this.root.classList.toggle("trm-two", two);
     if (!two) this.state.follows = "A";
     this.follows.element.hidden = !two; this.follows.set(this.state.follows);
@@ -295,6 +308,7 @@ class App {
     panel.write(shown.run, shown.frame, seen);
     const outcome = outcomeOf(drawn), words = run.describe(frame);
     this.timeline.write(run, frame, words);
+    this.findings.write(run, frame);
     this.verdict.textContent = drawn.solved ? `✓ ${outcome}` : outcome;
     this.verdict.dataset.verdict = drawn.verdict;
     this.spoken.textContent = `${words}; ${outcome}`;
@@ -411,6 +425,7 @@ export function mount(el, header, bytes, kernel, page = false) { // bytes: of ru
   app.saved = (header.overview ?? []).map((meta) => [meta, part(meta)]);
   for (const meta of header.packs) app.tree.add(meta, part(meta));
   for (const [meta, own] of app.saved) app.tree.overviews[meta.side].add(meta, own);
+  for (const meta of header.findings ?? []) app.findings.learn(meta, part(meta));
   Object.assign(app.state, { run: header.first, puzzle: app.tree.runs.get(header.first).puzzle });
   app.live();
   app.show({ panel: app.state.panel });

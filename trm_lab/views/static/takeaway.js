@@ -119,14 +119,15 @@ async function wholePage(app) {
     return { ...meta, at: at - own.length, size: own.length };
   };
   const packs = [...tree.runs.values()].map((run) => placed(run.meta, run.bytes)),
-    overview = app.saved.map(([meta, own]) => placed(meta, own));
+    overview = app.saved.map(([meta, own]) => placed(meta, own)),
+    findings = [...app.findings.known.values()].map(({ meta, bytes }) => placed(meta, bytes));
   const live = app.header.live.map((side, i) => ({ ...side, puzzles: puzzles[i] })), view = { run: state.run,
     beside: state.beside, frame: state.frame, panel: state.panel };
   const blob = new Uint8Array(at), page = document.documentElement.cloneNode(true);
   parts.reduce((place, own) => { blob.set(own, place); return place + own.length; }, 0);
   const write = (id, text) => { page.querySelector(`#${id}`).textContent = text; };
   page.querySelector("#trm-place").replaceChildren();
-  write("trm-header", JSON.stringify({ ...app.header, packs, overview, live, view })
+  write("trm-header", JSON.stringify({ ...app.header, packs, overview, findings, live, view })
     .replaceAll("<", "\\u003c"));
   write("trm-bytes", inBase64(blob));
   return { text: `<!doctype html>\n${page.outerHTML}\n` };

@@ -3,6 +3,7 @@
 
 import { KEYS, across, button, choose, icon, make } from "./page.js";
 import { Legend } from "./board.js";
+import { PROBED } from "./findings.js";
 
 const SPEEDS = [1, 2, 4, 8, 16, 32]; // updates in a second
 
@@ -94,10 +95,11 @@ export class Timeline {
   }
 
   draw(run, frame, stop) { // stop: the supervision step at which the present policy stops, or null
-    const { stage } = this.app, { ink } = stage, frames = this.app.framesOf(run),
+    const { stage, findings } = this.app, { ink } = stage, frames = this.app.framesOf(run),
+      below = 18 + (findings.on ? PROBED : 0),
       fork = run.fork || run.parent ? run.fork : null;
-    const { pen, box, height } = stage.background(this.canvas, { left: 10, right: 10, top: 0, bottom: 18 },
-      `${run.key} ${run.meta.fitted} ${frames} ${stop}`, (pen, box) => {
+    const { pen, box, height } = stage.background(this.canvas, { left: 10, right: 10, top: 0, bottom: below },
+      `${run.key} ${run.meta.fitted} ${frames} ${stop} ${findings.stamp(run)}`, (pen, box) => {
       // too narrow for inner ticks
       const x = across(box, frames), floor = box.h, updates = run.updates, dense = box.w / frames < 2.2;
       pen.fillStyle = ink.rule; pen.fillRect(box.x, floor - 1, box.w, 2);
@@ -132,8 +134,9 @@ export class Timeline {
         const before = marks.slice(0, i).filter(([, g]) => Math.abs(x(g) - x(f)) < 13).length;
         signs[kind](pen, Math.min(box.x + box.w + 4, x(f) + 13 * before), 8, ink);
       });
+      if (findings.on) findings.drawTimeline(pen, run, x, floor + 18, wide);
     });
-    const x = across(box, frames), floor = height - 18;
+    const x = across(box, frames), floor = height - below;
     pen.fillStyle = ink.accent; pen.fillRect(box.x, floor - 1, x(frame) - box.x, 2);
     stage.dot(pen, x(frame), floor, ink.accent, 6);
     this.legend.draw({ fork: fork === null ? null : "branch begins",
