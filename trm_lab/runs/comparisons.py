@@ -190,13 +190,14 @@ def asked(table:pd.DataFrame)->str:
 def conditions(
     table:pd.DataFrame,
     told:float, # as `least_told` gives it
+    **metric, # as `passport_line` takes it
 )->str:
     "Exclusions, power, and the passport of every number, as Markdown."
     missing = [f"{name} ({why})" for name, why in table.attrs["excluded"].items()]
     return (f"**Exclusions.** {'; '.join(missing) or 'None: all runs of the grid are in the table.'}\n\n"
         f"**Power.** With these seeds a difference of about {points(told, sign=False)} points between two "
         "settings would be told; smaller ones may exist and stay unseen. Where several settings are "
-        f"averaged, less is enough.\n\n**Conditions of every number.** {passport_line(table)}")
+        f"averaged, less is enough.\n\n**Conditions of every number.** {passport_line(table, **metric)}")
 
 # %% ../../nbs/runs/14_comparisons.ipynb #compa020
 PAPER = {"TRM": 87.4, "with the continue loss": 86.1, "separate networks": 82.4, "no EMA": 79.9,

@@ -17,7 +17,7 @@ from ..interp.probes.halting import calibration_error
 from ..interp.probes.scores import auc
 from ..models.trm import RecursiveModel
 from ..models.variants import build_model
-from ..puzzles.base import Puzzle, find_puzzle
+from ..puzzles.base import Puzzle
 from ..puzzles.maze import FREE, GOAL, START, WALL, Maze
 from ..puzzles.sudoku import BLANK, Sudoku
 from .measures import FinishedRun, measure, row

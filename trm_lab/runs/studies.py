@@ -18,9 +18,10 @@ from ..core.files import write_text
 from ..core.run import Run, catch_signals, home, versions
 from ..core.settings import read_yaml
 from ..interp.probes.base import read_table, write_table
-from . import shifts # whose measure becomes known
+from . import shifts # noqa: F401 (its measure becomes known)
 from .engines import Engine
-from .grids import Sweep, _entry, plan_sweep, read_grid
+from .grids import Grid, Sweep, _entry, plan_sweep, read_grid
+from .kept import fingerprint_of, kept_findings, kept_tables
 from .measures import known_measures, measure_run
 from .notebooks import execute
 from .outcomes import status
@@ -38,6 +39,7 @@ class Study:
     expected:str # and why; written before the runs
     minutes:Positive # on two cores, at laptop size
     measures:dict = field(default_factory=dict) # name of a measure to its arguments
+    kept:bool = False # it reads the tables of probes in the gallery, and trains nothing
 
     @property
     def number(self)->int: return int(self.name.partition("_")[0])
@@ -78,12 +80,17 @@ def plan_study(
     size:str="", # "smoke", "full", or the laptop's
     reports:Path|None=None, # default: `home()/"reports"`
 )->Sweep:
-    "The runs of a study. Nothing is written yet."
-    grid = read_grid(study.grid, size == "smoke", size == "full")
-    return plan_sweep(grid, Path(reports or home()/"reports")/"studies")
+    "The runs of a study, if it has any. Nothing is written yet."
+    folder = Path(reports or home()/"reports")/"studies"
+    if not study.kept: return plan_sweep(read_grid(study.grid, size == "smoke", size == "full"), folder)
+    if not size: return Sweep((folder/study.name).resolve(), Grid(study.name), ())
+    raise InputError(f"study {study.number} reads kept tables and has one size; leave out --{size}")
+
+def _gallery(sweep:Sweep)->Path: return sweep.folder.parent.parent/"gallery"
 
 def _plan(study:Study, sweep:Sweep)->dict:
     "What decides whether a table is the one that was asked for."
+    if study.kept: return {"tables": fingerprint_of(kept_tables(_gallery(sweep)))}
     plan = {"measures": study.measures, "runs": [trial.parameters for trial in sweep.trials]}
     return json.loads(json.dumps(plan))
 
@@ -208,8 +215,9 @@ def _write_table(study:Study, sweep:Sweep, rows:Mapping, path:Path):
     "Write a study's table, with what it was made from and which runs it lacks."
     left_out = {trial.run.folder.name: status(trial.run).problem or "it did not finish"
         for trial in sweep.trials if trial.run.folder.name not in rows}
+    frame = kept_findings(_gallery(sweep)) if study.kept else table_of(sweep, rows)
     devices = sorted({Run(sweep.folder/name).info.get("device", "") for name in rows})
-    write_table(path, table_of(sweep, rows), {"study": study.name, "question": study.question,
+    write_table(path, frame, {"study": study.name, "question": study.question,
         "expected": study.expected, "plan": _plan(study, sweep), "excluded": left_out,
         "devices": devices, "versions": versions()})
 
@@ -242,11 +250,11 @@ def run_study(
     sweep, failed = plan_study(study, size, reports), None
     table = complete_table(study, sweep, reports)
     if table is None:
-        try: run_sweep(sweep, engine(sweep), show)
+        try: sweep.trials and run_sweep(sweep, engine(sweep), show)
         except Interrupted: raise
         except RunFailed as e: failed = e
         rows, table = measure_sweep(sweep, study.measures, workers, say), sweep.folder/TABLE
-        if rows: _write_table(study, sweep, rows, table)
+        if rows or study.kept: _write_table(study, sweep, rows, table)
         if failed: raise failed
     else: say(f"{study.name}: all runs are in {table}")
     return report_study(study, sweep, table) if report else table
