@@ -131,7 +131,7 @@ def whose(
     rows:pd.DataFrame, # of one claim, as `kept_findings` gives them
 )->str: # one of the three above, or that it cannot be told
     "Whose a finding is: the architecture's, the task's, or that of the board's size."
-    decided = rows[rows.verdict != UNDECIDED].assign(holds=lambda some: some.verdict == HOLDS)
+    decided = rows[rows.verdict.isin([HOLDS, FAILS])].assign(holds=lambda some: some.verdict == HOLDS)
     by_task = decided.groupby("task").holds.agg(["min", "max"])
     if (by_task["min"] != by_task["max"]).any() and len(by_task) == 1: return SIZE
     if decided.holds.nunique() > 1: return TASK
