@@ -252,5 +252,5 @@ def run_study(
         rows, table = measure_sweep(sweep, study.measures, workers, say), sweep.folder/TABLE
         if rows: _write_table(study, sweep, rows, table)
         if failed: raise failed
-    else: say(f"{study.name}: all runs are in {table}")
+    else: say(f"{study.name}: its table is complete, so that nothing is run")
     return report_study(study, sweep, table) if report else table
