@@ -1,9 +1,11 @@
 """Make reports/gallery again: what the templates find, as pages that open from disk, and an index of them.
 
 `python tools/gallery.py` takes about an hour on two cores, `python tools/gallery.py NAME …` makes single
-pieces; `python tools/gallery.py --index` writes only the index again, from what is kept.
+pieces; `python tools/gallery.py --index` writes only the index again, from what is kept;
+`python tools/gallery.py --studies` draws the reports of studies again from their tables, and runs nothing.
 Runs that are finished are not run again: remove their folders in reports/ where the code has changed.
-The index shows what cells tagged `headline` put out: pictures, and of a text the first paragraph."""
+The index shows what cells tagged `headline` put out: pictures, and of a text the first paragraph. Of a study,
+the page *Ten questions* shows the first picture and the last text, which is its answer."""
 import json, shlex, shutil, subprocess, sys
 from pathlib import Path
 import nbformat
@@ -11,6 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from trm_lab.core.run import Run
 from trm_lab.core.files import write_text
 from trm_lab.runs.pages import executed_notebook, page, write_report
+from trm_lab.runs.studies import TABLE, Study, all_studies, complete_table, plan_study, report_study
 
 ROOT = Path(__file__).parents[1]
 GALLERY = ROOT/"reports"/"gallery"
@@ -71,6 +74,9 @@ with a table (`.parquet`) draw every figure from it. Nothing here is loaded from
 [A tiny network that thinks](solver.html): type a Sudoku or draw a maze, and models solve it in your
 browser, step by step. The page has them inside (`python tools/solver.py`).
 
+[Ten questions](studies/index.html): what the paper and its readers leave open, and what trainings of a minute
+say about it, each answer with its figure and how sure it is.
+
 [What we think we know](what_we_think_we_know.html): claims about why such models succeed and fail, each
 with the verdict of the probes below, for Sudoku and for mazes."""
 KNOWN = """# What we think we know
@@ -90,6 +96,18 @@ Each word leads to its figure. `python tools/gallery.py` makes the pages again, 
 tables.
 
 """
+
+QUESTIONS = """# Ten questions
+
+Tiny Recursive Models solve Sudokus and mazes with less than a ten-thousandth of the parameters of large
+language models: a small network looks at its own answer again and again, and improves it. The paper that
+proposed them (Jolicoeur-Martineau 2025, arXiv 2510.04871) and its readers leave ten questions open. Here
+each of them is asked with many small trainings, which a laptop repeats in half an hour.
+
+Below each question stand one figure, the answer, and how sure it is. Every training is repeated with several
+seeds, that is, with other random numbers; where a difference may be chance, it *cannot be told*. The small
+models here say nothing certain about large ones. Behind each link are the design, what had been expected
+before, all numbers, and what would change the answer. `trm-lab study NUMBER` runs a study again."""
 
 def made(lines:list[str])->Path:
     "Run the lines; the folder that the last one names."
@@ -115,15 +133,47 @@ def keep(name:str, folder:Path):
         write_text(GALLERY/"plotly.min.js", script)
         write_text(GALLERY/name/"report.html",
             text.replace(f"<script>{script}</script>", '<script src="../plotly.min.js"></script>'))
-    executed = executed_notebook(Run(folder))
+    write_headline(executed_notebook(Run(folder)), GALLERY/name, lambda text: text.split("\n\n")[0])
+
+def write_headline(executed, folder:Path, short=lambda text: text):
+    "Keep what the cells tagged `headline` of an executed notebook put out; `short` is applied to texts."
     shown = [output for cell in executed.cells if "headline" in cell.metadata.get("tags", [])
         for output in cell.get("outputs", [])
         if {"image/png", "text/markdown"} & output.get("data", {}).keys()]
     for output in shown:
         if "text/markdown" in output.data:
-            output.data = {"text/markdown": output.data["text/markdown"].split("\n\n")[0]}
-    write_text(GALLERY/name/"headline.json",
+            output.data = {"text/markdown": short(output.data["text/markdown"])}
+    write_text(folder/"headline.json",
         json.dumps({"title": executed.cells[0].source.splitlines()[0].removeprefix("# "), "outputs": shown}))
+
+def keep_study(study:Study):
+    "Draw a study's report from its table, and put both into the gallery."
+    sweep, folder = plan_study(study), GALLERY/"studies"/study.name
+    if (table := complete_table(study, sweep)) is None: return
+    rows, report = table.read_bytes(), report_study(study, sweep, table)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder/TABLE).write_bytes(rows)
+    shutil.copy(report, folder)
+    write_headline(nbformat.read(report.with_suffix(".ipynb"), 4), folder)
+
+def questions():
+    "The page with the questions of all studies and their answers."
+    cells, waiting = [new_markdown_cell(QUESTIONS)], []
+    for study in all_studies():
+        folder = GALLERY/"studies"/study.name
+        if not folder.exists():
+            waiting.append(f"{study.number}. {study.question}")
+            continue
+        headline = json.loads((folder/"headline.json").read_text(encoding="utf-8"))
+        pictures, texts = ([o for o in headline["outputs"] if kind in o["data"]]
+            for kind in ("image/png", "text/markdown"))
+        cells += [new_markdown_cell(f"## {study.number}. {headline['title']}"),
+            new_code_cell(outputs=[nbformat.from_dict(o) for o in (*pictures[:1], *texts[-1:])]),
+            new_markdown_cell(f"[Design, numbers, and what would change this]({study.name}/report.html) · "
+                f"[table]({study.name}/{TABLE})")]
+    if waiting: cells.append(new_markdown_cell("## Not answered yet\n\n" + "\n".join(waiting)))
+    write_text(GALLERY/"studies"/"index.html", page(new_notebook(cells=cells), "trm-lab: ten questions"))
 
 def reworded(name:str, outputs:list[dict])->list[dict]:
     "The outputs of a headline; what was found by probes is written anew from their table."
@@ -144,6 +194,7 @@ def known():
 def index():
     "The page that leads to all others, and the page with their verdicts."
     known()
+    questions()
     cells = [new_markdown_cell(INTRO)]
     for name, (about, lines) in PIECES.items():
         if not (GALLERY/name).exists(): continue
@@ -156,6 +207,9 @@ def index():
     write_text(GALLERY/"index.html", page(new_notebook(cells=cells), "trm-lab: what the notebooks find"))
 
 if sys.argv[1:] == ["--index"]: sys.exit(index())
+if sys.argv[1:] == ["--studies"]:
+    for study in all_studies(): keep_study(study)
+    sys.exit(index())
 if wrong := [name for name in sys.argv[1:] if name not in PIECES]:
     sys.exit(f"gallery: {wrong[0]!r} is none of {', '.join(PIECES)}")
 for name in sys.argv[1:] or PIECES:

@@ -4,8 +4,10 @@ import numpy as np, pytest
 from hypothesis import given, settings, strategies as st
 from trm_lab.data.generate import generate_dataset
 from trm_lab.core.errors import InputError
-from trm_lab.puzzles.base import Constraints
+from trm_lab.puzzles.base import Constraints, find_puzzle
 from trm_lab.puzzles.sudoku import BLANK, Sudoku
+from trm_lab.training.config import TrainConfig
+from trm_lab.training.trainer import _augmenting
 
 SIZES = [(2, 2), (2, 3), (3, 2), (2, 4), (3, 3), (2, 5), (3, 4), (4, 4)]
 sizes, seeds = st.sampled_from(SIZES), st.integers(0, 2**32)
@@ -196,3 +198,25 @@ def test_deducing_goes_on_until_nothing_more_is_forced():
     cell, contradicted = np.flatnonzero(question == BLANK)[0], question.copy()
     contradicted[cell] = np.flatnonzero(~sudoku.candidates(question[None])[0, cell])[-1]
     assert not sudoku.deduce(contradicted[None])[2][0]
+
+@pytest.mark.parametrize("name", ["sudoku-6x6", "sudoku-9x9"])
+def test_kinds_of_symmetries_can_be_drawn_alone(name):
+    "Digits move no cell, rows change no digit and no column; all kinds together are the symmetries."
+    puzzle = find_puzzle(name)
+    n, drawn = puzzle.n, lambda *kinds: puzzle.symmetries_of(kinds, np.random.default_rng(3), 4)
+    still, same = np.arange(n*n), np.arange(n + 2)
+    assert ("transposition" in puzzle.symmetry_kinds) == (puzzle.box_rows == puzzle.box_cols)
+    assert (drawn("digits").cells == still).all() and (drawn("digits").tokens != same).any()
+    for kind, stays in (("rows", still % n), ("columns", still//n)):
+        one = drawn(kind)
+        moved = {"rows": one.cells % n, "columns": one.cells//n}[kind]
+        assert (one.tokens == same).all() and (moved == stays).all() and (one.cells != still).any()
+    whole = puzzle.symmetries(np.random.default_rng(3), 4)
+    every = drawn(*puzzle.symmetry_kinds)
+    assert (every.cells == whole.cells).all() and (every.tokens == whole.tokens).all()
+
+def test_a_training_refuses_kinds_that_its_puzzle_has_not():
+    for puzzle, augment, says in (("sudoku-6x6", "digitz", "did you mean 'digits'"),
+            ("maze-5x5", "rows", "choose from true, false")):
+        config = TrainConfig(puzzle=puzzle, augment=augment)
+        with pytest.raises(InputError, match=says): _augmenting(config, find_puzzle(puzzle))

@@ -1,7 +1,8 @@
 """A sweep on a real Slurm and on a real Ray cluster of this machine: jobs and a node are killed, and
 every run is committed once."""
-import contextlib, os, shutil, socket, subprocess, sys, tempfile, time
+import contextlib, os, shutil, signal, socket, subprocess, sys, tempfile, time
 import psutil, pytest
+from test_studies import check_killed
 from test_sweeps import until
 from trm_lab.runs.clusters import ENGINES
 from trm_lab.core.errors import InputError, Interrupted
@@ -237,6 +238,10 @@ def test_a_sweep_on_ray_is_interrupted(cluster, tmp_path, notebook):
     with pytest.raises(InputError,
             match="a run needs 3 cores, 0 GPUs and 0 GB of memory, which no node of this Ray cluster has"):
         ENGINES["ray"](study(tmp_path, notebook, cores=3))
+
+@pytest.mark.soak
+def test_a_study_on_ray_is_killed_and_goes_on(cluster, tmp_path):
+    check_killed(tmp_path, "ray", signal.SIGKILL)
 
 def test_ray_shares_a_gpu(cluster, tmp_path, notebook):
     check_shared("ray", tmp_path, notebook)

@@ -132,34 +132,42 @@ def test_a_run_that_fails_is_left_out_and_named(tmp_path):
     _, table = ran(study, reports)
     assert table.run.nunique() == 4
 
+def started(home, on):
+    return Forked(COMMAND, "study", home/"01_small.yaml", "--slots", 2, "--no-report", "--on", on,
+        stderr=subprocess.STDOUT, env={**os.environ, "TRM_LAB_HOME": str(home), "OMP_NUM_THREADS": "1"})
+
+def check_killed(place, on, which):
+    "As a process, with kernels for its runs: killed after the first run, and not killed."
+    found = []
+    for name, kill in (("whole", False), ("killed", True)):
+        home, folder = place/name, place/name/"reports"/"studies"/"01_small"
+        home.mkdir()
+        study_of(home)
+        if kill:
+            first = started(home, on)
+            while not any(folder.glob("*/run.json")):
+                assert first.poll() is None, first.communicate()
+                time.sleep(0.2)
+            first.send_signal(which)
+            first.communicate(timeout=120)
+            assert not (folder/"runs.parquet").exists()
+        last = started(home, on)
+        said, _ = last.communicate(timeout=600)
+        assert last.returncode == 0, said
+        found.append(read_table(folder/"runs.parquet").drop(columns="seconds"))
+    pd.testing.assert_frame_equal(*found, check_exact=True)
+
 @pytest.mark.soak
 @pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGKILL], ids=lambda s: s.name)
 def test_a_study_that_is_killed_ends_with_the_same_table(which, tmp_path):
-    "As a process, with kernels for its runs."
-    tables = []
-    for name, kill in (("whole", False), ("killed", True)):
-        home = tmp_path/name
-        home.mkdir()
-        study_of(home)
-        start = lambda: Forked(COMMAND, "study", home/"01_small.yaml", "--slots", 2, "--no-report",
-            stderr=subprocess.STDOUT, env={**os.environ, "TRM_LAB_HOME": str(home), "OMP_NUM_THREADS": "1"})
-        if kill:
-            first, folder = start(), home/"reports"/"studies"/"01_small"
-            while not any(folder.glob("*/run.json")): time.sleep(0.2)
-            first.send_signal(which)
-            first.communicate(timeout=120)
-        last = start()
-        said, _ = last.communicate(timeout=600)
-        assert last.returncode == 0, said
-        tables.append(read_table(home/"reports"/"studies"/"01_small"/"runs.parquet").drop(columns="seconds"))
-    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    check_killed(tmp_path, "local", which)
 
 # ---- what is measured --------------------------------------------------------
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     "A run that solves some of its test puzzles and not others."
-    recipe = {**read_yaml(module.experiments_folder()/"configs"/"sudoku-4x4.yaml"), "train_steps": 100,
+    recipe = {**read_yaml(module.experiments_folder()/"configs"/"sudoku-4x4.yaml"), "train_steps": 150,
         "eval_every": 0, "test_puzzles": 60, "dtype": "float32"}
     return FinishedRun(train_run(recipe, tmp_path_factory.mktemp("trained"))[0])
 
@@ -211,7 +219,7 @@ def test_differences_are_paired_by_seed():
     assert difference(turned, "solved", "steps=16", "arm", "a", "b").word() == UNTOLD
 
 @pytest.mark.parametrize("b, word, says", [
-    ([0.70, 0.72, 0.71], HIGHER, "More puzzles are solved with a than with b (+19.0 points"),
+    ([0.70, 0.72, 0.71], HIGHER, "More puzzles are solved with a than with b (+19.3 points"),
     ([0.98, 0.97, 0.99], LOWER, "Fewer puzzles"), ([0.901, 0.909, 0.902], ALIKE, "As many puzzles"),
     ([0.95, 0.80, 0.90], UNTOLD, "It cannot be told whether more puzzles")], ids=lambda v: str(v)[:12])
 def test_a_verdict_has_four_forms(b, word, says):
