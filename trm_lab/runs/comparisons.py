@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['HIGHER', 'LOWER', 'ALIKE', 'UNTOLD', 'PAPER', 'values_of', 'over_seeds', 'Difference', 'difference', 'points',
-           'verdict', 'share_text', 'points_text', 'order', 'least_told', 'passport_line', 'cost_line', 'asked',
-           'conditions', 'rank_agreement']
+           'verdict', 'confidence', 'share_text', 'points_text', 'order', 'least_told', 'passport_line', 'cost_line',
+           'asked', 'conditions', 'rank_agreement']
 
 # %% ../../nbs/runs/14_comparisons.ipynb #compa002
 import math
@@ -107,20 +107,31 @@ def verdict(
     word = found.word(margin)
     if word == HIGHER: return f"More {what} {one} than {other} ({figures})."
     if word == LOWER: return f"Fewer {what} {one} than {other} ({figures})."
-    near = f"{100*margin:g} points" if percent else f"{margin:g}"
+    near = f"{100*margin:g} point{'s'*(margin != 0.01)}" if percent else f"{margin:g}"
     if word == ALIKE: return f"As many {what} {one} as {other}, to within {near} ({figures})."
     return f"It cannot be told whether more {what} {one} or {other} ({figures})."
+
+# %% ../../nbs/runs/14_comparisons.ipynb #compa0b2
+def confidence(
+    found:Sequence[Difference], # on which an answer rests
+    margin:float=0.01, # as `verdict` takes it
+)->str:
+    "How sure an answer is, in one sentence."
+    told, seeds = sum(each.word(margin) != UNTOLD for each in found), min(each.seeds for each in found)
+    word = "high" if told == len(found) else "medium" if 2*told >= len(found) else "low"
+    return (f"*Confidence: {word}.* {told} of the {len(found)} differences behind this can be told with "
+        f"{seeds} seeds, for this size of model, puzzle and training; nothing is said about others.")
 
 # %% ../../nbs/runs/14_comparisons.ipynb #d061d84b
 def share_text(
     row, # with value, low and high, as a row of `over_seeds`
 )->str:
     "A share with its interval, if it has one."
-    return f"{row.value:.1%}" + f" ({row.low:.1%} to {row.high:.1%})"*(row.low == row.low)
+    return f"{row.value:.1%}" + f" ({row.low:.1%} to {row.high:.1%})"*(not math.isnan(row.low))
 
 def points_text(found:Difference)->str:
     "A difference of shares in percentage points, with its interval, if it has one."
-    known = found.low == found.low
+    known = not math.isnan(found.low)
     return points(found.value) + f" ({points(found.low)} to {points(found.high)})"*known
 
 # %% ../../nbs/runs/14_comparisons.ipynb #compa014

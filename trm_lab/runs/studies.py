@@ -227,12 +227,17 @@ def report_study(
     sweep:Sweep, # its runs
     table:Path, # of its runs
 )->Path: # report.html
-    "Execute a study's report over its table; no run is needed."
+    "Execute a study's report over its table; no run is needed. Raises `RunFailed` if it cannot be drawn."
     import nbformat
+    from papermill.exceptions import PapermillExecutionError
     template = find_template(f"studies/{study.name}")
     sweep.folder.mkdir(parents=True, exist_ok=True)
     executed = sweep.folder/"report.ipynb"
-    execute(template, executed, {"table": str(table.resolve())})
+    try: execute(template, executed, {"table": str(table.resolve())})
+    except PapermillExecutionError as e:
+        where = f"cell {e.exec_count}: {e.ename}: {e.evalue}"
+        raise RunFailed(f"{template.name} did not run to its end ({where}); read {executed}, the report as "
+            "far as it ran") from None
     write_text(sweep.folder/PAGE, page(nbformat.read(executed, 4), study.name))
     return sweep.folder/PAGE
 
@@ -256,5 +261,5 @@ def run_study(
         rows, table = measure_sweep(sweep, study.measures, workers, say), sweep.folder/TABLE
         if rows or study.kept: _write_table(study, sweep, rows, table)
         if failed: raise failed
-    else: say(f"{study.name}: all runs are in {table}")
+    else: say(f"{study.name}: its table is complete, so that nothing is run")
     return report_study(study, sweep, table) if report else table
