@@ -48,7 +48,7 @@ def questions(model, count):
 # every architecture, every kind of positions, both losses and both ways to halt
 SYSTEMS = {"trm": ("none", True, {}, "binary"), "trm_separate": ("rope", False, {}, "binary"),
     "hrm": ("rope_2d+pair_bias", False, {"loss": "stablemax"}, "q_learning"),
-    "trm_singlez": ("learned", False, {}, "binary"),
+    "trm_singlez": ("learned", False, {}, "binary"), "trm_swapped": ("row_col", False, {}, "binary"),
     "trm_hier6": ("rope_2d+local_bias+row_col", False, {"loss": "stablemax"}, "binary"),
     "direct_transformer": ("none", False, {}, "q_learning"), "fixed_point": ("rope", False, {}, "binary")}
 

@@ -1,10 +1,10 @@
 "Shifts change what they say and nothing else, and the measure asks about the same answers as others do."
-import numpy as np, pytest
+import pytest
 from trm_lab.core.errors import InputError
 from trm_lab.core.settings import read_yaml
 from trm_lab.models.trm import RecursiveModel
 from trm_lab.puzzles.base import find_puzzle
-from trm_lab.puzzles.maze import FREE, WALL
+from trm_lab.puzzles.maze import WALL
 from trm_lab.puzzles.sudoku import BLANK
 from trm_lab.runs.measures import MEASURES, FinishedRun
 from trm_lab.runs.shifts import SHIFTS, on_board, shifted

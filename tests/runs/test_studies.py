@@ -241,7 +241,7 @@ def test_an_order_and_what_could_be_told():
 
 # ---- the studies that come with trm-lab ------------------------------------------
 
-@pytest.mark.parametrize("study", all_studies(), ids=lambda study: study.name)
+@pytest.mark.parametrize("study", [s for s in all_studies() if not s.kept], ids=lambda study: study.name)
 def test_a_study_can_be_run_in_every_size(study, tmp_path):
     "At least three seeds, an expectation, a report that takes the table; small runs are few."
     sizes = {size: plan_study(study, size, tmp_path) for size in ("", "smoke", "full")}
