@@ -418,6 +418,9 @@ class RushHourRules extends Rules {
   }
 
   parse(text) {
+    const numbers = text.split(".");
+    if (numbers.length === this.cells && numbers.every((n) => /^\d+$/.test(n)))
+      return numbers.map(Number); // as an address has it
     const found = [...text.replace(/\s/g, "")];
     if (found.length !== this.cells)
       throw new Error(`This board has ${this.cells} cells, but ${found.length} were given; write one `

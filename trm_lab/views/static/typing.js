@@ -35,6 +35,7 @@ export class Typing {
   open() {
     const { header, run } = this.app, now = questionText(this.app, run);
     this.field.value = header.tasks ? now.replaceAll("|", "\n")
+      : !header.symbols ? "" // a character depends on more than its cell
       : now.match(new RegExp(`.{1,${header.cols}}`, "g")).join("\n");
     this.wrong.textContent = "";
     this.over.hidden = false;
