@@ -120,8 +120,8 @@ class _Ruled(_Board):
         return full & kept & np.isin(answers, (EMPTY, QUEEN)).all(1)
 
     def candidates(self, questions):
-        """No queen where a shown one attacks, and one in the only square that a row or column has left; nothing
-        on a line where there is a contradiction."""
+        """No queen where a shown one attacks, and one in the only square that a row or column has left;
+        on a line with a contradiction nothing."""
         shown, table = np.asarray(questions), _line_table(self.side)
         queens = (shown == QUEEN) @ table.T # on each line, (N, lines)
         may = (shown == QUEEN) | (shown == OPEN) & (queens @ table == 0)
