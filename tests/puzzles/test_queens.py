@@ -49,6 +49,7 @@ def test_answers_at_random_are_judged_alike(seed):
     answers = np.where(changed, rng.integers(OPEN, QUEEN + 1, size=answers.shape), answers).astype(np.uint8)
     each = [eight.check(*pair).solved for pair in zip(questions, answers)]
     assert each == eight.solved(questions, answers).tolist()
+    assert each == eight.score_boards(questions, answers)["right"].tolist()
 
 @given(levels, seeds)
 @settings(deadline=None, max_examples=40)

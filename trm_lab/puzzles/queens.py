@@ -136,6 +136,13 @@ class _Ruled(_Board):
 # %% ../../nbs/puzzles/07_queens.ipynb #68c55299
 class _Labelled(_Ruled):
     "A board whose question may have several right answers."
+    right_answers = {"exact": "the label", "right": "any solution"}
+
+    def score_boards(self, questions, answers):
+        "`right`: what is solved, under the name that tells it from what equals the label."
+        solved = self.solved(questions, answers)
+        return {"solved": solved, "right": solved}
+
     def label(self, questions, rng=None):
         "The first solution of each in reading order, or any; where there is none, a wrong answer."
         fits = _fitting(questions, self.side)
