@@ -94,7 +94,8 @@ SORTED = five.parse("1333_13___" "132030123_" "11___1____" "22331123__" "00___0_
 def test_the_rules_on_programs(program, verdict, fits):
     answer = answer_with(SORTED, program)
     assert str(five.check(SORTED, answer)).startswith(verdict)
-    assert five.scores(SORTED, answer) == {"solved": verdict == "solved", "fits": fits}
+    right = verdict == "solved"
+    assert five.scores(SORTED, answer) == {"solved": right, "right": right, "fits": fits}
     assert bool(five.label_problem(SORTED, answer)) == (program != "AU")
 
 @pytest.mark.parametrize("cells, verdict", [

@@ -49,6 +49,7 @@ def test_answers_at_random_are_judged_alike(seed):
     answers = np.where(changed, rng.integers(OPEN, QUEEN + 1, size=answers.shape), answers).astype(np.uint8)
     each = [eight.check(*pair).solved for pair in zip(questions, answers)]
     assert each == eight.solved(questions, answers).tolist()
+    assert each == eight.score_boards(questions, answers)["right"].tolist()
 
 @given(levels, seeds)
 @settings(deadline=None, max_examples=40)
@@ -58,8 +59,9 @@ def test_generated_questions(level, seed):
     assert 8 <= shown <= 16 and (left == 1 if level == "single" else left > 1)
     assert eight.check(question, label).solved and eight.label_problem(question, label) is None
     assert str(eight.check(question, question)) == "legal so far, not complete"
-    fits = eight.candidates(question[None])[0]
-    assert fits[np.arange(64), label].all()
+    _, fits, sound = eight.deduce(question[None]) # which leaves out no solution
+    for answer in np.unique(eight.label(np.repeat(question[None], 50, 0), np.random.default_rng(0)), axis=0):
+        assert sound[0] and fits[0][np.arange(64), answer].all()
 
 def test_every_solution_is_drawn_about_as_often():
     "The boards behind single questions of 6×6, which has four solutions."
@@ -111,6 +113,14 @@ RIGHT = "Q----" "--Q--" "----Q" "-Q---" "---Q-"
     ("."*25, "Q..Q." + "."*20, "2 queens stand on row 1 (row 1, column 1 and row 1, column 4)")])
 def test_the_rules_on_answers(question, answer, verdict):
     assert str(five.check(five.parse(question), five.parse(answer))) == verdict
+
+@pytest.mark.parametrize("question, filled, sound", [
+    ("Q....", "Q----" "--..." "-.-.." "-..-." "-...-", True),
+    ("Q....--.--", RIGHT, True), # the second row has one square left, which decides all others
+    ("Q----" "--Q--", RIGHT, True), ("-----", None, False), ("QQ...", None, False)])
+def test_deduction_by_example(question, filled, sound):
+    found, _, possible = five.deduce(five.parse(question.ljust(25, "."))[None])
+    assert possible[0] == sound and (not sound or five.print(found[0]) == filled)
 
 def test_a_question_without_an_answer():
     question = five.parse("QQ" + "."*23)

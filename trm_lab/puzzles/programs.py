@@ -215,6 +215,8 @@ def _truth(examples:bytes, length:int)->Truth|None:
 # %% ../../nbs/puzzles/09_programs.ipynb #37df08c5
 class _Ruled(_Written):
     "Boards with their rules."
+    right_answers = {"exact": "the label", "right": "any right program", "fits": "any that fits the examples"}
+
     def truth(self,
         question:np.ndarray, # (L,) tokens
     )->Truth|None: # None: no program fits the examples
@@ -253,10 +255,10 @@ class _Ruled(_Written):
         return Verdict(True, cells*bool(len(failed)), tuple(reasons))
 
     def scores(self, question, answer):
-        "`solved`: also on held-out lists; `fits`: on the examples of the question."
+        "`solved` and `right`: also on held-out lists; `fits`: on the examples of the question."
         verdict = self.check(question, answer)
         fits = verdict.complete and (verdict.solved or "it fits" in str(verdict))
-        return {"solved": verdict.solved, "fits": bool(fits)}
+        return {"solved": verdict.solved, "right": verdict.solved, "fits": bool(fits)}
 
     def solutions(self, question, limit=2):
         "The first program that fits, if any does."

@@ -120,17 +120,29 @@ class _Ruled(_Board):
         return full & kept & np.isin(answers, (EMPTY, QUEEN)).all(1)
 
     def candidates(self, questions):
-        "No queen where a shown one attacks; a shown square keeps its own."
+        """No queen where a shown one attacks, and one in the only square that a row or column has left;
+        on a line with a contradiction nothing."""
         shown, table = np.asarray(questions), _line_table(self.side)
-        attacked = ((shown == QUEEN) @ table.T) @ table > 0 # (N, L)
+        queens = (shown == QUEEN) @ table.T # on each line, (N, lines)
+        may = (shown == QUEEN) | (shown == OPEN) & (queens @ table == 0)
+        left = may @ table.T
+        full = np.arange(len(table)) < 2*self.side # rows and columns need a queen
+        only, broken = full & (left == 1), (queens > 1) | full & (left == 0)
         fits = np.zeros((*shown.shape, self.vocab_size), bool)
-        fits[..., EMPTY] = shown != QUEEN
-        fits[..., QUEEN] = (shown == QUEEN) | (shown == OPEN) & ~attacked
+        fits[..., QUEEN], fits[..., EMPTY] = may, (shown != QUEEN) & ~(may & (only @ table > 0))
+        fits[broken @ table > 0] = False
         return fits
 
 # %% ../../nbs/puzzles/07_queens.ipynb #68c55299
 class _Labelled(_Ruled):
     "A board whose question may have several right answers."
+    right_answers = {"exact": "the label", "right": "any solution"}
+
+    def score_boards(self, questions, answers):
+        "`right`: what is solved, under the name that tells it from what equals the label."
+        solved = self.solved(questions, answers)
+        return {"solved": solved, "right": solved}
+
     def label(self, questions, rng=None):
         "The first solution of each in reading order, or any; where there is none, a wrong answer."
         fits = _fitting(questions, self.side)
