@@ -176,8 +176,9 @@ def passport_line(
 def cost_line(table:pd.DataFrame)->str:
     "What the runs of a table cost, in one sentence."
     seconds = table[table.measure == "training"].seconds
+    machines = "; ".join(table.attrs.get("devices", []))
     return (f"{table.run.nunique()} runs, {format_duration(seconds.sum())} of training in all "
-        f"({format_duration(seconds.mean())} each).")
+        f"({format_duration(seconds.mean())} each){f', on {machines}' if machines else ''}.")
 
 # %% ../../nbs/runs/14_comparisons.ipynb #compa0a2
 def asked(table:pd.DataFrame)->str:
