@@ -42,10 +42,12 @@ def over_seeds(
 )->pd.DataFrame: # a row a setting: its columns, value, low, high, seeds, n
     "Means over seeds with 95 % intervals by Student's t, in the order of the table."
     rows, found = values_of(table, measure, condition, **where), []
+    bounded = rows.value.between(0, 1).all() # as shares are; their intervals end there too
     groups = rows.groupby(list(by), sort=False, dropna=False) if by else [((), rows)]
     for key, some in groups:
         each = some.groupby("seed").value.mean().to_numpy() # of several runs of a seed their mean
         low, high = t_interval([*each])
+        if bounded: low, high = np.clip((low, high), 0, 1)
         found.append({**dict(zip(by, key)), "value": each.mean(), "low": low, "high": high,
             "seeds": len(each), "n": int(some.n.iloc[0])})
     return pd.DataFrame(found)
