@@ -424,8 +424,8 @@ def _wandered(box, rng, enough:int)->Iterator[tuple[np.ndarray, np.ndarray]]:
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #3e8277bd
 def _resistance(questions, box)->np.ndarray:
-    """Of the digits that singles leave to undecided cells, the share of which singles alone, once such a digit
-    is assumed, refute nothing and complete nothing (N,). 0 where singles solve the puzzle."""
+    """Of the digits that singles leave to undecided cells, the share that singles neither refute nor
+    bring to an end once such a digit is assumed (N,). 0 where singles solve the puzzle."""
     n, found = box[0]*box[1], np.zeros(len(questions))
     left, board = _deduce(_bits(questions, n), np.arange(len(questions)), box)
     possible = (left[..., None] >> np.arange(n, dtype=left.dtype) & 1).astype(bool)
@@ -444,7 +444,7 @@ def _hardness(questions, box)->np.ndarray:
     return _resistance(questions, box) + 0.1*np.minimum(guesses, 1)
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #62ccb537
-# All of 500 puzzles of the published list are above 1.05; the walk begins below, because few climbs arrive there
+# All of 500 puzzles of the published list are above 1.05; few climbs arrive there, so the walk begins below
 _RESISTANT, _PATIENCE = 0.93, 120 # the least hardness; rounds without a better puzzle until it starts anew
 
 def _exchanged(solver, rng, board, solution)->tuple[np.ndarray, np.ndarray]:
@@ -458,7 +458,7 @@ def _exchanged(solver, rng, board, solution)->tuple[np.ndarray, np.ndarray]:
     return _thin_out(solver, solution, [*others, *kept]), solution
 
 def _resisting(box, rng)->Iterator[tuple[np.ndarray, np.ndarray]]:
-    "Climb past neighbours that resist ever more assumptions; from where most are resisted, every step is one."
+    "Climb past neighbours that resist ever more assumptions; from where they resist most, give every step."
     solver = _solver(*box)
     while True:
         now, most, idle, seen = _first_puzzle(solver, rng), 0., 0, set()

@@ -44,6 +44,9 @@ def _tokens(session:Session)->dict:
         lines = drawing.row_lines, drawing.col_lines
         if symbols and len(text) == session.puzzle.seq_len: symbols[token] = text[0]
         else: symbols = None # this type prints more than a character a cell
+    asked = session.batch.inputs[0].numpy().astype(np.uint8)
+    if symbols and "".join(symbols[token] for token in asked) != session.puzzle.print(asked):
+        symbols = None # what it prints for a cell depends on others, as a car's letter does
     return {"row_lines": list(lines[0]), "col_lines": list(lines[1]),
         "glyphs": glyphs, "colours": colours, "symbols": symbols, "solid": solid}
 
