@@ -176,6 +176,8 @@ def test_measures_agree_with_an_evaluation(trained):
     for steps in (2, 4, 16):
         solved = evaluate(loaded.model, loaded.puzzle, split, steps, keep=False).scores.solved
         assert of["solved", f"steps={steps}"] == of["solved when stopped", f"rule=fixed {steps}"] == solved
+    [recorded] = MEASURES["scores"](trained) # after 16 steps too
+    assert recorded["condition"] == "steps=16" and recorded["value"] == solved
     own = evaluate(loaded.model, loaded.puzzle, split, 16, loaded.policy(16), keep=False).scores
     assert of["solved when stopped", "rule=head and settled"] == own.solved
     assert of["steps taken", "rule=head and settled"] == pytest.approx(own.mean_steps)
