@@ -58,7 +58,8 @@ def gallery_of(folder, value=0.9):
     return folder
 
 def test_all_kept_tables_make_one(tmp_path):
-    with pytest.raises(InputError, match="no tables of probes are kept here"): kept_tables(tmp_path)
+    assert not kept_tables(tmp_path)
+    with pytest.raises(InputError, match="no tables of probes are kept here"): kept_findings(tmp_path)
     found = kept_findings(gallery_of(tmp_path))
     assert [*found.task] == ["maze", *["Sudoku"]*sum(f.probe == "reading" for f in FINDINGS)]
     assert not found.duplicated(["claim", "puzzle"]).any()
@@ -66,6 +67,7 @@ def test_all_kept_tables_make_one(tmp_path):
 
 def test_the_study_needs_no_run_and_follows_its_tables(tmp_path):
     study = next(each for each in all_studies() if each.kept)
+    assert "no table" in str(study_state(study, reports=tmp_path)) # listing it needs no gallery
     gallery_of(tmp_path/"gallery")
     def engine(sweep): raise AssertionError("nothing is to be run")
     table = run_study(study, engine, report=False, reports=tmp_path)

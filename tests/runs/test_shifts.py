@@ -91,8 +91,10 @@ def test_the_measure_agrees_with_depth(sudoku, maze):
             assert of["solved", f"shift=none, {row['condition']}"] == row["value"]
     assert of["solved", "shift=contradiction=visible, steps=4"] == 0
     assert ("solved", "shift=a symmetry, steps=8") not in of and len(of) == 6*4
+    rows = MEASURES["shift"](sudoku, {}, [2, 4], 3, 5) # each step once, and further than the longest
+    assert [*dict.fromkeys(row["condition"] for row in rows)] == [f"shift=none, steps={k}" for k in (2, 4, 3)]
     shifts = {"maze": ["walls=0.2", "larger board=6", "no way"]}
-    assert len(MEASURES["shift"](maze, shifts, [2], 2, 8)) == 6*5
+    assert len(MEASURES["shift"](maze, shifts, [2], 2, 8)) == 6*4
 
 def test_an_unknown_shift_or_one_for_another_type_is_refused(sudoku):
     with pytest.raises(InputError, match="there is no shift 'wall' .did you mean 'walls'"):

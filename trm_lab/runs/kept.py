@@ -94,13 +94,10 @@ def task_of(
 
 def kept_tables(
     gallery:Path, # reports/gallery
-)->list[Path]:
-    "The tables of probes that are kept. Raises `InputError` if there are none."
-    found = sorted({*gallery.glob(f"*/{FILE}"), *gallery.glob("reading-*/reading.parquet"),
+)->list[Path]: # none, if the folder is not there
+    "The tables of probes that are kept."
+    return sorted({*gallery.glob(f"*/{FILE}"), *gallery.glob("reading-*/reading.parquet"),
         *gallery.glob("geometry-*/geometry.parquet")})
-    if found: return found
-    raise InputError(f"{gallery}: no tables of probes are kept here; take the folder from the repository, or "
-        "run probes on models of several types, as in  trm-lab run probes/reading")
 
 def fingerprint_of(
     paths:list[Path], # of tables
@@ -113,8 +110,11 @@ def kept_findings(
     gallery:Path, # reports/gallery
 )->pd.DataFrame: # a row a finding and a type of puzzle
     "What all kept tables say. Raises `InputError` if there are none."
-    rows = []
-    for path in kept_tables(gallery):
+    rows, paths = [], kept_tables(gallery)
+    if not paths:
+        raise InputError(f"{gallery}: no tables of probes are kept here; take the folder from the "
+            "repository, or run probes on models of several types, as in  trm-lab run probes/reading")
+    for path in paths:
         page, probe = path.parent.name, path.stem
         if path.name == FILE: continue
         puzzle, frame = page.removeprefix(f"{probe}-"), read_table(path)

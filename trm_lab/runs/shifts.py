@@ -229,11 +229,11 @@ def shift(
 )->list[dict]:
     "`solved`, `sure`, and whether the halting head knows, for each shift."
     test, rows = made.test(puzzles), []
-    usual = _answer(made, shifted(made, test, "none"), longest)
+    usual = _answer(made, shifted(made, test, "none"), max(longest, *steps))
     for text in ("none", *shifts.get(made.loaded.puzzle.type, ())):
         asked = shifted(made, test, text)
         found = usual if text == "none" else _answer(made, asked, max(steps))
-        for step in (*steps, *[longest]*(text == "none")):
+        for step in dict.fromkeys((*steps, *[longest]*(text == "none"))):
             rows += [row(name, value, len(asked.split), f"shift={text}, steps={step}")
                 for name, value in _knows(usual, found, step - 1).items()]
     return rows
