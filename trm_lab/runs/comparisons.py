@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['HIGHER', 'LOWER', 'ALIKE', 'UNTOLD', 'PAPER', 'values_of', 'over_seeds', 'Difference', 'difference', 'points',
-           'verdict', 'confidence', 'share_text', 'points_text', 'order', 'least_told', 'passport_line', 'cost_line',
-           'asked', 'conditions', 'rank_agreement']
+           'verdict', 'confidence', 'share_text', 'points_text', 'beside', 'order', 'least_told', 'passport_line',
+           'cost_line', 'asked', 'conditions', 'rank_agreement']
 
 # %% ../../nbs/runs/14_comparisons.ipynb #compa002
 import math
@@ -133,6 +133,23 @@ def points_text(found:Difference)->str:
     "A difference of shares in percentage points, with its interval, if it has one."
     known = not math.isnan(found.low)
     return points(found.value) + f" ({points(found.low)} to {points(found.high)})"*known
+
+# %% ../../nbs/runs/14_comparisons.ipynb #db1b7504
+def beside(
+    found:Mapping[str, Difference], # by what a setting is called after "with": its difference from the other
+    other:str, # what that one is called
+    margin:float=0.01, # as `verdict` takes it
+)->str:
+    "Which settings solve more puzzles than another one, which fewer, and of which it cannot be told."
+    near = f"{100*margin:g} point{'s'*(margin != 0.01)}"
+    forms = {HIGHER: "more puzzles are solved with", LOWER: "fewer puzzles are solved with",
+        ALIKE: f"as many, to within {near}, with", UNTOLD: "it cannot be told for"}
+    parts = []
+    for word, form in forms.items():
+        names = [f"{name} ({points(each.value)}, {points(each.low)} to {points(each.high)})"
+            for name, each in found.items() if each.word(margin) == word]
+        if names: parts.append(f"{form} {' and '.join(filter(None, [', '.join(names[:-1]), names[-1]]))}")
+    return f"Beside {other}, {'; '.join(parts)}; in brackets percentage points."
 
 # %% ../../nbs/runs/14_comparisons.ipynb #compa014
 def order(
