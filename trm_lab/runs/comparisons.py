@@ -240,7 +240,7 @@ def rank_agreement(
     published:Mapping, # value of that column to a figure from elsewhere; at least three
     draws:int=2000, # resampled tables
     seed:int=0, # of the resampling
-)->dict: # value, low, high, settings
+)->dict: # value, low, high; chance: p, if the orders were unrelated; settings. NaN where all are equal
     "Spearman's rank correlation with published figures, and its 95 % interval over resampled seeds."
     from scipy.stats import spearmanr
     rows = values_of(table, measure, condition)
@@ -251,7 +251,11 @@ def rank_agreement(
     # every setting draws its seeds for itself: the figures of one training each are what is compared with
     rng, theirs = np.random.default_rng(seed), [*published.values()]
     drawn = [[rng.choice(values, len(values)).mean() for values in runs.values()] for _ in range(draws)]
-    against = lambda ours: float(spearmanr(ours, theirs).statistic)
-    low, high = np.nanquantile([against(ours) for ours in drawn], (0.025, 0.975))
-    return {"value": against([values.mean() for values in runs.values()]), "low": float(low),
-        "high": float(high), "settings": len(runs)}
+    def against(ours): # an order of equals is none
+        return spearmanr(ours, theirs) if len({*ours}) > 1 else (math.nan, math.nan)
+    value, chance = against([values.mean() for values in runs.values()])
+    found = [r for r, _ in map(against, drawn) if not math.isnan(r)]
+    low, high = np.quantile(found, (0.025, 0.975)) if found else (math.nan, math.nan)
+    return {"value": float(value), "low": float(low), "high": float(high), "chance": float(chance),
+        "settings": len(runs)}
+
