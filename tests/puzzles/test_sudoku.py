@@ -7,7 +7,6 @@ from trm_lab.core.errors import InputError
 from trm_lab.puzzles.base import Constraints, find_puzzle
 from trm_lab.puzzles.sudoku import BLANK, Sudoku
 from trm_lab.training.config import TrainConfig
-from trm_lab.training.trainer import _augmenting
 
 SIZES = [(2, 2), (2, 3), (3, 2), (2, 4), (3, 3), (2, 5), (3, 4), (4, 4)]
 sizes, seeds = st.sampled_from(SIZES), st.integers(0, 2**32)
@@ -216,7 +215,7 @@ def test_kinds_of_symmetries_can_be_drawn_alone(name):
     assert (every.cells == whole.cells).all() and (every.tokens == whole.tokens).all()
 
 def test_a_training_refuses_kinds_that_its_puzzle_has_not():
-    for puzzle, augment, says in (("sudoku-6x6", "digitz", "did you mean 'digits'"),
-            ("maze-5x5", "rows", "choose from true, false")):
-        config = TrainConfig(puzzle=puzzle, augment=augment)
-        with pytest.raises(InputError, match=says): _augmenting(config, find_puzzle(puzzle))
+    for puzzle, augment, says in (("sudoku-6x6", "digitz", "or some of digits, rows, columns, joined by [+]"),
+            ("sudoku-6x6", "digits+yes", "'digits.yes' is not a kind"), ("maze-5x5", "rows", "or false$")):
+        with pytest.raises(InputError, match=says): TrainConfig(puzzle=puzzle, augment=augment)
+    assert TrainConfig(augment="digits+rows").augment == "digits+rows"

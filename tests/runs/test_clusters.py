@@ -1,14 +1,16 @@
 """A sweep on a real Slurm and on a real Ray cluster of this machine: jobs and a node are killed, and
 every run is committed once."""
-import contextlib, os, shutil, signal, socket, subprocess, sys, tempfile, time
-import psutil, pytest
-from test_studies import check_killed
+import contextlib, os, shutil, socket, subprocess, sys, tempfile, time
+import pandas as pd, psutil, pytest
+from test_studies import ran, study_of
 from test_sweeps import until
 from trm_lab.runs.clusters import ENGINES
 from trm_lab.core.errors import InputError, Interrupted
 from trm_lab.core.files import write_text
 from trm_lab.runs.grids import Grid, Resources, plan_sweep
+from trm_lab.interp.probes.base import read_table
 from trm_lab.runs.outcomes import status
+from trm_lab.runs.studies import plan_study, run_study, tables
 from trm_lab.runs.sweeps import run_sweep
 
 def missing(sentence):
@@ -240,8 +242,17 @@ def test_a_sweep_on_ray_is_interrupted(cluster, tmp_path, notebook):
         ENGINES["ray"](study(tmp_path, notebook, cores=3))
 
 @pytest.mark.soak
-def test_a_study_on_ray_is_killed_and_goes_on(cluster, tmp_path):
-    check_killed(tmp_path, "ray", signal.SIGKILL)
+def test_a_study_on_ray_is_interrupted_and_ends_with_the_same_table(cluster, tmp_path, monkeypatch):
+    "After the first of its runs; the table of another engine is that of all."
+    monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
+    asked, reports = study_of(tmp_path), tmp_path/"ray"
+    def stop(progress):
+        if any(s.state == "finished" for s in progress.states.values()): raise KeyboardInterrupt
+    with pytest.raises(Interrupted):
+        run_study(asked, ENGINES["ray"], show=stop, report=False, reports=reports)
+    assert not tables(plan_study(asked, "", reports), reports)
+    table = read_table(run_study(asked, ENGINES["ray"], report=False, reports=reports))
+    pd.testing.assert_frame_equal(table.drop(columns="seconds"), ran(asked, tmp_path/"here")[1])
 
 def test_ray_shares_a_gpu(cluster, tmp_path, notebook):
     check_shared("ray", tmp_path, notebook)

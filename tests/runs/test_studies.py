@@ -132,35 +132,32 @@ def test_a_run_that_fails_is_left_out_and_named(tmp_path):
     _, table = ran(study, reports)
     assert table.run.nunique() == 4
 
-def started(home, on):
-    return Forked(COMMAND, "study", home/"01_small.yaml", "--slots", 2, "--no-report", "--on", on,
+def started(home):
+    return Forked(COMMAND, "study", home/"01_small.yaml", "--slots", 2, "--no-report",
         stderr=subprocess.STDOUT, env={**os.environ, "TRM_LAB_HOME": str(home), "OMP_NUM_THREADS": "1"})
 
-def check_killed(place, on, which):
+@pytest.mark.soak
+@pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGKILL], ids=lambda s: s.name)
+def test_a_study_that_is_killed_ends_with_the_same_table(which, tmp_path):
     "As a process, with kernels for its runs: killed after the first run, and not killed."
     found = []
     for name, kill in (("whole", False), ("killed", True)):
-        home, folder = place/name, place/name/"reports"/"studies"/"01_small"
+        home, folder = tmp_path/name, tmp_path/name/"reports"/"studies"/"01_small"
         home.mkdir()
         study_of(home)
         if kill:
-            first = started(home, on)
+            first = started(home)
             while not any(folder.glob("*/run.json")):
                 assert first.poll() is None, first.communicate()
                 time.sleep(0.2)
             first.send_signal(which)
             first.communicate(timeout=120)
             assert not (folder/"runs.parquet").exists()
-        last = started(home, on)
+        last = started(home)
         said, _ = last.communicate(timeout=600)
         assert last.returncode == 0, said
         found.append(read_table(folder/"runs.parquet").drop(columns="seconds"))
     pd.testing.assert_frame_equal(*found, check_exact=True)
-
-@pytest.mark.soak
-@pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGKILL], ids=lambda s: s.name)
-def test_a_study_that_is_killed_ends_with_the_same_table(which, tmp_path):
-    check_killed(tmp_path, "local", which)
 
 # ---- what is measured --------------------------------------------------------
 
@@ -179,6 +176,8 @@ def test_measures_agree_with_an_evaluation(trained):
     for steps in (2, 4, 16):
         solved = evaluate(loaded.model, loaded.puzzle, split, steps, keep=False).scores.solved
         assert of["solved", f"steps={steps}"] == of["solved when stopped", f"rule=fixed {steps}"] == solved
+    [recorded] = MEASURES["scores"](trained) # after 16 steps too
+    assert recorded["condition"] == "steps=16" and recorded["value"] == solved
     own = evaluate(loaded.model, loaded.puzzle, split, 16, loaded.policy(16), keep=False).scores
     assert of["solved when stopped", "rule=head and settled"] == own.solved
     assert of["steps taken", "rule=head and settled"] == pytest.approx(own.mean_steps)

@@ -331,7 +331,7 @@ TRAINS = "config: sudoku-4x4\n"
     ("axes: {puzzle: [sudoku-4x4, sudoku-5x5]}", "sweep 'g', puzzle sudoku-5x5"),
     ("axes: {lr: [.nan]}", "sweep 'g', lr nan"), ("axes: {lr: [12e456]}",
     "g.yaml, line 2: 12e456 is not a number, or is too large"), ("axes: {lr: [1e-3, 2026-11-26]}",
-    "found str '2026-11-26'"), ("axes: {augment: [yes]}", "'augment' should be bool"),
+    "found str '2026-11-26'"), ("axes: {augment: [yes]}", "augment 'yes' is not a kind of symmetry"),
     ("axes: {name: [fine, a/b]}",
         "sweep 'g', name a/b: 'name' should be the name of a folder, found str 'a/b'"),
     ("axes: [{lr: 1, lr: 2}]", "the key 'lr' is there twice"),

@@ -18,6 +18,15 @@ AUTO = ("compile", "capture") # settings that the run decides where they are aut
 def _spelled(name:str, value): # null, which older files say, is auto
     return "auto" if name in AUTO and value is None else value
 
+def _check_augment(augment:bool|str, puzzle:str, where:str):
+    "Refuse kinds of symmetries that a type of puzzle does not have."
+    from trm_lab.puzzles.base import find_puzzle
+    kinds = () if isinstance(augment, bool) else find_puzzle(puzzle).symmetry_kinds
+    if isinstance(augment, bool) or {*augment.split("+")} <= {*kinds}: return
+    some = f", or some of {', '.join(kinds)}, joined by +" if kinds else ""
+    raise InputError(f"{where}: augment {augment!r} is not a kind of symmetry that {puzzle} can draw alone; "
+        f"write true or false{some}")
+
 def _check_config(
     config, # a `TrainConfig`; its `model` is checked against the architecture's config, and read
 ):
@@ -38,6 +47,7 @@ def _check_config(
         "tracker": (None, *TRACKERS)}
     for name, choices in known.items(): one_of(getattr(config, name), choices, f"{where}: {name}")
     known_device(config.device, where)
+    _check_augment(config.augment, config.puzzle, where)
     Config, where = ARCHITECTURES[config.arch].Config, f"{where}: model"
     object.__setattr__(config, "model", fitting(Config, config.model, where))
     if config.init_from is None: # otherwise its config fills in the rest, and then they have to agree

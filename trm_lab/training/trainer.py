@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 import numpy as np, torch
 from torch import Tensor
-from ..core.errors import InputError, one_of, RunFailed
+from ..core.errors import InputError, RunFailed
 from ..core.device import pick_device, pick_dtype, seed_everything
 from ..core.settings import read_json
 from ..core.run import canonical_value
@@ -587,11 +587,9 @@ class _SomeSymmetries:
     def symmetries(self, rng, count:int): return self.puzzle.symmetries_of(self.kinds, rng, count)
 
 def _augmenting(config:TrainConfig, puzzle:Puzzle)->"Puzzle|_SomeSymmetries|None":
-    "What draws the symmetries of a training. Raises `InputError` for a kind that the puzzle has not."
+    "What draws the symmetries of a training."
     if isinstance(config.augment, bool): return puzzle if config.augment else None
-    kinds, known = config.augment.split("+"), puzzle.symmetry_kinds or ("true", "false")
-    for kind in kinds: one_of(kind, known, f"run {config.name!r}: augment")
-    return _SomeSymmetries(puzzle, frozenset(kinds))
+    return _SomeSymmetries(puzzle, frozenset(config.augment.split("+")))
 
 def _stream(config:TrainConfig, dataset:Dataset, share:slice, device:torch.device,
         ahead:int|None)->Iterator[Batch]:
