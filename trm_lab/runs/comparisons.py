@@ -43,10 +43,12 @@ def over_seeds(
 )->pd.DataFrame: # a row a setting: its columns, value, low, high, seeds, n
     "Means over seeds with 95 % intervals by Student's t, in the order of the table."
     rows, found = values_of(table, measure, condition, **where), []
+    bounded = rows.value.between(0, 1).all() # as shares are; their intervals end there too
     groups = rows.groupby(list(by), sort=False, dropna=False) if by else [((), rows)]
     for key, some in groups:
         each = some.groupby("seed").value.mean().to_numpy() # of several runs of a seed their mean
         low, high = t_interval([*each])
+        if bounded: low, high = np.clip((low, high), 0, 1)
         found.append({**dict(zip(by, key)), "value": each.mean(), "low": low, "high": high,
             "seeds": len(each), "n": int(some.n.iloc[0])})
     return pd.DataFrame(found)
@@ -206,8 +208,9 @@ def passport_line(
 def cost_line(table:pd.DataFrame)->str:
     "What the runs of a table cost, in one sentence."
     seconds = table[table.measure == "training"].seconds
+    machines = "; ".join(table.attrs.get("devices", []))
     return (f"{table.run.nunique()} runs, {format_duration(seconds.sum())} of training in all "
-        f"({format_duration(seconds.mean())} each).")
+        f"({format_duration(seconds.mean())} each){f', on {machines}' if machines else ''}.")
 
 # %% ../../nbs/runs/14_comparisons.ipynb #compa0a2
 def asked(table:pd.DataFrame)->str:
