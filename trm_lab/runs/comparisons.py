@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['HIGHER', 'LOWER', 'ALIKE', 'UNTOLD', 'PAPER', 'values_of', 'over_seeds', 'Difference', 'difference', 'points',
-           'verdict', 'confidence', 'share_text', 'points_text', 'order', 'least_told', 'passport_line', 'cost_line',
-           'asked', 'conditions', 'rank_agreement']
+           'verdict', 'confidence', 'share_text', 'points_text', 'beside', 'order', 'least_told', 'passport_line',
+           'cost_line', 'asked', 'conditions', 'rank_agreement']
 
 # %% ../../nbs/runs/16_comparisons.ipynb #compa002
 import math
@@ -136,6 +136,23 @@ def points_text(found:Difference)->str:
     known = not math.isnan(found.low)
     return points(found.value) + f" ({points(found.low)} to {points(found.high)})"*known
 
+# %% ../../nbs/runs/16_comparisons.ipynb #db1b7504
+def beside(
+    found:Mapping[str, Difference], # by what a setting is called after "with": its difference from the other
+    other:str, # what that one is called
+    margin:float=0.01, # as `verdict` takes it
+)->str:
+    "Which settings solve more puzzles than another one, which fewer, and of which it cannot be told."
+    near = f"{100*margin:g} point{'s'*(margin != 0.01)}"
+    forms = {HIGHER: "more puzzles are solved with", LOWER: "fewer puzzles are solved with",
+        ALIKE: f"as many, to within {near}, with", UNTOLD: "it cannot be told for"}
+    parts = []
+    for word, form in forms.items():
+        names = [f"{name} ({points(each.value)}, {points(each.low)} to {points(each.high)})"
+            for name, each in found.items() if each.word(margin) == word]
+        if names: parts.append(f"{form} {' and '.join(filter(None, [', '.join(names[:-1]), names[-1]]))}")
+    return f"Beside {other}, {'; '.join(parts)}; in brackets percentage points."
+
 # %% ../../nbs/runs/16_comparisons.ipynb #compa014
 def order(
     table:pd.DataFrame,
@@ -227,7 +244,7 @@ def rank_agreement(
     published:Mapping, # value of that column to a figure from elsewhere; at least three
     draws:int=2000, # resampled tables
     seed:int=0, # of the resampling
-)->dict: # value, low, high, settings
+)->dict: # value, low, high; chance: p, if the orders were unrelated; settings. NaN where all are equal
     "Spearman's rank correlation with published figures, and its 95 % interval over resampled seeds."
     from scipy.stats import spearmanr
     rows = values_of(table, measure, condition)
@@ -238,7 +255,11 @@ def rank_agreement(
     # every setting draws its seeds for itself: the figures of one training each are what is compared with
     rng, theirs = np.random.default_rng(seed), [*published.values()]
     drawn = [[rng.choice(values, len(values)).mean() for values in runs.values()] for _ in range(draws)]
-    against = lambda ours: float(spearmanr(ours, theirs).statistic)
-    low, high = np.nanquantile([against(ours) for ours in drawn], (0.025, 0.975))
-    return {"value": against([values.mean() for values in runs.values()]), "low": float(low),
-        "high": float(high), "settings": len(runs)}
+    def against(ours): # an order of equals is none
+        return spearmanr(ours, theirs) if len({*ours}) > 1 else (math.nan, math.nan)
+    value, chance = against([values.mean() for values in runs.values()])
+    found = [r for r, _ in map(against, drawn) if not math.isnan(r)]
+    low, high = np.quantile(found, (0.025, 0.975)) if found else (math.nan, math.nan)
+    return {"value": float(value), "low": float(low), "high": float(high), "chance": float(chance),
+        "settings": len(runs)}
+
