@@ -166,7 +166,7 @@ def questions():
     for study in all_studies():
         folder = GALLERY/"studies"/study.name
         if not folder.exists():
-            waiting.append(f"{study.number}. {study.question}")
+            waiting.append(f"- Study {study.number}: {study.question}") # a numbered list would count anew
             continue
         headline = json.loads((folder/"headline.json").read_text(encoding="utf-8"))
         pictures, texts = ([o for o in headline["outputs"] if kind in o["data"]]
