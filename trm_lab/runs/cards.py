@@ -451,6 +451,7 @@ def make_card(
     known = {f.name for f in fields(TrainConfig)} # an older version may have had others
     recipe = {key: value for key, value in history["recipe"].items() if key in known}
     if name: recipe["name"] = name # who trains it again finds it under its model's name
+    recipe["device"] = "auto" # the card says where it was trained; it can be trained again anywhere
     found = before.get("data_fingerprint") or (run.info.get("data_fingerprint") if run else None)
     name, dataset = name or recipe["name"], _trained_on(recipe, found, str(source))
     full = load(file, place)
