@@ -67,6 +67,36 @@ def test_what_is_not_odd():
     assert Maze(np.int64(5), 5) == Maze(5, 5) and LightsOut(np.uint8(5), 5) == LightsOut(5,
         5) and "arc" in puzzle_types()
 
+SAID = {"lights_out-2x2": "a 2×2 board has 4 cells|write one character a cell|. off, * on, - leave, x press",
+    "lightup-2x2": "a 2×2 board has 4 cells|write one character a cell"
+        "|. open, - dark, * lamp, # wall, or a number from 0 to 4",
+    "nurikabe-2x3": "a 2×3 board has 6 cells|write one character a cell"
+        "|. open, ~ sea, o land, or a number from 1 to 9",
+    "queens-5x5": "a 5×5 board has 25 squares|write one character a square|. open, - empty, Q queen",
+    "programs-3x1": "a board of programs-3x1 has 40 cells|write one character a cell"
+        "|a digit, a letter of an instruction, _ for nothing, . for open"}
+
+@pytest.mark.parametrize("name", SAID)
+def test_boards_of_characters(name):
+    puzzle, (board, write, legend) = find_puzzle(name), SAID[name].split("|")
+    every = np.arange(puzzle.seq_len) % (puzzle.vocab_size - 1) + 1
+    assert (puzzle.parse("\n ".join(puzzle.print(every))) == every).all()
+    assert puzzle.print([0, puzzle.vocab_size - 1]) == "?" + puzzle.characters[-1]
+    with pytest.raises(InputError) as refused: puzzle.parse(".")
+    assert str(refused.value) == f"{board}, but 1 were given; {write}"
+    with pytest.raises(InputError) as refused: puzzle.parse("."*(puzzle.seq_len - 1) + "?")
+    place = f"row {puzzle.rows}, column {puzzle.cols}"
+    assert str(refused.value) == f"'?' in {place} is not understood; use {legend}"
+
+@pytest.mark.parametrize("type, least, most, choose", [("lights_out", 1, 400, "a board of 1 to 400 cells"),
+    ("lightup", 1, 1024, "a board of 1 to 1,024 cells"), ("nurikabe", 2, 400, "one of 2×2 to 400 cells")])
+def test_limits_of_rectangular_boards(type, least, most, choose):
+    for rows, cols in ((least - 1, 9), (9, least - 1), (most//2 + 1, 2)):
+        with pytest.raises(InputError) as refused: find_puzzle(f"{type}-{rows}x{cols}")
+        assert str(refused.value) == f"{type}: {rows}×{cols} is not supported; choose {choose}"
+    assert find_puzzle(f"{type}-{least}x{least}").seq_len == least**2
+    assert find_puzzle(f"{type}-2x{most//2}").seq_len == most
+
 @pytest.mark.parametrize("arguments",
     [["data", "check", "SET", "--puzzle", "sudoku-²x²"],
     ["data", "build", "maze-²x²", "OUT", "--generate", "5"],

@@ -6,7 +6,7 @@
 __all__ = ['PAD', 'IGNORE', 'SEPARATOR', 'Verdict', 'Drawing', 'Symmetry', 'Permutation', 'dihedral', 'Notation', 'Rules',
            'chunks', 'compute_in_chunks', 'Constraints', 'Structure', 'Puzzle', 'task_name', 'Group', 'Tally',
            'TaskIdentities', 'TaskPuzzle', 'MovePuzzle', 'rows_by_cols', 'register', 'puzzle_types', 'puzzle_class',
-           'find_puzzle', 'puzzle_from']
+           'find_puzzle', 'puzzle_from', 'CharacterBoard', 'RectangularBoard']
 
 # %% ../../nbs/puzzles/01_base.ipynb #5c72625d
 import hashlib, importlib, inspect, pkgutil, re
@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import ClassVar, Protocol
 import numpy as np
-from ..core.errors import InputError, closest, one_of
+from ..core.errors import InputError, closest, given, one_of
 
 # %% ../../nbs/puzzles/01_base.ipynb #ab65b511
 PAD = 0 # the token outside of a puzzle
@@ -526,3 +526,63 @@ def puzzle_from(
         if name not in values and parameter.default is parameter.empty:
             raise InputError(f"{cls.type}: the argument {name!r} is missing; add it")
     return cls(**values)
+
+# %% ../../nbs/puzzles/01_base.ipynb #d20d2e96
+class CharacterBoard(Puzzle):
+    """A board that is written as one character a cell. A type lists those of tokens 1, 2, … in `characters`,
+    and says in `legend` what they mean."""
+    legend:ClassVar[str] # for messages: ". off, * on"
+    cell:ClassVar[str] = "cell" # what messages call one
+
+    @property
+    def vocab_size(self)->int: return len(self.characters) + 1 # with PAD
+
+    def parse(self, text):
+        "Text to tokens (L,); white space is skipped. Raises `InputError` on a wrong length or character."
+        symbols, board = "".join(str(text).split()), self._board
+        if len(symbols) != self.seq_len:
+            found = f"{board} has {self.seq_len} {self.cell}s, but {len(symbols)} were given"
+            raise InputError(f"{found}; write one character a {self.cell}")
+        for i, c in enumerate(symbols):
+            if c in self.characters: continue
+            raise InputError(f"{c!r} in {self._at(i)} is not understood; use {self.legend}")
+        return np.array([self.characters.index(c) + 1 for c in symbols], np.uint8)
+
+    def print(self, tokens):
+        "Tokens (L,) to text on one line; `PAD` becomes a question mark, which `parse` refuses."
+        characters = "?" + self.characters
+        return "".join(characters[t] for t in tokens)
+
+    @property
+    def _board(self)->str: # what messages call it
+        return f"a {self.rows}×{self.cols} board"
+
+    def _at(self, cell:int)->str: # where a cell is, for messages
+        return f"row {cell//self.cols + 1}, column {cell % self.cols + 1}"
+
+# %% ../../nbs/puzzles/01_base.ipynb #fcf7f3be
+class RectangularBoard(CharacterBoard):
+    """A board of rows × cols cells, written as one character a cell, within limits that a type sets.
+    Raises `InputError` beyond them."""
+    least_side:ClassVar[int] = 1 # fewest rows, and fewest columns
+    most_cells:ClassVar[int] # rows·cols at most
+
+    def __init__(self,
+        rows:int, # of the board
+        cols:int, # of the board
+    ):
+        rows, cols = given(rows, int, f"{self.type}: 'rows'"), given(cols, int, f"{self.type}: 'cols'")
+        if min(rows, cols) < self.least_side or rows*cols > self.most_cells:
+            least = "a board of 1" if self.least_side == 1 else f"one of {self.least_side}×{self.least_side}"
+            raise InputError(f"{self.type}: {rows}×{cols} is not supported; choose {least} to "
+                f"{self.most_cells:,} cells")
+        self.rows, self.cols = rows, cols
+
+    @classmethod
+    def named(cls, size):
+        "`5x7`: rows and columns. Raises `InputError` for anything else."
+        return cls(*rows_by_cols(cls.type, size, cls.usual_size or "5x5"))
+
+    @property
+    def name(self): return f"{self.type}-{self.rows}x{self.cols}"
+    def spec(self): return {"type": self.type, "rows": self.rows, "cols": self.cols}

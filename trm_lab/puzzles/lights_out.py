@@ -8,12 +8,10 @@ __all__ = ['OFF', 'ON', 'LEAVE', 'PRESS', 'LightsOut']
 # %% ../../nbs/puzzles/05_lights_out.ipynb #fa8e7ff9
 import functools, itertools
 import numpy as np
-from ..core.errors import InputError, given
-from .base import Drawing, Puzzle, Permutation, Verdict, dihedral, register, rows_by_cols
+from .base import Drawing, Permutation, RectangularBoard, Verdict, dihedral, register
 
 # %% ../../nbs/puzzles/05_lights_out.ipynb #d4df1938
 OFF, ON, LEAVE, PRESS = range(1, 5)
-_CHARACTERS = "?.*-x" # token t is _CHARACTERS[t]
 
 # %% ../../nbs/puzzles/05_lights_out.ipynb #5d8d2f8f
 def _switches(rows, cols)->np.ndarray:
@@ -47,42 +45,12 @@ def _quiet(rows, cols)->np.ndarray:
     return ((np.eye(L, dtype=np.uint8) + S @ _switches(rows, cols) % 2) % 2)[:, ~S.any(1)].T
 
 # %% ../../nbs/puzzles/05_lights_out.ipynb #e4a72477
-class _Board(Puzzle):
+class _Board(RectangularBoard):
     "A board of lights: its size, its name and its text."
-    type, vocab_size, asks = "lights_out", 5, (OFF, ON)
-    characters, spellings = _CHARACTERS[1:], {"0": ".", "1": "*"} # as files have it
-
-    def __init__(self,
-        rows:int, # of the board
-        cols:int, # of the board
-    ):
-        rows, cols = given(rows, int, "lights_out: 'rows'"), given(cols, int, "lights_out: 'cols'")
-        if not 1 <= min(rows, cols) or rows*cols > 400:
-            raise InputError(f"lights_out: {rows}×{cols} is not supported; choose a board of 1 to 400 cells")
-        self.rows, self.cols = rows, cols
-
-    @classmethod
-    def named(cls, size):
-        "`5x5`: rows and columns."
-        return cls(*rows_by_cols(cls.type, size, "5x5"))
-
-    @property
-    def name(self): return f"lights_out-{self.rows}x{self.cols}"
-    def spec(self): return {"type": self.type, "rows": self.rows, "cols": self.cols}
-
-    def parse(self, text):
-        "One character a cell: . off, * on, - leave, x press; white space is skipped."
-        symbols, board = "".join(str(text).split()), f"a {self.rows}×{self.cols} board"
-        if len(symbols) != self.seq_len:
-            found = f"{board} has {self.seq_len} cells, but {len(symbols)} were given"
-            raise InputError(f"{found}; write one character a cell")
-        for i, c in enumerate(symbols):
-            if c in _CHARACTERS[1:]: continue
-            raise InputError(f"{c!r} in {self._at(i)} is not understood; use . off, * on, - leave, x press")
-        return np.array([_CHARACTERS.index(c) for c in symbols], np.uint8)
-
-    def print(self, tokens): return "".join(_CHARACTERS[t] for t in tokens)
-    def _at(self, cell): return f"row {cell//self.cols + 1}, column {cell % self.cols + 1}"
+    type, asks, most_cells = "lights_out", (OFF, ON), 400
+    characters = ".*-x" # of tokens 1, 2, 3 and 4
+    legend = ". off, * on, - leave, x press"
+    spellings = {"0": ".", "1": "*"} # as files have it
 
 # %% ../../nbs/puzzles/05_lights_out.ipynb #73c9d0fc
 class _Ruled(_Board):

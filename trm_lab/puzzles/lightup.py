@@ -10,13 +10,11 @@ import itertools
 from collections.abc import Iterator
 import numpy as np
 from pysat.solvers import Solver
-from ..core.errors import InputError, given
 from .base import (
-    Drawing, Puzzle, Permutation, Verdict, compute_in_chunks, dihedral, register, rows_by_cols)
+    Drawing, Permutation, RectangularBoard, Verdict, compute_in_chunks, dihedral, register)
 
 # %% ../../nbs/puzzles/08_lightup.ipynb #e48f5e2d
 OPEN, DARK, LAMP, WALL = range(1, 5) # WALL + 1 + n is a wall with the number n
-_CHARACTERS = "?.-*#01234" # token t is _CHARACTERS[t]
 
 # %% ../../nbs/puzzles/08_lightup.ipynb #17268e8f
 def _sees(questions, rows, cols)->np.ndarray:
@@ -38,43 +36,12 @@ def _beside(rows, cols)->np.ndarray:
     return abs(r[:, None] - r) + abs(c[:, None] - c) == 1
 
 # %% ../../nbs/puzzles/08_lightup.ipynb #f133be32
-class _Board(Puzzle):
+class _Board(RectangularBoard):
     "A board of white cells and walls: its size, its name and its text."
-    type, vocab_size, usual_size, asks = "lightup", 10, "7x7", (OPEN, *range(WALL, 10))
-    characters, spellings = _CHARACTERS[1:], {"": ".", "o": "*", "x": "-"} # as files have it
-
-    def __init__(self,
-        rows:int, # of the board
-        cols:int, # of the board
-    ):
-        rows, cols = given(rows, int, "lightup: 'rows'"), given(cols, int, "lightup: 'cols'")
-        if not 1 <= min(rows, cols) or rows*cols > 1024:
-            raise InputError(f"lightup: {rows}×{cols} is not supported; choose a board of 1 to 1,024 cells")
-        self.rows, self.cols = rows, cols
-
-    @classmethod
-    def named(cls, size):
-        "`7x7`: rows and columns."
-        return cls(*rows_by_cols(cls.type, size, "7x7"))
-
-    @property
-    def name(self): return f"lightup-{self.rows}x{self.cols}"
-    def spec(self): return {"type": self.type, "rows": self.rows, "cols": self.cols}
-
-    def parse(self, text):
-        "One character a cell: . open, - dark, * lamp, # wall, 0 to 4 its number; white space is skipped."
-        symbols, board = "".join(str(text).split()), f"a {self.rows}×{self.cols} board"
-        if len(symbols) != self.seq_len:
-            found = f"{board} has {self.seq_len} cells, but {len(symbols)} were given"
-            raise InputError(f"{found}; write one character a cell")
-        for i, c in enumerate(symbols):
-            if c in _CHARACTERS[1:]: continue
-            use = ". open, - dark, * lamp, # wall, or a number from 0 to 4"
-            raise InputError(f"{c!r} in {self._at(i)} is not understood; use {use}")
-        return np.array([_CHARACTERS.index(c) for c in symbols], np.uint8)
-
-    def print(self, tokens): return "".join(_CHARACTERS[t] for t in tokens)
-    def _at(self, cell): return f"row {cell//self.cols + 1}, column {cell % self.cols + 1}"
+    type, usual_size, asks, most_cells = "lightup", "7x7", (OPEN, *range(WALL, 10)), 1024
+    characters = ".-*#01234" # of tokens 1, 2, …
+    legend = ". open, - dark, * lamp, # wall, or a number from 0 to 4"
+    spellings = {"": ".", "o": "*", "x": "-"} # as files have it
 
 # %% ../../nbs/puzzles/08_lightup.ipynb #336b441e
 class _Ruled(_Board):

@@ -10,12 +10,10 @@ import functools
 from collections.abc import Iterator
 import numpy as np
 from pysat.solvers import Solver
-from ..core.errors import InputError, given
-from .base import Drawing, Puzzle, Permutation, Verdict, dihedral, register, rows_by_cols
+from .base import Drawing, Permutation, RectangularBoard, Verdict, dihedral, register
 
 # %% ../../nbs/puzzles/10_nurikabe.ipynb #15774f2b
 OPEN, SEA, LAND = range(1, 4) # LAND + n is the number n
-_CHARACTERS = "?.~o123456789" # token t is _CHARACTERS[t]
 
 # %% ../../nbs/puzzles/10_nurikabe.ipynb #01e37cba
 @functools.lru_cache(maxsize=None)
@@ -52,43 +50,13 @@ def _pools(rows, cols)->np.ndarray:
     return corner[:, None] + np.array([0, 1, cols, cols + 1])
 
 # %% ../../nbs/puzzles/10_nurikabe.ipynb #8a68b184
-class _Board(Puzzle):
+class _Board(RectangularBoard):
     "A board of sea and land: its size, its name and its text."
-    type, vocab_size, usual_size, asks = "nurikabe", 13, "5x5", (OPEN, *range(LAND + 1, 13))
-    characters, spellings = _CHARACTERS[1:], {"": ".", "#": "~"} # as files have it
-
-    def __init__(self,
-        rows:int, # of the board
-        cols:int, # of the board
-    ):
-        rows, cols = given(rows, int, "nurikabe: 'rows'"), given(cols, int, "nurikabe: 'cols'")
-        if not 2 <= min(rows, cols) or rows*cols > 400:
-            raise InputError(f"nurikabe: {rows}×{cols} is not supported; choose one of 2×2 to 400 cells")
-        self.rows, self.cols = rows, cols
-
-    @classmethod
-    def named(cls, size):
-        "`5x5`: rows and columns."
-        return cls(*rows_by_cols(cls.type, size, "5x5"))
-
-    @property
-    def name(self): return f"nurikabe-{self.rows}x{self.cols}"
-    def spec(self): return {"type": self.type, "rows": self.rows, "cols": self.cols}
-
-    def parse(self, text):
-        "One character a cell: . open, ~ sea, o land, 1 to 9 a number; white space is skipped."
-        symbols, board = "".join(str(text).split()), f"a {self.rows}×{self.cols} board"
-        if len(symbols) != self.seq_len:
-            found = f"{board} has {self.seq_len} cells, but {len(symbols)} were given"
-            raise InputError(f"{found}; write one character a cell")
-        for i, c in enumerate(symbols):
-            if c in _CHARACTERS[1:]: continue
-            use = "use . open, ~ sea, o land, or a number from 1 to 9"
-            raise InputError(f"{c!r} in {self._at(i)} is not understood; {use}")
-        return np.array([_CHARACTERS.index(c) for c in symbols], np.uint8)
-
-    def print(self, tokens): return "".join(_CHARACTERS[t] for t in tokens)
-    def _at(self, cell): return f"row {cell//self.cols + 1}, column {cell % self.cols + 1}"
+    type, usual_size, asks = "nurikabe", "5x5", (OPEN, *range(LAND + 1, 13))
+    least_side, most_cells = 2, 400
+    characters = ".~o123456789" # of tokens 1, 2, …
+    legend = ". open, ~ sea, o land, or a number from 1 to 9"
+    spellings = {"": ".", "#": "~"} # as files have it
 
 # %% ../../nbs/puzzles/10_nurikabe.ipynb #33c5aaad
 class _Ruled(_Board):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 import numpy as np
 from ..core.errors import InputError, given
-from .base import Drawing, Puzzle, Permutation, Verdict, register, rows_by_cols
+from .base import CharacterBoard, Drawing, Permutation, Verdict, register, rows_by_cols
 
 # %% ../../nbs/puzzles/09_programs.ipynb #389c5561
 WIDTH = 5 # numbers in a list at most
@@ -109,13 +109,13 @@ def run_program(
 # %% ../../nbs/puzzles/09_programs.ipynb #9956e198
 OPEN, NONE, DIGIT = 1, 2, 3 # DIGIT + d is the digit d
 FIRST = DIGIT + 10 # FIRST + i is instruction number i
-_CHARACTERS = "?._0123456789" + "".join(INSTRUCTIONS) # token t is _CHARACTERS[t]
 
 # %% ../../nbs/puzzles/09_programs.ipynb #482859e4
-class _Board(Puzzle):
+class _Board(CharacterBoard):
     "A board of examples: its size, its name and its text."
-    type, vocab_size, usual_size = "programs", FIRST + len(INSTRUCTIONS), "5x3"
-    asks, characters = tuple(range(OPEN, FIRST)), _CHARACTERS[1:]
+    type, usual_size, asks = "programs", "5x3", tuple(range(OPEN, FIRST))
+    characters = "._0123456789" + "".join(INSTRUCTIONS) # of tokens 1, 2, …
+    legend = "a digit, a letter of an instruction, _ for nothing, . for open"
 
     def __init__(self,
         examples:int, # at most
@@ -138,20 +138,8 @@ class _Board(Puzzle):
     def name(self): return f"programs-{self.examples}x{self.length}"
     def spec(self): return {"type": self.type, "examples": self.examples, "length": self.length}
 
-    def parse(self, text):
-        "One character a cell: a digit, an instruction's letter, _ nothing, . open; white space is skipped."
-        symbols, board = "".join(str(text).split()), f"a board of {self.name}"
-        if len(symbols) != self.seq_len:
-            found = f"{board} has {self.seq_len} cells, but {len(symbols)} were given"
-            raise InputError(f"{found}; write one character a cell")
-        for i, c in enumerate(symbols):
-            if c in _CHARACTERS[1:]: continue
-            where = f"row {i//self.cols + 1}, column {i % self.cols + 1}"
-            use = "use a digit, a letter of an instruction, _ for nothing, . for open"
-            raise InputError(f"{c!r} in {where} is not understood; {use}")
-        return np.array([_CHARACTERS.index(c) for c in symbols], np.uint8)
-
-    def print(self, tokens): return "".join(_CHARACTERS[t] for t in tokens)
+    @property
+    def _board(self): return f"a board of {self.name}"
 
 # %% ../../nbs/puzzles/09_programs.ipynb #19b734df
 def _shown(row)->str:
@@ -302,7 +290,7 @@ class Programs(_Ruled):
 
     def draw(self, question, answer):
         wrong = set(self.check(question, answer).cells)
-        glyphs = tuple("" if t in (OPEN, NONE) else _CHARACTERS[t] for t in answer)
+        glyphs = tuple("" if t in (OPEN, NONE) else self.print([t]) for t in answer)
         return Drawing(self.rows, self.cols, glyphs, tuple(bool(t >= DIGIT) for t in question),
             tuple(i in wrong for i in range(self.seq_len)), (None,)*self.seq_len,
             row_lines=(self.examples,), col_lines=(WIDTH,))

@@ -10,11 +10,11 @@ import functools
 from collections.abc import Iterator
 import numpy as np
 from ..core.errors import InputError, given
-from .base import Drawing, Puzzle, Permutation, Verdict, dihedral, register, rows_by_cols
+from .base import (
+    CharacterBoard, Drawing, Permutation, Verdict, dihedral, register, rows_by_cols)
 
 # %% ../../nbs/puzzles/07_queens.ipynb #c3de7c89
 OPEN, EMPTY, QUEEN = range(1, 4)
-_CHARACTERS = "?.-Q" # token t is _CHARACTERS[t]
 
 # %% ../../nbs/puzzles/07_queens.ipynb #f9223979
 @functools.lru_cache(maxsize=None)
@@ -37,10 +37,12 @@ def _fitting(questions, side)->np.ndarray:
     return shown @ (1 - queens) + bare @ queens == 0
 
 # %% ../../nbs/puzzles/07_queens.ipynb #0309a4c1
-class _Board(Puzzle):
+class _Board(CharacterBoard):
     "A board for queens: its size, its name and its text."
-    type, vocab_size, usual_size, asks = "queens", 4, "8x8", (OPEN, EMPTY, QUEEN)
-    characters, spellings = _CHARACTERS[1:], {"": ".", "q": "Q", "♛": "Q"} # as files have it
+    type, usual_size, asks = "queens", "8x8", (OPEN, EMPTY, QUEEN)
+    characters = ".-Q" # of tokens 1, 2 and 3
+    legend, cell = ". open, - empty, Q queen", "square"
+    spellings = {"": ".", "q": "Q", "♛": "Q"} # as files have it
 
     def __init__(self,
         side:int, # rows and columns; as many queens
@@ -60,20 +62,6 @@ class _Board(Puzzle):
     @property
     def name(self): return f"queens-{self.side}x{self.side}"
     def spec(self): return {"type": self.type, "side": self.side}
-
-    def parse(self, text):
-        "One character a square: . open, - empty, Q queen; white space is skipped."
-        symbols, board = "".join(str(text).split()), f"a {self.rows}×{self.cols} board"
-        if len(symbols) != self.seq_len:
-            found = f"{board} has {self.seq_len} squares, but {len(symbols)} were given"
-            raise InputError(f"{found}; write one character a square")
-        for i, c in enumerate(symbols):
-            if c in _CHARACTERS[1:]: continue
-            raise InputError(f"{c!r} in {self._at(i)} is not understood; use . open, - empty, Q queen")
-        return np.array([_CHARACTERS.index(c) for c in symbols], np.uint8)
-
-    def print(self, tokens): return "".join(_CHARACTERS[t] for t in tokens)
-    def _at(self, cell): return f"row {cell//self.side + 1}, column {cell % self.side + 1}"
 
 # %% ../../nbs/puzzles/07_queens.ipynb #2cc8ab5c
 @functools.lru_cache(maxsize=None)
