@@ -54,7 +54,7 @@ def shifted(
     return SHIFTS[name](made, test, argument, np.random.default_rng(seed))
 
 def _only_for(made:FinishedRun, kind:type, name:str):
-    if isinstance(made.loaded.puzzle, kind): return
+    if made.loaded.puzzle.type == kind.type: return # by name: a lesson may have registered the type anew
     raise InputError(f"the shift {name!r} is for {kind.__name__} only, not for {made.loaded.puzzle.name}; "
         "leave it out")
 
