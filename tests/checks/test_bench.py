@@ -147,6 +147,7 @@ def test_the_command_prints_json_and_tables(monkeypatch, capsys):
             and lines[2] == "no CUDA device: there are no rows for captured steps"
             and max(map(len, lines)) <= 120), out
 
+@pytest.mark.soak # three quarters of a minute
 def test_a_whole_bench(monkeypatch):
     "All tables, in one call, small."
     monkeypatch.setattr("trm_lab.checks.bench.matmul_peak", lambda dtype, device: 1e12)

@@ -43,7 +43,7 @@ def four(): return generate_dataset(Sudoku(2, 2), 500, 200)
 
 def test_every_system_has_a_recipe(): assert RECIPES.keys() == ARCHITECTURES.keys()
 
-@pytest.mark.parametrize("arch", ["trm", "trm_singlez"])
+@pytest.mark.parametrize("arch", ["trm", pytest.param("trm_singlez", marks=pytest.mark.soak)])
 def test_reaches_95_percent(arch, four):
     "In half of the recipe's steps."
     trainer = Trainer(recipe(arch, train_steps=400), four)

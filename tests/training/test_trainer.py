@@ -80,6 +80,7 @@ def test_a_checkpoint_that_does_not_fit_is_named(learned):
     with pytest.raises(InputError, match="there is no such file or model"):
         Trainer(tiny(init_from="nowhere.safetensors", model={}), data)
 
+@pytest.mark.soak # a minute
 @pytest.mark.skipif(shutil.which("g++") is None and shutil.which("clang++") is None,
     reason="torch.compile needs a C++ compiler")
 def test_compiled_networks_compute_the_same():

@@ -200,10 +200,11 @@ def _fits_one_of(value, kind, inner:tuple):
     options = [option for option in inner if option is not type(None)]
     if value is None and len(options) < len(inner): return None
     if len(options) == 1: return _fits(value, options[0])
+    advice = []
     for option in options:
         try: return _fits(value, option)
-        except _Unfit: pass
-    raise _Unfit(f"should be {_named(kind)}")
+        except _Unfit as e: advice.append(e.advice)
+    raise _Unfit(f"should be {_named(kind)}", next(filter(None, advice), ""))
 
 def _fits_tuple(values:tuple, kinds:tuple)->tuple:
     "Every entry of a tuple converted to its type."
