@@ -8,7 +8,8 @@ __all__ = ['OFF', 'ON', 'LEAVE', 'PRESS', 'LightsOut']
 # %% ../../nbs/puzzles/05_lights_out.ipynb #fa8e7ff9
 import functools, itertools
 import numpy as np
-from .base import Drawing, Permutation, RectangularBoard, Verdict, dihedral, register
+from .base import (
+    Drawing, Permutation, RectangularBoard, Verdict, dihedral, register, smallest_image)
 
 # %% ../../nbs/puzzles/05_lights_out.ipynb #d4df1938
 OFF, ON, LEAVE, PRESS = range(1, 5)
@@ -107,7 +108,7 @@ class LightsOut(_Ruled):
         return Permutation(ways[rng.integers(len(ways), size=count)], label=self.label)
 
     def canonical(self, question, answer):
-        return min(copy.tobytes() for copy in np.asarray(question, np.uint8)[dihedral(self.rows, self.cols)])
+        return smallest_image(question, dihedral(self.rows, self.cols))
 
     def classes(self):
         "Solvable boards, in classes of eight copies."

@@ -10,8 +10,9 @@ import itertools
 from collections.abc import Iterator
 import numpy as np
 from pysat.solvers import Solver
-from .base import (
-    Drawing, Permutation, RectangularBoard, Verdict, compute_in_chunks, dihedral, register)
+from trm_lab.puzzles.base import (
+    Drawing, Permutation, RectangularBoard, Verdict, compute_in_chunks, dihedral, register,
+    smallest_image)
 
 # %% ../../nbs/puzzles/08_lightup.ipynb #e48f5e2d
 OPEN, DARK, LAMP, WALL = range(1, 5) # WALL + 1 + n is a wall with the number n
@@ -200,8 +201,7 @@ class LightUp(_Deduced):
 
     def canonical(self, question, answer):
         "The smallest of the question's images; the answer follows from the question."
-        images = np.asarray(question, np.uint8)[dihedral(self.rows, self.cols)]
-        return min(image.tobytes() for image in images)
+        return smallest_image(question, dihedral(self.rows, self.cols))
 
     def classes(self):
         "Roughly, from counting those of small boards."

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from ..core.errors import InputError, given
 from .base import (
-    Drawing, Puzzle, Permutation, Verdict, dihedral, register, rows_by_cols)
+    Drawing, Puzzle, Permutation, Verdict, dihedral, register, rows_by_cols, smallest_image)
 
 # %% ../../nbs/puzzles/03_maze.ipynb #9f8ed989
 WALL, FREE, START, GOAL, PATH = range(1, 6)
@@ -370,7 +370,7 @@ class _Labelled(_Judged):
 
     def canonical(self, question, answer):
         "The smallest of the question's images; the label follows from the question."
-        return min(image.tobytes() for image in np.asarray(question, np.uint8)[self._images])
+        return smallest_image(question, self._images)
 
     def classes(self): # boards · (S, G) · 1/50,000, in eight images
         return int(2**self.seq_len*self.seq_len**2/400_000) if self.seq_len < 36 else None

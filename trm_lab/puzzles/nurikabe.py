@@ -10,7 +10,8 @@ import functools
 from collections.abc import Iterator
 import numpy as np
 from pysat.solvers import Solver
-from .base import Drawing, Permutation, RectangularBoard, Verdict, dihedral, register
+from .base import (
+    Drawing, Permutation, RectangularBoard, Verdict, dihedral, register, smallest_image)
 
 # %% ../../nbs/puzzles/10_nurikabe.ipynb #15774f2b
 OPEN, SEA, LAND = range(1, 4) # LAND + n is the number n
@@ -174,8 +175,7 @@ class Nurikabe(_Solved):
 
     def canonical(self, question, answer):
         "The smallest of the question's images; the answer follows from the question."
-        images = np.asarray(question, np.uint8)[dihedral(self.rows, self.cols)]
-        return min(image.tobytes() for image in images)
+        return smallest_image(question, dihedral(self.rows, self.cols))
 
     def draw(self, question, answer):
         question, fills = np.asarray(question), {SEA: "#9fb8cc", LAND: "#fbf6e6"}

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from ..core.errors import InputError, given
 from .base import (
-    CharacterBoard, Drawing, Permutation, Verdict, dihedral, register, rows_by_cols)
+    CharacterBoard, Drawing, Permutation, Verdict, dihedral, register, rows_by_cols, smallest_image)
 
 # %% ../../nbs/puzzles/07_queens.ipynb #c3de7c89
 OPEN, EMPTY, QUEEN = range(1, 4)
@@ -176,8 +176,7 @@ class Queens(_Labelled):
 
     def canonical(self, question, answer):
         "The smallest of the question's images; the label follows from the question."
-        images = np.asarray(question, np.uint8)[dihedral(self.side, self.side)]
-        return min(image.tobytes() for image in images)
+        return smallest_image(question, dihedral(self.side, self.side))
 
     def draw(self, question, answer):
         wrong, glyphs = set(self.check(question, answer).cells), {EMPTY: "·", QUEEN: "♛"}

@@ -94,6 +94,8 @@ def points(value:float, sign:bool=True)->str:
     "A difference of shares, in percentage points."
     return f"{100*value:{'+' if sign else ''}.1f}"
 
+def _within(margin:float)->str: return f"{100*margin:g} point{'s'*(margin != 0.01)}"
+
 def verdict(
     found:Difference,
     one:str, other:str, # the two settings, as a sentence names them: "with averaging"
@@ -109,7 +111,7 @@ def verdict(
     word = found.word(margin)
     if word == HIGHER: return f"More {what} {one} than {other} ({figures})."
     if word == LOWER: return f"Fewer {what} {one} than {other} ({figures})."
-    near = f"{100*margin:g} point{'s'*(margin != 0.01)}" if percent else f"{margin:g}"
+    near = _within(margin) if percent else f"{margin:g}"
     if word == ALIKE: return f"As many {what} {one} as {other}, to within {near} ({figures})."
     return f"It cannot be told whether more {what} {one} or {other} ({figures})."
 
@@ -143,7 +145,7 @@ def beside(
     margin:float=0.01, # as `verdict` takes it
 )->str:
     "Which settings solve more puzzles than another one, which fewer, and of which it cannot be told."
-    near = f"{100*margin:g} point{'s'*(margin != 0.01)}"
+    near = _within(margin)
     forms = {HIGHER: "more puzzles are solved with", LOWER: "fewer puzzles are solved with",
         ALIKE: f"as many, to within {near}, with", UNTOLD: "it cannot be told for"}
     parts = []

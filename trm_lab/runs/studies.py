@@ -255,7 +255,8 @@ def run_study(
     sweep, failed = plan_study(study, size, reports), None
     table = complete_table(study, sweep, reports)
     if table is None:
-        try: sweep.trials and run_sweep(sweep, engine(sweep), show)
+        try:
+            if sweep.trials: run_sweep(sweep, engine(sweep), show) # a study of kept tables has none
         except Interrupted: raise
         except RunFailed as e: failed = e
         rows, table = measure_sweep(sweep, study.measures, workers, say), sweep.folder/TABLE

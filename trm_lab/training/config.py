@@ -20,9 +20,10 @@ def _spelled(name:str, value): # null, which older files say, is auto
 
 def _check_augment(augment:bool|str, puzzle:str, where:str):
     "Refuse kinds of symmetries that a type of puzzle does not have."
+    if isinstance(augment, bool): return
     from trm_lab.puzzles.base import find_puzzle
-    kinds = () if isinstance(augment, bool) else find_puzzle(puzzle).symmetry_kinds
-    if isinstance(augment, bool) or {*augment.split("+")} <= {*kinds}: return
+    kinds = find_puzzle(puzzle).symmetry_kinds
+    if {*augment.split("+")} <= {*kinds}: return
     some = f", or some of {', '.join(kinds)}, joined by +" if kinds else ""
     raise InputError(f"{where}: augment {augment!r} is not a kind of symmetry that {puzzle} can draw alone; "
         f"write true or false{some}")
