@@ -70,6 +70,22 @@ def test_frozen_weights_learn_new_identities_only(learned):
         Trainer(tiny(freeze="weights", model={**MODEL, "puzzle_emb_ndim": 0}),
             identified([f"new{i}" for i in range(20)]))
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_frozen_answer_leaves_only_the_halting_head_to_learn(learned, optimizer):
+    place, old = learned
+    trainer = Trainer(tiny(init_from=str(place/"old.safetensors"), freeze="answer", optimizer=optimizer, lr=3e-2,
+            init_identifiers=str(place/"data"/"identifiers.json"), weight_decay=0., train_steps=60, model={}),
+        identified([f"old{i}" for i in range(24)]))
+    losses = [float(trainer.step()["q_halt_loss"]) for _ in range(60)]
+    changed = {name for name, p in trainer.model.named_parameters() if not torch.equal(p, old.get_parameter(name))}
+    assert changed == {"q_head.weight", "q_head.bias"}
+    assert torch.equal(trainer.model.puzzle_emb.weights, old.puzzle_emb.weights)
+    assert all(torch.equal(trainer.ema.shadow[name], old.get_parameter(name)) for name, _ in
+        old.named_parameters() if not name.startswith("q_head"))
+    assert sum(losses[-20:]) < 0.9*sum(losses[:20]), losses
+    with pytest.raises(InputError, match="a halt_loss_weight of 0 leaves nothing to learn"):
+        tiny(freeze="answer", halt_loss_weight=0.)
+
 def test_a_checkpoint_that_does_not_fit_is_named(learned):
     place, _ = learned
     data = identified([f"x{i}" for i in range(24)])

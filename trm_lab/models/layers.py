@@ -503,6 +503,7 @@ class SparseEmbedding(nn.Module):
     ):
         super().__init__()
         self.register_buffer("weights", torch.zeros(count, width))
+        self.learns = True # False: a forward pass collects no gradients
         # on the CPU also in a model that is built on the device meta before its weights are loaded
         self.index = torch.zeros(0, dtype=torch.long, device="cpu") # (n,) identities, some more than once
         self.collected = torch.zeros(0, width, device="cpu") # (n, width) their gradients
@@ -517,7 +518,7 @@ class SparseEmbedding(nn.Module):
 
     def forward(self, index:Tensor, dtype:torch.dtype)->Tensor: # (B,) → (B, width)
         rows = self.weights[index]
-        if self.training and torch.is_grad_enabled():
+        if self.learns and self.training and torch.is_grad_enabled():
             rows = rows.detach().requires_grad_()
             rows.register_hook(partial(self._collect, index)) # nothing is kept until there is a gradient
         return rows.to(dtype)

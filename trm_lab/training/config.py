@@ -44,9 +44,12 @@ def _check_config(
     for name in AUTO: object.__setattr__(config, name, _spelled(name, getattr(config, name)))
     known = {"arch": ARCHITECTURES, "halting": HALTINGS, "loss": TOKEN_LOSSES, "optimizer": OPTIMIZERS,
         "dtype": ("auto", *DTYPES),
-        "label_choice": ("data", "random", "nearest"), "freeze": (None, "weights"),
+        "label_choice": ("data", "random", "nearest"), "freeze": (None, "weights", "answer"),
         "tracker": (None, *TRACKERS)}
     for name, choices in known.items(): one_of(getattr(config, name), choices, f"{where}: {name}")
+    if config.freeze == "answer" and not config.halt_loss_weight:
+        raise InputError(f"{where}: with freeze 'answer' only the halting head learns, and a halt_loss_weight of "
+            "0 leaves nothing to learn; raise it")
     known_device(config.device, where)
     _check_augment(config.augment, config.puzzle, where)
     Config, where = ARCHITECTURES[config.arch].Config, f"{where}: model"
@@ -75,7 +78,7 @@ class TrainConfig:
     model:dict = field(default_factory=dict) # fields of the architecture's config; the data's sizes are added
     init_from:str|None = None # a checkpoint, ours or a published one, whose weights to begin with
     init_identifiers:str|None = None # identifiers.json of its data; None: the names in init_from
-    freeze:str|None = None # weights: only the puzzle embedding learns
+    freeze:str|None = None # weights: only the puzzle embedding learns; answer: only the halting head does
     halting:str = "binary" # binary (TRM), q_learning (HRM)
     halt_max_steps:Count = 16 # N_sup: supervision steps after which a puzzle leaves its slot in training
     solve_max_steps:Count = 16 # supervision steps at most in scoring; may be more than in training

@@ -438,21 +438,28 @@ def _add_parts(model:RecursiveModel, process_group:ProcessGroup, parts:Sequence[
         "norm": (["norm"], metrics["grad_norm"].view(1)), "rows": (["rows"], local.view(1))}
 
 # %% ../../nbs/training/06_trainer.ipynb #5685475a
+def _freeze(model:RecursiveModel, config:TrainConfig):
+    "Let nothing learn but what `freeze` leaves."
+    table = getattr(model, "puzzle_emb", None)
+    if config.freeze == "weights" and table is None:
+        raise InputError(f"run {config.name!r}: with freeze 'weights' only the puzzle embedding learns, "
+            "but this model has none; leave out freeze")
+    if config.freeze: model.requires_grad_(False)
+    if config.freeze == "answer":
+        model.q_head.requires_grad_(True)
+        if table: table.learns = False
+
 class _Weights:
     "A model and what changes its weights: optimizers, moving average, and copies that undo an update."
     def __init__(self, config:TrainConfig, model:RecursiveModel, device:torch.device,
             process_group:ProcessGroup):
         c, self.config, self.model, self.device, self.process_group = (config, config,
             model, device, process_group)
-        if c.freeze:
-            if not hasattr(model, "puzzle_emb"):
-                raise InputError(f"run {c.name!r}: with freeze 'weights' only the puzzle embedding learns, "
-                    "but this model has none; leave out freeze")
-            model.requires_grad_(False)
+        _freeze(model, c)
         self.compiled = compile_networks(model, device, c)
-        self.optimizers = [] if c.freeze else OPTIMIZERS[c.optimizer](model, c)
+        self.optimizers = [] if c.freeze == "weights" else OPTIMIZERS[c.optimizer](model, c)
         make_moments(self.optimizers)
-        self.ema = EMA(model, c.ema_rate, c.ema_ramp) if c.ema and not c.freeze else None
+        self.ema = EMA(model, c.ema_rate, c.ema_ramp) if c.ema and self.optimizers else None
         self.undo = Undo()
 
     def update(self, factor:Tensor, identities:Tensor)->dict: # of this process's slots
@@ -461,7 +468,7 @@ class _Weights:
         average = [*self.ema.shadow.values(), self.ema.count] if self.ema else []
         rows = self.process_group.gather(identities) if table else None
         self.undo.note([*model.parameters(), *average], self.optimizers, table and table.weights, rows)
-        if table: sign_step(table, c.puzzle_emb_lr*factor, c.puzzle_emb_weight_decay, self.process_group)
+        if table and table.learns: sign_step(table, c.puzzle_emb_lr*factor, c.puzzle_emb_weight_decay, self.process_group)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups: group["lr"] = c.lr*factor
             optimizer.step(); optimizer.zero_grad()
