@@ -4,8 +4,9 @@ PYTHONPATH=. python3 benchmarks/speedrun.py [RECIPE.yaml] [--seeds 0 1 2] [--che
 
 The rules stand in benchmarks/speedrun.md. The clock runs from the first line of the recipe being read to the
 last training step, so the model's making counts, and the drawing of puzzles for the steps. It stands still
-while puzzles are generated and while the model is scored. What decides is the score after the last step; with
-`--check` the model is also scored on the way, which shows where it passed.
+while puzzles are generated and while the model is scored. What decides is the score after the last step, on
+puzzles that are the same for every recipe; with `--check` the model is also scored on the way, which shows
+where it passed.
 """
 import argparse, json, statistics, time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 import torch
 from trm_lab.core.device import describe_device
 from trm_lab.core.settings import read_yaml
+from trm_lab.data.build import seen_in_training
 from trm_lab.data.datasets import Dataset, Split
 from trm_lab.data.generate import generate_dataset
 from trm_lab.models.trm import RecursiveModel
@@ -22,7 +24,8 @@ from trm_lab.training.config import TrainConfig
 from trm_lab.training.trainer import Trainer
 
 RECIPE = Path(__file__).with_name("speedrun.yaml")
-TEST, STEPS = 500, 16 # unseen puzzles, and the supervision steps that each may take
+TEST, TEST_SEED = 500, 1000 # unseen puzzles, and the seed that they are generated from
+STEPS = 16 # supervision steps that each may take
 
 class Clock:
     "Seconds of wall time and of processor time, without the pauses."
@@ -33,10 +36,20 @@ class Clock:
     def stop(self):
         self.spent = [s + now - b for s, now, b in zip(self.spent, self._now(), self.begun)]
 
-    def paused(self, work:Callable[[], float])->float:
+    def paused(self, work:Callable):
+        "What `work` returns; the clock stands still meanwhile."
         self.stop()
         try: return work()
         finally: self.go()
+
+def puzzles(config:TrainConfig)->tuple[Dataset, Split]:
+    "What a recipe trains on, and what it is asked: minimal puzzles, whatever it trains on."
+    c, puzzle = config, find_puzzle(config.puzzle)
+    dataset = generate_dataset(puzzle, c.train_puzzles, 1, c.data_seed, difficulty=c.difficulty)
+    asked = generate_dataset(puzzle, 1, TEST, TEST_SEED).test
+    if seen := int(seen_in_training(puzzle, dataset.train, asked).sum()):
+        raise SystemExit(f"{seen} of {TEST} test puzzles are images of training puzzles; change data_seed")
+    return dataset, asked
 
 def score(model:RecursiveModel, dataset:Dataset, split:Split)->float:
     "The share of puzzles that it solves; every one takes all steps, as no halting rule is asked."
@@ -47,19 +60,17 @@ def run(recipe:Path, seed:int, check:int)->dict:
     clock = Clock()
     clock.go()
     config = TrainConfig(**{**read_yaml(recipe), "seed": seed, "device": "cpu"})
-    made:list[Dataset] = []
-    clock.paused(lambda: made.append(generate_dataset(find_puzzle(config.puzzle), config.train_puzzles, TEST,
-        config.data_seed, difficulty=config.difficulty)))
-    trainer, passed = Trainer(config, made[0]), {}
+    dataset, asked = clock.paused(lambda: puzzles(config))
+    trainer, passed = Trainer(config, dataset), {}
     for step in range(1, config.train_steps + 1):
         trainer.step()
         if check and step % check == 0 and step < config.train_steps:
-            share = clock.paused(lambda: score(trainer.averaged(), made[0], made[0].test))
+            share = clock.paused(lambda: score(trainer.averaged(), dataset, asked))
             for goal in (0.98, 0.99):
                 if share >= goal: passed.setdefault(f"{goal:.0%}", round(clock.spent[0], 1))
     model = trainer.averaged()
     clock.stop()
-    return {"seed": seed, "solved": score(model, made[0], made[0].test), "seconds": round(clock.spent[0], 1),
+    return {"seed": seed, "solved": score(model, dataset, asked), "seconds": round(clock.spent[0], 1),
         "processor_seconds": round(clock.spent[1], 1),
         "puzzle_steps": config.train_steps*config.global_batch_size, "passed": passed}
 
