@@ -601,7 +601,8 @@ def sweep(
     from trm_lab.core.run import version_difference
     from trm_lab.runs.grids import plan_sweep, read_grid
     from trm_lab.runs.sweeps import Screen, run_sweep
-    planned, start = plan_sweep(read_grid(find_grid(grid), smoke)), ENGINES[one_of(on, ENGINES, "--on")]
+    start = ENGINES[one_of(on, ENGINES, "--on")]
+    planned = plan_sweep(read_grid(find_grid(grid), "smoke"*smoke))
     if dry_run: return _print_plan(planned)
     if note := {version_difference(trial.run.info) for trial in planned.trials if trial.run.finished} - {""}:
         typer.echo(f"of the runs that are finished: {'; '.join(sorted(note))}; remove a run's folder to run "
@@ -611,11 +612,6 @@ def sweep(
         f"trm-lab report {_relative(planned.folder)} shows what they found")
 
 # %% ../nbs/cli.ipynb #stdycmd1
-def _size(smoke:bool, full:bool)->str:
-    "The size that the options ask for."
-    if smoke and full: raise InputError("--smoke and --full exclude each other; leave out one of them")
-    return "smoke"*smoke + "full"*full
-
 def _list_studies():
     "A line for each study: its state, its cost, its question."
     from trm_lab.runs.studies import all_studies, study_state
@@ -632,7 +628,8 @@ def study(
     slots:Annotated[Optional[int], typer.Option(min=1,
         help="number of runs at a time; default: as many as fit")]=None,
     full:Annotated[bool, typer.Option("--full", help="the published size, for GPUs")]=False,
-    smoke:Annotated[bool, typer.Option("--smoke", help="tiny runs, which only show that all works")]=False,
+    smoke:Annotated[bool, typer.Option("--smoke", help="tiny runs, which only show that all works; with "
+        "--full, two steps of every model of the published size")]=False,
     report:Annotated[bool, typer.Option(help="execute the report over the table")]=True,
     dry_run:Annotated[bool, typer.Option("--dry-run", help="only print what would be run")]=False,
 ):
@@ -640,7 +637,7 @@ def study(
     from trm_lab.runs.clusters import ENGINES
     from trm_lab.runs.studies import find_study, plan_study, run_study
     from trm_lab.runs.sweeps import Screen
-    size, start = _size(smoke, full), ENGINES[one_of(on, ENGINES, "--on")]
+    size, start = "-".join(["full"]*full + ["smoke"]*smoke), ENGINES[one_of(on, ENGINES, "--on")]
     if name is None: return _list_studies()
     asked = find_study(name)
     if dry_run: return _print_plan(plan_study(asked, size))

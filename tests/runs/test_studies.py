@@ -10,7 +10,7 @@ from trm_lab.interp.probes.base import read_table
 from trm_lab.runs import studies as module
 from trm_lab.runs.comparisons import (
     ALIKE, HIGHER, LOWER, UNTOLD, difference, least_told, order, over_seeds, values_of, verdict)
-from trm_lab.runs.grids import read_grid
+from trm_lab.runs.grids import SIZES, TRUNCATED, read_grid
 from trm_lab.runs.measures import MEASURES, FinishedRun, measure_run
 from trm_lab.runs.outcomes import Outcome
 from trm_lab.runs.studies import (
@@ -243,9 +243,13 @@ def test_an_order_and_what_could_be_told():
 @pytest.mark.parametrize("study", [s for s in all_studies() if not s.kept], ids=lambda study: study.name)
 def test_a_study_can_be_run_in_every_size(study, tmp_path):
     "At least three seeds, an expectation, a report that takes the table; small runs are few."
-    sizes = {size: plan_study(study, size, tmp_path) for size in ("", "smoke", "full")}
-    assert {sweep.grid.name for sweep in sizes.values()} == {study.name, f"{study.name}-smoke",
-        f"{study.name}-full"}
+    sizes = {size: plan_study(study, size, tmp_path) for size in SIZES}
+    assert [sweep.grid.name for sweep in sizes.values()] == [study.name,
+        *(f"{study.name}-{size}" for size in ("smoke", "full", "full-smoke"))]
+    short = [(trial.at, trial.parameters) for trial in sizes["full-smoke"].trials]
+    assert all(parameters["train_steps"] == 2 and parameters["data"] is None for _, parameters in short)
+    rows = [{**trial.parameters, **TRUNCATED} for trial in sizes["full"].trials if not trial.at.get("seed")]
+    assert all(row in [parameters for _, parameters in short] for row in rows), "a row is lost"
     assert len({trial.at.get("seed") for trial in sizes[""].trials}) >= 3 and len(sizes["smoke"].trials) <= 12
     assert study.question.endswith("?") and len(study.expected) > 100 and study.minutes <= 40
     assert read_template(find_template(f"studies/{study.name}")).parameters == {"table": None}
@@ -253,9 +257,9 @@ def test_a_study_can_be_run_in_every_size(study, tmp_path):
 def test_the_published_size_has_parameters_of_its_own(tmp_path):
     (tmp_path/"g.yaml").write_text("config: sudoku-4x4\nparameters: {train_steps: 5, lr: 1.0e-2}\n"
         "smoke: {parameters: {lr: 1.0e-3}}\nfull: {parameters: {lr: 1.0e-4}}\n")
-    assert read_grid(tmp_path/"g.yaml", smoke=True).parameters == {"train_steps": 5, "lr": 1e-3}
-    assert read_grid(tmp_path/"g.yaml", full=True).parameters == {"lr": 1e-4}
-    with pytest.raises(InputError, match="exclude each other"): read_grid(tmp_path/"g.yaml", True, True)
+    assert read_grid(tmp_path/"g.yaml", "smoke").parameters == {"train_steps": 5, "lr": 1e-3}
+    assert read_grid(tmp_path/"g.yaml", "full").parameters == {"lr": 1e-4}
+    with pytest.raises(InputError, match="the size .* is not known"): read_grid(tmp_path/"g.yaml", "fulll")
 
 def trm_lab(*arguments):
     out, err = io.StringIO(), io.StringIO()

@@ -443,12 +443,12 @@ def test_a_sweep_of_an_earlier_version_goes_on(tmp_path, notebook):
 def test_the_ablation_grid():
     "33 runs, at both sizes; what differs between rows does so at smoke size too."
     path = experiments_folder()/"sweeps"/"ablation.yaml"
-    for smoke in (False, True):
-        found = plan_sweep(read_grid(path, smoke), Path("reports")).trials
+    for size in ("", "smoke"):
+        found = plan_sweep(read_grid(path, size), Path("reports")).trials
         assert len(found) == 33
         rows = {m.at["config"]: build(TrainConfig, m.parameters, m.at["config"]) for m in found}
         assert len({repr(replace(row, name="same")) for row in rows.values()}) == 11
-        if smoke:
+        if size:
             for row in rows.values():
                 puzzle = find_puzzle(row.puzzle)
                 assert sum(p.numel() for p in build_model(row.arch, {"seq_len": puzzle.seq_len,

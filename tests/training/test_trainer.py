@@ -73,11 +73,13 @@ def test_frozen_weights_learn_new_identities_only(learned):
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_a_frozen_answer_leaves_only_the_halting_head_to_learn(learned, optimizer):
     place, old = learned
-    trainer = Trainer(tiny(init_from=str(place/"old.safetensors"), freeze="answer", optimizer=optimizer, lr=3e-2,
-            init_identifiers=str(place/"data"/"identifiers.json"), weight_decay=0., train_steps=60, model={}),
+    trainer = Trainer(tiny(init_from=str(place/"old.safetensors"), freeze="answer", optimizer=optimizer,
+            lr=3e-2, init_identifiers=str(place/"data"/"identifiers.json"), weight_decay=0., train_steps=60,
+            model={}),
         identified([f"old{i}" for i in range(24)]))
     losses = [float(trainer.step()["q_halt_loss"]) for _ in range(60)]
-    changed = {name for name, p in trainer.model.named_parameters() if not torch.equal(p, old.get_parameter(name))}
+    changed = {name for name, p in trainer.model.named_parameters()
+        if not torch.equal(p, old.get_parameter(name))}
     assert changed == {"q_head.weight", "q_head.bias"}
     assert torch.equal(trainer.model.puzzle_emb.weights, old.puzzle_emb.weights)
     assert all(torch.equal(trainer.ema.shadow[name], old.get_parameter(name)) for name, _ in

@@ -77,12 +77,12 @@ TABLE, PAGE = "runs.parquet", "report.html" # in the folder of a study
 
 def plan_study(
     study:Study,
-    size:str="", # "smoke", "full", or the laptop's
+    size:str="", # one of `SIZES`; empty: the laptop's
     reports:Path|None=None, # default: `home()/"reports"`
 )->Sweep:
     "The runs of a study, if it has any. Nothing is written yet."
     folder = Path(reports or home()/"reports")/"studies"
-    if not study.kept: return plan_sweep(read_grid(study.grid, size == "smoke", size == "full"), folder)
+    if not study.kept: return plan_sweep(read_grid(study.grid, size), folder)
     if not size: return Sweep((folder/study.name).resolve(), Grid(study.name), ())
     raise InputError(f"study {study.number} reads kept tables and has one size; leave out --{size}")
 

@@ -48,8 +48,8 @@ def _check_config(
         "tracker": (None, *TRACKERS)}
     for name, choices in known.items(): one_of(getattr(config, name), choices, f"{where}: {name}")
     if config.freeze == "answer" and not config.halt_loss_weight:
-        raise InputError(f"{where}: with freeze 'answer' only the halting head learns, and a halt_loss_weight of "
-            "0 leaves nothing to learn; raise it")
+        raise InputError(f"{where}: with freeze 'answer' only the halting head learns, and a "
+            "halt_loss_weight of 0 leaves nothing to learn; raise it")
     known_device(config.device, where)
     _check_augment(config.augment, config.puzzle, where)
     Config, where = ARCHITECTURES[config.arch].Config, f"{where}: model"

@@ -468,7 +468,8 @@ class _Weights:
         average = [*self.ema.shadow.values(), self.ema.count] if self.ema else []
         rows = self.process_group.gather(identities) if table else None
         self.undo.note([*model.parameters(), *average], self.optimizers, table and table.weights, rows)
-        if table and table.learns: sign_step(table, c.puzzle_emb_lr*factor, c.puzzle_emb_weight_decay, self.process_group)
+        if table and table.learns:
+            sign_step(table, c.puzzle_emb_lr*factor, c.puzzle_emb_weight_decay, self.process_group)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups: group["lr"] = c.lr*factor
             optimizer.step(); optimizer.zero_grad()
