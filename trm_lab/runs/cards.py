@@ -508,10 +508,10 @@ def _score_tables(sets:Sequence[dict], words:Mapping[str, str])->str: # words: w
         names = list(s["adaptive"]["further"])
         names.sort(key=lambda name: s["adaptive"]["further"][name]["share"])
         head = ("", words["exact"], *(f"{name}: {words.get(name, name)}" for name in names), "")
-        # a search knows only what the rules ask
+        # a search knows only what the rules ask, which is the strictest of them
         rows = [(budget, _percent(share), *(
                 _percent(share["further"][name] if "further" in share else share["legal"])
-                if "further" in share or name == "optimal" else "" for name in names), remark)
+                if "further" in share or name == names[0] else "" for name in names), remark)
             for budget, (share, remark) in _budgets(s).items()]
         parts.append(f"**{s['name']}**, {s['n']:,} puzzles\n\n" + _table(head, rows))
     return "\n\n".join(parts)
