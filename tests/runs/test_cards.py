@@ -214,12 +214,12 @@ def test_a_maze_is_scored_by_the_label_by_any_shortest_path_and_by_any_path(maze
 
 @pytest.mark.parametrize("name", pretrained_models())
 def test_the_page_of_a_card_follows_from_its_file(name):
-    "So no page was written by an older rule; a search shows what the rules accept, whatever the type calls it."
+    "No page was written by an older rule; a search shows what the rules accept, whatever the type calls it."
     loaded, place = load_pretrained(name), PRETRAINED
     card, page = loaded.history["card"], (place/f"{name}.md").read_text(encoding="utf-8")
     assert page == card_text(card, (place/f"{name}.safetensors").stat().st_size)
     for k, each in enumerate(card.get("sets", [])): # a table each
-        for tries, share in each["tries"].items() if "further" in each["adaptive"] else ():
+        for tries, share in each["tries"].items() if "further" in each.get("adaptive", {}) else ():
             row = [line for line in page.splitlines() if line.startswith(f"| {tries} tr")][k]
             assert f"{share['legal']['share']:.1%} (" in row
 
