@@ -1,6 +1,7 @@
 """What probes found, as the Explorer shows it: asked of a kernel, in a saved page, and in a page that goes on
 by itself, where a change hides it."""
 import base64, json
+from dataclasses import replace
 import numpy as np, pytest
 from test_explorer import ( # noqa: F401
     FORK, Page, arrays, choose, click_cell, keys, pictures, press, small, told, until)
@@ -149,3 +150,23 @@ def test_without_findings_there_is_nothing_to_switch(open_page, tmp_path):
     page.goto((tmp_path/"page.html").as_uri())
     keys(page, "p"); until(page, probes="off")
     assert page.get_by_role("button", name="Probes").count() == 0
+
+def test_two_models_have_findings_of_their_own(open_page, tmp_path):
+    "Each board and each sentence shows what was found of its model; a kernel is asked about both."
+    one, two = (Loaded(small(FOUR, L_layers=layers), FOUR, {}) for layers in (1, 2))
+    explorer = Explorer.compare(one, two, TEXT, max_steps=3)
+    first, second = explorer._answers.sides
+    first.findings[0] = planted(explorer)
+    answer, (blob,) = Page(explorer).ask("findings", puzzle=0, side=1)
+    assert answer["side"] == 1 and explorer.findings(0, 1) is second.findings[0]
+    second.findings[0] = replace(planted(explorer), at_site=second.findings[0].residual + 0.125)
+    explorer.save_html(tmp_path/"page.html")
+    page = open_page(offline=True)
+    wrong = watched(page)
+    page.goto((tmp_path/"page.html").as_uri())
+    keys(page, "p", "Home", *["ArrowRight"]*2); until(page, probes="shown", beside="B:0")
+    effects = [view.findings[0].at_site[1] for view in (first, second)]
+    assert np.isclose(float(told(page)["effect"]), effects[0])
+    keys(page, "b"); until(page, probes="shown")
+    assert page.locator(".trm-found .trm-says").inner_text().startswith("B: All of z_")
+    assert np.isclose(float(told(page)["effect"]), effects[1], atol=1e-6) and not wrong, wrong

@@ -148,22 +148,24 @@ def _probed(view:SessionView, puzzle:int)->"Findings":
     if puzzle not in view.findings: view.findings[puzzle] = findings_of(view.session, puzzle)
     return view.findings[puzzle]
 
-def _learn(view:SessionView, findings):
+def _learn(views:list[SessionView], findings):
     "What `Explorer` was told about findings. Raises `InputError` as `study_findings` does."
     from trm_lab.interp.probes.base import read_table
     from trm_lab.interp.probes.findings import study_findings
     if findings is True:
-        for puzzle in range(len(view.session)): _probed(view, puzzle)
+        for view in views:
+            for puzzle in range(len(view.session)): _probed(view, puzzle)
         return
     table = read_table(findings) if isinstance(findings, (str, Path)) else findings
-    view.findings[None] = study_findings(table, view.session)
+    views[0].findings[None] = study_findings(table, views[0].session)
 
 class _FindingsAnswers(_Dispatch):
     "Answers of probes."
     def findings(self, message):
-        view = self.sides[0]
+        side = one_of(message.get("side") or 0, range(len(self.sides)), "explorer: side")
+        view = self.sides[side]
         puzzle = one_of(self.number(message, "puzzle"), range(len(view.session)), "explorer: puzzle")
-        description, blob = findings_pack(_probed(view, puzzle), puzzle)
+        description, blob = findings_pack(_probed(view, puzzle), puzzle, side)
         return description, [blob]
 
 # %% ../../nbs/views/08_explorer.ipynb #0098aa37
@@ -237,8 +239,9 @@ class ExplorerWidget(anywidget.AnyWidget):
         findings:"bool|str|Path|pd.DataFrame"=False, # as `Explorer` takes it
     ):
         views = _views(session, beside)
-        if findings is not False: _learn(views[0], findings)
-        packs, blob = concatenate_packs([views[0].pack(session.root(0)), *views[0].findings_packs()])
+        if findings is not False: _learn(views, findings)
+        known = [pack for view in views for pack in view.findings_packs()]
+        packs, blob = concatenate_packs([views[0].pack(session.root(0)), *known])
         told = {"packs": packs[:1], "findings": packs[1:]}
         super().__init__(header={**page_header(views, kernel=True), **told}, blob=blob)
         self._answers = _RequestHandler(views)
@@ -320,7 +323,7 @@ class Explorer(ExplorerWidget):
     def compare(cls,
         a:Loaded|RecursiveModel, b:Loaded|RecursiveModel, # two models
         puzzles:str|Path|Batch|Split|list[Group], # for both
-        findings:"bool|str|Path|pd.DataFrame"=False, # what probes found of the first one, as above
+        findings:"bool|str|Path|pd.DataFrame"=False, # what probes found, as above; a table has the first's
         **options, # of `Explorer`, for both
     )->"Explorer":
         "Two models on the same puzzles, side by side."
@@ -337,9 +340,12 @@ class Explorer(ExplorerWidget):
         view = _chosen_view(self._answers, self.header, puzzle, rollout, site, reading, beside)
         self.header = {**self.header, "view": view}
 
-    def findings(self, puzzle:int=0)->"Findings":
-        "What probes find of a puzzle, from 0; a page that is saved afterwards shows it. Takes seconds."
-        return _probed(self._answers.sides[0], puzzle)
+    def findings(self,
+        puzzle:int=0, # from 0
+        side:int=0, # 1: of the second of two models
+    )->"Findings":
+        "What probes find of a puzzle; a page that is saved afterwards shows it. Takes seconds."
+        return _probed(self._answers.sides[one_of(side, range(len(self._answers.sides)), "side")], puzzle)
 
     def save_html(self, path:str|Path, live:bool=False): # appears whole; live: with the model, to go on
         "Save all rollouts so far as a page that opens from a file, without Jupyter or network."

@@ -384,6 +384,7 @@ def _known(value:float)->float|None: # not a number becomes null
 def findings_pack(
     found, # `Findings`
     puzzle:int|None, # whose; None: they are means over puzzles
+    side:int=0, # which model's; 1: of the second of two
 )->tuple[dict, bytes]: # what JSON can hold, and the bytes that it describes
     "What probes found of a puzzle."
     pair, path, told = found.pair, found.path, {"partner": None, "path": None}
@@ -393,7 +394,7 @@ def findings_pack(
         "drift": _known(path.drift[0]), "exponent": _known(path.exponent[0])}
     single = {} if found.at_cell is None else {"at_cell": found.at_cell}
     places, blob = pack_arrays(residual=found.residual, at_site=found.at_site, random=found.random, **single)
-    return {"puzzle": puzzle, "source": found.source, **told, "arrays": places}, blob
+    return {"puzzle": puzzle, "side": side, "source": found.source, **told, "arrays": places}, blob
 
 # %% ../../nbs/views/05_packs.ipynb #a8d2279d
 def _overview_arrays(part)->dict[str, np.ndarray]: # part: an `Overview`; each (puzzles, steps)
@@ -414,9 +415,12 @@ class SessionView:
 
     def key(self, rollout:Rollout)->str: return self.prefix + rollout.key # its name on the page
 
+    @property
+    def side(self)->int: return int(bool(self.prefix)) # 1: the second of two models
+
     def findings_packs(self)->list[tuple[dict, bytes]]:
         "All that probes found so far."
-        return [findings_pack(found, puzzle) for puzzle, found in self.findings.items()]
+        return [findings_pack(found, puzzle, self.side) for puzzle, found in self.findings.items()]
 
     def summary(self, rollout:Rollout)->dict:
         "What JSON can hold of a rollout."
@@ -447,4 +451,4 @@ class SessionView:
         part = self.overview.part(since)
         places, blob = pack_arrays(**_overview_arrays(part))
         return {"from": int(part.puzzles[0]), "to": int(part.puzzles[-1]) + 1, "total": len(self.session),
-            "side": int(bool(self.prefix)), "arrays": places}, blob
+            "side": self.side, "arrays": places}, blob

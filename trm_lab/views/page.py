@@ -239,7 +239,7 @@ def session_parts(
             else [session.roots[i] for i in sorted(session.roots)] or [session.root(0)])
         packs += [view.pack(rollout) for rollout in (*roots, *session.branches)]
         overview += [view.overview_pack(int(part.puzzles[0])) for part in view.overview.parts]
-    findings = views[0].findings_packs()
+    findings = [pack for view in views for pack in view.findings_packs()]
     described, blob = concatenate_packs(packs + overview + findings)
     sizes = np.cumsum([len(packs), len(overview)])
     packs, overview, findings = (described[a:b] for a, b in zip((0, *sizes), (*sizes, None)))

@@ -308,7 +308,7 @@ class App {
     panel.write(shown.run, shown.frame, seen);
     const outcome = outcomeOf(drawn), words = run.describe(frame);
     this.timeline.write(run, frame, words);
-    this.findings.write(run, frame);
+    this.findings.write(shown.run, shown.frame);
     this.verdict.textContent = drawn.solved ? `✓ ${outcome}` : outcome;
     this.verdict.dataset.verdict = drawn.verdict;
     this.spoken.textContent = `${words}; ${outcome}`;

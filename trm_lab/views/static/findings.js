@@ -34,7 +34,7 @@ const bars = (colour) => (pen, w, h, ink) => {
 
 export class Findings {
   constructor(app) {
-    this.app = app; this.known = new Map(); this.asked = new Set(); // by puzzle; null: means over puzzles
+    this.app = app; this.known = new Map(); this.asked = new Set(); // by `place`
     this.button = button("Probes", "what probes found of this puzzle (P)", () => {
       this.toggle(); app.focus();
     });
@@ -51,7 +51,11 @@ export class Findings {
     this.element = make("div", { class: "trm-found", hidden: "" }, this.says, this.legend.element);
   }
 
-  learn(meta, bytes) { this.known.set(meta.puzzle, { meta, bytes, ...unpack(meta.arrays, bytes) }); }
+  place(side, puzzle) { return `${side}:${puzzle}`; } // of the models; null: means over puzzles
+  sideOf(run) { return this.app.header.sides.indexOf(run.side); }
+  learn(meta, bytes) {
+    this.known.set(this.place(meta.side ?? 0, meta.puzzle), { meta, bytes, ...unpack(meta.arrays, bytes) });
+  }
 
   get on() { return this.app.state.probes === "on"; }
   get able() { // may a kernel be asked? A live page has the model, but no probes
@@ -62,13 +66,16 @@ export class Findings {
 
   toggle() { if (this.offered) this.app.show({ probes: this.on ? "off" : "on" }); }
 
-  async ask() { // once for each puzzle
+  async ask() { // once for each model and puzzle
     const { app } = this, { puzzle } = app.state;
-    if (!this.able || this.known.has(puzzle) || this.asked.has(puzzle)) return;
-    this.asked.add(puzzle);
-    const got = await app.busy(app.tree.kernel.ask({ ask: "findings", puzzle }), "asking probes");
-    if (got) this.learn(got, got.bytes); else this.asked.delete(puzzle);
-    app.draw();
+    for (const side of app.header.sides.keys()) {
+      const place = this.place(side, puzzle);
+      if (!this.able || this.known.has(place) || this.asked.has(place)) continue;
+      this.asked.add(place);
+      const got = await app.busy(app.tree.kernel.ask({ ask: "findings", puzzle, side }), "asking probes");
+      if (got) this.learn(got, got.bytes); else this.asked.delete(place);
+      app.draw();
+    }
   }
 
   edited(run, frame) { // was anything changed on the way there?
@@ -77,19 +84,20 @@ export class Findings {
   }
 
   of(run, frame) { // what was found of a moment, or null
-    if (run.key.startsWith("B:")) return null; // the first model was asked
-    const own = this.known.get(run.puzzle);
-    return (own && !this.edited(run, frame) ? own : this.known.get(null)) ?? null;
+    const side = this.sideOf(run), own = this.known.get(this.place(side, run.puzzle));
+    return (own && !this.edited(run, frame) ? own : this.known.get(this.place(side, null))) ?? null;
   }
   lacking(run, frame) { // why nothing is shown
-    if (run.key.startsWith("B:")) return "Probes were asked about the first model alone.";
-    if (this.known.has(run.puzzle)) {
-      const { tree } = this.app, asked = tree.runs.get(tree.root(run.puzzle))?.own.question(),
+    const side = this.sideOf(run);
+    if (this.known.has(this.place(side, run.puzzle))) {
+      const { tree } = this.app, asked = tree.runs.get(tree.root(run.puzzle, side))?.own.question(),
         other = asked && differing(run.answer(frame).question, asked).length > 0;
       return `What probes found is hidden: they spoke of ${other ? "the puzzle" : "the run"} as it was, `
         + `and here ${other ? "its question is another one" : "something was changed on the way"}.`;
     }
     if (this.able) return "Probes have not answered yet.";
+    if (side && this.known.has(this.place(0, run.puzzle)))
+      return "Probes were asked about the first model alone.";
     return "Probes were not asked about this puzzle. In Python, Explorer(…, findings=True) asks them "
       + "about all puzzles, and a page that is saved then shows it.";
   }
@@ -147,14 +155,18 @@ export class Findings {
       pen.fillRect(x(0), base, x(run.length) - x(0), 1);
   }
   // what a kept picture of the timeline depends on
-  stamp(run) { return this.on ? `${this.known.has(run.puzzle)} ${this.known.has(null)}` : ""; }
+  stamp(run) {
+    const has = (puzzle) => this.known.has(this.place(this.sideOf(run), puzzle));
+    return this.on ? `${has(run.puzzle)} ${has(null)}` : "";
+  }
 
   write(run, frame) { // texts, and what tests read
     const found = this.on ? this.of(run, frame) : null, shown = found && this.cells(found, run, frame);
     this.button.hidden = !this.offered;
     this.button.setAttribute("aria-pressed", String(this.on));
-    if (this.on) this.says.textContent = found ? this.sentence(found, run, frame, shown)
-      : this.lacking(run, frame);
+    const whose = this.app.header.sides.length > 1 ? `${"AB"[this.sideOf(run)]}: ` : "";
+    if (this.on) this.says.textContent = whose + (found ? this.sentence(found, run, frame, shown)
+      : this.lacking(run, frame));
     this.legend.element.hidden = !found;
     const has = (name) => found && found[name]().some(Number.isFinite),
       told = (yes, says) => (yes ? says : null), few = found?.meta.partner?.changed.length === 1;
