@@ -250,7 +250,7 @@ def test_a_study_on_ray_is_interrupted_and_ends_with_the_same_table(cluster, tmp
         if any(s.state == "finished" for s in progress.states.values()): raise KeyboardInterrupt
     with pytest.raises(Interrupted):
         run_study(asked, ENGINES["ray"], show=stop, report=False, reports=reports)
-    assert not tables(plan_study(asked, "", reports), reports)
+    assert not tables(plan_study(asked, "", reports))
     table = read_table(run_study(asked, ENGINES["ray"], report=False, reports=reports))
     pd.testing.assert_frame_equal(table.drop(columns="seconds"), ran(asked, tmp_path/"here")[1])
 

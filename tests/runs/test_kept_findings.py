@@ -71,11 +71,11 @@ def test_the_study_needs_no_run_and_follows_its_tables(tmp_path):
     gallery_of(tmp_path/"gallery")
     def engine(sweep): raise AssertionError("nothing is to be run")
     table = run_study(study, engine, report=False, reports=tmp_path)
-    assert complete_table(study, plan_study(study, "", tmp_path), tmp_path) == table
+    assert complete_table(study, plan_study(study, "", tmp_path)) == table
     assert "0 of 0 runs, table, no report" in str(study_state(study, reports=tmp_path))
     assert read_table(table).attrs["question"] == study.question
     gallery_of(tmp_path/"gallery", 0.8)
-    assert complete_table(study, plan_study(study, "", tmp_path), tmp_path) is None
+    assert complete_table(study, plan_study(study, "", tmp_path)) is None
     with pytest.raises(InputError, match="has one size; leave out --full"):
         plan_study(study, "full", tmp_path)
     assert read_template(find_template(f"studies/{study.name}")).parameters == {"table": None}

@@ -88,7 +88,7 @@ def test_stopped_while_training_and_while_measuring_it_ends_with_the_same_table(
     study, reports = study_of(tmp_path), tmp_path/"reports"
     first, why = ran(study, reports, most=2)
     assert isinstance(why, Interrupted) and len(first.trained) == 2
-    assert not tables(plan_study(study, "", reports), reports)
+    assert not tables(plan_study(study, "", reports))
     def stop(line):
         if "1 of 4 runs measured" in line: os.kill(os.getpid(), signal.SIGTERM)
     second, why = ran(study, reports, say=stop)
@@ -109,7 +109,7 @@ def test_a_complete_table_starts_nothing_and_another_question_does(undisturbed, 
     for changes in ({"seeds": 3}, {"parameters": {**SMALL["parameters"], "train_steps": 4}},
             {"study": {**SMALL["study"], "measures": {"cost": {}}}}):
         other = study_of(tmp_path, **changes)
-        assert complete_table(other, plan_study(other, "", reports), reports) is None
+        assert complete_table(other, plan_study(other, "", reports)) is None
 
 def test_without_runs_the_table_of_the_gallery_counts(undisturbed, tmp_path):
     study, reports, whole = undisturbed
@@ -125,10 +125,10 @@ def test_a_run_that_fails_is_left_out_and_named(tmp_path):
     fails = lambda trial: trial.at == {"ema": False, "seed": 1}
     _, why = ran(study, reports, fails=fails)
     assert isinstance(why, RunFailed) and "1 of 4 runs failed" in str(why)
-    [path] = tables(plan_study(study, "", reports), reports)
+    [path] = tables(plan_study(study, "", reports))
     table = read_table(path)
     assert table.run.nunique() == 3 and len(table.attrs["excluded"]) == 1
-    assert complete_table(study, plan_study(study, "", reports), reports) is None
+    assert complete_table(study, plan_study(study, "", reports)) is None
     _, table = ran(study, reports)
     assert table.run.nunique() == 4
 

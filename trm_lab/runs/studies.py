@@ -96,20 +96,18 @@ def _plan(study:Study, sweep:Sweep)->dict:
 
 def tables(
     sweep:Sweep, # of a study
-    reports:Path|None=None, # default: `home()/"reports"`
 )->list[Path]: # those that exist
     "Where a study's table may lie: beside its runs, and in the gallery."
-    places = [sweep.folder, Path(reports or home()/"reports")/"gallery"/"studies"/sweep.folder.name]
+    places = [sweep.folder, _gallery(sweep)/"studies"/sweep.folder.name]
     return [place/TABLE for place in places if (place/TABLE).exists()]
 
 def complete_table(
     study:Study,
     sweep:Sweep, # its runs
-    reports:Path|None=None, # default: `home()/"reports"`
 )->Path|None: # None: it has to be made
     "The first table with all runs and measures that the study asks for now."
     wanted = _plan(study, sweep)
-    for path in tables(sweep, reports):
+    for path in tables(sweep):
         origin = read_table(path).attrs
         if origin.get("plan") == wanted and not origin.get("excluded"): return path
     return None
@@ -136,9 +134,9 @@ def study_state(
     "Runs done, and whether table and report are there."
     sweep = plan_study(study, size, reports)
     done = sum(trial.run.finished for trial in sweep.trials)
-    folders = [sweep.folder, *(path.parent for path in tables(sweep, reports))]
+    folders = [sweep.folder, *(path.parent for path in tables(sweep))]
     report = next((folder/PAGE for folder in folders if (folder/PAGE).exists()), None)
-    return StudyState(done, len(sweep.trials), complete_table(study, sweep, reports), report)
+    return StudyState(done, len(sweep.trials), complete_table(study, sweep), report)
 
 # %% ../../nbs/runs/15_studies.ipynb #study013
 def _worker():
@@ -253,7 +251,7 @@ def run_study(
 )->Path: # the report, or the table if none was asked for
     "Run, measure, tabulate, report. Raises `Interrupted` if it is stopped, `RunFailed` if runs failed."
     sweep, failed = plan_study(study, size, reports), None
-    table = complete_table(study, sweep, reports)
+    table = complete_table(study, sweep)
     if table is None:
         try:
             if sweep.trials: run_sweep(sweep, engine(sweep), show) # a study of kept tables has none
