@@ -15,7 +15,7 @@ import pandas as pd
 from ..core.errors import InputError
 from ..interp.probes.base import read_table
 from ..interp.probes.verdicts import (
-    FAILS, FILE, HOLDS, UNDECIDED, ClaimVerdict, claim_verdict, collect_verdicts, difference, judge)
+    FAILS, FILE, HOLDS, OURS, UNDECIDED, ClaimVerdict, claim_verdict, collect_verdicts, difference, judge)
 
 # %% ../../nbs/runs/14_kept.ipynb #kept0005
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def found_in(
         word = HOLDS if above else FAILS if below else UNDECIDED
     else: word = judge(other, one) if finding.lower else judge(one, other)
     about = {"models": f"{puzzle}, one model", "puzzle": puzzle, "study": finding.probe}
-    return claim_verdict(finding.claim, "nobody's; this study asks", finding.measured["measure"], "",
+    return claim_verdict(finding.claim, OURS, finding.measured["measure"], "",
         one, finding.named, other, about, effect=apart, word=word)
 
 # %% ../../nbs/runs/14_kept.ipynb #kept0010
