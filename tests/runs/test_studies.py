@@ -254,6 +254,16 @@ def test_a_study_can_be_run_in_every_size(study, tmp_path):
     assert study.question.endswith("?") and len(study.expected) > 100 and study.minutes <= 40
     assert read_template(find_template(f"studies/{study.name}")).parameters == {"table": None}
 
+@pytest.mark.soak
+@pytest.mark.parametrize("study", [s for s in all_studies() if not s.kept], ids=lambda study: study.name)
+def test_every_row_of_the_published_size_can_be_trained(study, tmp_path):
+    "Two steps of each of its models, measured as the whole would be: half a minute a row on two cores."
+    said = subprocess.run([*COMMAND, "study", str(study.number), "--full", "--smoke", "--no-report"],
+        env={**os.environ, "TRM_LAB_HOME": str(tmp_path)}, capture_output=True, text=True)
+    assert said.returncode == 0, said.stdout + said.stderr
+    table = read_table(tmp_path/"reports"/"studies"/f"{study.name}-full-smoke"/"runs.parquet")
+    assert table.run.nunique() == len(plan_study(study, "full-smoke", tmp_path).trials)
+
 def test_the_published_size_has_parameters_of_its_own(tmp_path):
     (tmp_path/"g.yaml").write_text("config: sudoku-4x4\nparameters: {train_steps: 5, lr: 1.0e-2}\n"
         "smoke: {parameters: {lr: 1.0e-3}}\nfull: {parameters: {lr: 1.0e-4}}\n")

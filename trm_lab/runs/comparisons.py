@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['HIGHER', 'LOWER', 'ALIKE', 'UNTOLD', 'PAPER', 'values_of', 'over_seeds', 'Difference', 'difference', 'points',
-           'verdict', 'confidence', 'share_text', 'points_text', 'beside', 'order', 'least_told', 'passport_line',
-           'cost_line', 'asked', 'conditions', 'rank_agreement']
+           'verdict', 'confidence', 'in_short', 'share_text', 'points_text', 'beside', 'order', 'least_told',
+           'passport_line', 'cost_line', 'asked', 'conditions', 'rank_agreement']
 
 # %% ../../nbs/runs/16_comparisons.ipynb #compa002
 import math
@@ -125,6 +125,19 @@ def confidence(
     word = "high" if told == len(found) else "medium" if 2*told >= len(found) else "low"
     return (f"*Confidence: {word}.* {told} of the {len(found)} differences behind this can be told with "
         f"{seeds} seeds, for this size of model, puzzle and training; nothing is said about others.")
+
+# %% ../../nbs/runs/16_comparisons.ipynb #compa0c1
+def in_short(
+    found:Sequence[Difference], # of the settings that one question is about
+    higher:str, lower:str, # a sentence where all that can be told are higher, or lower
+    both:str, # where some are higher and others lower
+    untold:str, # where none can be told
+    margin:float=0.01, # as `verdict` takes it
+)->str:
+    "The sentence that fits what several differences say together."
+    words = {each.word(margin) for each in found}
+    if {HIGHER, LOWER} <= words: return both
+    return higher if HIGHER in words else lower if LOWER in words else untold
 
 # %% ../../nbs/runs/16_comparisons.ipynb #d061d84b
 def share_text(
