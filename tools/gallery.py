@@ -36,36 +36,28 @@ PIECES = { # folder in the gallery: what a reader of the index sees first, and t
         ["trm-lab run probes/reading -p model arc-10x10 -p steps 4 -p draws 3"]),
     "dynamics-sudoku-6x6": ("Sudoku 6×6, three trainings", [SEEDS,
         f"trm-lab run probes/dynamics -p models '[reports/{SEEDS.split()[-1]}]' -p puzzles 2000"]),
-    "dynamics-sudoku-9x9": ("fiendish Sudoku 9×9", ["trm-lab run probes/dynamics -p models '[sudoku-9x9]' "
-        "-p difficulty fiendish -p puzzles 120 -p studied 8 -p long 48 -p starts 2 -p kicks '[0.3,3.0]'"]),
+    "dynamics-sudoku-9x9": ("fiendish Sudoku 9×9",
+        ["trm-lab run probes/dynamics -p models '[sudoku-9x9]' -p difficulty fiendish"]),
     "dynamics-maze-9x9": ("mazes 9×9", ["trm-lab run probes/dynamics -p models '[maze-9x9]' "
         "-p puzzles 1000 -p studied 20 -p starts 2 -p kicks '[0.3,3.0]'"]),
     "halting-sudoku-6x6": ("Sudoku 6×6, three trainings", [SEEDS,
         f"trm-lab run probes/halting -p models '[reports/{SEEDS.split()[-1]}]' -p puzzles 3000"]),
     "halting-sudoku-9x9": ("fiendish Sudoku 9×9",
-        ["trm-lab run probes/halting -p models '[sudoku-9x9]' -p difficulty fiendish -p puzzles 300"]),
+        ["trm-lab run probes/halting -p models '[sudoku-9x9]' -p difficulty fiendish"]),
     "halting-maze-9x9": ("mazes 9×9", ["trm-lab run probes/halting -p models '[maze-9x9]' -p puzzles 2000"]),
     "patching-sudoku-6x6": ("Sudoku 6×6, three trainings", [SEEDS,
         f"trm-lab run probes/patching -p models '[reports/{SEEDS.split()[-1]}]'"]),
-    "patching-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/patching -p models '[sudoku-9x9-laptop]' "
-        "-p pairs 10 -p by_cell 3 -p sets 2 -p most 4 -p whole 24 -p looks '[1,2]' -p sizes '[1.0]' "
-        "-p unknown '[1,4,16]'"]),
+    "patching-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/patching -p models '[sudoku-9x9]'"]),
     "patching-maze-9x9": ("mazes 9×9", ["trm-lab run probes/patching -p models '[maze-9x9]' -p pairs 24 "
         "-p by_cell 6 -p sets 4 -p most 6 -p whole 40"]),
     "symmetry-sudoku-6x6": ("Sudoku 6×6, three trainings", [SEEDS,
         f"trm-lab run probes/symmetry -p models '[reports/{SEEDS.split()[-1]}]' -p puzzles 2000"]),
     "symmetry-maze-9x9": ("mazes 9×9", ["trm-lab run probes/symmetry -p models '[maze-9x9]' -p puzzles 400 "
         "-p some 100 -p cells 60"]),
-    "symmetry-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/symmetry -p models '[sudoku-9x9-laptop]' "
-        "-p puzzles 400 -p some 24 -p copies 4 -p cells 60 -p looks '[1,2,8]'"]),
+    "symmetry-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/symmetry -p models '[sudoku-9x9]'"]),
     "ablation-smoke": ("eleven rows of the paper's ablations, too small and too brief to rank as the "
         "paper's do", ["trm-lab sweep ablation --smoke --slots 2", "trm-lab report reports/ablation-smoke"]),
 }
-# what a page says by a name that means another model today
-NOTES = {"geometry-sudoku-9x9":
-    "The page calls its model sudoku-9x9, as it was called then; it ships as sudoku-9x9-laptop."}
-NOTES |= {name: "The page is about the weights that shipped before: the same recipe, 8,000 training steps."
-    for name in PIECES if name.endswith("-maze-9x9")}
 # of a run's folder: its page, and what that leads to
 KEPT = ("report.html", "explorer.html", "geometry.parquet", "reading.parquet", "dynamics.parquet",
     "halting.parquet", "patching.parquet", "symmetry.parquet", "verdicts.parquet")
@@ -111,6 +103,11 @@ Below each question stand one figure, the answer, and how sure it is. Every trai
 seeds, that is, with other random numbers; where a difference may be chance, it *cannot be told*. The small
 models here say nothing certain about large ones. Behind each link are the design, what had been expected
 before, all numbers, and what would change the answer. `trm-lab study NUMBER` runs a study again."""
+
+def write_page(file:Path, cells:list, title:str):
+    "Write a page of its own; the same cells give the same page, to the byte."
+    for number, cell in enumerate(cells): cell.id = f"cell-{number}"
+    write_text(file, page(new_notebook(cells=cells), title))
 
 def made(lines:list[str])->Path:
     "Run the lines; the folder that the last one names."
@@ -176,7 +173,7 @@ def questions():
             new_markdown_cell(f"[Design, numbers, and what would change this]({study.name}/report.html) · "
                 f"[table]({study.name}/{TABLE})")]
     if waiting: cells.append(new_markdown_cell("## Not answered yet\n\n" + "\n".join(waiting)))
-    write_text(GALLERY/"studies"/"index.html", page(new_notebook(cells=cells), "trm-lab: ten questions"))
+    write_page(GALLERY/"studies"/"index.html", cells, "trm-lab: ten questions")
 
 def reworded(name:str, outputs:list[dict])->list[dict]:
     "The outputs of a headline; what was found by probes is written anew from their table."
@@ -206,9 +203,8 @@ def judged():
 def known():
     "The page with the verdicts of all others."
     from trm_lab.interp.probes.verdicts import overview
-    text = KNOWN + overview(judged())
-    write_text(GALLERY/"what_we_think_we_know.html",
-        page(new_notebook(cells=[new_markdown_cell(text)]), "trm-lab: what we think we know"))
+    write_page(GALLERY/"what_we_think_we_know.html", [new_markdown_cell(KNOWN + overview(judged()))],
+        "trm-lab: what we think we know")
 
 def index():
     "The page that leads to all others, and the page with their verdicts."
@@ -220,17 +216,19 @@ def index():
         headline = json.loads((GALLERY/name/"headline.json").read_text(encoding="utf-8"))
         more = [f"[{file}]({name}/{file})" for file in KEPT[1:] if (GALLERY/name/file).exists()]
         cells += [new_markdown_cell(f"## [{headline['title']}: {about}]({name}/report.html)\n\n"
-                + "; ".join(f"`{line}`" for line in lines) + (f" · {', '.join(more)}" if more else "")
-                + (f"\n\n{NOTES[name]}" if name in NOTES else "")),
+                + "; ".join(f"`{line}`" for line in lines) + (f" · {', '.join(more)}" if more else "")),
             new_code_cell(outputs=[nbformat.from_dict(o) for o in reworded(name, headline["outputs"])])]
-    write_text(GALLERY/"index.html", page(new_notebook(cells=cells), "trm-lab: what the notebooks find"))
+    write_page(GALLERY/"index.html", cells, "trm-lab: what the notebooks find")
 
-if sys.argv[1:] == ["--index"]: sys.exit(index())
-if sys.argv[1:] == ["--studies"]:
-    for study in all_studies(): keep_study(study)
-    sys.exit(index())
-if wrong := [name for name in sys.argv[1:] if name not in PIECES]:
-    sys.exit(f"gallery: {wrong[0]!r} is none of {', '.join(PIECES)}")
-for name in sys.argv[1:] or PIECES:
-    keep(name, made(PIECES[name][1]))
-    index()
+def main(asked:list[str]):
+    if asked == ["--index"]: return index()
+    if asked == ["--studies"]:
+        for study in all_studies(): keep_study(study)
+        return index()
+    if wrong := [name for name in asked if name not in PIECES]:
+        sys.exit(f"gallery: {wrong[0]!r} is none of {', '.join(PIECES)}")
+    for name in asked or PIECES:
+        keep(name, made(PIECES[name][1]))
+        index()
+
+if __name__ == "__main__": main(sys.argv[1:])
