@@ -134,7 +134,8 @@ def test_processes_share_the_random_numbers_of_one():
     assert torch.equal(whole, drawn(slice(0, 8))) and whole.std() > 0.5
 
 @pytest.mark.parametrize("changes", [RANDOM,
-    {**RANDOM, "late_share": 0.25, "late_stride": 2, "accumulate": 2}])
+    {**RANDOM, "late_share": 0.25, "late_stride": 2, "accumulate": 2},
+    {**RANDOM, "late_share": 0.25, "late_stride": 2, "freeze": "answer"}])
 def test_with_random_latents_a_resumed_run_is_the_same_run(changes, four):
     config = replace(CONFIG, **changes)
     whole, _ = stepped(config, four, 9)
