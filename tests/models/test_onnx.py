@@ -343,4 +343,4 @@ def test_every_shipped_model_is_the_same_in_onnxruntime(name, tmp_path):
     stops = f"{costs['all'].stops:.0%}".replace("%", " %")
     print(as_row(f"`{name}`", str(count), *solved, *kinds, stops), flush=True)
     # on large boards the last bit grows along the way, in torch as well, so that a token may tip
-    assert found.alone < 1e-4 and found.tokens <= (0 if cells < 81 else 10) and not found.stops, found
+    assert found.alone < 1e-4 and found.tokens <= (0 if cells < 64 else 10) and not found.stops, found
