@@ -13,11 +13,12 @@ demo: .venv/.lab ## train a TRM on Sudoku 6×6 and leave a report to read
 
 test: .venv/.dev ## every test but the soak
 	@$(BIN)/ruff check --quiet . # line lengths and unused names, nothing else
-	@echo "tutorials and lessons: every cell of every notebook; then the tests, while the tutorials go on"
-	@export OMP_NUM_THREADS=1; $(BIN)/nbdev_test --path nbs/tutorials --n_workers 1 & tutorials=$$!; \
-	  $(BIN)/nbdev_test --path nbs --skip_folder_re 'tutorials|experiments|_ipynb_checkpoints' --n_workers 1 && \
-	  $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "not soak and not pace" tests; tests=$$?; \
-	  wait $$tutorials && exit $$tests # one thread each; three, because some tests only wait
+	@echo "every cell of every tutorial and lesson, and the tests beside them"
+	@export OMP_NUM_THREADS=1; ( $(BIN)/nbdev_test --path nbs/tutorials --n_workers 1 \
+	    && $(BIN)/nbdev_test --path nbs --skip_folder_re 'tutorials|experiments|_ipynb_checkpoints' --n_workers 1 \
+	  ) & notebooks=$$!; \
+	  $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not soak and not pace" tests; tests=$$?; \
+	  wait $$notebooks && exit $$tests # one thread each; notebooks first would leave a core idle for minutes
 	@$(BIN)/python -m pytest -q -m pace tests/views/test_explorer.py # alone: how fast a page answers
 
 soak: .venv/.dev ## the long counts
