@@ -223,6 +223,15 @@ def test_the_page_of_a_card_follows_from_its_file(name):
             row = [line for line in page.splitlines() if line.startswith(f"| {tries} tr")][k]
             assert f"{share['legal']['share']:.1%} (" in row
 
+def test_a_card_says_what_was_trained_before():
+    "Or a reader takes five minutes of training for all there was."
+    card = load_pretrained("sudoku-9x9").history["card"]
+    assert card["recipe"]["freeze"] == "answer"
+    page = card_text(card, 1)
+    assert (f"| began with | the weights of `{card['recipe']['init_from']}`" in page
+        and "only the halting head went on to learn |" in page)
+    assert "began with" not in card_text(load_pretrained("sudoku-6x6").history["card"], 1)
+
 def test_large_boards_are_shown_row_by_row():
     shown = _shown({"question": "S# #  #G ", "answer": "S# #oo#G ", "wrong": [4, 5], "cols": 3})
     assert shown == "question   answer   wrong\nS#    S#\n#     #oo    ^^\n#G    #G"
