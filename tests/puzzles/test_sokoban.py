@@ -15,11 +15,12 @@ from trm_lab.puzzles.base import find_puzzle, puzzle_from
 from trm_lab.puzzles.sokoban import (
     BOX, BOX_ON_GOAL, DEADLOCKS, FLOOR, GOAL, MARKED, PLAYER, PLAYER_ON_GOAL, WALL, Sokoban,
     _deadlock, _drawn, _search)
+from trm_lab.puzzles.text import examples, read_board
 from trm_lab.runs.cards import _games
 from trm_lab.solving.rollouts import play
 from test_cli import trm_lab
 
-seven, six = Sokoban(7, 7), Sokoban(6, 6)
+seven, six, narrow = Sokoban(7, 7), Sokoban(6, 6), Sokoban(3, 6)
 seeds = st.integers(0, 2**32)
 
 # ---- the game once more, on text, one step of the player at a time -----------------------------------------
@@ -87,7 +88,8 @@ def random_board(seed, puzzle):
     count = min(rng.integers(1, 4), (len(free) - 1)//2)
     board.flat[rng.choice(free, count, replace=False)] = GOAL
     boxes_and_player = rng.choice(free, count + 1, replace=False)
-    for cell, (plain, on_goal) in zip(boxes_and_player, [(PLAYER, PLAYER_ON_GOAL)] + [(BOX, BOX_ON_GOAL)]*count):
+    tokens = [(PLAYER, PLAYER_ON_GOAL)] + [(BOX, BOX_ON_GOAL)]*count
+    for cell, (plain, on_goal) in zip(boxes_and_player, tokens):
         board.flat[cell] = on_goal if board.flat[cell] == GOAL else plain
     return puzzle.print(board.ravel())
 
@@ -144,7 +146,7 @@ def test_every_position_of_a_room():
 # ---- deadlocks ---------------------------------------------------------------------------------------------
 
 def test_what_the_rules_call_a_deadlock_is_one():
-    "In thirty rooms, wherever three boxes stand: none that is named can be solved, and most that cannot are named."
+    "In thirty rooms, wherever three boxes stand: what is named cannot be solved, and most of that is named."
     rng, counts = np.random.default_rng(1), Counter()
     for room in filter(None, (_drawn(rng, 6, 6, 3) for _ in range(30))):
         solvable = {boxes for boxes, _ in _search(room).pushes}
@@ -289,8 +291,8 @@ def test_how_games_are_counted():
     assert (best.moves == best.fewest).all() and best.scores()["optimal"] == best.scores()["solved"] == 1
     assert silent.scores()["illegal"] == 1 and silent.scores()["deadlocks"] == {}
     def worst(boards): # any push that leads to a deadlock, where there is one
-        return np.stack([max(seven.moves(board), key=lambda move: bool(seven.deadlock(seven.advance(board, move))))
-            for board in boards])
+        return np.stack([max(seven.moves(board), key=lambda move: loses(board, move)) for board in boards])
+    def loses(board, move): return bool(seven.deadlock(seven.advance(board, move)))
     lost = play(seven, questions, worst)
     shares = lost.scores()
     assert shares["deadlock"] > 0.8 and sum(shares["deadlocks"].values()) == pytest.approx(shares["deadlock"])
@@ -329,11 +331,13 @@ QUESTION = "####### #-----# #-$.--# #-@-$-# #---.-# #-----# #######"
     (QUESTION, "legal so far, not complete"),
     (QUESTION.replace("$.", "2."), "solved"),
     (QUESTION.replace("$-#", "8-#"), "solved"),
-    (QUESTION.replace("$.", "1."), "the box in row 3, column 3 pushed left leaves more boxes than goals along a wall"),
-    (QUESTION.replace("$-#", "1-#"), "the box in row 4, column 5 pushed left begins a plan of 4 pushes; the fewest "
-        "are 2"),
+    (QUESTION.replace("$.", "1."),
+        "the box in row 3, column 3 pushed left leaves more boxes than goals along a wall"),
+    (QUESTION.replace("$-#", "1-#"),
+        "the box in row 4, column 5 pushed left begins a plan of 4 pushes; the fewest are 2"),
     (QUESTION.replace("@-$", "3-$"), "row 4, column 3 was changed, where no box is pushed"),
-    (QUESTION.replace("@-$", "#-#"), "row 4, column 3 and 1 other cells were changed, where no box is pushed")])
+    (QUESTION.replace("@-$", "#-#"),
+        "row 4, column 3 and 1 other cells were changed, where no box is pushed")])
 def test_the_rules_on_answers(answer, verdict):
     assert str(seven.check(seven.parse(QUESTION), seven.parse(answer))) == verdict
 
@@ -363,7 +367,7 @@ def judged(text):
     (lambda: find_puzzle("sokoban-2x6"), "choose one of 3×3 to 100 cells"),
     (lambda: find_puzzle("sokoban-11x10"), "choose one of 3×3 to 100 cells"),
     (lambda: next(seven.generate(None, "pushes0")), "difficulty 'pushes0' is not known"),
-    (lambda: next(Sokoban(3, 6).generate(np.random.default_rng(0), "pushes9")), "has a board of pushes9; ask for")])
+    (lambda: next(narrow.generate(np.random.default_rng(0), "pushes9")), "a board of pushes9; ask for less")])
 def test_bad_input_is_refused(act, what):
     with pytest.raises(InputError, match=what): act()
 
@@ -371,3 +375,16 @@ def test_names_and_sizes():
     for name in ("sokoban-7x7", "sokoban-3x33", "sokoban-10x10"):
         assert find_puzzle(name).name == name and puzzle_from(find_puzzle(name).spec()) == find_puzzle(name)
     assert find_puzzle("sokoban-7x7") == seven and seven.vocab_size == MARKED + 16
+
+def test_a_room_with_too_many_positions_is_refused(monkeypatch):
+    monkeypatch.setattr("trm_lab.puzzles.sokoban.MOST_POSITIONS", 100)
+    with pytest.raises(InputError, match="more than 100 positions of this room can be solved"):
+        seven.fewest_moves([seven.parse("####### #@----# #-$-$-# #--.--# ##.---# ##-#--# #######")])
+
+@pytest.mark.parametrize("floor", "- _")
+def test_level_files_have_several_signs_for_floor(floor, tmp_path):
+    level = "\n".join(QUESTION.split()).replace("-", floor)
+    (tmp_path/"levels.txt").write_text(f"{level}\n\n{level}\n")
+    assert (read_board(level, seven) == seven.parse(QUESTION)).all()
+    found = [example.question for example in examples(tmp_path/"levels.txt", seven)]
+    assert len(found) == 2 and (found == seven.parse(QUESTION)).all()

@@ -100,7 +100,7 @@ def _pulls(room:_Room, boxes:np.ndarray, reached:np.ndarray)->tuple[np.ndarray, 
     return tuple(map(np.concatenate, zip(*found)))
 
 # %% ../../nbs/puzzles/11_sokoban.ipynb #42de549b
-MOST_POSITIONS = 500_000 # some seconds; three boxes on 10×10 have 60,000 at most
+MOST_POSITIONS = 200_000 # three seconds; three boxes in an empty 10×10 room have some 30,000
 
 class _Search:
     "The positions of a room that can be solved, as boxes and the cells that the player reaches."
@@ -123,7 +123,7 @@ class _Search:
         self.pushes.update(dict.fromkeys(fresh, len(self.levels)))
         return fresh
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=64) # the rooms of 500 test boards; megabytes each on 10×10
 def _search(room:_Room)->_Search: return _Search(room)
 
 # %% ../../nbs/puzzles/11_sokoban.ipynb #86331f85
@@ -148,8 +148,8 @@ def _refuse_other_boards(tokens:np.ndarray, rows:int, cols:int):
     for cell in np.setdiff1d(np.flatnonzero(tokens != WALL), _inner(rows, cols)):
         raise InputError(f"{_where(cell, cols)} is no wall; a board of Sokoban has walls all round")
     for cell in np.flatnonzero((tokens < FLOOR) | (tokens > MARKED)):
-        raise InputError(f"{_where(cell, cols)} is no part of a question; show floor, walls, goals, boxes and "
-            "the player, without marks")
+        raise InputError(f"{_where(cell, cols)} is no part of a question; show floor, walls, goals, boxes "
+            "and the player, without marks")
     players, boxes, goals = (int(np.isin(tokens, some).sum()) for some in (_PLAYERS, _BOXES, _GOALS))
     if players != 1:
         raise InputError(f"a board of Sokoban has one player, this one {players or 'none'}; mark the player "
@@ -171,9 +171,8 @@ def _read(board:bytes, rows:int, cols:int)->_Position:
     tokens = np.frombuffer(board, np.uint8)
     _refuse_other_boards(tokens, rows, cols)
     inner = tokens[_inner(rows, cols)]
-    floor, goals, boxes, player = map(_bits, (inner != WALL, *(np.isin(inner, some)
-        for some in (_GOALS, _BOXES, _PLAYERS))))
-    room = _Room(cols - 2, floor, goals)
+    goals, boxes, player = (_bits(np.isin(inner, some)) for some in (_GOALS, _BOXES, _PLAYERS))
+    room = _Room(cols - 2, _bits(inner != WALL), goals)
     reached = room.reached(np.array([player], np.uint64), np.array([boxes], np.uint64))
     return _Position(room, boxes, int(reached[0]))
 
