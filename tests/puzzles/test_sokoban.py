@@ -14,7 +14,7 @@ from trm_lab.models.variants import build_model
 from trm_lab.puzzles.base import find_puzzle, puzzle_from
 from trm_lab.puzzles.sokoban import (
     BOX, BOX_ON_GOAL, DEADLOCKS, FLOOR, GOAL, MARKED, PLAYER, PLAYER_ON_GOAL, WALL, Sokoban,
-    _deadlock, _drawn, _search)
+    _deadlock, _search)
 from trm_lab.puzzles.text import examples, read_board
 from trm_lab.runs.cards import _games
 from trm_lab.solving.rollouts import play
@@ -148,7 +148,7 @@ def test_every_position_of_a_room():
 def test_what_the_rules_call_a_deadlock_is_one():
     "In thirty rooms, wherever three boxes stand: what is named cannot be solved, and most of that is named."
     rng, counts = np.random.default_rng(1), Counter()
-    for room in filter(None, (_drawn(rng, 6, 6, 3) for _ in range(30))):
+    for room in filter(None, (six._room(rng, 3) for _ in range(30))):
         solvable = {boxes for boxes, _ in _search(room).pushes}
         cells = [1 << cell for cell in range(16) if room.floor >> cell & 1]
         for boxes in map(sum, combinations(cells, 3)):
@@ -377,8 +377,8 @@ def test_names_and_sizes():
     assert find_puzzle("sokoban-7x7") == seven and seven.vocab_size == MARKED + 16
 
 def test_a_room_with_too_many_positions_is_refused(monkeypatch):
-    monkeypatch.setattr("trm_lab.puzzles.sokoban.MOST_POSITIONS", 100)
-    with pytest.raises(InputError, match="more than 100 positions of this room can be solved"):
+    monkeypatch.setattr("trm_lab.puzzles.sokoban.MOST_POSITIONS", 10)
+    with pytest.raises(InputError, match="more than 10 positions of this room can be solved"):
         seven.fewest_moves([seven.parse("####### #@----# #-$-$-# #--.--# ##.---# ##-#--# #######")])
 
 @pytest.mark.parametrize("floor", "- _")

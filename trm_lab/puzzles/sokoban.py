@@ -20,6 +20,9 @@ FLOOR, WALL, GOAL, PLAYER, PLAYER_ON_GOAL, BOX, BOX_ON_GOAL = range(1, 8)
 MARKED = 7 # a box that is pushed is MARKED + the sum of its directions' bits: 1, 2, 4 and 8
 DIRECTIONS = "left", "right", "up", "down"
 
+def _directions(ways:int)->list[int]: # ways: as bits; numbers in `DIRECTIONS`
+    return [direction for direction in range(4) if ways >> direction & 1]
+
 # %% ../../nbs/puzzles/11_sokoban.ipynb #93d3aca1
 class _Board(RectangularBoard, MovePuzzle):
     "A board of Sokoban: its size, its name and its text."
@@ -41,7 +44,7 @@ class _Room:
     goals:int # bits
 
     @functools.cached_property
-    def _steps(self)->tuple[tuple[int, int], ...]: # by how many bits, and the floor that can be come to
+    def _steps(self)->tuple[tuple[int, int], ...]: # by how many bits, and the floor where it can lead
         left = sum(1 << cell for cell in range(0, 64, self.width)) # the first column
         right = left << self.width - 1
         return ((-1, self.floor & ~right), (1, self.floor & ~left),
@@ -69,32 +72,30 @@ class _Room:
             left &= ~found[-1]
         return found
 
-# %% ../../nbs/puzzles/11_sokoban.ipynb #78b24715
-def _flags(sets:np.ndarray)->np.ndarray: # (N, 64): is a cell in the set?
-    return np.unpackbits(sets[:, None].astype("<u8").view(np.uint8), axis=1, bitorder="little")
-
-def _singles(sets:np.ndarray)->tuple[np.ndarray, np.ndarray]: # two of (M,)
-    "Every cell of N sets: the number of its set, and the cell as a bit."
-    which, cell = np.nonzero(_flags(sets))
-    return which, np.uint64(1) << cell.astype(np.uint64)
-
-def _pushes(room:_Room, boxes:np.ndarray, reached:np.ndarray)->tuple[np.ndarray, ...]: # five of (M,)
-    "Every push: from which position, of which box, in which direction; boxes and player after it."
+# %% ../../nbs/puzzles/11_sokoban.ipynb #b69d25ed
+def _pushes(room:_Room, boxes:int, reached:int)->list[tuple[int, int, int]]:
+    "Every push of a position: the box as a bit, the direction, and the boxes after it."
     free, found = room.floor & ~boxes, []
     for direction in range(4):
         able = boxes & room.beside(reached, direction) & room.beside(free, direction ^ 1)
-        which, box = _singles(able)
-        after = boxes[which] ^ box ^ room.beside(box, direction)
-        found.append((which, box, np.full(len(box), direction), after, box))
-    return tuple(map(np.concatenate, zip(*found)))
+        while able:
+            box = able & -able
+            found.append((box, direction, boxes ^ box ^ room.beside(box, direction)))
+            able ^= box
+    return found
+
+# %% ../../nbs/puzzles/11_sokoban.ipynb #77e5b644
+def _flags(sets:np.ndarray)->np.ndarray: # sets: (N,) uint64; (N, 64): is a cell in the set?
+    return np.unpackbits(sets[:, None].astype("<u8").view(np.uint8), axis=1, bitorder="little")
 
 def _pulls(room:_Room, boxes:np.ndarray, reached:np.ndarray)->tuple[np.ndarray, np.ndarray]: # two of (M,)
-    "What a push may have led here from: boxes and player before it."
+    "What a push may have led from to each of N positions: boxes and player before it."
     free, found = room.floor & ~boxes, []
     for direction in range(4): # in which the player steps back
         back = direction ^ 1
         able = boxes & room.beside(reached, back) & room.beside(room.beside(free, back), back)
-        which, box = _singles(able)
+        which, cell = np.nonzero(_flags(able))
+        box = np.uint64(1) << cell.astype(np.uint64)
         to = room.beside(box, direction)
         found.append((boxes[which] ^ box ^ to, room.beside(to, direction)))
     return tuple(map(np.concatenate, zip(*found)))
@@ -130,33 +131,29 @@ def _search(room:_Room)->_Search: return _Search(room)
 _PLAYERS, _BOXES = (PLAYER, PLAYER_ON_GOAL), (BOX, BOX_ON_GOAL)
 _GOALS = GOAL, PLAYER_ON_GOAL, BOX_ON_GOAL
 
-@functools.lru_cache(maxsize=None)
-def _inner(rows:int, cols:int)->np.ndarray: # (n,) the cells inside of the outer walls, in the order of bits
-    return np.arange(rows*cols).reshape(rows, cols)[1:-1, 1:-1].ravel()
+class _Read(_Board):
+    "How boards are read."
+    @functools.cached_property
+    def _inner(self)->np.ndarray: # (n,) the cells inside of the outer walls, in the order of their bits
+        return np.arange(self.seq_len).reshape(self.rows, self.cols)[1:-1, 1:-1].ravel()
 
-def _bits(flags:np.ndarray)->int: # flags: (n,) bool of the inner cells
-    return int.from_bytes(np.packbits(flags, bitorder="little").tobytes(), "little")
+    def _cells(self, bits:int)->np.ndarray: # (m,) cells of the board
+        return self._inner[np.flatnonzero(_flags(np.array([bits], np.uint64))[0])]
 
-def _cells(bits:int, rows:int, cols:int)->np.ndarray: # of the board
-    return _inner(rows, cols)[np.flatnonzero(_flags(np.array([bits], np.uint64))[0])]
-
-# %% ../../nbs/puzzles/11_sokoban.ipynb #b7f203f4
-def _where(cell:int, cols:int)->str: return f"row {cell//cols + 1}, column {cell % cols + 1}"
-
-def _refuse_other_boards(tokens:np.ndarray, rows:int, cols:int):
-    "Raise `InputError` if a question is no board of Sokoban."
-    for cell in np.setdiff1d(np.flatnonzero(tokens != WALL), _inner(rows, cols)):
-        raise InputError(f"{_where(cell, cols)} is no wall; a board of Sokoban has walls all round")
-    for cell in np.flatnonzero((tokens < FLOOR) | (tokens > MARKED)):
-        raise InputError(f"{_where(cell, cols)} is no part of a question; show floor, walls, goals, boxes "
-            "and the player, without marks")
-    players, boxes, goals = (int(np.isin(tokens, some).sum()) for some in (_PLAYERS, _BOXES, _GOALS))
-    if players != 1:
-        raise InputError(f"a board of Sokoban has one player, this one {players or 'none'}; mark the player "
-            "with @, or with + on a goal")
-    if boxes != goals or not boxes:
-        raise InputError("a board of Sokoban has as many boxes as goals, and at least one; this one has "
-            f"{boxes} and {goals}: add what is missing")
+    def _refuse_other_boards(self, tokens:np.ndarray):
+        "Raise `InputError` if a question is no board of Sokoban."
+        for cell in np.setdiff1d(np.flatnonzero(tokens != WALL), self._inner):
+            raise InputError(f"{self._at(cell)} is no wall; a board of Sokoban has walls all round")
+        for cell in np.flatnonzero((tokens < FLOOR) | (tokens > MARKED)):
+            raise InputError(f"{self._at(cell)} is no part of a question; show floor, walls, goals, boxes "
+                "and the player, without marks")
+        players, boxes, goals = (int(np.isin(tokens, some).sum()) for some in (_PLAYERS, _BOXES, _GOALS))
+        if players != 1:
+            raise InputError(f"a board of Sokoban has one player, this one {players or 'none'}; mark the "
+                "player with @, or with + on a goal")
+        if boxes != goals or not boxes:
+            raise InputError("a board of Sokoban has as many boxes as goals, and at least one; this one has "
+                f"{boxes} and {goals}: add what is missing")
 
 # %% ../../nbs/puzzles/11_sokoban.ipynb #4698e469
 class _Position(NamedTuple):
@@ -165,14 +162,17 @@ class _Position(NamedTuple):
     boxes:int
     reached:int # the cells where the player can go without a push
 
+def _bits(flags:np.ndarray)->int: # flags: (n,) bool of the inner cells
+    return int.from_bytes(np.packbits(flags, bitorder="little").tobytes(), "little")
+
 @functools.lru_cache(maxsize=1 << 16)
-def _read(board:bytes, rows:int, cols:int)->_Position:
+def _position(puzzle:_Read, board:bytes)->_Position:
     "The position of a question. Raises `InputError` if it is no board of Sokoban."
     tokens = np.frombuffer(board, np.uint8)
-    _refuse_other_boards(tokens, rows, cols)
-    inner = tokens[_inner(rows, cols)]
+    puzzle._refuse_other_boards(tokens)
+    inner = tokens[puzzle._inner]
     goals, boxes, player = (_bits(np.isin(inner, some)) for some in (_GOALS, _BOXES, _PLAYERS))
-    room = _Room(cols - 2, _bits(inner != WALL), goals)
+    room = _Room(puzzle.cols - 2, _bits(inner != WALL), goals)
     reached = room.reached(np.array([player], np.uint64), np.array([boxes], np.uint64))
     return _Position(room, boxes, int(reached[0]))
 
@@ -185,16 +185,17 @@ class _Push(NamedTuple):
     plan:int # pushes of the best plan that begins with it; −1: the puzzle cannot be solved any more
 
 @functools.lru_cache(maxsize=1 << 16)
-def _plan(board:bytes, rows:int, cols:int)->tuple[int, tuple[_Push, ...]]:
-    "The fewest pushes, −1 where the puzzle cannot be solved, and every push that the rules allow."
-    room, boxes, reached = _read(board, rows, cols)
-    known = _search(room).pushes
-    _, box, direction, after, player = _pushes(room, *np.array([[boxes], [reached]], np.uint64))
-    onward = [known.get(each, -1) for each in zip(after.tolist(), room.reached(player, after).tolist())]
-    plans = [1 + more if more >= 0 else -1 for more in onward]
-    cells = [int(_inner(rows, cols)[bit.bit_length() - 1]) for bit in box.tolist()]
-    pushes = map(_Push, cells, direction.tolist(), after.tolist(), plans)
-    return known.get((boxes, reached), -1), tuple(sorted(pushes))
+def _plan(puzzle:_Read, board:bytes)->tuple[int, tuple[_Push, ...]]:
+    "The fewest pushes, −1 where the puzzle cannot be solved, and every push that the rules allow, in order."
+    room, boxes, reached = _position(puzzle, board)
+    known, pushes = _search(room).pushes, _pushes(room, boxes, reached)
+    player, after = (np.array([push[part] for push in pushes], np.uint64) for part in (0, 2))
+    found = []
+    for (box, direction, after), onward in zip(pushes, room.reached(player, after).tolist()):
+        left = known.get((after, onward))
+        cell = int(puzzle._inner[box.bit_length() - 1])
+        found.append(_Push(cell, direction, after, -1 if left is None else 1 + left))
+    return known.get((boxes, reached), -1), tuple(sorted(found))
 
 # %% ../../nbs/puzzles/11_sokoban.ipynb #a3d6c02f
 DEADLOCKS = {"corner": "leaves a box in a corner that is no goal",
@@ -233,12 +234,10 @@ def _deadlock(room:_Room, boxes:int)->str|None:
     return "frozen" if _frozen(room, boxes) & ~room.goals else None
 
 # %% ../../nbs/puzzles/11_sokoban.ipynb #397752cb
-class _Ruled(_Board):
+class _Ruled(_Read):
     "Which answers are legal pushes."
-    def _position(self, question)->_Position: return _read(bytes(map(int, question)), self.rows, self.cols)
-
-    def _plan(self, question)->tuple[int, tuple[_Push, ...]]:
-        return _plan(bytes(map(int, question)), self.rows, self.cols)
+    def _position(self, question)->_Position: return _position(self, bytes(map(int, question)))
+    def _plan(self, question)->tuple[int, tuple[_Push, ...]]: return _plan(self, bytes(map(int, question)))
 
     def _changed(self, question, answer, marked)->tuple[list[int], list[str]]: # cells, and sentences
         "What of the question was changed in the answer, beside the marks on boxes."
@@ -261,9 +260,6 @@ class _Ruled(_Board):
                 wrong.append(cell)
                 reasons.append(f"the box in {self._at(cell)} cannot be pushed {DIRECTIONS[direction]}")
         return Verdict(bool(found), tuple(sorted(set(wrong))), tuple(reasons)), found
-
-def _directions(ways:int)->list[int]: # ways: as bits
-    return [direction for direction in range(4) if ways >> direction & 1]
 
 # %% ../../nbs/puzzles/11_sokoban.ipynb #2f880a17
 class _Judged(_Ruled):
@@ -365,7 +361,7 @@ class _Played(_Nearest):
         board = np.full(self.seq_len, WALL, np.uint8)
         for token, bits in ((FLOOR, room.floor), (GOAL, room.goals), (BOX, boxes),
                 (BOX_ON_GOAL, boxes & room.goals)):
-            board[_cells(bits, self.rows, self.cols)] = token
+            board[self._cells(bits)] = token
         board[player] = PLAYER_ON_GOAL if board[player] == GOAL else PLAYER
         return board
 
@@ -381,11 +377,6 @@ class _Played(_Nearest):
         lost = self._plan(question)[0] < 0
         return (_deadlock(room, boxes) or "unsolvable") if lost else None
 
-    def measures(self, questions):
-        "A longer plan takes more foresight; more boxes can be in one another's way."
-        boxes = np.isin(questions, _BOXES).sum(1)
-        return {"fewest pushes": self.fewest_moves(questions), "boxes": boxes}
-
 # %% ../../nbs/puzzles/11_sokoban.ipynb #4e97b482
 @functools.lru_cache(maxsize=1024)
 def _dead(room:_Room)->int: # cells as bits
@@ -399,25 +390,20 @@ def _dead(room:_Room)->int: # cells as bits
 
 # %% ../../nbs/puzzles/11_sokoban.ipynb #6253f200
 class _Factual(_Played):
-    "Facts about cells."
+    "Facts about boards and cells."
+    def measures(self, questions):
+        "A longer plan takes more foresight; more boxes can be in one another's way."
+        boxes = np.isin(questions, _BOXES).sum(1)
+        return {"fewest pushes": self.fewest_moves(questions), "boxes": boxes}
+
     def cell_facts(self, questions, labels):
         can_go, dead = np.zeros((2, *np.shape(questions)), bool)
         for number, question in enumerate(questions):
             room, _, reached = self._position(question)
-            can_go[number, _cells(reached, self.rows, self.cols)] = True
-            dead[number, _cells(_dead(room), self.rows, self.cols)] = True
+            can_go[number, self._cells(reached)] = True
+            dead[number, self._cells(_dead(room))] = True
         return {"of a box that can begin an optimal plan": labels > MARKED,
             "where the player can go": can_go, "dead for a box": dead}
-
-# %% ../../nbs/puzzles/11_sokoban.ipynb #eb579e8a
-def _drawn(rng:np.random.Generator, rows:int, cols:int, boxes:int)->_Room|None:
-    "A room with so many goals; None: it has no cell beside them."
-    flags = rng.random(len(_inner(rows, cols))) >= rng.uniform(0, 0.35)
-    floor = max(_Room(cols - 2, _bits(flags), 0).regions(0), key=int.bit_count, default=0)
-    if floor.bit_count() <= boxes: return None
-    cells = np.flatnonzero(_flags(np.array([floor], np.uint64))[0])
-    goals = rng.choice(cells, boxes, replace=False).tolist()
-    return _Room(cols - 2, floor, sum(1 << goal for goal in goals))
 
 # %% ../../nbs/puzzles/11_sokoban.ipynb #caf98459
 _TRIES = 3000 # rooms in a row of which none is hard enough
@@ -428,6 +414,15 @@ class _Generated(_Factual):
 
     def stream_length(self, difficulty): return 32 # a room gives several
 
+    def _room(self, rng, boxes:int)->_Room|None:
+        "A room with so many goals, drawn at random; None: it has no cell beside them."
+        flags = rng.random(len(self._inner)) >= rng.uniform(0, 0.35)
+        floor = max(_Room(self.cols - 2, _bits(flags), 0).regions(0), key=int.bit_count, default=0)
+        if floor.bit_count() <= boxes: return None
+        cells = [cell for cell in range(floor.bit_length()) if floor >> cell & 1]
+        goals = rng.choice(cells, boxes, replace=False).tolist()
+        return _Room(self.cols - 2, floor, sum(1 << goal for goal in goals))
+
     def generate(self, rng, difficulty=None):
         """Endless boards: one of each number of pushes, from rooms that are as hard as the difficulty says.
         Raises `InputError` if no room is."""
@@ -436,14 +431,15 @@ class _Generated(_Factual):
             room, levels = self._hard_room(rng, asked)
             for level in levels[1:]:
                 boxes, reached = level[rng.integers(len(level))]
-                question = self._board_of(room, boxes, rng.choice(_cells(reached, self.rows, self.cols)))
+                question = self._board_of(room, boxes, rng.choice(self._cells(reached)))
                 yield question, self.label(question[None])[0]
 
-    def _hard_room(self, rng, asked:str)->tuple[_Room, list]: # with the levels of its search
+    def _hard_room(self, rng, asked:str)->tuple[_Room, list]:
+        "A room, and the levels of its search."
         kind, number = re.fullmatch("([a-z]+)([0-9]+)", asked).groups()
         least, counts = (int(number), (1, 2, 3)) if kind == "pushes" else (1, (int(number),))
         for _ in range(_TRIES):
-            room = _drawn(rng, self.rows, self.cols, int(rng.choice(counts)))
+            room = self._room(rng, int(rng.choice(counts)))
             if room and len(levels := _search(room).levels) > least: return room, levels
         raise InputError(f"none of {_TRIES:,} random {self.rows}×{self.cols} rooms has a board of {asked}; "
             "ask for less, or for a larger board")
@@ -471,7 +467,7 @@ class _Symmetric(_Generated):
 
     def canonical(self, question, answer):
         board = np.array(question, np.uint8)
-        places = _cells(self._position(question).reached, self.rows, self.cols)
+        places = self._cells(self._position(question).reached)
         board[places] = np.where(np.isin(board[places], _GOALS), PLAYER_ON_GOAL, PLAYER)
         return smallest_image(board, self._images[0])
 
