@@ -2,7 +2,7 @@
 a time; games that never leave the rules; boards of the stated distribution."""
 import json
 from collections import Counter, deque
-from itertools import combinations
+from itertools import combinations, product
 import numpy as np, pytest
 from hypothesis import given, settings, strategies as st
 from trm_lab.core.errors import InputError
@@ -11,16 +11,16 @@ from trm_lab.data.datasets import write_dataset
 from trm_lab.data.generate import generate_dataset
 from trm_lab.models.checkpoints import save_model
 from trm_lab.models.variants import build_model
-from trm_lab.puzzles.base import find_puzzle, puzzle_from
+from trm_lab.puzzles.base import dihedral, find_puzzle, puzzle_from, smallest_image
 from trm_lab.puzzles.sokoban import (
     BOX, BOX_ON_GOAL, DEADLOCKS, FLOOR, GOAL, MARKED, PLAYER, PLAYER_ON_GOAL, WALL, Sokoban,
-    _deadlock, _search)
+    _Room, _deadlock, _search)
 from trm_lab.puzzles.text import examples, read_board
 from trm_lab.runs.cards import _games
 from trm_lab.solving.rollouts import play
 from test_cli import trm_lab
 
-seven, six, narrow = Sokoban(7, 7), Sokoban(6, 6), Sokoban(3, 6)
+seven, six, five = Sokoban(7, 7), Sokoban(6, 6), Sokoban(5, 5)
 seeds = st.integers(0, 2**32)
 
 # ---- the game once more, on text, one step of the player at a time -----------------------------------------
@@ -230,6 +230,21 @@ def test_all_images_of_an_asymmetric_board_differ_and_share_one_form():
     images = np.unique(same, axis=0)
     assert len(images) == 8 and len({seven.canonical(image, image) for image in images}) == 1
 
+def test_how_many_boards_there_are():
+    "All boards of 5×5 cells with a connected room: with fewer than are asked for, copies have to do."
+    turns, forms = dihedral(3, 3), set()
+    for floor in {smallest_image(np.array(floor), turns) for floor in product((0, 1), repeat=9)}:
+        cells = [1 << cell for cell in range(9) if floor[cell]]
+        if len(_Room(3, sum(cells), 0).regions(0)) != 1: continue
+        for goals in (sum(some) for count in (1, 2, 3) for some in combinations(cells, count)):
+            room = _Room(3, sum(cells), goals)
+            for boxes, reached in (position for level in _search(room).levels[1:] for position in level):
+                forms.add(five.canonical(five._board_of(room, boxes, five._cells(reached)[0]), None))
+    assert five.classes() == len(forms) and seven.classes() is None
+    dataset = generate_dataset(five, 40, 10, difficulty="pushes1", processes=1)
+    assert dataset.metadata.unseen
+    assert generate_dataset(five, 400, 10, difficulty="pushes1", processes=1).metadata.unseen is None
+
 def test_where_the_player_stands_does_not_matter_to_what_a_puzzle_is():
     "As long as no box is in between."
     texts = ("####### #@-$--# ###-### #--.--# #-----# #-----# #######",
@@ -364,15 +379,19 @@ def judged(text):
     (lambda: judged(QUESTION.replace("@-", "@+")), "has one player, this one 2"),
     (lambda: judged(QUESTION.replace("@-$", "@--")), "this one has 1 and 2: add"),
     (lambda: judged("#"*24 + "@" + "#"*24), "this one has 0 and 0"),
-    (lambda: find_puzzle("sokoban-2x6"), "choose one of 3×3 to 100 cells"),
-    (lambda: find_puzzle("sokoban-11x10"), "choose one of 3×3 to 100 cells"),
-    (lambda: next(seven.generate(None, "pushes0")), "difficulty 'pushes0' is not known"),
-    (lambda: next(narrow.generate(np.random.default_rng(0), "pushes9")), "a board of pushes9; ask for less")])
+    (lambda: find_puzzle("sokoban-4x6"), "choose one of 5×5 to 100 cells"),
+    (lambda: find_puzzle("sokoban-11x10"), "choose one of 5×5 to 100 cells"),
+    (lambda: next(seven.generate(None, "pushes0")), "difficulty 'pushes0' is not known")])
 def test_bad_input_is_refused(act, what):
     with pytest.raises(InputError, match=what): act()
 
+def test_a_difficulty_that_no_room_has_is_refused(monkeypatch):
+    monkeypatch.setattr("trm_lab.puzzles.sokoban._TRIES", 40)
+    with pytest.raises(InputError, match="none of 40 random 5×5 rooms has a board of pushes9; ask for less"):
+        next(five.generate(np.random.default_rng(0), "pushes9"))
+
 def test_names_and_sizes():
-    for name in ("sokoban-7x7", "sokoban-3x33", "sokoban-10x10"):
+    for name in ("sokoban-7x7", "sokoban-5x20", "sokoban-10x10"):
         assert find_puzzle(name).name == name and puzzle_from(find_puzzle(name).spec()) == find_puzzle(name)
     assert find_puzzle("sokoban-7x7") == seven and seven.vocab_size == MARKED + 16
 

@@ -27,7 +27,7 @@ def _directions(ways:int)->list[int]: # ways: as bits; numbers in `DIRECTIONS`
 class _Board(RectangularBoard, MovePuzzle):
     "A board of Sokoban: its size, its name and its text."
     type, usual_size, asks = "sokoban", "7x7", tuple(range(FLOOR, MARKED + 1))
-    least_side, most_cells = 3, 100 # the inner cells fit in 64 bits
+    least_side, most_cells = 5, 100 # the inner cells fit in 64 bits
     characters = "-#.@+$*123456789abcdef" # of tokens 1, 2, …
     legend = ("- floor, # wall, . goal, @ player, $ box, + and * for these two on a goal, and for a pushed "
         "box 1 left, 2 right, 4 up, 8 down, or their sum as a hexadecimal digit")
@@ -470,6 +470,10 @@ class _Symmetric(_Generated):
         places = self._cells(self._position(question).reached)
         board[places] = np.where(np.isin(board[places], _GOALS), PLAYER_ON_GOAL, PLAYER)
         return smallest_image(board, self._images[0])
+
+    def classes(self):
+        "Counted for 5×5, estimated for 5×6; on larger boards there are more than a million."
+        return {25: 789, 30: 40_000}.get(self.seq_len)
 
 # %% ../../nbs/puzzles/11_sokoban.ipynb #ddec1f2a
 @register
