@@ -58,7 +58,7 @@ class Rollouts:
             found.append({**bounds, **self.scores(some)})
         return found
 
-# %% ../../nbs/solving/08_rollouts.ipynb #c8cfaf18
+# %% ../../nbs/solving/08_rollouts.ipynb #5d1c0b7e
 def _checked(puzzle:MovePuzzle, questions:np.ndarray)->np.ndarray: # (N,) fewest moves
     "Raise `InputError` where there is nothing to play."
     if not isinstance(puzzle, MovePuzzle):
@@ -70,6 +70,7 @@ def _checked(puzzle:MovePuzzle, questions:np.ndarray)->np.ndarray: # (N,) fewest
             raise InputError(f"puzzle {int(bad.argmax()) + 1} cannot be played: {what}; leave it out")
     return fewest
 
+# %% ../../nbs/solving/08_rollouts.ipynb #c8cfaf18
 def play(
     puzzle:MovePuzzle,
     questions:np.ndarray, # (N, L) tokens
