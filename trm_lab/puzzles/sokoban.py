@@ -89,7 +89,7 @@ def _flags(sets:np.ndarray)->np.ndarray: # sets: (N,) uint64; (N, 64): is a cell
     return np.unpackbits(sets[:, None].astype("<u8").view(np.uint8), axis=1, bitorder="little")
 
 def _pulls(room:_Room, boxes:np.ndarray, reached:np.ndarray)->tuple[np.ndarray, np.ndarray]: # two of (M,)
-    "What a push may have led from to each of N positions: boxes and player before it."
+    "The positions from which one push leads to one of N positions: boxes and player."
     free, found = room.floor & ~boxes, []
     for direction in range(4): # in which the player steps back
         back = direction ^ 1
