@@ -214,7 +214,7 @@ def test_eval_and_cards_say_how_games_end(tmp_path, monkeypatch, capsys):
     found = json.loads(out)["rollouts"]
     assert found["n"] == 6 and found["illegal"] == 1 and sum(g["n"] for g in found["by_length"]) == 6
     page = _games([{"name": "moves5", "rollouts": found}, {"name": "of a type without moves"}])
-    assert "| all | 6 | 0.0% (0.0%–39.0%) | 0.0% | – | 100.0% | 0.0% | 0.0% |" in page
+    assert "| all | 6 | 0.0% (0.0%–39.0%) | 0.0% | – | 100.0% | 0.0% | 0.0% | 0.0% |" in page
     assert _games([{"name": "of a type without moves"}]) == ""
 
 def test_what_cannot_be_played():

@@ -15,7 +15,7 @@ NAMES = ["sudoku-²x²", "sudoku-٦x٦", "sudoku-06x06", "sudoku-6x9", "sudoku--
     "maze", "maze-0x0", "maze-1x1", "maze-030x30", "maze-²x³", "maze-999999x999999", "maze- 3x3",
     "lights_out-100000x100000", "lights_out-0x5",
     "queens-4x4", "queens-8x9", "queens-8", "lightup-0x5", "lightup-100x100", "programs-5", "programs-2x3",
-    "programs-5x4", "nurikabe-1x5", "nurikabe-5",
+    "programs-5x4", "nurikabe-1x5", "nurikabe-5", "sokoban-4x9", "sokoban-11x11",
     "lights_out-5", "arc", "arc-10x11", "", "-", "../x", "Sudoku-6x6", "base", None, 6, b"sudoku-6x6",
     ["sudoku-6x6"]]
 
@@ -57,7 +57,8 @@ def test_odd_specifications(spec, sentence):
 
 def test_what_is_not_odd():
     for name in ("sudoku-4x4", "sudoku-16x16", "maze-1x9", "maze-100x100", "lights_out-20x20",
-            "queens-12x12", "lightup-32x32", "programs-9x3", "nurikabe-20x20", "arc-30x30", "arc-11x11"):
+            "queens-12x12", "lightup-32x32", "programs-9x3", "nurikabe-20x20", "sokoban-10x10",
+            "arc-30x30", "arc-11x11"):
         assert puzzle_from(json.loads(json.dumps(find_puzzle(name).spec()))) == find_puzzle(name)
         assert find_puzzle(name).name == name
     assert Sudoku(np.int64(2), np.int32(3)).spec() == {"type": "sudoku", "box_rows": 2,
@@ -72,6 +73,9 @@ SAID = {"lights_out-2x2": "a 2×2 board has 4 cells|write one character a cell|.
         "|. open, - dark, * lamp, # wall, or a number from 0 to 4",
     "nurikabe-2x3": "a 2×3 board has 6 cells|write one character a cell"
         "|. open, ~ sea, o land, or a number from 1 to 9",
+    "sokoban-5x5": "a 5×5 board has 25 cells|write one character a cell"
+        "|- floor, # wall, . goal, @ player, $ box, + and * for these two on a goal, and for a pushed box "
+        "1 left, 2 right, 4 up, 8 down, or their sum as a hexadecimal digit",
     "queens-5x5": "a 5×5 board has 25 squares|write one character a square|. open, - empty, Q queen",
     "programs-3x1": "a board of programs-3x1 has 40 cells|write one character a cell"
         "|a digit, a letter of an instruction, _ for nothing, . for open"}
@@ -89,13 +93,15 @@ def test_boards_of_characters(name):
     assert str(refused.value) == f"'?' in {place} is not understood; use {legend}"
 
 @pytest.mark.parametrize("type, least, most, choose", [("lights_out", 1, 400, "a board of 1 to 400 cells"),
-    ("lightup", 1, 1024, "a board of 1 to 1,024 cells"), ("nurikabe", 2, 400, "one of 2×2 to 400 cells")])
+    ("lightup", 1, 1024, "a board of 1 to 1,024 cells"), ("nurikabe", 2, 400, "one of 2×2 to 400 cells"),
+    ("sokoban", 5, 100, "one of 5×5 to 100 cells")])
 def test_limits_of_rectangular_boards(type, least, most, choose):
     for rows, cols in ((least - 1, 9), (9, least - 1), (most//2 + 1, 2)):
         with pytest.raises(InputError) as refused: find_puzzle(f"{type}-{rows}x{cols}")
         assert str(refused.value) == f"{type}: {rows}×{cols} is not supported; choose {choose}"
     assert find_puzzle(f"{type}-{least}x{least}").seq_len == least**2
-    assert find_puzzle(f"{type}-2x{most//2}").seq_len == most
+    side = max(least, 2)
+    assert find_puzzle(f"{type}-{side}x{most//side}").seq_len == side*(most//side)
 
 @pytest.mark.parametrize("arguments",
     [["data", "check", "SET", "--puzzle", "sudoku-²x²"],

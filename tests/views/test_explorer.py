@@ -24,6 +24,7 @@ from trm_lab.puzzles.base import Drawing, Puzzle, Permutation, Verdict, _registe
 from trm_lab.puzzles.lights_out import LightsOut
 from trm_lab.puzzles.maze import Maze
 from trm_lab.puzzles.rush_hour import RushHour
+from trm_lab.puzzles.sokoban import Sokoban
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.solving.solve import solve, solve_by_step
 from trm_lab.interp.trace import Site, read_trace, run_with_trace
@@ -281,7 +282,7 @@ def test_no_text_gets_out_of_its_place(tmp_path):
 
 TYPES = [(Sudoku(2, 2), "12" + "."*14), (Sudoku(3, 2), "1" + "."*35), (Maze(2, 2), "S  G"),
     (Maze(5, 3), "S  ##     ##  G"), (LightsOut(1, 1), "*"), (LightsOut(3, 2), "*....*"), (Arc(), "012|345"),
-    (RushHour(4, 5), "ooBBoooCooAACooooCDD")]
+    (RushHour(4, 5), "ooBBoooCooAACooooCDD"), (Sokoban(5, 6), "#######@---##-$*-##---.#######")]
 
 @pytest.mark.parametrize("puzzle, text", TYPES, ids=lambda p: getattr(p, "name", "x"))
 def test_every_type_is_packed(puzzle, text, tmp_path):

@@ -462,6 +462,11 @@ class MovePuzzle(Puzzle):
     def fewest_moves(self, questions:np.ndarray)->np.ndarray: # (N,)
         "How many moves questions (N, L) take at least; 0: the aim is reached, −1: no way leads there."
 
+    def deadlock(self, question:np.ndarray)->str|None:
+        """What kind of position (L,) this is, in a word, if no moves lead to the aim any more; None: some do.
+        Where every move can be taken back, a game never comes to one."""
+        return None
+
 # %% ../../nbs/puzzles/01_base.ipynb #f5708a1a
 _SIDE = re.compile("0|[1-9][0-9]{0,5}") # str.isdigit also takes ², and int() refuses thousands of digits
 

@@ -19,7 +19,7 @@ from .evaluate import wilson
 from .solve import solve
 
 # %% ../../nbs/solving/08_rollouts.ipynb #c4bb5f86
-ENDS = "solved", "illegal", "circle", "limit" # how a game ends
+ENDS = "solved", "illegal", "deadlock", "circle", "limit" # how a game ends
 
 @dataclass(frozen=True)
 class Rollouts:
@@ -29,19 +29,23 @@ class Rollouts:
     fewest:np.ndarray # (N,) that the question takes at least
     boards:tuple[np.ndarray, ...] # of each game, (moves + 1, L): the question, and what each move led to
     answer:tuple[np.ndarray|None, ...] # (L,) the answer that was no legal move; None: there was none
+    deadlocks:tuple[str|None, ...] # of which kind the position is where a game ended so; None: it did not
 
     @property
     def solved(self)->np.ndarray: # (N,) bool
         return self.ends == "solved"
 
     def scores(self, some:np.ndarray|slice=slice(None))->dict: # for JSON; some: (N,) bool
-        "Shares of some games: solved with its interval, solved in the fewest moves, and each other end."
+        """Shares of some games: solved with its interval, solved in the fewest moves, each other end, and the
+        deadlocks of each kind."""
         n, solved = len(self.ends[some]), self.solved[some]
         extra = (self.moves - self.fewest)[some][solved]
+        kinds = np.array(self.deadlocks, object)[some]
         return {"n": n, "solved": float(solved.mean()), "interval": wilson(int(solved.sum()), n),
             "optimal": float((extra == 0).sum()/n),
             "moves_over_fewest": float(extra.mean()) if len(extra) else None,
-            **{end: float((self.ends[some] == end).mean()) for end in ENDS[1:]}}
+            **{end: float((self.ends[some] == end).mean()) for end in ENDS[1:]},
+            "deadlocks": {kind: float((kinds == kind).mean()) for kind in sorted({*kinds} - {None})}}
 
     def by_length(self,
         edges:Sequence[int]=(1, 3, 5, 8, 11, 16, 21, 31), # the least of each group's fewest moves
@@ -54,7 +58,7 @@ class Rollouts:
             found.append({**bounds, **self.scores(some)})
         return found
 
-# %% ../../nbs/solving/08_rollouts.ipynb #c8cfaf18
+# %% ../../nbs/solving/08_rollouts.ipynb #5d1c0b7e
 def _checked(puzzle:MovePuzzle, questions:np.ndarray)->np.ndarray: # (N,) fewest moves
     "Raise `InputError` where there is nothing to play."
     if not isinstance(puzzle, MovePuzzle):
@@ -66,6 +70,7 @@ def _checked(puzzle:MovePuzzle, questions:np.ndarray)->np.ndarray: # (N,) fewest
             raise InputError(f"puzzle {int(bad.argmax()) + 1} cannot be played: {what}; leave it out")
     return fewest
 
+# %% ../../nbs/solving/08_rollouts.ipynb #c8cfaf18
 def play(
     puzzle:MovePuzzle,
     questions:np.ndarray, # (N, L) tokens
@@ -75,8 +80,9 @@ def play(
     "Play all games to their end. Raises `InputError` where a puzzle has no moves, or no way to its aim."
     most_moves, fewest = given(most_moves, Count, "play: most_moves"), _checked(puzzle, questions)
     games = [[np.asarray(question, np.uint8)] for question in questions]
-    seen, refused = [{game[0].tobytes()} for game in games], [None]*len(games)
-    ends, going = np.full(len(games), "limit", "<U7"), np.arange(len(games))
+    seen = [{game[0].tobytes()} for game in games]
+    refused, deadlocks = [None]*len(games), [None]*len(games)
+    ends, going = np.full(len(games), "limit", "<U8"), np.arange(len(games))
     with progress(len(games), "playing") as bar:
         for _ in range(most_moves):
             if not len(going): break
@@ -86,14 +92,16 @@ def play(
                     ends[i], refused[i] = "illegal", np.asarray(answer)
                     continue
                 games[i].append(after)
+                deadlocks[i] = puzzle.deadlock(after)
                 if puzzle.arrived(after): ends[i] = "solved"
+                elif deadlocks[i]: ends[i] = "deadlock"
                 elif after.tobytes() in seen[i]: ends[i] = "circle"
                 seen[i].add(after.tobytes())
             on = ends[going] == "limit"
             bar.update(int((~on).sum()))
             going = going[on]
     moves = np.array([len(game) - 1 for game in games])
-    return Rollouts(ends, moves, fewest, tuple(map(np.stack, games)), tuple(refused))
+    return Rollouts(ends, moves, fewest, tuple(map(np.stack, games)), tuple(refused), tuple(deadlocks))
 
 # %% ../../nbs/solving/08_rollouts.ipynb #6067f396
 def play_model(
