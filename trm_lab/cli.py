@@ -442,13 +442,15 @@ def _played(loaded, split, steps:int, fixed:bool, batch_size:int):
 
 def _print_rollouts(played):
     "How games ended, in all and by the fewest moves."
+    from trm_lab.solving.rollouts import ENDS
     def line(name, scores):
         low, high = scores["interval"]
         over = scores["moves_over_fewest"]
         extra = "" if over is None else f", {over:.2f} moves over the fewest"
-        others = ", ".join(f"{end} {scores[end]:.4g}" for end in ("illegal", "circle", "limit"))
+        others = ", ".join(f"{end} {scores[end]:.4g}" for end in ENDS[1:])
         share = f"{scores['solved']:.4g}  (95 %: {low:.4g} to {high:.4g}) of {scores['n']:,}"
-        typer.echo(f"{name:20} {share}{extra}; {others}")
+        kinds = ", ".join(f"{kind} {part:.4g}" for kind, part in scores["deadlocks"].items())
+        typer.echo(f"{name:20} {share}{extra}; {others}" + f"; deadlocks: {kinds}"*bool(kinds))
     line("played to the end", played.scores())
     for group in played.by_length():
         span = f"{group['from']} to {group['to']}" if group["to"] > group["from"] else group["from"]

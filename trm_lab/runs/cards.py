@@ -693,6 +693,9 @@ def _games(sets:Sequence[dict])->str:
             for g in s["rollouts"]["by_length"]]
         table = _table(head, [row(*each) for each in [*spans, ("all", s["rollouts"])]])
         parts.append(f"**{s['name']}**, played to the end: each answer makes the next question\n\n{table}\n")
+        if kinds := s["rollouts"]["deadlocks"]:
+            shares = ", ".join(f"{kind} {share:.1%}" for kind, share in kinds.items())
+            parts.append(f"Deadlocks, from which no moves lead to the aim, by kind: {shares} of all games\n")
     return "\n" + "\n".join(parts) if parts else ""
 
 # %% ../../nbs/runs/06_cards.ipynb #e9437c0c
