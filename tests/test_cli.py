@@ -163,7 +163,8 @@ def test_a_run_from_config_to_evaluation(cli_run, tmp_path, monkeypatch):
     code, _, err = cli_run("eval", model, "--data", folder/"metrics.jsonl")
     assert code == 2 and "column 'question' is missing" in err
     asked = run.info["parameters"]
-    same, other = (find_run("train", {**asked, "seed": seed}, folder.parent)[0] for seed in (asked["seed"], 1))
+    same, other = (find_run("train", {**asked, "seed": asked["seed"] + more}, folder.parent)[0]
+        for more in (0, 1))
     assert same == run and other.folder.name != folder.name and not other.folder.exists()
     # a damaged artifact is no finished run
     model.write_bytes(model.read_bytes()[:-1] + b"x")
