@@ -162,8 +162,10 @@ def test_a_run_from_config_to_evaluation(cli_run, tmp_path, monkeypatch):
     assert code == 0 and abs(json.loads(out)["exact"] - run.info["fixed"]["exact"]) < 1e-9
     code, _, err = cli_run("eval", model, "--data", folder/"metrics.jsonl")
     assert code == 2 and "column 'question' is missing" in err
-    other = cli_run("run", "train", "-f", "sudoku-4x4", *TINY, "-p", "seed", "1")[1]
-    assert "finished: " in other and folder.name not in other.splitlines()[-1]
+    asked = run.info["parameters"]
+    same, other = (find_run("train", {**asked, "seed": asked["seed"] + more}, folder.parent)[0]
+        for more in (0, 1))
+    assert same == run and other.folder.name != folder.name and not other.folder.exists()
     # a damaged artifact is no finished run
     model.write_bytes(model.read_bytes()[:-1] + b"x")
     assert not run.finished

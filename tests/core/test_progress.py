@@ -101,17 +101,17 @@ def test_eval_shows_how_far_it_is_and_says_what_it_scored_when_it_is_stopped(boa
     assert "puzzles/s" in written and re.search(r"solved \d", written) and "<" in written
 
 def test_a_search_that_is_stopped_says_how_many_tries_its_puzzles_had(boards):
-    "One batch holds 4,096 puzzles; the bar moves inside of it, and what counts is whole waves of tries."
+    "One batch holds 1,024 puzzles; the bar moves inside of it, and what counts is whole waves of tries."
     code, out, written = in_terminal("eval", "sudoku-6x6", "--data", boards, "--steps", 1, "--restarts", 31,
-        "--until", "legal", "--batch-size", 64, "--json", stop_when=r"up to (4|8|16) tries")
+        "--until", "legal", "--batch-size", 16, "--json", stop_when=r"up to (4|8|16) tries")
     said = json.loads(out)
     waves = [after["tries"] for after in said["after"]]
-    assert (code == 130 and said["stopped"] and said["n"] == 64*64
+    assert (code == 130 and said["stopped"] and said["n"] == 64*16
         and waves == [1, 2, 4, 8, 16, 32][:len(waves)] and 1 < len(waves) < 6)
     assert (1 < said["mean_tries"] < waves[-1] and 0 < said["exact"] < 1
         and said["after"][-1]["exact"] == said["exact"])
     moved = counts(written, "scoring")
-    assert len({n for n in moved if n < 64*64}) > 1 and moved == sorted(moved)
+    assert len({n for n in moved if n < 64*16}) > 1 and moved == sorted(moved)
 
 def test_what_nobody_watches_prints_nothing_else(boards, tmp_path):
     few = tmp_path/"few.csv"
@@ -121,7 +121,7 @@ def test_what_nobody_watches_prints_nothing_else(boards, tmp_path):
 
 def test_a_card_in_the_making_shows_how_far_it_is(tmp_path, monkeypatch):
     monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
-    code, out, written = in_terminal("card", "sudoku-4x4", tmp_path/"out", "--count", 200,
+    code, out, written = in_terminal("card", "sudoku-4x4", tmp_path/"out", "--count", 100,
         "--restarts", 0, before=AT_ONCE)
     assert code == 0 and "all of them images of training puzzles after 16 steps" in out
     moved = counts(written, "minimal, step by step")

@@ -3,6 +3,7 @@ import os, shutil, subprocess, sys, sysconfig, tarfile, zipfile
 from dataclasses import replace
 from pathlib import Path
 import numpy as np, pytest
+from processes import run_forked
 from trm_lab.runs.cards import card_text
 from trm_lab.models.checkpoints import load_pretrained, matched, pretrained_file, pretrained_models
 from trm_lab.puzzles.arc import read_tasks, Tasks
@@ -47,6 +48,12 @@ def test_a_model_has_its_card_and_its_recipe(name):
     assert headline["share"] == headline["solved"]/headline["n"] and "{:.1%} ({:.1%}–{:.1%}) of {:,}".format(
         headline["share"], *headline["interval"], headline["n"]) in page
     if loaded.puzzle.seq_len == 81: assert card["parameters"] < 1_000_000
+
+def test_models_are_loaded_without_torchs_compiler():
+    "Its import takes more than a second, for which `trm-lab models` and `trm-lab solve` would wait."
+    code = ("import sys; from trm_lab.models.checkpoints import load_pretrained, pretrained_models\n"
+        "for name in pretrained_models(): load_pretrained(name)\nassert 'torch._dynamo' not in sys.modules")
+    assert run_forked(code) == (0, "", "")
 
 def known_task(loaded):
     "New votes on a task that the card says is solved in the first attempt, in the ways that the model knows."

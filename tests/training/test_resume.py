@@ -158,16 +158,21 @@ PARTS = {"weights": "model.", "moving average": "ema.", "optimizer": "optimizer.
 VALUES = {"data position": "batches", "the average's counter": "ema_updates", "the loop's sums": "ledger",
     "step, and with it the learning rate's schedule": "step"}
 
-def half_and_whole(dataset, folder, leave_out=None):
-    "Train to step 14, let another trainer go on from the state without one part, and fingerprint the end."
+@pytest.fixture(scope="module")
+def half(four, tmp_path_factory):
+    "A run that was left after step 12."
     class Stop(Exception): pass
     def stop(progress):
         if progress.step == 12: raise Stop
-    shutil.rmtree(folder, ignore_errors=True); run = Run(folder)
-    try: fit(Trainer(tiny(), dataset), run, look, stop)
-    except Stop: pass
-    states = folder/"checkpoints"/"states"
-    state, fresh = load_state(states), Trainer(tiny(), dataset)
+    run = Run(tmp_path_factory.mktemp("half")/"run")
+    with pytest.raises(Stop): fit(Trainer(tiny(), four[0]), run, look, stop)
+    return run.folder
+
+def second_half(dataset, half, folder, leave_out=None):
+    "Let another trainer go on from the state without one part, and fingerprint the end."
+    shutil.rmtree(folder, ignore_errors=True); shutil.copytree(half, folder)
+    states, fresh = folder/"checkpoints"/"states", Trainer(tiny(), dataset)
+    state = load_state(states)
     if leave_out: # as a new trainer has it, which is what a state without this part would leave
         begin = fresh.state()
         tensors, values, step = dict(state.tensors), {**state.values}, state.step
@@ -180,15 +185,15 @@ def half_and_whole(dataset, folder, leave_out=None):
             values["ledger"] = {"metrics_bytes": values["ledger"]["metrics_bytes"]}
         else: values[VALUES[leave_out]] = begin.values[VALUES[leave_out]]
         shutil.rmtree(states); save_state(states, TrainingState(step, tensors, values))
-    fit(Trainer(tiny(), dataset), run, look)
+    fit(Trainer(tiny(), dataset), Run(folder), look)
     return fingerprint(folder)
 
-def test_the_comparison_notices_each_part(four, tmp_path):
+def test_the_comparison_notices_each_part(four, half, tmp_path):
     dataset, _ = four
-    whole = half_and_whole(dataset, tmp_path/"whole")
-    assert half_and_whole(dataset, tmp_path/"again") == whole
+    whole = second_half(dataset, half, tmp_path/"whole")
+    assert second_half(dataset, half, tmp_path/"again") == whole
     for part in PARTS | VALUES:
-        assert half_and_whole(dataset, tmp_path/"part", part) != whole, ("nobody would notice if "
+        assert second_half(dataset, half, tmp_path/"part", part) != whole, ("nobody would notice if "
             f"the state lacked: {part}")
 
 # ---- faults ------------------------------------------------------------------
