@@ -182,8 +182,9 @@ class RelativeBias(GridBias):
     ):
         super().__init__(grid, (heads, 2*grid.rows - 1, 2*grid.cols - 1))
         if not local: return
-        down, on = (torch.arange(1 - n, n).abs() for n in (grid.rows, grid.cols))
-        slopes = 2.**(1 - torch.arange(heads))
+        whole = partial(torch.arange, device="cpu") # on the device meta it would import torch's compiler
+        down, on = (whole(1 - n, n).abs() for n in (grid.rows, grid.cols))
+        slopes = 2.**(1 - whole(heads))
         with torch.no_grad(): self.weight.copy_(-slopes[:, None, None]*(down[:, None] + on))
 
     def between_cells(self, weight):

@@ -221,9 +221,9 @@ def _agreement(claims:pd.core.groupby.DataFrameGroupBy)->str:
     decided, differ = sum(map(bool, words)), sum(len(found) > 1 for found in words)
     held = sum(found == {HOLDS} for found in words)
     against = decided - differ - held
-    return (f"Of {len(words)} claims {decided} are decided for some type of puzzle: {held} hold wherever "
-        f"they are decided, {against} fail or are not supported wherever they are, and {differ} are decided "
-        "differently for different puzzles.")
+    return (f"Claims that are decided for some type of puzzle: {decided} of {len(words)}. They hold wherever "
+        f"they are decided: {held}; they fail or are not supported wherever: {against}; it depends on the "
+        f"puzzle: {differ}.")
 
 def _in_numbers(claim:str, rows:pd.DataFrame)->str:
     "The measurements behind the verdicts on a claim."
