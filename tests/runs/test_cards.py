@@ -4,10 +4,9 @@ import csv, json, re, shutil
 from pathlib import Path
 import numpy as np, pytest
 import test_cli
-from trm_lab.runs import cards
 from trm_lab.runs.cards import (_asked, _shown, STEPS, DEFAULT_STEPS, answers_by_step, puzzle_set, card_text,
     make_card, rounding, shipped, shipped_table, WORK)
-from trm_lab.models.checkpoints import load, load_pretrained, pretrained_models, save_model
+from trm_lab.models.checkpoints import load, load_pretrained, pretrained_file, pretrained_models, save_model
 from trm_lab.data.generate import generate_dataset
 from trm_lab.data.datasets import augmented_dataset, read_dataset, split_of, write_dataset
 from trm_lab.data.build import seen_in_training
@@ -22,7 +21,6 @@ from trm_lab.solving.evaluate import wilson
 from trm_lab.solving.votes import vote
 
 REFERENCE = Path(__file__).parents[1]/"reference"
-PRETRAINED = Path(cards.__file__).parents[1]/"pretrained"
 six = Sudoku(2, 3)
 cli_run = test_cli.cli_run # the command line in this process, as a fixture
 TINY = {"name": "tiny", "puzzle": "sudoku-6x6", "train_puzzles": 24, "test_puzzles": 2,
@@ -215,9 +213,9 @@ def test_a_maze_is_scored_by_the_label_by_any_shortest_path_and_by_any_path(maze
 @pytest.mark.parametrize("name", pretrained_models())
 def test_the_page_of_a_card_follows_from_its_file(name):
     "No page was written by an older rule; a search shows what the rules accept, whatever the type calls it."
-    loaded, place = load_pretrained(name), PRETRAINED
-    card, page = loaded.history["card"], (place/f"{name}.md").read_text(encoding="utf-8")
-    assert page == card_text(card, (place/f"{name}.safetensors").stat().st_size)
+    card, file = load_pretrained(name).history["card"], pretrained_file(name)
+    page = file.with_suffix(".md").read_text(encoding="utf-8")
+    assert page == card_text(card, file.stat().st_size)
     for k, each in enumerate(card.get("sets", [])): # a table each
         for tries, share in each["tries"].items() if "further" in each.get("adaptive", {}) else ():
             row = [line for line in page.splitlines() if line.startswith(f"| {tries} tr")][k]

@@ -78,4 +78,6 @@ def test_the_study_needs_no_run_and_follows_its_tables(tmp_path):
     assert complete_table(study, plan_study(study, "", tmp_path)) is None
     with pytest.raises(InputError, match="has one size; leave out --full"):
         plan_study(study, "full", tmp_path)
+    with pytest.raises(InputError, match="has one size; leave out --full and --smoke$"):
+        plan_study(study, "full-smoke", tmp_path)
     assert read_template(find_template(f"studies/{study.name}")).parameters == {"table": None}

@@ -84,7 +84,8 @@ def plan_study(
     folder = Path(reports or home()/"reports")/"studies"
     if not study.kept: return plan_sweep(read_grid(study.grid, size), folder)
     if not size: return Sweep((folder/study.name).resolve(), Grid(study.name), ())
-    raise InputError(f"study {study.number} reads kept tables and has one size; leave out --{size}")
+    asked = " and ".join(f"--{part}" for part in size.split("-"))
+    raise InputError(f"study {study.number} reads kept tables and has one size; leave out {asked}")
 
 def _gallery(sweep:Sweep)->Path: return sweep.folder.parent.parent/"gallery"
 

@@ -64,6 +64,9 @@ class _Dispatch:
         side = next((side for side in self.sides[::-1] if key.startswith(side.prefix)), None)
         return side, side.session.rollout(key.removeprefix(side.prefix))
 
+    def side(self, which:int|None)->SessionView: # 1: of the second of two models; None: of the first
+        return self.sides[one_of(which or 0, range(len(self.sides)), "explorer: side")]
+
     def number(self, message:dict, name:str)->int:
         if type(value := message.get(name)) is not int:
             raise InputError(f"explorer: {name} should be a whole number, found {value!r}")
@@ -82,8 +85,7 @@ class _RolloutAnswers(_Dispatch):
             for rollout in side.session.branches]}, []
 
     def overview(self, message):
-        which = one_of(message.get("side") or 0, range(len(self.sides)), "explorer: side")
-        description, blob = self.sides[which].overview_pack(self.number(message, "from"))
+        description, blob = self.side(message.get("side")).overview_pack(self.number(message, "from"))
         return description, [blob]
 
     def branch(self, message):
@@ -162,10 +164,9 @@ def _learn(views:list[SessionView], findings):
 class _FindingsAnswers(_Dispatch):
     "Answers of probes."
     def findings(self, message):
-        side = one_of(message.get("side") or 0, range(len(self.sides)), "explorer: side")
-        view = self.sides[side]
+        view = self.side(message.get("side"))
         puzzle = one_of(self.number(message, "puzzle"), range(len(view.session)), "explorer: puzzle")
-        description, blob = findings_pack(_probed(view, puzzle), puzzle, side)
+        description, blob = findings_pack(_probed(view, puzzle), puzzle, view.side)
         return description, [blob]
 
 # %% ../../nbs/views/08_explorer.ipynb #0098aa37
@@ -345,7 +346,7 @@ class Explorer(ExplorerWidget):
         side:int=0, # 1: of the second of two models
     )->"Findings":
         "What probes find of a puzzle; a page that is saved afterwards shows it. Takes seconds."
-        return _probed(self._answers.sides[one_of(side, range(len(self._answers.sides)), "side")], puzzle)
+        return _probed(self._answers.side(side), puzzle)
 
     def save_html(self, path:str|Path, live:bool=False): # appears whole; live: with the model, to go on
         "Save all rollouts so far as a page that opens from a file, without Jupyter or network."
