@@ -243,7 +243,8 @@ export class Tree { // of runs: a root for each puzzle and side, and what branch
 
   root(puzzle, side = 0) { return (side ? "B:" : "") + puzzle; }
   sideOf(key) { return this.header.sides[key.startsWith("B:") ? 1 : 0]; }
-  overviewOf(run) { return this.overviews[this.header.sides.indexOf(run.side)]; }
+  whichSide(run) { return this.header.sides.indexOf(run.side); } // 1: the second of two models
+  overviewOf(run) { return this.overviews[this.whichSide(run)]; }
   known(key) { return this.runs.has(key) || Boolean(this.kernel); }
 
   learn(meta) { if (meta.parent !== null) this.metas.set(meta.run, meta); }

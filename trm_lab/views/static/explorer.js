@@ -262,7 +262,7 @@ class App {
   writePuzzles(run) { // and whether each is solved in the end, as far as anyone knows
     const { tree, header } = this, overview = tree.overviewOf(run), fate =
       (i) => (i < overview.done ? [", not solved", ", solved", ""][overview.row(i).solved.at(-1)] : ""),
-      told = `${header.sides.indexOf(run.side)} ${overview.done} ${header.puzzles.length}`;
+      told = `${tree.whichSide(run)} ${overview.done} ${header.puzzles.length}`;
     // hundreds of them are not told at every step
     if (this.listed !== told) refill(this.puzzles,
         header.puzzles.map(({ label }, i) => [i, label + fate(i), !tree.known(tree.root(i))]), run.puzzle);

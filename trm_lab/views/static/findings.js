@@ -52,7 +52,6 @@ export class Findings {
   }
 
   place(side, puzzle) { return `${side}:${puzzle}`; } // of the models; null: means over puzzles
-  sideOf(run) { return this.app.header.sides.indexOf(run.side); }
   learn(meta, bytes) {
     this.known.set(this.place(meta.side ?? 0, meta.puzzle), { meta, bytes, ...unpack(meta.arrays, bytes) });
   }
@@ -84,11 +83,11 @@ export class Findings {
   }
 
   of(run, frame) { // what was found of a moment, or null
-    const side = this.sideOf(run), own = this.known.get(this.place(side, run.puzzle));
+    const side = this.app.tree.whichSide(run), own = this.known.get(this.place(side, run.puzzle));
     return (own && !this.edited(run, frame) ? own : this.known.get(this.place(side, null))) ?? null;
   }
   lacking(run, frame) { // why nothing is shown
-    const side = this.sideOf(run);
+    const side = this.app.tree.whichSide(run);
     if (this.known.has(this.place(side, run.puzzle))) {
       const { tree } = this.app, asked = tree.runs.get(tree.root(run.puzzle, side))?.own.question(),
         other = asked && differing(run.answer(frame).question, asked).length > 0;
@@ -156,7 +155,7 @@ export class Findings {
   }
   // what a kept picture of the timeline depends on
   stamp(run) {
-    const has = (puzzle) => this.known.has(this.place(this.sideOf(run), puzzle));
+    const has = (puzzle) => this.known.has(this.place(this.app.tree.whichSide(run), puzzle));
     return this.on ? `${has(run.puzzle)} ${has(null)}` : "";
   }
 
@@ -164,7 +163,7 @@ export class Findings {
     const found = this.on ? this.of(run, frame) : null, shown = found && this.cells(found, run, frame);
     this.button.hidden = !this.offered;
     this.button.setAttribute("aria-pressed", String(this.on));
-    const whose = this.app.header.sides.length > 1 ? `${"AB"[this.sideOf(run)]}: ` : "";
+    const whose = this.app.header.sides.length > 1 ? `${"AB"[this.app.tree.whichSide(run)]}: ` : "";
     if (this.on) this.says.textContent = whose + (found ? this.sentence(found, run, frame, shown)
       : this.lacking(run, frame));
     this.legend.element.hidden = !found;

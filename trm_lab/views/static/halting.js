@@ -175,7 +175,7 @@ export class Halting {
     const names = Object.keys(POLICIES), margins = { left: 42, right: 12, top: 6, bottom: 30 },
       height = (box) => (v) => box.y + box.h * (1 - v);
     const { pen, box } = stage.background(this.all.canvas, margins,
-      `${app.header.sides.indexOf(app.followed.run.side)} ${overview.done} ${state.policy}`, (pen, box) => {
+      `${app.tree.whichSide(app.followed.run)} ${overview.done} ${state.policy}`, (pen, box) => {
       const x = across(box, overview.steps), y = height(box);
       pen.textBaseline = "middle"; pen.strokeStyle = ink.rule; pen.fillStyle = ink.soft;
       for (const v of [0, 0.5, 1]) {

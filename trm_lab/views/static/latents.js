@@ -85,7 +85,7 @@ export class Path {
   // the place of a latent stands still while another one is renewed
   drawPath(canvas, run, frame, other, which) {
     const { stage, tree } = this.app, { ink } = stage;
-    const [x0, x1, y0, y1] = tree.once(`extent ${tree.header.sides.indexOf(run.side)} ${which}`,
+    const [x0, x1, y0, y1] = tree.once(`extent ${tree.whichSide(run)} ${which}`,
       () => this.extent(run.side, which));
     const key = `${[x0, x1, y0, y1]} ${run.key} ${run.meta.fitted}`;
     const point = (box, of, f) => {
