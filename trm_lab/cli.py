@@ -513,7 +513,7 @@ Config = Annotated[Optional[str], typer.Option("-f", "--config",
 Parameters = Annotated[Optional[list[str]], typer.Option("-p", "--parameter", metavar="NAME VALUE",
     help="a parameter that overrides the config, repeatable; model.hidden_size 64 sets an entry of 'model'")]
 Smoke = Annotated[bool, typer.Option("--smoke",
-    help="a quick trial: a few steps of a tiny model, as set in the config's section 'smoke'")]
+    help="a quick trial: a few steps, as set in the config's section 'smoke', or else twenty on 200 puzzles")]
 Fresh = Annotated[bool, typer.Option("--fresh",
     help="start from the beginning, even if this run is finished or could be resumed")]
 

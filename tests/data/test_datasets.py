@@ -4,12 +4,14 @@ import csv, json, os, shutil, zipfile
 from pathlib import Path
 import numpy as np, pytest
 from processes import COMMAND, run_forked
+from trm_lab.data import generate
 from trm_lab.data.generate import generate_dataset
 from trm_lab.data.datasets import read_dataset, write_dataset
 from trm_lab.data.check import DatasetCheck
 from trm_lab.data.compare import duplicate_keys
 from trm_lab.data.build import from_csv, with_images
 from trm_lab.core.errors import InputError
+from trm_lab.puzzles.base import find_puzzle
 from trm_lab.puzzles.lights_out import LightsOut
 from trm_lab.puzzles.maze import PATH, WALL, Maze
 from trm_lab.puzzles.sudoku import Sudoku
@@ -474,3 +476,8 @@ def test_show(cli_run, whole, tmp_path, monkeypatch):
     assert code == 0 and (tmp_path/"deep/x.png").exists()
     assert cli_run("data", "show", whole/"sudoku", "--out", "x.pdf")[0] == 2
     assert cli_run("data", "show", tmp_path/"none")[0] == 2
+
+def test_a_board_with_too_few_puzzles_is_refused_not_searched_for_ever(monkeypatch):
+    monkeypatch.setattr(generate, "MOST_REPEATS", 60)
+    with pytest.raises(InputError, match="after 1[0-4] the last 60 were all copies of them"):
+        generate_dataset(find_puzzle("nurikabe-3x3"), 40, 10)

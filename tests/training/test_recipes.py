@@ -127,10 +127,18 @@ def test_a_smoke_run_trains_scores_and_is_found_again(name, folders, tmp_path, c
 def test_smoke_is_asked_for_by_name(cli_run, tmp_path):
     code, _, err = cli_run("run", "train", "--smoke")
     assert code == 2 and "--smoke reads the section 'smoke' of a config" in err
-    code, _, err = cli_run("train", "sudoku-6x6", "--smoke")
-    assert code == 2 and "it has no section 'smoke'" in err
     code, _, err = cli_run("train", "maze-hard", "--smoke")
     assert code == 2 and "build it with  trm-lab data build maze data/maze-hard --hub" in err
+
+def test_a_recipe_without_a_section_for_it_has_a_smoke_run_of_its_own_model(cli_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
+    code, out, err = cli_run("train", "queens-8x8", "--smoke")
+    assert code == 0, err
+    run = json.loads(next((tmp_path/"reports").rglob("run.json")).read_text(encoding="utf-8"))
+    assert run["parameters"]["name"] == "queens-8x8-smoke" and run["status"] == "finished"
+    assert run["parameters"]["model"]["hidden_size"] == 128 and run["parameters"]["train_steps"] == 20
+    code, _, err = cli_run("run", "probes/halting", "-f", "sudoku-6x6", "--smoke")
+    assert code == 2 and "it has no section 'smoke'" in err
 
 # ---- scores of a model -------------------------------------------------------------------------------------
 

@@ -71,6 +71,10 @@ class Difference:
         if self.low > 0: return HIGHER
         return LOWER if self.high < 0 else UNTOLD
 
+    def size(self)->str:
+        "The effect size as a table shows it."
+        return "–" if math.isnan(self.effect) else f"{self.effect:.1f}"
+
 def difference(
     table:pd.DataFrame,
     measure:str,
@@ -102,18 +106,20 @@ def verdict(
     what:str="puzzles are solved", # of which more or fewer
     margin:float=0.01, # a difference of shares within it does not matter
     percent:bool=True, # shares, told in percentage points; else plain numbers
+    effect:bool=False, # end with the effect size, if seeds differ
 )->str:
     "What the difference says, in one sentence."
+    after = f" Effect size {found.size()}."*(effect and not math.isnan(found.effect))
     shown = (lambda v: points(v)) if percent else (lambda v: f"{v:+.3g}")
     unit = " points" if percent else ""
     figures = (f"{shown(found.value)}{unit}, 95 % interval {shown(found.low)} to {shown(found.high)}, "
         f"{found.seeds} seeds")
     word = found.word(margin)
-    if word == HIGHER: return f"More {what} {one} than {other} ({figures})."
-    if word == LOWER: return f"Fewer {what} {one} than {other} ({figures})."
+    if word == HIGHER: return f"More {what} {one} than {other} ({figures}).{after}"
+    if word == LOWER: return f"Fewer {what} {one} than {other} ({figures}).{after}"
     near = _within(margin) if percent else f"{margin:g}"
-    if word == ALIKE: return f"As many {what} {one} as {other}, to within {near} ({figures})."
-    return f"It cannot be told whether more {what} {one} or {other} ({figures})."
+    if word == ALIKE: return f"As many {what} {one} as {other}, to within {near} ({figures}).{after}"
+    return f"It cannot be told whether more {what} {one} or {other} ({figures}).{after}"
 
 # %% ../../nbs/runs/16_comparisons.ipynb #compa0b2
 def confidence(
