@@ -11,13 +11,19 @@ from trm_lab.models.checkpoints import Loaded, load_pretrained
 from trm_lab.models.halting import BinaryHalting, QLearningHalting
 from trm_lab.models.variants import ARCHITECTURES
 from trm_lab.puzzles.arc import Arc
+from trm_lab.puzzles.base import MovePuzzle
 from trm_lab.puzzles.lights_out import LightsOut
+from trm_lab.puzzles.lightup import LightUp
 from trm_lab.puzzles.maze import Maze
+from trm_lab.puzzles.nurikabe import Nurikabe
+from trm_lab.puzzles.queens import Queens
 from trm_lab.puzzles.rush_hour import RushHour
+from trm_lab.puzzles.sokoban import Sokoban
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.views.explorer import Explorer, _RequestHandler
 from trm_lab.views.live import live_sides
-from trm_lab.views.packs import SessionView
+from trm_lab.views import packs
+from trm_lab.views.packs import SessionView, facts_of_cell
 from trm_lab.views.page import MODULES, THREAD, page_header, static_bundle, static_file
 from test_explorer import (arrays, check_flow, check_pace, choose, click_cell, keys, pictures, press, small, # noqa: F401
     told, until)
@@ -163,7 +169,13 @@ def test_every_system_answers_alike(open_page, arch):
 TYPES = [(LightsOut(3, 2), "*....*"), (LightsOut(1, 1), "*"), (Maze(5, 3), "S  ##     ##  G"),
     (Maze(2, 3), "S#G ##"), (Sudoku(2, 3), "11" + "."*34), (Arc(5), "012|345"),
     (RushHour(4, 5), "ooBBoooCooAACooooCDD"), (RushHour(4, 5), "oooxoooCxoAACxoooCDD"),
-    (RushHour(4, 5), "oooooAABBooooooCCooo"), (RushHour(4, 5), "BBoooooCooooCooooDDo")]
+    (RushHour(4, 5), "oooooAABBooooooCCooo"), (RushHour(4, 5), "BBoooooCooooCooooDDo"),
+    (Queens(5), "Q...." + "."*10 + "-"*10), (Queens(6), ".Q...." + "."*30),
+    (LightUp(4, 3), "..1...#..0.."), (LightUp(3, 3), ".2..#...."), (LightUp(2, 3), "*....*"),
+    (Nurikabe(3, 4), "2.....1...3."), (Nurikabe(3, 3), "2...~...4"),
+    (Sokoban(6, 6), "#######@--.##-$--##--$-##.---#######"),
+    (Sokoban(5, 7), "########-@$-.##-$---##.----########"),
+    (Sokoban(5, 6), "#######+--$##----##----#######"), (Sokoban(5, 5), "######@$.##---##---######")]
 
 def test_the_rules_of_every_type(open_page):
     "Boards that break them in all ways: random answers to questions, some of which have no answer at all."
@@ -177,7 +189,13 @@ def test_the_rules_of_every_type(open_page):
         try: solved = puzzle.solutions(asked)
         except InputError: solved = []
         answers += solved or []
-        if solved and isinstance(puzzle, RushHour): answers += puzzle.moves(asked)
+        if solved and isinstance(puzzle, MovePuzzle): answers += puzzle.moves(asked)
+        for answer in solved or []: # right but for a cell or two, and not finished
+            for _ in range(20):
+                some, others = rng.random((2, len(asked)))
+                any_tokens = rng.integers(puzzle.vocab_size, size=len(asked))
+                answers += [np.where(change, tokens, answer).astype(np.uint8)
+                    for change, tokens in ((some < 0.1, any_tokens), (others < 0.2, asked))]
         found = page.evaluate("""([question, answers]) => answers.map(answer => {
             const { rules } = window.answers.sides[0];
             const { wrong, verdict } = rules.judge(question, answer, null);
@@ -196,12 +214,52 @@ def test_the_rules_of_every_type(open_page):
             if (answer > 1).all() or puzzle.type != "arc" and answer.all():
                 assert ours["printed"] == puzzle.print(answer)
 
+LATER = [(puzzle, text) for puzzle, text in TYPES
+    if isinstance(puzzle, Queens | LightUp | Nurikabe | Sokoban)]
+
+def test_what_the_givens_say_of_a_cell(open_page):
+    page = open_page()
+    for puzzle, text in LATER:
+        session = Session(small(puzzle), text, 1, puzzle)
+        rollout, _ = session.root(0), Live(page, session)
+        facts = page.evaluate("""([question, label]) => question.map((_, cell) =>
+            window.answers.sides[0].rules.facts(question, label, cell))""",
+            [rollout.question.tolist(), known_answer(rollout)])
+        for cell, found in enumerate(facts): assert found == facts_of_cell(rollout, cell), (puzzle.name, cell)
+
+def known_answer(rollout):
+    "The label that the facts of a cell are told from; None: there is none."
+    label = packs._known_answer(rollout, rollout.question.astype(np.uint8))
+    return None if label is None else label.tolist()
+
+def test_symmetries_of_the_page_keep_answers_right(open_page):
+    page = open_page()
+    for puzzle, text in LATER:
+        Live(page, Session(small(puzzle), text, 1, puzzle))
+        question = puzzle.parse(text)
+        if not (answers := puzzle.solutions(question)): continue
+        images = page.evaluate("""([question, answer]) => {
+            const { rules } = window.answers.sides[0], images = [];
+            for (let view = 0; view < rules.views; view++) {
+                const { cells, tokens } = rules.symmetry(Math.random, view);
+                const turned = (board) => cells.map((i) => tokens ? tokens[board[i]] : board[i]);
+                images.push([turned(question), turned(answer)]);
+            }
+            return images;
+        }""", [question.tolist(), answers[0].tolist()])
+        assert len(images) == (8 if puzzle.rows == puzzle.cols else 4)
+        for image in np.array(images, np.uint8): assert puzzle.check(*image).solved, (puzzle.name, image)
+        assert len({image[0].tobytes() for image in np.array(images, np.uint8)}) > 1
+
 def test_boards_are_read_as_python_reads_them(open_page):
     page = open_page()
     for puzzle, texts in ((Sudoku(2, 3), ["12....\n......\n"*3, "1_0*2|. - "]),
             (Maze(2, 3), ["S#G\n. o", "S#"]), (LightsOut(2, 2), ["*0 .1", "**"]),
             (RushHour(4, 4), ["oBoo oB.x AAoo CCCo", "kpoo kqoo AAoo oooo", "o"*15, "?" + "o"*15,
                 "BooB" + "o"*12, "AooA" + "o"*12, "ABoo ABoo oooo oooo"]),
+            (Queens(5), ["Q-..." + "."*20, "Q"*24, "q" + "."*24]), (LightUp(2, 2), [".#4*", ".-", "..5."]),
+            (Nurikabe(2, 2), [".~o9", "..", "..0."]),
+            (Sokoban(5, 5), ["#"*6 + "@$.##-- -##c--" + "#"*6, "?" + "#"*24]),
             (Arc(5), ["01|23", "012\n345", "01|2", "1"*40])):
         Live(page, Session(small(puzzle), TEXTS[puzzle.type], 1, puzzle))
         for text in texts:
@@ -213,7 +271,8 @@ def test_boards_are_read_as_python_reads_them(open_page):
             assert found == right if right else isinstance(found, str) and len(found) > 20, (text, found)
 
 SPELLINGS = {"sudoku": {"_": ".", "*": "."}, "maze": {".": " "}, "lights_out": {"0": ".", "1": "*"}}
-TEXTS = {"sudoku": "."*36, "maze": "S  #G ", "lights_out": "*...", "arc": "12", "rush_hour": "AAoo" + "o"*12}
+TEXTS = {"sudoku": "."*36, "maze": "S  #G ", "lights_out": "*...", "arc": "12", "rush_hour": "AAoo" + "o"*12,
+    "queens": "."*25, "lightup": "....", "nurikabe": "1...", "sokoban": "######@$.##---##---######"}
 
 def test_an_identity_is_an_edit_in_the_page(open_page):
     loaded = load_pretrained("arc-10x10")

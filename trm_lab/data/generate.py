@@ -93,8 +93,10 @@ def _distinct(
         if form is not None and form in forms:
             repeats += 1
             if repeats < MOST_REPEATS: continue
-            raise InputError(f"{puzzle.name}: {wanted} different puzzles were asked for, but after {len(made)} the last "
-                f"{repeats:,} were all copies of them, perhaps turned or mirrored; ask for fewer, or for a larger board")
+            raise InputError(
+                f"{puzzle.name}: {wanted} different puzzles were asked for, but after {len(made)} the last "
+                f"{repeats:,} were all copies of them, perhaps turned or mirrored; ask for fewer, or for a "
+                "larger board")
         repeats = 0
         forms.add(form)
         made.append((question, answer))

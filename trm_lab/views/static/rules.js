@@ -7,7 +7,7 @@ import { shuffled } from "./chance.js";
 
 const PAD = 0;
 const DIGITS = "123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-const range = (n) => Array.from({ length: n }, (_, i) => i);
+export const range = (n) => Array.from({ length: n }, (_, i) => i);
 const where = (cell, cols) => `row ${Math.floor(cell / cols) + 1}, column ${(cell % cols) + 1}`;
 
 export function packBits(flags) { // eight in a byte, the first one highest, as numpy packs them
@@ -16,7 +16,7 @@ export function packBits(flags) { // eight in a byte, the first one highest, as 
   return bytes;
 }
 
-const cellsWhere = (board, test) => range(board.length).filter((i) => test(board[i], i));
+export const cellsWhere = (board, test) => range(board.length).filter((i) => test(board[i], i));
 
 // What a type without rules here says; the others override it.
 export class Rules {
@@ -29,6 +29,10 @@ export class Rules {
   given() { return new Uint8Array(this.cells); } // which cells of a question are given
   check() { return null; }
   marks() { return {}; } // by name, bytes
+  noLines() { // the marks of a type with walls where no line joins cells
+    const none = (flags) => packBits(new Uint8Array(flags));
+    return { links: none(2 * this.cells), broken: none(this.cells), ends: none(this.cells) };
+  }
   scores() { return {}; } // by name, whether it holds; beyond solved or not
   candidates() { return null; } // the tokens that the givens leave to a cell
   cellFacts() { return []; } // [name, true or a number that is not negative]
@@ -52,7 +56,9 @@ export class Rules {
   }
 
   // [tokens by the character that stands for them, what is passed over, what a board is called]
-  notation() { return [new Map((this.symbols ?? []).map((c, token) => [c, token])), /\s/g, "board"]; }
+  notation() { // the padding is no part of a board
+    return [new Map((this.symbols ?? []).map((c, token) => [c, token]).slice(PAD + 1)), /\s/g, "board"];
+  }
 
   parse(text) { // tokens; throws an error that says what is wrong
     const [tokens, passed, name] = this.notation(), found = [...text.replace(passed, "")];
@@ -68,11 +74,25 @@ export class Rules {
   print(tokens) { return tokens.map((token) => this.symbols?.[token] ?? "?").join(""); }
 }
 
+// A type whose boards can be turned and mirrored.
+export class TurnedRules extends Rules {
+  get views() { return this.rows === this.cols ? 8 : 4; }
+  symmetry(_, view) { // the first four work on any board
+    const { rows, cols } = this, [up, left, turned] = [1, 2, 4].map((bit) => Boolean(view & bit));
+    const cells = range(this.cells).map((i) => {
+      const [r, c] = turned ? [i % cols, Math.floor(i / cols)]
+        : [Math.floor(i / cols), i % cols];
+      return (up ? rows - 1 - r : r) * cols + (left ? cols - 1 - c : c);
+    });
+    return { cells, tokens: null };
+  }
+}
+
 // ---- Sudoku ------------------------------------------------------------------
 
 const BLANK = 1;
 
-class SudokuRules extends Rules {
+export class SudokuRules extends Rules {
   constructor(spec, header) {
     super(spec, header);
     const { box_rows: high, box_cols: wide } = this, n = this.n = high * wide, all = range(n);
@@ -139,7 +159,7 @@ class SudokuRules extends Rules {
 
 const [WALL, FREE, START, GOAL, PATH] = [1, 2, 3, 4, 5];
 
-class MazeRules extends Rules {
+export class MazeRules extends TurnedRules {
   given(question) { return Uint8Array.from(question, (token) => Number(token !== FREE)); }
 
   around(cell) { // down, left, right, up
@@ -250,23 +270,13 @@ class MazeRules extends Rules {
     return [new Map(signs), /[\r\n]/g, `${this.rows}×${this.cols} maze`];
   }
 
-  get views() { return this.rows === this.cols ? 8 : 4; }
-  symmetry(_, view) { // turned or mirrored; the first four work on any board
-    const { rows, cols } = this, [up, left, turned] = [1, 2, 4].map((bit) => Boolean(view & bit));
-    const cells = range(this.cells).map((i) => {
-      const [r, c] = turned ? [i % cols, Math.floor(i / cols)]
-        : [Math.floor(i / cols), i % cols];
-      return (up ? rows - 1 - r : r) * cols + (left ? cols - 1 - c : c);
-    });
-    return { cells, tokens: null };
-  }
 }
 
 // ---- Lights Out --------------------------------------------------------------
 
 const [ON, LEAVE, PRESS] = [2, 3, 4];
 
-class LightsOutRules extends Rules {
+export class LightsOutRules extends Rules {
   switched(cell) { // the cells whose presses switch its light
     const r = Math.floor(cell / this.cols), c = cell % this.cols;
     return range(this.cells).filter((i) =>
@@ -291,187 +301,6 @@ class LightsOutRules extends Rules {
   }
 }
 
-// ---- Rush Hour ---------------------------------------------------------------
-
-const MOVES = 15, DIRECTIONS = ["left", "right", "up", "down"], LETTERS = "abcdefghijklmnpqrstu";
-// the token of a car's first cell: its length, and whether it stands upright; 3 is the red one
-const CARS = new Map([[3, [2, false]], [5, [2, false]], [7, [3, false]], [10, [2, true]], [12, [3, true]]]);
-
-class RushHourRules extends Rules {
-  get reach() { return Math.max(this.rows, this.cols) - 2; } // squares that a move has at most
-
-  car(board, first) { // whose first cell this is; null: it lacks a part
-    const { rows, cols } = this, [length, upright] = CARS.get(board[first]), column = first % cols;
-    const track = range(upright ? rows : cols).map((i) => (upright ? i * cols + column : first - column + i));
-    const at = track.indexOf(first), cells = track.slice(at, at + length);
-    const whole = cells.length === length && cells.every((cell, part) => board[cell] === board[first] + part);
-    return whole ? { token: board[first], upright, length, track, at, cells } : null;
-  }
-
-  board(question) { // its cars and walls, or null where a car is not whole or there is not one red car
-    const key = question.join();
-    if (this.asked === key) return this.asks;
-    const cars = cellsWhere(question, (token) => CARS.has(token)).map((cell) => this.car(question, cell));
-    const covered = new Set(cars.flatMap((car) => car?.cells ?? []));
-    const good = cars.every(Boolean) && cars.filter(({ token }) => token === 3).length === 1
-      && question.every((token, i) => covered.has(i) || token === 1 || token === 2);
-    Object.assign(this, { asked: key, asks: good ? { cars, covered, known: new Map(),
-      walls: new Set(cellsWhere(question, (token) => token === 2)) } : null });
-    return this.asks;
-  }
-
-  moved(places, car, squares) { return places.map((at, i) => at + (i === car ? squares : 0)); }
-
-  slides({ cars, walls }, places) { // every move from a position: [car, signed squares]
-    const taken = new Set(walls), found = [];
-    cars.forEach(({ track, length }, i) => {
-      for (let k = 0; k < length; k++) taken.add(track[places[i] + k]);
-    });
-    cars.forEach(({ track, length }, i) => {
-      for (const way of [-1, 1]) for (let squares = way; ; squares += way) {
-        const front = track[places[i] + squares + (way > 0 ? length - 1 : 0)];
-        if (front === undefined || taken.has(front)) break;
-        found.push([i, squares]);
-      }
-    });
-    return found;
-  }
-
-  fewest(board, start) { // moves to the exit from a position; −1 where no way leads there
-    const key = String.fromCharCode(...start), red = board.cars.findIndex(({ token }) => token === 3);
-    if (board.known.has(key)) return board.known.get(key);
-    const out = board.cars[red].track.length - 2, seen = new Set([key]);
-    let now = [start], moves = 0, found = start[red] === out ? 0 : -1;
-    for (; found < 0 && now.length; moves++) {
-      const next = [];
-      for (const places of now) for (const [i, squares] of this.slides(board, places)) {
-        const after = this.moved(places, i, squares), name = String.fromCharCode(...after);
-        if (seen.has(name)) continue;
-        seen.add(name); next.push(after);
-        if (after[red] === out) found = moves + 1;
-      }
-      now = next;
-    }
-    board.known.set(key, found);
-    return found;
-  }
-
-  marked(board, question, answer) { // what is wrong, and the moves that are marked well
-    const changed = cellsWhere(question, (token, i) => token !== answer[i]
-      && (answer[i] < MOVES || !board.covered.has(i))), wrong = new Set(changed), moves = [];
-    let why = changed.length ? `${this.at(changed[0])} was changed, where no car is marked` : "";
-    const places = board.cars.map(({ at }) => at),
-      allowed = new Set(this.slides(board, places).map(String));
-    board.cars.forEach(({ cells, upright }, i) => {
-      const marks = cells.map((cell) => answer[cell]), mark = Math.max(...marks) - MOVES;
-      if (mark < 0) return;
-      const way = Math.floor(mark / this.reach), squares = (mark % this.reach + 1) * (way % 2 ? 1 : -1),
-        alike = marks.every((token) => token === marks[0]);
-      if (alike && way > 1 === upright && allowed.has(`${i},${squares}`)) moves.push([i, squares]);
-      else {
-        cells.forEach((cell) => wrong.add(cell));
-        why ||= `the car in ${this.at(cells[0])} ${alike ? `cannot move ${DIRECTIONS[way]} by `
-          + Math.abs(squares) : "is not marked alike on all of its cells"}`;
-      }
-    });
-    return { wrong, why, moves, places };
-  }
-
-  check(question, answer) { // each marked car can move so, and begins a plan with the fewest moves
-    const board = this.board(question);
-    if (!board) return null;
-    const { wrong, moves, places, ...found } = this.marked(board, question, answer);
-    let { why } = found;
-    if (!wrong.size && moves.length) {
-      const fewest = this.fewest(board, places);
-      if (fewest < 1) why = fewest ? "no moves lead to the exit" : "the red car is at the exit already";
-      else for (const [i, squares] of moves) {
-        if (this.fewest(board, this.moved(places, i, squares)) === fewest - 1) continue;
-        const { cells } = board.cars[i];
-        cells.forEach((cell) => wrong.add(cell));
-        why ||= `the car in ${this.at(cells[0])} begins a longer plan; the fewest moves are ${fewest}`;
-      }
-    }
-    return { complete: moves.length > 0, legal: !why, wrong: [...wrong].sort((a, b) => a - b), why };
-  }
-
-  scores(question, answer) {
-    const board = this.board(question);
-    if (!board) return null;
-    const { wrong, moves } = this.marked(board, question, answer), valid = !wrong.size && moves.length > 0;
-    const { legal, complete } = this.check(question, answer);
-    return { optimal: legal && complete, valid };
-  }
-
-  problem(question) { return this.board(question) ? "" : "a board should have whole cars, and one red one"; }
-  given(question) { return Uint8Array.from(question, (token) => Number(token === 2)); }
-  cellFacts(question, label, cell) {
-    return [["of a car that can begin an optimal plan", (label?.[cell] ?? 0) >= MOVES]];
-  }
-
-  marks(question) { // a line along each car
-    const { cells, cols } = this, links = new Uint8Array(2 * cells), none = packBits(new Uint8Array(cells));
-    for (const car of this.board(question)?.cars ?? [])
-      for (const [k, cell] of car.cells.slice(1).entries())
-        links[car.cells[k] + (cell - car.cells[k] > 1 || cols === 1 ? cells : 0)] = 1;
-    return { links: packBits(links), broken: none, ends: none };
-  }
-
-  parse(text) {
-    const numbers = text.split(".");
-    if (numbers.length === this.cells && numbers.every((n) => /^\d+$/.test(n)))
-      return numbers.map(Number); // as an address has it
-    const found = [...text.replace(/\s/g, "")];
-    if (found.length !== this.cells)
-      throw new Error(`This board has ${this.cells} cells, but ${found.length} were given; write one `
-        + `character a cell.`);
-    const tokens = found.map((c, i) => {
-      const move = LETTERS.indexOf(c), less = move % 5;
-      if (c === "o" || c === "." || (c >= "A" && c <= "Z")) return 1;
-      if (c === "x") return 2;
-      if (move >= 0 && less < this.reach) return MOVES + Math.floor(move / 5) * this.reach + less;
-      throw new Error(`“${c}” in ${this.at(i)} is not understood; use a capital for each car, A for `
-        + "the red one, o for an empty cell, x for a wall");
-    });
-    for (const c of new Set(found.filter((sign) => sign >= "A" && sign <= "Z"))) {
-      const cells = cellsWhere(found, (sign) => sign === c), step = cells[1] - cells[0];
-      const [first, last] = [cells[0], cells.at(-1)].map((cell) => Math.floor(cell / this.cols));
-      const flat = step === 1 && first === last;
-      const line = (flat || step === this.cols) && cells.every((cell, k) => cell === cells[0] + k * step);
-      if (!line || cells.length > (c === "A" ? 2 : 3) || (c === "A" && !flat))
-        throw new Error(`The cells of ${c}, from ${this.at(cells[0])} on, are no car: two or three in a `
-          + "line, and A, the red one, two in a row.");
-      const token = c === "A" ? 3 : (flat ? 5 : 10) + (cells.length === 3 ? 2 : 0);
-      cells.forEach((cell, part) => { tokens[cell] = token + part; });
-    }
-    return tokens;
-  }
-
-  print(tokens) {
-    const letters = [..."BCDEFGHIJKLMNOPQRSTUVWXYZ"], { reach } = this, signs = tokens.map((token) => {
-      const move = token - MOVES;
-      return move < 0 ? "?ox"[token] ?? "?" : LETTERS[5 * Math.floor(move / reach) + (move % reach)];
-    });
-    for (const cell of cellsWhere(tokens, (token) => CARS.has(token))) {
-      const car = this.car(tokens, cell);
-      if (!car) continue;
-      const letter = car.token === 3 ? "A" : letters.shift();
-      car.cells.forEach((i) => { signs[i] = letter; });
-    }
-    return signs.join("");
-  }
-
-  get views() { return 2; }
-  symmetry(_, view) { // upside down, or as it is
-    const { rows, cols, reach } = this, up = MOVES + 2 * reach, down = up + reach;
-    if (!(view & 1)) return { cells: range(this.cells), tokens: null };
-    const turned = (t) => (t >= down ? t - reach : t >= up ? t + reach
-      : t === 10 || t === 11 ? 21 - t : t >= 12 && t <= 14 ? 26 - t : t);
-    return { cells: range(this.cells).map((i) => (rows - 1 - Math.floor(i / cols)) * cols + (i % cols)),
-      tokens: range(down + reach).map(turned) };
-  }
-}
-
 // ---- ARC ---------------------------------------------------------------------
 
 const END_MARK = 1, COLOURS = 10; // the end marker's token; colours, whose tokens are colour + 2
@@ -483,7 +312,7 @@ const TURNS_IN_WORDS = ["", "a quarter turn left", "half a turn", "a quarter tur
   "mirrored at the other diagonal"];
 const isColour = (token) => token >= 2 && token < COLOURS + 2;
 
-class ArcRules extends Rules {
+export class ArcRules extends Rules {
   find(board) { // first row and column with a colour, and how many rows and columns have one
     const { rows: side } = this, lines = (of) => range(side)
       .filter((line) => range(side).some((i) => isColour(board[of(line, i)])));
@@ -600,8 +429,3 @@ export function undone({ cells, tokens }, board) {
   cells.forEach((i, place) => { plain[i] = tokens ? tokens.indexOf(board[place]) : board[place]; });
   return plain;
 }
-
-const TYPES = { sudoku: SudokuRules, maze: MazeRules, lights_out: LightsOutRules,
-  rush_hour: RushHourRules, arc: ArcRules };
-
-export const rulesOf = (spec, header) => new (TYPES[spec.type] ?? Rules)(spec, header);

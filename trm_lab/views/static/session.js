@@ -4,7 +4,7 @@
 
 import { Engine } from "./engine.js";
 import { normal } from "./chance.js";
-import { rulesOf } from "./rules.js";
+import { rulesOf } from "./types.js";
 
 const REMEMBERED = 256e6; // bytes of latents, beyond which the oldest rollouts are computed again
 const BLANK_IDENTITY = "<blank>", MEAN_IDENTITY = "<mean>", NOT_COUNTED = -100;
