@@ -737,7 +737,8 @@ def _first_sentence(c:dict)->str:
         f"{headline(c)}.")
     if "further" not in halting: return said
     words = find_puzzle(c["puzzle"]).right_answers
-    return (f"{said} A puzzle is solved by {words.get('optimal', 'any right answer')}.\n"
+    counts = words.get("optimal") or words.get("right", "any right answer")
+    return (f"{said} A puzzle is solved by {counts}.\n"
         "When it stops by its halting probability, as in `solve` and `eval`, it solves\n"
         f"{_percent(halting['legal'])}, in {halting['mean_steps']:.1f} steps on average.")
 
