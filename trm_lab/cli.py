@@ -1200,13 +1200,15 @@ Next: open the report in a browser; `make lab` for the notebooks; or try
   {me} eval {model} --data {_relative(home()/info['data'])}"""
 
 # %% ../nbs/cli.ipynb #0ff26324
-_DEMOS = {"sudoku": "sudoku-6x6", "maze": "maze-9x9"} # short names; any other is a config's
+# short names, each of a recipe that takes at most ten minutes on two cores; any other name is a config's
+_DEMOS = {"sudoku": "sudoku-6x6", "maze": "maze-9x9", "rush_hour": "rush-hour", "sokoban": "sokoban-7x7",
+    "programs": "programs-5x3", "queens": "queens-8x8", "lightup": "lightup-7x7", "nurikabe": "nurikabe-5x5"}
 
 @app.command()
 def demo(
     what:Annotated[str, typer.Argument(metavar="[sudoku|maze|NAME]", show_default=False,
-        help="sudoku (6×6, a minute on two cores), maze (9×9, ten minutes), or any recipe under "
-            "nbs/experiments/configs, like rush-hour (ten minutes)")]="sudoku",
+        help="sudoku (6×6, a minute on two cores); maze, rush-hour, sokoban, programs, queens, lightup or "
+            "nurikabe (up to ten minutes); or any recipe under nbs/experiments/configs")]="sudoku",
     config:Annotated[Optional[str], typer.Option("-f", "--config", help="name of a config")]=None,
     fresh:Annotated[bool, typer.Option("--fresh", help="train again although the run is finished")]=False,
 ):

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['MEASURES', 'STILL', 'FinishedRun', 'passport', 'measure', 'row', 'scores', 'depth', 'reading', 'rest', 'memory',
-           'halting', 'stability', 'cost', 'known_measures', 'measure_run']
+           'halting', 'stability', 'cost', 'solver', 'known_measures', 'measure_run']
 
 # %% ../../nbs/runs/12_measures.ipynb #measr002
-import contextlib, functools, math
+import contextlib, functools, math, sys, time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 import numpy as np, torch
@@ -245,6 +245,28 @@ def cost(made:FinishedRun)->list[dict]:
         "parameters": kept["parameters"]}
     return [*(row(name, value, c.train_steps) for name, value in counts.items()),
         row("training", math.nan, c.train_steps, seconds=seconds)]
+
+# %% ../../nbs/runs/12_measures.ipynb #measr0b2
+@measure
+def solver(
+    made:FinishedRun,
+    puzzles:int=100, # of the test split at most
+)->list[dict]:
+    "`answered`, a share: by the type's exact solver, and by the network; their seconds are of one puzzle."
+    puzzle, split, steps = made.loaded.puzzle, made.test(puzzles), made.run.info["max_steps"]
+    for kept in vars(sys.modules[type(puzzle).__module__]).values():
+        if hasattr(kept, "cache_clear"): kept.cache_clear()
+    first, *rest = np.asarray(split.inputs)
+    if puzzle.solutions(first, 1) is None:
+        raise InputError(f"{puzzle.name} has no exact solver to measure; leave out the measure 'solver'")
+    begun = time.perf_counter()
+    found = [len(puzzle.solutions(question, 1)) > 0 for question in rest]
+    exact, begun = (time.perf_counter() - begun)/len(rest), time.perf_counter()
+    answers = stream(made.loaded.model, split, steps=steps, sites=lambda site: False)
+    network = (time.perf_counter() - begun)/len(split)
+    right = right_answers(puzzle, answers.questions, answers.tokens, answers.labels)[-1]
+    return [row("answered", np.mean(found), len(rest), "by=solver", exact),
+        row("answered", right.mean(), len(split), f"by=network, steps={steps}", network)]
 
 # %% ../../nbs/runs/12_measures.ipynb #measr026
 @contextlib.contextmanager
