@@ -5,12 +5,15 @@ from pathlib import Path
 import numpy as np, pytest
 from trm_lab.data.batches import make_batch
 from trm_lab.interp.session import Session
-from trm_lab.models.checkpoints import load_pretrained
+from trm_lab.models.checkpoints import Loaded, load_pretrained
 from trm_lab.puzzles.base import Permutation
+from trm_lab.puzzles.lightup import LightUp
+from trm_lab.puzzles.nurikabe import Nurikabe
+from trm_lab.puzzles.queens import Queens
 from trm_lab.solving.solve import solve_by_step
 from trm_lab.views.page import MODULES, THREAD, static_bundle, static_file
 from trm_lab.views.solver import SolverKind, solver_page
-from test_explorer import pictures # noqa: F401
+from test_explorer import pictures, small # noqa: F401
 from test_live import Live, until_says
 from test_tasks import watched
 
@@ -139,6 +142,32 @@ def test_the_solver_by_keyboard_and_for_a_screen_reader(open_page, small_page, p
     inside.focus(); page.keyboard.press("End")
     page.wait_for_function("() => document.querySelector('.trm-explorer').dataset.frame === '32'")
     page.screenshot(path=pictures/"solver-inside.png", full_page=True)
+    assert not wrong, wrong
+
+def test_boards_of_pencil_puzzles_are_typed(open_page, tmp_path):
+    "With the characters that these types are written in; the rules judge what was typed, and the answer."
+    boards = {Queens(5): "Q..-." + "."*20, LightUp(3, 3): "..0.#1...", Nurikabe(3, 3): "2.......1"}
+    loaded = [Loaded(small(puzzle), puzzle, {}) for puzzle in boards]
+    kinds = [SolverKind(of.puzzle.name, of, {"an example": text})
+        for of, text in zip(loaded, boards.values())]
+    (tmp_path/"page.html").write_text(solver_page(kinds))
+    page, wrong = open_solver(open_page, tmp_path/"page.html")
+    for kind in kinds:
+        puzzle, text = kind.loaded.puzzle, kind.examples["an example"]
+        act(page, kind.title); until(page, kind=kind.name)
+        act(page, "empty")
+        page.get_by_role("gridcell").first.focus()
+        for i, sign in enumerate(text):
+            page.keyboard.press(sign.lower())
+            if (i + 1) % puzzle.cols: page.keyboard.press("ArrowRight")
+            else: page.keyboard.press("Home"); page.keyboard.press("ArrowDown")
+        until(page, question=" ".join(map(str, puzzle.parse(text).tolist())))
+        assert not page.locator(".trm-problem").first.text_content()
+        assert think(page)["solved"] == "false" # the models are not trained
+        assert page.get_by_role("status").filter(has_text="not solved").count() == 1
+    act(page, kinds[0].title); until(page, kind=kinds[0].name)
+    page.get_by_role("gridcell").nth(6).focus(); page.keyboard.press("q")
+    until_says(page, ".trm-problem", "2 queens stand on one diagonal")
     assert not wrong, wrong
 
 def test_a_moment_is_sent_and_the_tour_begins_here(open_page, small_page, pictures): # noqa: F811

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ..core.errors import InputError
 from ..interp.session import Session
 from ..models.checkpoints import Loaded
+from ..puzzles import lightup, nurikabe, queens
 from ..puzzles.lights_out import OFF
 from ..puzzles.maze import FREE
 from ..puzzles.sudoku import BLANK
@@ -38,7 +39,8 @@ class SolverKind:
             "told the rules: it saw puzzles with their solutions. The rules only judge its answers.")
 
 # %% ../../nbs/views/10_solver.ipynb #2c62332c
-EMPTY = {"sudoku": BLANK, "maze": FREE, "lights_out": OFF} # types whose boards can be typed: a cell's token
+EMPTY = {"sudoku": BLANK, "maze": FREE, "lights_out": OFF, "queens": queens.OPEN, "lightup": lightup.OPEN,
+    "nurikabe": nurikabe.OPEN} # types whose boards can be typed: a cell's token
 
 def _kind(kind:SolverKind)->tuple[dict, bytes]: # for JSON, and the model
     "What the page needs of a kind. Raises `InputError` for other types."

@@ -67,9 +67,10 @@ class BoardGrid { // as cells that a keyboard and a screen reader can walk over
     const to = { ArrowLeft: c ? at - 1 : at, ArrowRight: c + 1 < cols ? at + 1 : at,
       ArrowUp: r ? at - cols : at, ArrowDown: r + 1 < rows ? at + cols : at,
       Home: at - c, End: at - c + cols - 1 }[event.key];
-    const named = KEYED[kind.type]?.[event.key.toLowerCase()],
-      token = ["Backspace", "Delete", ".", "0"].includes(event.key) ? kind.empty
-        : named ?? askable.find((t) => glyphs[t] && glyphs[t] === event.key.toUpperCase());
+    const key = event.key.toUpperCase(), signs = [this.header.symbols ?? [], glyphs];
+    const named = KEYED[kind.type]?.[key.toLowerCase()]
+      ?? askable.find((t) => signs.some((of) => of[t] && of[t].toUpperCase() === key));
+    const token = named ?? (["BACKSPACE", "DELETE", ".", "0"].includes(key) ? kind.empty : undefined);
     if (to !== undefined) this.choose(to);
     else if (token !== undefined) this.put(at, token);
     else return;

@@ -7,6 +7,11 @@ export const NOTATION = { // how a board is written
   sudoku: "One character a cell, row by row: digits, and . or 0 for a blank cell. Line breaks do not count.",
   maze: "One character a cell, row by row: # wall, . or space free, S start, G goal.",
   lights_out: "One character a cell, row by row: * on, . off.",
+  queens: "One character a square, row by row: Q queen, - a square that stays empty, . open.",
+  lightup: "One character a cell, row by row: # wall, 0 to 4 a wall and its lamps, . open.",
+  nurikabe: "One character a cell, row by row: the number of an island, or . open.",
+  sokoban: "One character a cell, row by row: # wall, - floor, . goal, @ player, $ box; + and * are these two "
+    + "on a goal.",
   rush_hour: "One character a cell, row by row: A the red car, other capitals the others, o empty, x wall.",
   arc: "The test input as rows of digits 0 to 9, its colours. The task stays the one that is shown." };
 
