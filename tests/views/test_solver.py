@@ -154,19 +154,20 @@ def test_boards_of_pencil_puzzles_are_typed(open_page, tmp_path):
     page, wrong = open_solver(open_page, tmp_path/"page.html")
     for kind in kinds:
         puzzle, text = kind.loaded.puzzle, kind.examples["an example"]
-        act(page, kind.title); until(page, kind=kind.name)
-        act(page, "empty")
+        tokens = puzzle.parse(text).tolist()
+        act(page, kind.title); until(page, kind=kind.name, question=" ".join(map(str, tokens)))
+        act(page, "empty"); until(page, question=" ".join("1" for _ in text))
         page.get_by_role("gridcell").first.focus()
         for i, sign in enumerate(text):
             page.keyboard.press(sign.lower())
             if (i + 1) % puzzle.cols: page.keyboard.press("ArrowRight")
             else: page.keyboard.press("Home"); page.keyboard.press("ArrowDown")
-        until(page, question=" ".join(map(str, puzzle.parse(text).tolist())))
+        until(page, question=" ".join(map(str, tokens)))
         assert not page.locator(".trm-problem").first.text_content()
         assert think(page)["solved"] == "false" # the models are not trained
         assert page.get_by_role("status").filter(has_text="not solved").count() == 1
-    act(page, kinds[0].title); until(page, kind=kinds[0].name)
-    page.get_by_role("gridcell").nth(6).focus(); page.keyboard.press("q")
+    act(page, kinds[0].title); until(page, kind=kinds[0].name, question="3 1 1 2" + " 1"*21)
+    page.get_by_role("gridcell").nth(6).click(); page.keyboard.press("q")
     until_says(page, ".trm-problem", "2 queens stand on one diagonal")
     assert not wrong, wrong
 
