@@ -2,7 +2,8 @@
 
 `python tools/gallery.py` takes about an hour on two cores, `python tools/gallery.py NAME …` makes single
 pieces; `python tools/gallery.py --index` writes only the index again, from what is kept;
-`python tools/gallery.py --studies` draws the reports of studies again from their tables, and runs nothing.
+`python tools/gallery.py --studies` draws the reports of studies again from their tables, and runs nothing;
+`--studies 3 11` draws those two.
 Runs that are finished are not run again: remove their folders in reports/ where the code has changed.
 The index shows what cells tagged `headline` put out: pictures, and of a text the first paragraph. Of a study,
 the page *Ten questions* shows the first picture and the last text, which is its answer."""
@@ -222,8 +223,9 @@ def index():
 
 def main(asked:list[str]):
     if asked == ["--index"]: return index()
-    if asked == ["--studies"]:
-        for study in all_studies(): keep_study(study)
+    if asked[:1] == ["--studies"]: # and perhaps their numbers
+        for study in all_studies():
+            if len(asked) == 1 or str(study.number) in asked: keep_study(study)
         return index()
     if wrong := [name for name in asked if name not in PIECES]:
         sys.exit(f"gallery: {wrong[0]!r} is none of {', '.join(PIECES)}")
