@@ -16,6 +16,7 @@ from trm_lab.puzzles.lights_out import LightsOut
 from trm_lab.puzzles.lightup import LightUp
 from trm_lab.puzzles.maze import Maze
 from trm_lab.puzzles.nurikabe import Nurikabe
+from trm_lab.puzzles.programs import FIRST, NONE, Programs, programs
 from trm_lab.puzzles.queens import Queens
 from trm_lab.puzzles.rush_hour import RushHour
 from trm_lab.puzzles.sokoban import Sokoban
@@ -175,7 +176,10 @@ TYPES = [(LightsOut(3, 2), "*....*"), (LightsOut(1, 1), "*"), (Maze(5, 3), "S  #
     (Nurikabe(3, 4), "2.....1...3."), (Nurikabe(3, 3), "2...~...4"),
     (Sokoban(6, 6), "#######@--.##-$--##--$-##.---#######"),
     (Sokoban(5, 7), "########-@$-.##-$---##.----########"),
-    (Sokoban(5, 6), "#######+--$##----##----#######"), (Sokoban(5, 5), "######@$.##---##---######")]
+    (Sokoban(5, 6), "#######+--$##----##----#######"), (Sokoban(5, 5), "######@$.##---##---######"),
+    (Programs(3, 2), "51________5854_84___573_______..________"),
+    (Programs(3, 1), "12___21___12___12________._________".ljust(40, "_")),
+    (Programs(3, 1), "_"*30 + "." + "_"*9)]
 
 def test_the_rules_of_every_type(open_page):
     "Boards that break them in all ways: random answers to questions, some of which have no answer at all."
@@ -190,6 +194,10 @@ def test_the_rules_of_every_type(open_page):
         except InputError: solved = []
         answers += solved or []
         if solved and isinstance(puzzle, MovePuzzle): answers += puzzle.moves(asked)
+        if isinstance(puzzle, Programs): # every program; some are wrong on held-out lists only
+            for program in programs(puzzle.length):
+                end = np.array([*program, *[NONE - FIRST]*(puzzle.length - len(program))]) + FIRST
+                answers.append(np.concatenate([asked[:puzzle.place.start], end, asked[puzzle.place.stop:]]))
         for answer in solved or []: # right but for a cell or two, and not finished
             for _ in range(20):
                 some, others = rng.random((2, len(asked)))
@@ -215,7 +223,7 @@ def test_the_rules_of_every_type(open_page):
                 assert ours["printed"] == puzzle.print(answer)
 
 LATER = [(puzzle, text) for puzzle, text in TYPES
-    if isinstance(puzzle, Queens | LightUp | Nurikabe | Sokoban)]
+    if isinstance(puzzle, Queens | LightUp | Nurikabe | Sokoban | Programs)]
 
 def test_what_the_givens_say_of_a_cell(open_page):
     page = open_page()
@@ -240,14 +248,14 @@ def test_symmetries_of_the_page_keep_answers_right(open_page):
         if not (answers := puzzle.solutions(question)): continue
         images = page.evaluate("""([question, answer]) => {
             const { rules } = window.answers.sides[0], images = [];
-            for (let view = 0; view < rules.views; view++) {
+            for (let view = 0; view < (rules.views ?? 8); view++) {
                 const { cells, tokens } = rules.symmetry(Math.random, view);
                 const turned = (board) => cells.map((i) => tokens ? tokens[board[i]] : board[i]);
                 images.push([turned(question), turned(answer)]);
             }
             return images;
         }""", [question.tolist(), answers[0].tolist()])
-        assert len(images) == (8 if puzzle.rows == puzzle.cols else 4)
+        assert len(images) == (8 if puzzle.rows == puzzle.cols or puzzle.type == "programs" else 4)
         for image in np.array(images, np.uint8): assert puzzle.check(*image).solved, (puzzle.name, image)
         assert len({image[0].tobytes() for image in np.array(images, np.uint8)}) > 1
 
@@ -259,6 +267,7 @@ def test_boards_are_read_as_python_reads_them(open_page):
                 "BooB" + "o"*12, "AooA" + "o"*12, "ABoo ABoo oooo oooo"]),
             (Queens(5), ["Q-..." + "."*20, "Q"*24, "q" + "."*24]), (LightUp(2, 2), [".#4*", ".-", "..5."]),
             (Nurikabe(2, 2), [".~o9", "..", "..0."]),
+            (Programs(3, 1), ["12___21___"*3 + "R" + "_"*9, "Z" + "_"*39, "_"*30 + "." + "_"*8]),
             (Sokoban(5, 5), ["#"*6 + "@$.##-- -##c--" + "#"*6, "?" + "#"*24]),
             (Arc(5), ["01|23", "012\n345", "01|2", "1"*40])):
         Live(page, Session(small(puzzle), TEXTS[puzzle.type], 1, puzzle))
@@ -272,7 +281,8 @@ def test_boards_are_read_as_python_reads_them(open_page):
 
 SPELLINGS = {"sudoku": {"_": ".", "*": "."}, "maze": {".": " "}, "lights_out": {"0": ".", "1": "*"}}
 TEXTS = {"sudoku": "."*36, "maze": "S  #G ", "lights_out": "*...", "arc": "12", "rush_hour": "AAoo" + "o"*12,
-    "queens": "."*25, "lightup": "....", "nurikabe": "1...", "sokoban": "######@$.##---##---######"}
+    "queens": "."*25, "lightup": "....", "nurikabe": "1...", "sokoban": "######@$.##---##---######",
+    "programs": "_"*30 + "." + "_"*9}
 
 def test_an_identity_is_an_edit_in_the_page(open_page):
     loaded = load_pretrained("arc-10x10")

@@ -120,8 +120,8 @@ def page_header(
 # %% ../../nbs/views/07_page.ipynb #58801779
 MODULES = ("page", "data", "live", "task", "board", "findings", "timeline", "halting", "latents", "cell",
     "branches", "flow", "takeaway", "tour", "address", "typing", "explorer") # each needs only those before it
-THREAD = ("kernel", "engine", "chance", "rules", "pencil", "planning", "types", "session", "packs",
-    "stages", "code", "thinking", "answers", "worker") # likewise, of a live page's thread
+THREAD = ("kernel", "engine", "chance", "numpy", "rules", "pencil", "planning", "programs", "types",
+    "session", "packs", "stages", "code", "thinking", "answers", "worker") # likewise, of a live page's thread
 
 def static_file(name:str)->str:
     "A script or style of the page, as text."
