@@ -9,7 +9,8 @@ from trm_lab.data.datasets import dataset_of, augmented_dataset, read_dataset, w
 from trm_lab.data.generate import generate_dataset
 from trm_lab.core.errors import InputError, build
 from trm_lab.puzzles.arc import Arc, read_tasks, score_predictions
-from trm_lab.puzzles.base import find_puzzle
+from trm_lab.cli import _DEMOS
+from trm_lab.puzzles.base import find_puzzle, puzzle_types
 from trm_lab.puzzles.text import read_rows
 from trm_lab.puzzles.maze import Maze
 from trm_lab.puzzles.sudoku import Sudoku
@@ -139,6 +140,10 @@ def test_a_recipe_without_a_section_for_it_has_a_smoke_run_of_its_own_model(cli_
     assert run["parameters"]["model"]["hidden_size"] == 128 and run["parameters"]["train_steps"] == 20
     code, _, err = cli_run("run", "probes/halting", "-f", "sudoku-6x6", "--smoke")
     assert code == 2 and "it has no section 'smoke'" in err
+
+def test_every_type_that_a_laptop_learns_has_a_demo():
+    assert {recipe(name).puzzle.partition("-")[0] for name in _DEMOS.values()} == set(_DEMOS)
+    assert set(puzzle_types()) - set(_DEMOS) == {"arc", "lights_out"} # one needs a GPU, one is the lesson's
 
 # ---- scores of a model -------------------------------------------------------------------------------------
 
