@@ -616,10 +616,15 @@ def sweep(
 # %% ../nbs/cli.ipynb #stdycmd1
 def _list_studies():
     "A line for each study: its state, its cost, its question."
+    import torch
+    from trm_lab.core.device import has_fast_bfloat16
     from trm_lab.runs.studies import all_studies, study_state
     for each in all_studies():
         typer.echo(f"{each.number:2}  {each.question}\n    {study_state(each)}; "
-            f"about {each.minutes:g} minutes on two cores")
+            f"about {each.minutes:g} minute{'s'*(each.minutes != 1)} on two cores")
+    if not has_fast_bfloat16(torch.device("cpu")):
+        typer.echo("The minutes are those of processors that multiply bfloat16; this one does not, and takes "
+            "about twice as long.")
 
 @app.command()
 def study(
