@@ -13,10 +13,11 @@ from torch import Tensor
 
 # %% ../../nbs/core/08_fused.ipynb #768bd9d0
 def _onednn(dtype:torch.dtype)->bool:
-    "Whether this torch has the operators that combine a product with another operation."
+    "Whether this torch and this processor can combine a product with another operation."
     return (dtype == torch.bfloat16 and torch.backends.mkldnn.is_available()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-        and hasattr(torch.ops.mkldnn, "_reorder_linear_weight"))
+        and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+        and torch.ops.mkldnn._is_mkldnn_bf16_supported()) # not without AVX-512 or AVX-NE-CONVERT
 
 class _PackedLinear:
     "The product of rows with a weight, with the features along either axis."
