@@ -1,8 +1,6 @@
 // The rules of queens and of pencil puzzles, as `trm_lab.puzzles` says it.
 
-import { Rules, TurnedRules, cellsWhere, range } from "./rules.js";
-
-const inOrder = (cells) => [...new Set(cells)].sort((a, b) => a - b);
+import { TurnedRules, cellsWhere, inOrder, range } from "./rules.js";
 
 // A type that tells of all cells at once what the givens leave to them.
 class DeducedRules extends TurnedRules {
@@ -100,12 +98,7 @@ export class QueensRules extends DeducedRules {
 class GridRules extends DeducedRules {
   constructor(spec, header) {
     super(spec, header);
-    const { rows, cols } = this;
-    this.beside = range(this.cells).map((i) => { // above, below, left and right
-      const c = i % cols;
-      return [i - cols, i + cols, c ? i - 1 : -1, c + 1 < cols ? i + 1 : -1]
-        .filter((j) => j >= 0 && j < rows * cols);
-    });
+    this.beside = range(this.cells).map((i) => this.around(i));
   }
 
   changed(question, answer) { // cells, and a sentence about the first

@@ -1,6 +1,6 @@
 // The rules of puzzles that are played, whose answers are the next move: as `trm_lab.puzzles` says it.
 
-import { Rules, TurnedRules, cellsWhere, packBits, range } from "./rules.js";
+import { Rules, TurnedRules, cellsWhere, inOrder, packBits, range } from "./rules.js";
 
 // ---- Rush Hour ---------------------------------------------------------------
 
@@ -351,7 +351,7 @@ export class SokobanRules extends TurnedRules {
       }
     }
     return { complete: moves.length > 0, legal: !why,
-      wrong: [...new Set(wrong)].sort((a, b) => a - b), why };
+      wrong: inOrder(wrong), why };
   }
 
   fewest({ fewest, boxes, first }) { return fewest.get(this.key(boxes, first)) ?? -1; }

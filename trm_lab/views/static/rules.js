@@ -16,6 +16,7 @@ export function packBits(flags) { // eight in a byte, the first one highest, as 
   return bytes;
 }
 
+export const inOrder = (cells) => [...new Set(cells)].sort((a, b) => a - b);
 export const cellsWhere = (board, test) => range(board.length).filter((i) => test(board[i], i));
 
 // What a type without rules here says; the others override it.
@@ -76,6 +77,12 @@ export class Rules {
 
 // A type whose boards can be turned and mirrored.
 export class TurnedRules extends Rules {
+  around(cell) { // down, left, right, up
+    const { rows, cols } = this, r = Math.floor(cell / cols), c = cell % cols;
+    return [r + 1 < rows ? cell + cols : -1, c ? cell - 1 : -1, c + 1 < cols ? cell + 1 : -1,
+      r ? cell - cols : -1].filter((i) => i >= 0);
+  }
+
   get views() { return this.rows === this.cols ? 8 : 4; }
   symmetry(_, view) { // the first four work on any board
     const { rows, cols } = this, [up, left, turned] = [1, 2, 4].map((bit) => Boolean(view & bit));
@@ -161,12 +168,6 @@ const [WALL, FREE, START, GOAL, PATH] = [1, 2, 3, 4, 5];
 
 export class MazeRules extends TurnedRules {
   given(question) { return Uint8Array.from(question, (token) => Number(token !== FREE)); }
-
-  around(cell) { // down, left, right, up
-    const { rows, cols } = this, r = Math.floor(cell / cols), c = cell % cols;
-    return [r + 1 < rows ? cell + cols : -1, c ? cell - 1 : -1, c + 1 < cols ? cell + 1 : -1,
-      r ? cell - cols : -1].filter((i) => i >= 0);
-  }
 
   steps(question, token) { // to each cell from the one that holds the token; −1 where no way leads
     const found = new Int32Array(this.cells).fill(-1), todo = cellsWhere(question, (t) => t === token);
