@@ -196,6 +196,15 @@ def test_stability_tells_a_trend_from_wobbling(trained, tmp_path):
     assert up_and_down["wobble"] > 0.2 and up_and_down["fall"] == pytest.approx(0.4)
     with pytest.raises(InputError, match="needs three evaluations, found 2"): measured([0.1, 0.2])
 
+def test_the_exact_solver_is_measured_beside_the_network(trained):
+    exact, network = MEASURES["solver"](trained, puzzles=20)
+    assert (exact["condition"], exact["value"], exact["n"]) == ("by=solver", 1, 19) # the first warms up
+    [solved] = MEASURES["depth"](trained, steps=[16], puzzles=20)[:1]
+    assert network["condition"] == "by=network, steps=16" and network["value"] == solved["value"]
+    assert exact["seconds"] > 0 and network["seconds"] > 0
+    with pytest.raises(InputError, match="at least two puzzles, found 1"):
+        MEASURES["solver"](trained, puzzles=1)
+
 def test_a_measure_is_kept_by_its_arguments(trained):
     few, many = (measure_run(trained.run, {"depth": {"steps": steps}}) for steps in ([1], [1, 4]))
     assert len(few) == 2 and len(many) == 4 and many[:2] == few

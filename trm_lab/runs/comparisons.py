@@ -114,12 +114,11 @@ def verdict(
     unit = " points" if percent else ""
     figures = (f"{shown(found.value)}{unit}, 95 % interval {shown(found.low)} to {shown(found.high)}, "
         f"{found.seeds} seeds")
-    word = found.word(margin)
-    if word == HIGHER: return f"More {what} {one} than {other} ({figures}).{after}"
-    if word == LOWER: return f"Fewer {what} {one} than {other} ({figures}).{after}"
     near = _within(margin) if percent else f"{margin:g}"
-    if word == ALIKE: return f"As many {what} {one} as {other}, to within {near} ({figures}).{after}"
-    return f"It cannot be told whether more {what} {one} or {other} ({figures}).{after}"
+    said = {HIGHER: f"More {what} {one} than {other}", LOWER: f"Fewer {what} {one} than {other}",
+        ALIKE: f"As many {what} {one} as {other}, to within {near}",
+        UNTOLD: f"It cannot be told whether more {what} {one} or {other}"}[found.word(margin)]
+    return f"{said} ({figures}).{after}"
 
 # %% ../../nbs/runs/16_comparisons.ipynb #compa0b2
 def confidence(

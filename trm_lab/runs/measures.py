@@ -250,13 +250,15 @@ def cost(made:FinishedRun)->list[dict]:
 @measure
 def solver(
     made:FinishedRun,
-    puzzles:int=100, # of the test split at most
+    puzzles:int=100, # of the test split at most, and at least two: the first warms up
 )->list[dict]:
     "`answered`, a share: by the type's exact solver, and by the network; their seconds are of one puzzle."
     puzzle, split, steps = made.loaded.puzzle, made.test(puzzles), made.run.info["max_steps"]
     for kept in vars(sys.modules[type(puzzle).__module__]).values():
         if hasattr(kept, "cache_clear"): kept.cache_clear()
     first, *rest = np.asarray(split.inputs)
+    if not rest:
+        raise InputError(f"the measure 'solver' takes at least two puzzles, found {len(split)}")
     if puzzle.solutions(first, 1) is None:
         raise InputError(f"{puzzle.name} has no exact solver to measure; leave out the measure 'solver'")
     begun = time.perf_counter()
