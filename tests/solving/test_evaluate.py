@@ -6,7 +6,8 @@ from trm_lab.data.generate import generate_dataset
 from trm_lab.models.checkpoints import load_pretrained
 from trm_lab.models.losses import agreement
 from trm_lab.puzzles.sudoku import Sudoku
-from trm_lab.solving.evaluate import score_by_depth
+from trm_lab.solving.evaluate import evaluate, score_by_depth
+from trm_lab.solving.search import Search
 from trm_lab.solving.solve import solve_by_step
 
 def test_what_was_right_and_became_wrong_is_lost():
@@ -21,3 +22,20 @@ def test_what_was_right_and_became_wrong_is_lost():
         assert exact == pytest.approx(right[step - 1].float().mean().item())
         assert lost == pytest.approx((right[:step - 1].any(0) & ~right[step - 1]).float().mean().item())
     assert found.n == 20 and found.exact[1] > 0.5 and found.lost[-1] > 0
+
+def test_an_evaluation_counts_after_every_step_as_step_by_step_does():
+    "A puzzle that has left counts on as it left; of a search nothing is counted."
+    loaded, split = load_pretrained("sudoku-6x6"), generate_dataset(Sudoku(2, 3), 1, 20, seed=5).test
+    course = solve_by_step(loaded.model, batch := next(ordered_batches(split, 20)), 12)
+    each = agreement(course.tokens, batch.labels)[1], course.q_halt > 0
+    def scored(**how): return evaluate(loaded.model, loaded.puzzle, split, 12, batch_size=7, **how)
+    fixed, leaves = scored(), scored(halting=loaded.policy(12))
+    assert 0 < fixed.by_step[0, 0] < fixed.by_step[0, -1] == fixed.scores.exact
+    assert np.allclose(fixed.by_step, [flags.float().mean(1) for flags in each])
+    assert leaves.scores.mean_steps < 12 and leaves.by_step.shape == (2, 12)
+    assert leaves.by_step[:, -1].tolist() == [leaves.scores.exact, (leaves.q_halt > 0).mean()]
+    last = leaves.steps - 1 # a puzzle's flags, after each step, with those of the last it took
+    for flags, found in zip(each, leaves.by_step):
+        held = [flags[np.minimum(t, last), range(20)].float().mean() for t in range(12)]
+        assert np.allclose(found, held)
+    assert scored(search=Search(1)).by_step is None

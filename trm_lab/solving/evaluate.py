@@ -80,6 +80,7 @@ class Evaluation:
     spent:np.ndarray # (N,) supervision steps of all tries
     confidence:np.ndarray # (N,) how sure the model is of its answer
     right:np.ndarray # (N,) by the rules where these decide, else equal to the label
+    by_step:np.ndarray|None # (2, T) shares right, and taken for right, after 1 … T steps; None: a search
     outcomes:Outcomes # how many are solved, wrong, and not answered
     after:tuple[SearchScores, ...] # how far 1, 2, 4, … tries came
 
@@ -121,6 +122,7 @@ def _total(
     seconds:float, # that solving took
     waves:tuple[int, ...], # tries after each
     tally:Tally|None, # that got all answers; None: leave its scores out
+    by_step:np.ndarray|None, # (2, T) puzzles that are right, and taken for right, after so many steps
 )->Evaluation:
     "Add up."
     share, exact, steps, q_halt, tries, spent, sure, correct, *kept = map(np.concatenate,
@@ -139,6 +141,7 @@ def _total(
         sum(part.updates for part in parts), n/seconds, shares, intervals)
     after = tuple(SearchScores(wave, *map(float, sums)) for wave, sums in zip(waves, so_far/n))
     return Evaluation(scores, kept[0] if kept else None, steps, q_halt, exact, tries, spent, sure, correct,
+        None if by_step is None else by_step/n,
         Outcomes(*map(int, sum(part.outcomes for part in parts))), after)
 
 # %% ../../nbs/solving/06_evaluate.ipynb #c581b69f
@@ -156,7 +159,6 @@ class _EvaluationBar:
 
     def stepped(self, now:StepOutput):
         self.move(self.done + self.batch - len(now.here)*(1 - now.step/self.max_steps), "")
-    stepped.trusted = True # changes no weights
 
     def tried(self, tries:int, done:float, solved:int):
         self.move(self.done + done,
@@ -169,22 +171,34 @@ class _EvaluationBar:
 # %% ../../nbs/solving/06_evaluate.ipynb #f48a3617
 class _Scoring:
     "An evaluation in progress."
-    def __init__(self, puzzle:Puzzle, total:int, search:Search|None, tally:Tally|None, keep:bool,
-            threshold:float):
+    def __init__(self, puzzle:Puzzle, total:int, max_steps:int, search:Search|None, tally:Tally|None,
+            keep:bool, threshold:float):
         self.puzzle, self.total, self.search, self.tally, self.how = (puzzle, total, search, tally,
             (keep, threshold))
         self.waves = search.waves if search else (1,)
         self.parts, self.seconds, self.done = [], 0., 0
+        self.by_step = None if search else np.zeros((2, max_steps), int)
 
     def begin(self, batch:Batch)->np.ndarray: # the numbers of its puzzles
-        self.batch, self.begun = batch, time.perf_counter()
+        self.batch, self.begun, self.labels = batch, time.perf_counter(), None
         return np.arange(self.done, self.done + len(batch))
+
+    def stepped(self, now:StepOutput):
+        "Count the batch's puzzles; one that has left counts on as it left."
+        if self.labels is None: # the first step; nothing waits for a GPU before the last
+            self.labels = self.batch.labels.to(now.tokens.device)
+            self.flags = torch.zeros(2, len(self.batch), dtype=torch.bool, device=self.labels.device)
+            self.counts = torch.zeros(self.by_step.shape, dtype=torch.long, device=self.labels.device)
+        right = agreement(now.tokens, self.labels[now.here])[1]
+        self.flags[:, now.here] = torch.stack([right, now.output.q_halt > 0])
+        self.counts[:, now.step - 1:] = self.flags.sum(1, keepdim=True)
 
     def add(self, numbers:np.ndarray, solution:Solution)->_Part:
         self.seconds += time.perf_counter() - self.begun
         if self.tally is not None:
             self.tally.add(numbers, solution.tokens.numpy().astype(np.uint8), solution.q_halt.numpy())
         self.parts.append(_part(self.puzzle, self.batch, solution, *self.how))
+        if self.by_step is not None: self.by_step += self.counts.cpu().numpy()
         self.done += len(numbers)
         return self.parts[-1]
 
@@ -196,7 +210,7 @@ class _Scoring:
             self.seconds = time.perf_counter() - self.begun
         if not self.parts: return Stopped(f"stopped before any of {self.total:,} puzzles was scored")
         waves = self.waves[:len(self.parts[0].waves)]
-        evaluation = _total(self.parts, self.seconds, waves, None)
+        evaluation = _total(self.parts, self.seconds, waves, None, self.by_step)
         few = (f", which have had {waves[-1]} of {self.search.restarts + 1} tries"
             if waves != self.waves else "")
         return Stopped(f"stopped after {evaluation.scores.n:,} of {self.total:,} puzzles{few}", evaluation)
@@ -232,22 +246,27 @@ def evaluate(
     """Solve and score, a batch at a time. Raises `InputError` if there are no puzzles, or they have
     identities that the model has not; on Ctrl+C `Stopped`."""
     model, batch_size = unwrapped(model), given(batch_size, Count, "evaluate: batch_size")
+    max_steps = given(max_steps, Count, "evaluate: max_steps")
     _check_evaluation(model, split, search, watch, generator)
-    scoring = _Scoring(puzzle, len(split), search, tally, keep, threshold)
+    scoring = _Scoring(puzzle, len(split), max_steps, search, tally, keep, threshold)
     # a search works on the unsolved ones of many puzzles, and keeps the answers of all tries
     together = batch_size*max(1, min(64, 4096//scoring.waves[-1])) if search else batch_size
     stepper = None if watch else stepper_for(model, scoring.waves[-1]*max_steps*len(split), compiled)
     with progress(len(split), what + ", compiled"*bool(stepper and stepper.compiled)) as bar:
         shown = _EvaluationBar(bar, max_steps)
+        def stepped(now):
+            shown.stepped(now)
+            scoring.stepped(now)
+        stepped.trusted = True # changes no weights
         try:
             for batch in ordered_batches(split, together, ignore):
                 numbers, shown.batch = scoring.begin(batch), len(batch)
                 found = (solve_by_search(model, puzzle, batch, search, max_steps, halting,
                         batch_size, numbers, shown.tried, stepper) if search
-                    else solve(model, batch, max_steps, halting, watch, generator, shown.stepped, stepper))
+                    else solve(model, batch, max_steps, halting, watch, generator, stepped, stepper))
                 shown.scored(scoring.add(numbers, found))
         except KeyboardInterrupt as stop: raise scoring.stopped(getattr(stop, "so_far", None)) from None
-    return _total(scoring.parts, scoring.seconds, scoring.waves, tally)
+    return _total(scoring.parts, scoring.seconds, scoring.waves, tally, scoring.by_step)
 
 # %% ../../nbs/solving/06_evaluate.ipynb #2f2ec500
 _COUNTS = "none", "one", "several" # solutions

@@ -14,6 +14,13 @@ class DeducedRules extends TurnedRules {
       board = filled;
     }
   }
+
+  get nothing() { return "nothing"; } // how a cell is said to have no candidates
+  problem(question) {
+    const { why } = this.check(question, question),
+      cell = this.fits(question).findIndex((left) => !left.length);
+    return why || (cell < 0 ? "" : `${this.nothing} is left for ${this.at(cell)}`);
+  }
 }
 
 // ---- queens ------------------------------------------------------------------
@@ -21,6 +28,8 @@ class DeducedRules extends TurnedRules {
 const [BARE, QUEEN] = [2, 3]; // and 1: open
 
 export class QueensRules extends DeducedRules {
+  get nothing() { return "no queen and no empty square"; }
+
   constructor(spec, header) {
     super(spec, header);
     const { side, cells } = this, row = (i) => Math.floor(i / side), column = (i) => i % side;
@@ -84,12 +93,6 @@ export class QueensRules extends DeducedRules {
       token === 1 || (token === QUEEN) === (placed[Math.floor(i / side)] === i % side));
     const count = this.solutions.filter((placed) => placed[row] === cell % side && fit(placed)).length;
     return [["solutions with a queen here", question[cell] === 1 ? count : -1]];
-  }
-
-  problem(question) {
-    const { why } = this.check(question, question),
-      cell = this.fits(question).findIndex((left) => !left.length);
-    return why || (cell < 0 ? "" : `no queen and no empty square is left for ${this.at(cell)}`);
   }
 }
 
@@ -179,12 +182,6 @@ export class LightUpRules extends GridRules {
   cellFacts(question, label, cell) {
     return [["lamp", label?.[cell] === LAMP],
       ["deduced", question[cell] === 1 && this.deduced(question)[cell] !== 1]];
-  }
-
-  problem(question) {
-    const { why } = this.check(question, question),
-      cell = this.fits(question).findIndex((left) => !left.length);
-    return why || (cell < 0 ? "" : `nothing is left for ${this.at(cell)}`);
   }
 }
 
