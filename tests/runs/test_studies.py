@@ -1,17 +1,20 @@
 "Studies: stopped and started again they end with one table, and their sentences claim what the table allows."
-import contextlib, io, os, signal, subprocess, sys, time
-import numpy as np, pandas as pd, pytest, yaml
+import contextlib, io, os, re, signal, subprocess, sys, time
+from pathlib import Path
+import nbformat, numpy as np, pandas as pd, pytest, yaml
 from processes import COMMAND, Forked
 from trm_lab.cli import main
 from trm_lab.core.errors import InputError, Interrupted, RunFailed
 from trm_lab.core.run import Run
 from trm_lab.core.settings import read_yaml
-from trm_lab.interp.probes.base import read_table
+from trm_lab.interp.probes.base import read_table, write_table
 from trm_lab.runs import studies as module
 from trm_lab.runs.comparisons import (
-    ALIKE, HIGHER, LOWER, UNTOLD, difference, least_told, order, over_seeds, values_of, verdict)
+    ALIKE, HIGHER, LOWER, UNTOLD, beside, confidence, difference, least_told, number_text, order, over_seeds,
+    points_text, share_text, values_of, verdict)
 from trm_lab.runs.grids import SIZES, TRUNCATED, read_grid
 from trm_lab.runs.measures import MEASURES, FinishedRun, measure_run
+from trm_lab.runs.notebooks import execute
 from trm_lab.runs.outcomes import Outcome
 from trm_lab.runs.studies import (
     all_studies, complete_table, find_study, plan_study, run_study, study_state, tables)
@@ -19,6 +22,7 @@ from trm_lab.runs.templates import find_template, read_template
 from trm_lab.runs.training import train_run
 from trm_lab.solving.evaluate import evaluate
 
+ROOT = Path(__file__).parents[2]
 SMALL = {"config": "sudoku-4x4", "parameters": {"train_steps": 3, "train_puzzles": 40, "test_puzzles": 20,
         "global_batch_size": 16, "eval_every": 1, "dtype": "float32"},
     "axes": {"ema": [True, False]}, "seeds": 2, "retries": 0,
@@ -238,7 +242,12 @@ def test_a_single_seed_tells_nothing():
     table = shares(a=[0.9], b=[0.1])
     found = difference(table, "solved", "steps=16", "arm", "a", "b")
     assert found.word(0.01) == UNTOLD and np.isnan(found.low)
-    assert np.isnan(over_seeds(table, "solved", "steps=16", ["arm"]).low).all()
+    row = next(over_seeds(table, "solved", "steps=16", arm="a").itertuples())
+    assert np.isnan(row.low)
+    said = [verdict(found, "with a", "with b"), beside({"a": found}, "b"), confidence([found]),
+        points_text(found), share_text(row), number_text(row, 1, sign=True)]
+    assert said[0].endswith("(+80.0 points, one seed).") and said[3:] == ["+80.0", "90.0%", "+0.9"]
+    assert not any("nan" in each or "1 seeds" in each for each in said), said
 
 def test_an_order_and_what_could_be_told():
     table = shares(a=[0.50, 0.52, 0.51], b=[0.90, 0.92, 0.91], c=[0.90, 0.93, 0.92])
@@ -267,11 +276,32 @@ def test_a_study_can_be_run_in_every_size(study, tmp_path):
 @pytest.mark.parametrize("study", [s for s in all_studies() if not s.kept], ids=lambda study: study.name)
 def test_every_row_of_the_published_size_can_be_trained(study, tmp_path):
     "Two steps of each of its models, measured as the whole would be: half a minute a row on two cores."
-    said = subprocess.run([*COMMAND, "study", str(study.number), "--full", "--smoke", "--no-report"],
-        env={**os.environ, "TRM_LAB_HOME": str(tmp_path)}, capture_output=True, text=True)
-    assert said.returncode == 0, said.stdout + said.stderr
+    process = Forked(COMMAND, "study", study.number, "--full", "--smoke", "--no-report",
+        stderr=subprocess.STDOUT, env={**os.environ, "TRM_LAB_HOME": str(tmp_path)})
+    said, _ = process.communicate(timeout=3600)
+    assert process.returncode == 0, said
     table = read_table(tmp_path/"reports"/"studies"/f"{study.name}-full-smoke"/"runs.parquet")
     assert table.run.nunique() == len(plan_study(study, "full-smoke", tmp_path).trials)
+
+CHANGES = {"one seed": lambda t: t[t.seed == t.seed.min()],
+    "a run less": lambda t: t[t.run != t.run.iloc[-1]],
+    "all as good": lambda t: t.assign(value=t.value.where(~t.value.between(0, 1), 0.5)),
+    "turned over": lambda t: t.assign(value=t.value.where(~t.value.between(0, 1), 1 - t.value))}
+
+@pytest.mark.soak
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("study", [s for s in all_studies() if not s.kept], ids=lambda study: study.name)
+def test_a_report_can_be_drawn_of_any_table(study, change, tmp_path):
+    "Of the kept one with other numbers or fewer runs: it is executed to its end, and shows no NaN."
+    table = read_table(ROOT/"reports"/"gallery"/"studies"/study.name/"runs.parquet")
+    changed = CHANGES[change](table)
+    write_table(tmp_path/"runs.parquet", changed, table.attrs)
+    execute(find_template(f"studies/{study.name}"), tmp_path/"report.ipynb",
+        {"table": str(tmp_path/"runs.parquet")})
+    cells = nbformat.read(tmp_path/"report.ipynb", 4).cells
+    said = [each.data["text/markdown"] for cell in cells if cell.cell_type == "code"
+        for each in cell.outputs if "text/markdown" in each.get("data", {})]
+    assert len(said) > 4 and not any(re.search(r"\bnan\b", each) for each in said)
 
 def test_the_published_size_has_parameters_of_its_own(tmp_path):
     (tmp_path/"g.yaml").write_text("config: sudoku-4x4\nparameters: {train_steps: 5, lr: 1.0e-2}\n"

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['HIGHER', 'LOWER', 'ALIKE', 'UNTOLD', 'PAPER', 'values_of', 'over_seeds', 'Difference', 'difference', 'points',
-           'verdict', 'confidence', 'in_short', 'share_text', 'points_text', 'beside', 'order', 'least_told',
-           'passport_line', 'cost_line', 'asked', 'conditions', 'rank_agreement']
+           'verdict', 'confidence', 'in_short', 'share_text', 'points_text', 'number_text', 'beside', 'order',
+           'least_told', 'passport_line', 'cost_line', 'asked', 'conditions', 'rank_agreement']
 
 # %% ../../nbs/runs/16_comparisons.ipynb #compa002
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 import numpy as np, pandas as pd
 from ..core.errors import InputError
@@ -98,6 +98,15 @@ def points(value:float, sign:bool=True)->str:
     "A difference of shares, in percentage points."
     return f"{100*value:{'+' if sign else ''}.1f}"
 
+def _seeds(count:int)->str: return f"{count} seeds" if count > 1 else "one seed"
+
+def _interval(
+    found, # with low and high
+    show:Callable[[float], str], # a number as text
+)->str: # empty: a single seed tells of no spread
+    "Where 95 % of such intervals hold the true value."
+    return "" if math.isnan(found.low) else f"{show(found.low)} to {show(found.high)}"
+
 def _within(margin:float)->str: return f"{100*margin:g} point{'s'*(margin != 0.01)}"
 
 def verdict(
@@ -112,8 +121,9 @@ def verdict(
     after = f" Effect size {found.size()}."*(effect and not math.isnan(found.effect))
     shown = (lambda v: points(v)) if percent else (lambda v: f"{v:+.3g}")
     unit = " points" if percent else ""
-    figures = (f"{shown(found.value)}{unit}, 95 % interval {shown(found.low)} to {shown(found.high)}, "
-        f"{found.seeds} seeds")
+    interval = _interval(found, shown)
+    figures = ", ".join([f"{shown(found.value)}{unit}", *([f"95 % interval {interval}"] if interval else []),
+        _seeds(found.seeds)])
     near = _within(margin) if percent else f"{margin:g}"
     said = {HIGHER: f"More {what} {one} than {other}", LOWER: f"Fewer {what} {one} than {other}",
         ALIKE: f"As many {what} {one} as {other}, to within {near}",
@@ -129,7 +139,7 @@ def confidence(
     told, seeds = sum(each.word(margin) != UNTOLD for each in found), min(each.seeds for each in found)
     word = "high" if told == len(found) else "medium" if 2*told >= len(found) else "low"
     return (f"*Confidence: {word}.* {told} of the {len(found)} differences behind this can be told with "
-        f"{seeds} seeds, for this size of model, puzzle and training; nothing is said about others.")
+        f"{_seeds(seeds)}, for this size of model, puzzle and training; nothing is said about others.")
 
 # %% ../../nbs/runs/16_comparisons.ipynb #compa0c1
 def in_short(
@@ -145,16 +155,27 @@ def in_short(
     return higher if HIGHER in words else lower if LOWER in words else untold
 
 # %% ../../nbs/runs/16_comparisons.ipynb #d061d84b
+def _with_interval(found, show:Callable[[float], str])->str:
+    interval = _interval(found, show)
+    return show(found.value) + f" ({interval})"*bool(interval)
+
 def share_text(
     row, # with value, low and high, as a row of `over_seeds`
 )->str:
     "A share with its interval, if it has one."
-    return f"{row.value:.1%}" + f" ({row.low:.1%} to {row.high:.1%})"*(not math.isnan(row.low))
+    return _with_interval(row, "{:.1%}".format)
 
 def points_text(found:Difference)->str:
     "A difference of shares in percentage points, with its interval, if it has one."
-    known = not math.isnan(found.low)
-    return points(found.value) + f" ({points(found.low)} to {points(found.high)})"*known
+    return _with_interval(found, points)
+
+def number_text(
+    found, # a `Difference`, or a row of `over_seeds`
+    places:int=2, # after the point
+    sign:bool=False, # also of positive numbers
+)->str:
+    "A number with its interval, if it has one."
+    return _with_interval(found, f"{{:{'+' if sign else ''}.{places}f}}".format)
 
 # %% ../../nbs/runs/16_comparisons.ipynb #db1b7504
 def beside(
@@ -168,7 +189,7 @@ def beside(
         ALIKE: f"as many, to within {near}, with", UNTOLD: "it cannot be told for"}
     parts = []
     for word, form in forms.items():
-        names = [f"{name} ({points(each.value)}, {points(each.low)} to {points(each.high)})"
+        names = [f"{name} ({', '.join(filter(None, [points(each.value), _interval(each, points)]))})"
             for name, each in found.items() if each.word(margin) == word]
         if names: parts.append(f"{form} {' and '.join(filter(None, [', '.join(names[:-1]), names[-1]]))}")
     return f"Beside {other}, {'; '.join(parts)}; in brackets percentage points."
@@ -245,10 +266,12 @@ def conditions(
 )->str:
     "Exclusions, power, and the passport of every number, as Markdown."
     missing = [f"{name} ({why})" for name, why in table.attrs["excluded"].items()]
+    power = ("A single seed says nothing of how much trainings differ, so no difference can be told; run "
+        "at least three." if math.isnan(told) else f"With these seeds a difference of about "
+        f"{points(told, sign=False)} points between two settings would be told; smaller ones may exist and "
+        "stay unseen. Where several settings are averaged, less is enough.")
     return (f"**Exclusions.** {'; '.join(missing) or 'None: all runs of the grid are in the table.'}\n\n"
-        f"**Power.** With these seeds a difference of about {points(told, sign=False)} points between two "
-        "settings would be told; smaller ones may exist and stay unseen. Where several settings are "
-        f"averaged, less is enough.\n\n**Conditions of every number.** {passport_line(table, **metric)}")
+        f"**Power.** {power}\n\n**Conditions of every number.** {passport_line(table, **metric)}")
 
 # %% ../../nbs/runs/16_comparisons.ipynb #compa020
 PAPER = {"TRM": 87.4, "with the continue loss": 86.1, "separate networks": 82.4, "no EMA": 79.9,
