@@ -10,8 +10,8 @@ from trm_lab.core.settings import read_yaml
 from trm_lab.interp.probes.base import read_table, write_table
 from trm_lab.runs import studies as module
 from trm_lab.runs.comparisons import (
-    ALIKE, HIGHER, LOWER, UNTOLD, beside, confidence, difference, least_told, number_text, order, over_seeds,
-    points_text, share_text, values_of, verdict)
+    ALIKE, HIGHER, LOWER, UNTOLD, Difference, beside, confidence, difference, in_short, least_told,
+    number_text, order, over_seeds, points_text, share_text, values_of, verdict)
 from trm_lab.runs.grids import SIZES, TRUNCATED, read_grid
 from trm_lab.runs.measures import MEASURES, FinishedRun, measure_run
 from trm_lab.runs.notebooks import execute
@@ -237,6 +237,16 @@ def test_differences_are_paired_by_seed():
 def test_a_verdict_has_four_forms(b, word, says):
     found = difference(shares(a=[0.90, 0.91, 0.90], b=b), "solved", "steps=16", "arm", "a", "b")
     assert found.word(0.015) == word and verdict(found, "with a", "with b", margin=0.015).startswith(says)
+
+@pytest.mark.parametrize("words, said", [
+    ([HIGHER], "higher"), ([HIGHER, ALIKE, UNTOLD], "higher"), ([LOWER, UNTOLD], "lower"),
+    ([HIGHER, LOWER], "both"), ([ALIKE, ALIKE], "alike"), ([ALIKE, UNTOLD], "untold"),
+    ([UNTOLD], "untold")], ids=str)
+def test_what_is_alike_is_told(words, said):
+    "That settings do as well as each other is an answer, and no lack of one."
+    ends = {HIGHER: (0.1, 0.2), LOWER: (-0.2, -0.1), ALIKE: (-0.005, 0.005), UNTOLD: (-0.3, 0.3)}
+    found = [Difference(sum(ends[word])/2, *ends[word], 1., 3) for word in words]
+    assert in_short(found, "higher", "lower", "alike", "untold", "both") == said
 
 def test_a_single_seed_tells_nothing():
     table = shares(a=[0.9], b=[0.1])

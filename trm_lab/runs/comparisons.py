@@ -144,14 +144,16 @@ def confidence(
 # %% ../../nbs/runs/16_comparisons.ipynb #compa0c1
 def in_short(
     found:Sequence[Difference], # of the settings that one question is about
-    higher:str, lower:str, # a sentence where all that can be told are higher, or lower
-    both:str, # where some are higher and others lower
-    untold:str, # where none can be told
+    higher:str, lower:str, # a sentence where all that differ, as far as can be told, are higher, or lower
+    alike:str, # where all are alike
+    untold:str, # where none is told to be higher or lower, and not all to be alike
+    both:str="", # where some are higher and others lower; a single difference needs none
     margin:float=0.01, # as `verdict` takes it
 )->str:
     "The sentence that fits what several differences say together."
     words = {each.word(margin) for each in found}
     if {HIGHER, LOWER} <= words: return both
+    if words == {ALIKE}: return alike
     return higher if HIGHER in words else lower if LOWER in words else untold
 
 # %% ../../nbs/runs/16_comparisons.ipynb #d061d84b
