@@ -11,7 +11,7 @@ from trm_lab.interp.probes.base import read_table, write_table
 from trm_lab.runs import studies as module
 from trm_lab.runs.comparisons import (
     ALIKE, HIGHER, LOWER, UNTOLD, Difference, beside, confidence, difference, in_short, least_told,
-    number_text, order, over_seeds, points_text, share_text, values_of, verdict)
+    number_text, order, over_seeds, passport_line, points_text, share_text, values_of, verdict)
 from trm_lab.runs.grids import SIZES, TRUNCATED, read_grid
 from trm_lab.runs.measures import MEASURES, FinishedRun, measure_run
 from trm_lab.runs.notebooks import execute
@@ -121,8 +121,26 @@ def test_without_runs_the_table_of_the_gallery_counts(undisturbed, tmp_path):
     kept.parent.mkdir(parents=True)
     kept.write_bytes((reports/"studies"/"01_small"/"runs.parquet").read_bytes())
     engine, table = ran(study, tmp_path)
-    assert engine is None and "0 of 4 runs, table in the gallery" in str(study_state(study, reports=tmp_path))
+    assert engine is None and "4 of 4 runs, table in the gallery" in str(study_state(study, reports=tmp_path))
     pd.testing.assert_frame_equal(table, whole)
+
+def test_more_seeds_run_what_no_table_has(undisturbed, tmp_path):
+    "The runs of a kept table count as done if the measures are the same, and the table gets the others."
+    _, reports, whole = undisturbed
+    more = study_of(tmp_path, seeds=3)
+    kept = tmp_path/"gallery"/"studies"/"01_small"/"runs.parquet"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes((reports/"studies"/"01_small"/"runs.parquet").read_bytes())
+    assert "4 of 6 runs, no table" in str(study_state(more, reports=tmp_path))
+    said = []
+    engine, table = ran(more, tmp_path, said.append)
+    assert [trial.at["seed"] for trial in engine.trained] == [2, 2]
+    assert said[0] == "01_small: 4 of 6 runs are in a table" and table.run.nunique() == 6
+    old = table[table.seed < 2].reset_index(drop=True)
+    pd.testing.assert_frame_equal(old, whole, check_exact=True)
+    assert complete_table(more, plan_study(more, "", tmp_path)) and not table.attrs["excluded"]
+    other = study_of(tmp_path, seeds=3, study={**SMALL["study"], "measures": {"cost": {}}})
+    assert "2 of 6 runs" in str(study_state(other, reports=tmp_path)) # those that are there themselves
 
 def test_a_run_that_fails_is_left_out_and_named(tmp_path):
     study, reports = study_of(tmp_path), tmp_path/"reports"
@@ -258,6 +276,12 @@ def test_a_single_seed_tells_nothing():
         points_text(found), share_text(row), number_text(row, 1, sign=True)]
     assert said[0].endswith("(+80.0 points, one seed).") and said[3:] == ["+80.0", "90.0%", "+0.9"]
     assert not any("nan" in each or "1 seeds" in each for each in said), said
+
+def test_where_machines_differed_each_seed_says_its_precision():
+    table = shares(a=[0.5, 0.6, 0.7]).assign(arch="trm", parameters=1, updates=2, puzzle="p", train_puzzles=1,
+        train_steps=1, global_batch_size=1, halt_max_steps=1, precision=["bfloat16", "bfloat16", "float32"])
+    assert "; bfloat16 (seeds 0 or 1) and float32 (seed 2); seeds 0, 1 or 2." in passport_line(table)
+    assert "; float32; seeds" in passport_line(table.assign(precision="float32"))
 
 def test_an_order_and_what_could_be_told():
     table = shares(a=[0.50, 0.52, 0.51], b=[0.90, 0.92, 0.91], c=[0.90, 0.93, 0.92])

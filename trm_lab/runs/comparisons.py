@@ -233,6 +233,13 @@ def _range(values)->str:
     shown = [f"{v:,}" if isinstance(v, int | np.integer) else str(v) for v in kinds]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
 
+def _precision(runs:pd.DataFrame)->str:
+    "The format of activations; where machines differed, with the seeds that they trained."
+    if runs.precision.nunique() == 1: return runs.precision.iloc[0]
+    seeds = runs.groupby("precision", sort=False).seed.unique()
+    return " and ".join(f"{name} (seed{'s'*(len(which) > 1)} {_range(sorted(which))})"
+        for name, which in seeds.items())
+
 def passport_line(
     table:pd.DataFrame,
     metric:str="share of test puzzles whose whole board is right after 16 supervision steps",
@@ -245,7 +252,7 @@ def passport_line(
         f"Architecture {of('arch')} with {of('parameters')} parameters and {of('updates')} latent updates a "
         f"supervision step, on {of('puzzle')}; {of('train_puzzles')} training puzzles; "
         f"{of('train_steps')} training steps of {of('global_batch_size')} puzzles, at most "
-        f"{of('halt_max_steps')} supervision steps of a puzzle in training; {of('precision')}; "
+        f"{of('halt_max_steps')} supervision steps of a puzzle in training; {_precision(runs)}; "
         f"seeds {_range(sorted(runs.seed))}. Metric: {metric}; {tests} test puzzles.")
 
 def cost_line(table:pd.DataFrame)->str:

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['TABLE', 'PAGE', 'NUMBERS', 'Study', 'read_study', 'all_studies', 'find_study', 'plan_study', 'tables',
-           'complete_table', 'StudyState', 'study_state', 'measure_sweep', 'table_of', 'report_study', 'run_study']
+           'complete_table', 'kept_rows', 'StudyState', 'study_state', 'measure_sweep', 'table_of', 'report_study',
+           'run_study']
 
 # %% ../../nbs/runs/15_studies.ipynb #study002
 import json, multiprocessing, sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 import pandas as pd
 from ..core.errors import InputError, Interrupted, Positive, RunFailed, build
@@ -114,6 +115,24 @@ def complete_table(
     return None
 
 # %% ../../nbs/runs/15_studies.ipynb #study010
+def kept_rows(
+    study:Study,
+    sweep:Sweep, # its runs
+)->pd.DataFrame: # with a column `run`; empty where there is nothing
+    "What tables with the same measures say of the sweep's runs, where the runs themselves are not here."
+    measures, found, devices = _plan(study, sweep).get("measures"), [pd.DataFrame({"run": []})], set()
+    away = {trial.run.folder.name for trial in sweep.trials if not trial.run.finished}
+    axes = {name for trial in sweep.trials for name in trial.at}
+    for path in tables(sweep) if away else ():
+        table = read_table(path)
+        origin = table.attrs
+        if origin.get("plan", {}).get("measures") != measures or not axes <= {*table}: continue
+        rows = table[table.run.isin(away.difference(*(each.run for each in found)))]
+        if len(rows): found, devices = [*found, rows], devices | {*origin["devices"]}
+    frame = pd.concat(found[1:]) if found[1:] else found[0]
+    frame.attrs = {"devices": sorted(devices)}
+    return frame
+
 @dataclass(frozen=True)
 class StudyState:
     "How far a study is."
@@ -135,6 +154,7 @@ def study_state(
     "Runs done, and whether table and report are there."
     sweep = plan_study(study, size, reports)
     done = sum(trial.run.finished for trial in sweep.trials)
+    if not study.kept: done += kept_rows(study, sweep).run.nunique()
     folders = [sweep.folder, *(path.parent for path in tables(sweep))]
     report = next((folder/PAGE for folder in folders if (folder/PAGE).exists()), None)
     return StudyState(done, len(sweep.trials), complete_table(study, sweep), report)
@@ -193,15 +213,18 @@ def _column(values:pd.Series)->pd.Series:
 def table_of(
     sweep:Sweep,
     rows:Mapping[str, Sequence[Mapping]], # by run, as `measure_sweep` gives them
+    kept:pd.DataFrame|None=None, # of further runs, as `kept_rows` gives them
 )->pd.DataFrame:
     "The table of a study: runs in the order of the grid, and of each its rows in the order of the measures."
+    known_before = {} if kept is None else {run: some.to_dict("records") for run, some in kept.groupby("run")}
     axes = [*dict.fromkeys(name for trial in sweep.trials for name in trial.at if name != "seed")]
     found = []
     for trial in sweep.trials:
         known = trial.run.info.get("parameters", {}) if trial.run.folder.name in rows else {}
         at = {name: trial.at.get(name, _entry(known, name, "")) for name in axes}
         place = {"run": trial.run.folder.name, **at, "seed": known.get("seed", trial.at.get("seed", 0))}
-        found += [{**each, **place} for each in rows.get(trial.run.folder.name, [])]
+        found += ([{**each, **place} for each in rows[trial.run.folder.name]]
+            if trial.run.folder.name in rows else known_before.get(trial.run.folder.name, []))
     frame = pd.DataFrame(found)
     if not len(frame): return frame
     first = ["run", *axes, "seed"]
@@ -210,12 +233,13 @@ def table_of(
     return frame.astype({"value": float, "seconds": float})
 
 # %% ../../nbs/runs/15_studies.ipynb #study016
-def _write_table(study:Study, sweep:Sweep, rows:Mapping, path:Path):
+def _write_table(study:Study, sweep:Sweep, rows:Mapping, kept:pd.DataFrame, path:Path):
     "Write a study's table, with what it was made from and which runs it lacks."
     left_out = {trial.run.folder.name: status(trial.run).problem or "it did not finish"
-        for trial in sweep.trials if trial.run.folder.name not in rows}
-    frame = kept_findings(_gallery(sweep)) if study.kept else table_of(sweep, rows)
-    devices = sorted({Run(sweep.folder/name).info.get("device", "") for name in rows})
+        for trial in sweep.trials if trial.run.folder.name not in {*rows, *kept.run}}
+    frame = kept_findings(_gallery(sweep)) if study.kept else table_of(sweep, rows, kept)
+    devices = sorted({Run(sweep.folder/name).info.get("device", "") for name in rows}
+        | {*kept.attrs["devices"]})
     write_table(path, frame, {"study": study.name, "question": study.question,
         "expected": study.expected, "plan": _plan(study, sweep), "excluded": left_out,
         "devices": devices, "versions": versions()})
@@ -254,12 +278,15 @@ def run_study(
     sweep, failed = plan_study(study, size, reports), None
     table = complete_table(study, sweep)
     if table is None:
+        kept, table = kept_rows(study, sweep), sweep.folder/TABLE
+        here = replace(sweep, trials=[t for t in sweep.trials if t.run.folder.name not in {*kept.run}])
+        if len(kept): say(f"{study.name}: {kept.run.nunique()} of {len(sweep.trials)} runs are in a table")
         try:
-            if sweep.trials: run_sweep(sweep, engine(sweep), show) # a study of kept tables has none
+            if here.trials: run_sweep(here, engine(here), show) # a study of kept tables has none
         except Interrupted: raise
         except RunFailed as e: failed = e
-        rows, table = measure_sweep(sweep, study.measures, workers, say), sweep.folder/TABLE
-        if rows or study.kept: _write_table(study, sweep, rows, table)
+        rows = measure_sweep(here, study.measures, workers, say)
+        if rows or len(kept) or study.kept: _write_table(study, sweep, rows, kept, table)
         if failed: raise failed
     else: say(f"{study.name}: its table is complete, so that nothing is run")
     return report_study(study, sweep, table) if report else table
