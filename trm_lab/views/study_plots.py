@@ -130,13 +130,15 @@ def marks(
     styles:Mapping[str, dict], # of each word, as `Axes.plot` takes it
     **labels, # as `tidy` takes them
 )->Figure:
-    "A mark for what is said of each claim in each place."
-    figure, ax = one_panel(9, 1.2 + 0.3*len(words))
+    "A mark for what is said of each claim in each place. A claim of two lines gets more room."
+    tall = 1 + 0.5*np.array([str(claim).count("\n") for claim in words.index])
+    height = tall/2 - np.cumsum(tall) # of the middle of each row
+    figure, ax = one_panel(9, 1.2 + 0.3*tall.sum())
     for word, style in styles.items():
-        at = [(x, -y) for y, row in enumerate(words.to_numpy()) for x, said in enumerate(row) if said == word]
+        at = [(x, y) for y, row in zip(height, words.values) for x, said in enumerate(row) if said == word]
         ax.plot(*(zip(*at) if at else ((), ())), linestyle="none", label=word, **style)
     ax.set_xticks(range(words.shape[1]), words.columns)
-    ax.set_yticks([-y for y in range(len(words))], words.index)
+    ax.set_yticks(height, words.index)
     ax.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False)
     ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     tidy(ax, **{"xlim": (-0.5, words.shape[1] - 0.5), **labels})
