@@ -224,7 +224,7 @@ def test_the_exact_solver_is_measured_beside_the_network(trained):
     [solved] = MEASURES["depth"](trained, steps=[16], puzzles=20)[:1]
     assert network["condition"] == "by=network, steps=16" and network["value"] == solved["value"]
     assert exact["seconds"] > 0 and network["seconds"] > 0
-    with pytest.raises(InputError, match="at least two puzzles, found 1"):
+    with pytest.raises(InputError, match="found 1 puzzle; give it"):
         MEASURES["solver"](trained, puzzles=1)
 
 def test_a_measure_is_kept_by_its_arguments(trained):

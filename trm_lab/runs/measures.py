@@ -258,7 +258,7 @@ def solver(
         if hasattr(kept, "cache_clear"): kept.cache_clear()
     first, *rest = np.asarray(split.inputs)
     if not rest:
-        raise InputError(f"the measure 'solver' takes at least two puzzles, found {len(split)}")
+        raise InputError(f"the measure 'solver' found {len(split)} puzzle; give it `puzzles` of two or more")
     if puzzle.solutions(first, 1) is None:
         raise InputError(f"{puzzle.name} has no exact solver to measure; leave out the measure 'solver'")
     begun = time.perf_counter()
