@@ -282,6 +282,8 @@ def test_where_machines_differed_each_seed_says_its_precision():
         train_steps=1, global_batch_size=1, halt_max_steps=1, precision=["bfloat16", "bfloat16", "float32"])
     assert "; bfloat16 (seeds 0 or 1) and float32 (seed 2); seeds 0, 1 or 2." in passport_line(table)
     assert "; float32; seeds" in passport_line(table.assign(precision="float32"))
+    many = pd.concat([table.assign(run=f"r{i}", parameters=1000 + i) for i in range(9)])
+    assert "with 1,000 to 1,008 parameters" in passport_line(many)
 
 def test_an_order_and_what_could_be_told():
     table = shares(a=[0.50, 0.52, 0.51], b=[0.90, 0.92, 0.91], c=[0.90, 0.93, 0.92])

@@ -228,8 +228,10 @@ def least_told(
 
 # %% ../../nbs/runs/16_comparisons.ipynb #compa017
 def _range(values)->str:
-    "One value, or the values that occur."
+    "One value, or the values that occur; of many numbers the ends."
     kinds = [*dict.fromkeys(values)]
+    if len(kinds) > 8 and all(isinstance(v, int | np.integer) for v in kinds):
+        return f"{min(kinds):,} to {max(kinds):,}"
     shown = [f"{v:,}" if isinstance(v, int | np.integer) else str(v) for v in kinds]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
 
