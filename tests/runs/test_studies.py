@@ -271,7 +271,7 @@ def test_a_single_seed_tells_nothing():
     found = difference(table, "solved", "steps=16", "arm", "a", "b")
     assert found.word(0.01) == UNTOLD and np.isnan(found.low)
     row = next(over_seeds(table, "solved", "steps=16", arm="a").itertuples())
-    assert np.isnan(row.low)
+    assert np.isnan(over_seeds(table, "solved", "steps=16", ["arm"]).low).all()
     said = [verdict(found, "with a", "with b"), beside({"a": found}, "b"), confidence([found]),
         points_text(found), share_text(row), number_text(row, 1, sign=True)]
     assert said[0].endswith("(+80.0 points, one seed).") and said[3:] == ["+80.0", "90.0%", "+0.9"]
@@ -329,7 +329,9 @@ CHANGES = {"one seed": lambda t: t[t.seed == t.seed.min()],
 @pytest.mark.parametrize("study", [s for s in all_studies() if not s.kept], ids=lambda study: study.name)
 def test_a_report_can_be_drawn_of_any_table(study, change, tmp_path):
     "Of the kept one with other numbers or fewer runs: it is executed to its end, and shows no NaN."
-    table = read_table(ROOT/"reports"/"gallery"/"studies"/study.name/"runs.parquet")
+    kept = ROOT/"reports"/"gallery"/"studies"/study.name/"runs.parquet"
+    if not kept.exists(): pytest.skip("the gallery has no table of this study yet")
+    table = read_table(kept)
     changed = CHANGES[change](table)
     write_table(tmp_path/"runs.parquet", changed, table.attrs)
     execute(find_template(f"studies/{study.name}"), tmp_path/"report.ipynb",

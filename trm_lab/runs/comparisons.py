@@ -122,8 +122,8 @@ def verdict(
     shown = (lambda v: points(v)) if percent else (lambda v: f"{v:+.3g}")
     unit = " points" if percent else ""
     interval = _interval(found, shown)
-    figures = ", ".join([f"{shown(found.value)}{unit}", *([f"95 % interval {interval}"] if interval else []),
-        _seeds(found.seeds)])
+    figures = ", ".join(filter(None, [f"{shown(found.value)}{unit}",
+        interval and f"95 % interval {interval}", _seeds(found.seeds)]))
     near = _within(margin) if percent else f"{margin:g}"
     said = {HIGHER: f"More {what} {one} than {other}", LOWER: f"Fewer {what} {one} than {other}",
         ALIKE: f"As many {what} {one} as {other}, to within {near}",

@@ -120,7 +120,7 @@ def kept_rows(
     sweep:Sweep, # its runs
 )->pd.DataFrame: # with a column `run`; empty where there is nothing
     "What tables with the same measures say of the sweep's runs, where the runs themselves are not here."
-    measures, found, devices = _plan(study, sweep).get("measures"), [pd.DataFrame({"run": []})], set()
+    measures, found, devices = json.loads(json.dumps(study.measures)), [pd.DataFrame({"run": []})], set()
     away = {trial.run.folder.name for trial in sweep.trials if not trial.run.finished}
     axes = {name for trial in sweep.trials for name in trial.at}
     for path in tables(sweep) if away else ():
@@ -153,11 +153,12 @@ def study_state(
 )->StudyState:
     "Runs done, and whether table and report are there."
     sweep = plan_study(study, size, reports)
-    done = sum(trial.run.finished for trial in sweep.trials)
-    if not study.kept: done += kept_rows(study, sweep).run.nunique()
+    complete, runs = complete_table(study, sweep), len(sweep.trials)
+    done = runs if complete else (sum(trial.run.finished for trial in sweep.trials)
+        + kept_rows(study, sweep).run.nunique())
     folders = [sweep.folder, *(path.parent for path in tables(sweep))]
     report = next((folder/PAGE for folder in folders if (folder/PAGE).exists()), None)
-    return StudyState(done, len(sweep.trials), complete_table(study, sweep), report)
+    return StudyState(done, runs, complete, report)
 
 # %% ../../nbs/runs/15_studies.ipynb #study013
 def _worker():
@@ -235,8 +236,9 @@ def table_of(
 # %% ../../nbs/runs/15_studies.ipynb #study016
 def _write_table(study:Study, sweep:Sweep, rows:Mapping, kept:pd.DataFrame, path:Path):
     "Write a study's table, with what it was made from and which runs it lacks."
+    known = {*rows, *kept.run}
     left_out = {trial.run.folder.name: status(trial.run).problem or "it did not finish"
-        for trial in sweep.trials if trial.run.folder.name not in {*rows, *kept.run}}
+        for trial in sweep.trials if trial.run.folder.name not in known}
     frame = kept_findings(_gallery(sweep)) if study.kept else table_of(sweep, rows, kept)
     devices = sorted({Run(sweep.folder/name).info.get("device", "") for name in rows}
         | {*kept.attrs["devices"]})
@@ -279,14 +281,15 @@ def run_study(
     table = complete_table(study, sweep)
     if table is None:
         kept, table = kept_rows(study, sweep), sweep.folder/TABLE
-        here = replace(sweep, trials=[t for t in sweep.trials if t.run.folder.name not in {*kept.run}])
-        if len(kept): say(f"{study.name}: {kept.run.nunique()} of {len(sweep.trials)} runs are in a table")
+        known = {*kept.run}
+        here = replace(sweep, trials=[t for t in sweep.trials if t.run.folder.name not in known])
+        if known: say(f"{study.name}: {len(known)} of {len(sweep.trials)} runs are in a table")
         try:
             if here.trials: run_sweep(here, engine(here), show) # a study of kept tables has none
         except Interrupted: raise
         except RunFailed as e: failed = e
         rows = measure_sweep(here, study.measures, workers, say)
-        if rows or len(kept) or study.kept: _write_table(study, sweep, rows, kept, table)
+        if rows or known or study.kept: _write_table(study, sweep, rows, kept, table)
         if failed: raise failed
     else: say(f"{study.name}: its table is complete, so that nothing is run")
     return report_study(study, sweep, table) if report else table
