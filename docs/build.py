@@ -3,7 +3,9 @@
 What Sphinx reads is staged in `build/docs`; what it remembers between builds lies there too."""
 import argparse, hashlib, importlib.metadata, shutil, sys, time
 from pathlib import Path
+from filelock import FileLock
 DOCS = Path(__file__).parent
+WORK = DOCS.parent/"build"/"docs"
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 READ = ("docs", "nbs", "trm_lab", "reports/gallery", "CHANGELOG.md", "CONTRIBUTING.md", "README.md")
 BUILDERS = ("sphinx", "myst-nb", "furo", "pygments", "typer", "click")
@@ -18,6 +20,11 @@ def inputs()->str:
             data = path.read_bytes()
             digest.update(f"{path.relative_to(DOCS.parent)} {len(data)}\n".encode() + data)
     return digest.hexdigest()
+
+def building(work:Path=WORK)->FileLock:
+    "Held while a site is built with this folder: to take it is to wait for that build."
+    work.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(work.with_name(f"{work.name}.lock"))
 
 def up_to_date(out:Path)->bool:
     "Whether the whole site is there, as a build would make it now."
@@ -54,8 +61,8 @@ def build(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", nargs="?", type=Path, default=DOCS.parent/"_docs")
-    parser.add_argument("--work", type=Path, default=DOCS.parent/"build"/"docs")
+    parser.add_argument("--work", type=Path, default=WORK)
     arguments, begun = parser.parse_args(), time.monotonic()
-    code = build(arguments.out, arguments.work)
+    with building(arguments.work): code = build(arguments.out, arguments.work)
     if not code: print(f"docs: {arguments.out}/index.html ({time.monotonic() - begun:.0f} s)")
     sys.exit(code)

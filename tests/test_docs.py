@@ -27,11 +27,12 @@ def needs_sphinx():
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """The site that `make docs` built, if nothing has changed since; else a new one, without its notebooks.
-    Warnings are errors in both, so every name, label and formula on it is known."""
+    """The site that `make docs` built or is building, if nothing has changed since; else a new one, without
+    its notebooks. Warnings are errors in both, so every name, label and formula on it is known."""
     needs_sphinx()
     build, place = load_build(), tmp_path_factory.mktemp("docs")
-    if build.up_to_date(ROOT/"_docs"): return ROOT/"_docs"
+    with build.building():
+        if build.up_to_date(ROOT/"_docs"): return ROOT/"_docs"
     assert build.build(place/"site", place/"work", ("reference",)) == 0
     return place/"site"
 

@@ -715,8 +715,10 @@ def train(
     else: done, executed = train_run(values, where=where, fresh=fresh)
     if os.environ.get("RANK", "0") == "0" and done.finished:
         if not executed: _remark(done, "train", values)
+        from trm_lab.puzzles.base import find_puzzle
+        decisive = find_puzzle(done.info["puzzle"]).decisive
         typer.echo(f"{'finished' if executed else 'found the finished run'}: {done.folder}, "
-            f"{done.info['fixed']['exact']:.1%} of {done.info['fixed']['n']} test puzzles solved in "
+            f"{done.info['fixed'][decisive]:.1%} of {done.info['fixed']['n']} test puzzles solved in "
             f"{done.info['max_steps']} steps")
 
 # %% ../nbs/cli.ipynb #6b9ec966
@@ -1182,14 +1184,18 @@ def data_show(
 def _demo_summary(done, report:Path, executed:bool, me:str)->str:
     "What a run found, where its files are, and what to try next; `me`: how the command is typed."
     from trm_lab.core.run import home
+    from trm_lab.puzzles.base import find_puzzle
     info, model = done.info, _relative(done.folder/"checkpoints"/"model.safetensors")
-    fixed, adaptive = info["fixed"], info["adaptive"]
-    halting = (f"{adaptive['exact']:6.1%} solved, {adaptive['mean_steps']:.2f} steps on average, "
+    fixed, adaptive, decisive = info["fixed"], info["adaptive"], find_puzzle(info["puzzle"]).decisive
+    halting = (f"{adaptive[decisive]:6.1%} solved, {adaptive['mean_steps']:.2f} steps on average, "
         f"{info['work_saved']:.0%} of the work saved")
     unseen, parameters = "unseen "*bool(info["unseen"]), f"{info['parameter_count']:,} parameters"
     # a maze may have several right answers
     rules = "".join(f"\n  {name:35} {fixed['further'][name]:6.1%} after {info['max_steps']} steps, "
         f"{adaptive['further'][name]:.1%} when the model halts" for name in fixed["further"])
+    if played := info.get("rollouts"): # where an answer is a move
+        rules += (f"\n  {'games played to their aim':35} {played['solved']:6.1%}, "
+            f"{played['optimal']:.1%} in the fewest moves")
     return f"""
 {'' if executed else 'This run was finished before; these are its results.' + chr(10)}
 {info['puzzle']}: {fixed['n']} {unseen}puzzles, {parameters}

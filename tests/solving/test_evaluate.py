@@ -5,6 +5,7 @@ from trm_lab.data.batches import ordered_batches
 from trm_lab.data.generate import generate_dataset
 from trm_lab.models.checkpoints import load_pretrained
 from trm_lab.models.losses import agreement
+from trm_lab.puzzles.queens import Queens
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.solving.evaluate import evaluate, score_by_depth
 from trm_lab.solving.search import Search
@@ -39,3 +40,15 @@ def test_an_evaluation_counts_after_every_step_as_step_by_step_does():
         held = [flags[np.minimum(t, last), range(20)].float().mean() for t in range(12)]
         assert np.allclose(found, held)
     assert scored(search=Search(1)).by_step is None
+
+def test_of_several_right_answers_any_is_counted_after_every_step():
+    "The rules judge each answer that is not the label, of a puzzle that goes on and of one that has left."
+    loaded = load_pretrained("queens-8x8")
+    split = generate_dataset(Queens(8), 1, 30, seed=1000, difficulty="several").test
+    course = solve_by_step(loaded.model, next(ordered_batches(split, 30)), 6).tokens.numpy()
+    fixed, leaves = (evaluate(loaded.model, loaded.puzzle, split, 6, how, batch_size=11)
+        for how in (None, loaded.policy(6)))
+    by_rules = [loaded.puzzle.solved(split.inputs, tokens.astype(np.uint8)).mean() for tokens in course]
+    assert np.allclose(fixed.by_step[0], by_rules)
+    assert fixed.scores.exact == (course[-1] == split.labels).all(1).mean() < 0.6 < fixed.by_step[0, -1]
+    for found in (fixed, leaves): assert found.by_step[0, -1] == found.right.mean() == found.scores.solved

@@ -845,7 +845,8 @@ def mean_steps(page):
     return float(re.search(r"24 puzzles: ([\d.]+) steps on average",
         page.locator(".trm-panel:visible").inner_text())[1])
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", ["usual", "strict", "q", "bold",
+    *(pytest.param(name, marks=pytest.mark.soak) for name in ("default", "eager", "patient"))])
 def test_the_page_stops_by_the_rule_that_was_given(loaded, preferring, many, open_page, tmp_path, name):
     "Each puzzle's mark, and the mean over all, are where Python's runs ended, whatever the rule."
     rule, model = RULES[name], preferring if name == "q" else loaded

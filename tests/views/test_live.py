@@ -441,8 +441,8 @@ def test_a_saved_page_goes_on_by_itself(open_page, tmp_path):
     check_pace("live page", page)
     assert not wrong and not asked, (wrong, asked)
 
-@pytest.mark.parametrize("name", ["sudoku-6x6", "sudoku-6x6-attention", "sudoku-6x6-hrm",
-    "sudoku-6x6-single-z", "maze-9x9"])
+@pytest.mark.parametrize("name", ["sudoku-6x6", "sudoku-6x6-hrm", "maze-9x9",
+    *(pytest.param(f"sudoku-6x6-{other}", marks=pytest.mark.soak) for other in ("attention", "single-z"))])
 def test_one_update_down_to_a_number(open_page, pictures, tmp_path, name): # noqa: F811
     "The cell's vectors at every stage, whom it listens to; by mouse and keyboard, and on a phone."
     loaded = load_pretrained(name)
@@ -498,7 +498,7 @@ def check_tour(page, wipes):
     page.keyboard.press("t"); until(page, tour="1"); page.keyboard.press("Escape"); until(page, tour="")
     keys(page, "End"); assert told(page)["frame"] == told(page)["frames"] # the keys are the page's again
 
-@pytest.mark.parametrize("name", ["sudoku-6x6", "sudoku-6x6-single-z"])
+@pytest.mark.parametrize("name", ["sudoku-6x6", pytest.param("sudoku-6x6-single-z", marks=pytest.mark.soak)])
 def test_the_tour_by_keyboard(open_page, pictures, tmp_path, name): # noqa: F811
     "In a live page, on a phone, and in a page that only replays."
     loaded = load_pretrained(name)

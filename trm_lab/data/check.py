@@ -177,10 +177,6 @@ def _judged(puzzle:Puzzle, where:str, question:np.ndarray, answer:np.ndarray)->I
         if problem: yield Finding("not the canonical label", where, problem)
     except InputError as e: yield Finding("wrong question", where, str(e))
 
-def _one_label(puzzle:Puzzle)->bool:
-    "Does a type say which of several right answers is the label?"
-    return type(puzzle).label_problem is not Puzzle.label_problem
-
 def _several(puzzle:Puzzle, where:str, question:np.ndarray, answer:np.ndarray)->Iterator[Finding]:
     "Is the answer of one example the only one?"
     others = [found for found in puzzle.solutions(question, 2) or () if (found != answer).any()]
@@ -315,7 +311,7 @@ class _Sampled(_Files):
 
     def _counted(self, examples:list)->set[int]: # by place in the list
         "The examples whose solutions are counted."
-        if not self.puzzle.decides or _one_label(self.puzzle): return set()
+        if not self.puzzle.decides or self.puzzle.several: return set()
         if self.puzzle.solutions(np.asarray(examples[0][1].inputs[0]), 1) is None:
             self._omit(f"how many solutions a puzzle has, which {self.puzzle.name} cannot tell")
             return set()

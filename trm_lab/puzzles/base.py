@@ -176,6 +176,21 @@ class Rules(ABC):
     # what an answer is for which a score holds, by name, the strictest first; exact: it equals the label
     right_answers:ClassVar[Mapping[str, str]] = MappingProxyType({"exact": "the label"})
 
+    @property
+    def decisive(self)->str:
+        "The score that counts the puzzles solved: by the rules, or where these cannot tell, by the label."
+        return "solved" if self.decides else "exact"
+
+    @property
+    def solved_by(self)->str:
+        "Which answers solve a puzzle, in words."
+        return self.right_answers.get("optimal") or self.right_answers.get("right", "any right answer")
+
+    @property
+    def several(self)->bool:
+        "May a puzzle have several right answers, of which the label is one?"
+        return type(self).label_problem is not Rules.label_problem
+
     @abstractmethod
     def check(self, question:np.ndarray, answer:np.ndarray)->Verdict:
         "Judge an answer by the rules alone; a question is judged as its own answer."

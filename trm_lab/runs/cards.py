@@ -35,7 +35,7 @@ from ..solving.search import Search
 from ..solving.evaluate import evaluate, wilson
 from ..solving.abstain import choose_threshold, Outcomes, USUAL_THRESHOLD
 from ..solving.votes import vote
-from ..solving.rollouts import ENDS, play_model
+from ..solving.rollouts import GAMES, game_rows, play_model
 from ..solving.solve import solve_by_step
 from ..training.config import current_names, TrainConfig
 from ..models.variants import architecture
@@ -306,13 +306,13 @@ def rounding(
         **({"steps": steps} if steps != DEFAULT_STEPS else {})}
 
 # %% ../../nbs/runs/06_cards.ipynb #b6ef37fa
-def _curve(run:Run, most:int=8)->list[dict]:
-    "A few rows of a run's training curve, evenly spaced."
+def _curve(run:Run, decisive:str, most:int=8)->list[dict]:
+    "A few rows of a run's training curve, evenly spaced; of its evaluations the decisive score."
     rows, looks = run.metrics("train"), run.metrics("eval")
     some = ([rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))]
         if rows else [])
     return [{"step": row["step"], "seconds": row["seconds"], "loss": row["loss"], "training": row["exact"],
-            "held_out": next((look["exact"] for look in reversed(looks) if look["step"] <= row["step"]),
+            "held_out": next((look[decisive] for look in reversed(looks) if look["step"] <= row["step"]),
                 None)} for row in some]
 
 def _trained_on(recipe:dict, fingerprint:str|None, where:str)->Dataset:
@@ -339,9 +339,9 @@ def _about_data(dataset:Dataset, recipe:dict)->dict: # for JSON
         "training_puzzles": len(dataset.train), "kept_back": dataset.train.groups - len(trained),
         **({"tasks": dataset.train.groups} if isinstance(dataset.puzzle, TaskPuzzle) else {})}
 
-def _about_training(run:Run|None, before:dict)->dict: # for JSON; before: the scores in the model's file
+def _about_training(run:Run|None, before:dict, decisive:str)->dict: # for JSON; before: scores in the file
     "What a card says of the training: all of it for a run, the time alone for a file."
-    curve, info = (_curve(run), run.info) if run else ([], {})
+    curve, info = (_curve(run, decisive), run.info) if run else ([], {})
     seconds = curve[-1]["seconds"] if curve else before.get("training_seconds")
     return {"seconds": seconds, "machine": info.get("device"), "versions": info.get("versions", {}),
         "curve": curve}
@@ -458,7 +458,8 @@ def make_card(
     if identities: loaded, full = (_with_few(each, dataset, identities) for each in (loaded, full))
     measured = _Tests(tests, count, restarts, rounds, seed, steps).measure(loaded, dataset, full.model)
     card = {"name": name, **_about_model(loaded, recipe), **_about_data(dataset, recipe),
-        **_about_training(run, before), "measured_on": describe_device(place, loaded.model.dtype), **measured}
+        **_about_training(run, before, dataset.puzzle.decisive),
+        "measured_on": describe_device(place, loaded.model.dtype), **measured}
     card["headline"] = _headline(card["sets"][0])
     _write_card(card, Path(folder), loaded, getattr(torch, card["weights"]))
     return card
@@ -680,18 +681,10 @@ def _test_sets(c:dict)->str:
 # %% ../../nbs/runs/06_cards.ipynb #f54747b3
 def _games(sets:Sequence[dict])->str:
     "How the games of each set end, by the fewest moves; empty where answers are no moves."
-    def row(name, scores):
-        over = scores["moves_over_fewest"]
-        solved = _percent({"share": scores["solved"], **scores})
-        return (name, scores["n"], solved, f"{scores['optimal']:.1%}",
-            "–" if over is None else f"{over:.2f}", *(f"{scores[end]:.1%}" for end in ENDS[1:]))
-    head = ("fewest moves", "games", "solved", "in the fewest moves", "moves over the fewest", *ENDS[1:])
     parts = []
     for s in sets:
         if "rollouts" not in s: continue
-        spans = [(f"{g['from']} to {g['to']}" if g["to"] > g["from"] else g["from"], g)
-            for g in s["rollouts"]["by_length"]]
-        table = _table(head, [row(*each) for each in [*spans, ("all", s["rollouts"])]])
+        table = _table(GAMES, game_rows(s["rollouts"]))
         parts.append(f"**{s['name']}**, played to the end: each answer makes the next question\n\n{table}\n")
         if kinds := s["rollouts"]["deadlocks"]:
             shares = ", ".join(f"{kind} {share:.1%}" for kind, share in kinds.items())
@@ -736,9 +729,7 @@ def _first_sentence(c:dict)->str:
     said = (f"A tiny recursive model for {c['puzzle']}: after {steps} supervision steps it solves\n"
         f"{headline(c)}.")
     if "further" not in halting: return said
-    words = find_puzzle(c["puzzle"]).right_answers
-    counts = words.get("optimal") or words.get("right", "any right answer")
-    return (f"{said} A puzzle is solved by {counts}.\n"
+    return (f"{said} A puzzle is solved by {find_puzzle(c['puzzle']).solved_by}.\n"
         "When it stops by its halting probability, as in `solve` and `eval`, it solves\n"
         f"{_percent(halting['legal'])}, in {halting['mean_steps']:.1f} steps on average.")
 

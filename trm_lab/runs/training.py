@@ -134,7 +134,7 @@ class Training:
         held_out = validation_split(self.dataset.train, self.config.holdout)[1]
         def validate(model): return asdict(self.score(model, held_out).scores)
         return fit(self.trainer, self.run, validate if held_out else None, _ProgressLines(),
-            lambda model, scores: self.save("best", model, scores))
+            lambda model, scores: self.save("best", model, scores), self.dataset.puzzle.decisive)
 
 # %% ../../nbs/runs/04_training.ipynb #a09f3ace
 def begin_training(

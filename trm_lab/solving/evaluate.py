@@ -80,7 +80,7 @@ class Evaluation:
     spent:np.ndarray # (N,) supervision steps of all tries
     confidence:np.ndarray # (N,) how sure the model is of its answer
     right:np.ndarray # (N,) by the rules where these decide, else equal to the label
-    by_step:np.ndarray|None # (2, T) shares right, and taken for right, after 1 … T steps; None: a search
+    by_step:np.ndarray|None # (2, T) shares `right`, and taken for right, after 1 … T steps; None: a search
     outcomes:Outcomes # how many are solved, wrong, and not answered
     after:tuple[SearchScores, ...] # how far 1, 2, 4, … tries came
 
@@ -88,8 +88,9 @@ class Evaluation:
 @dataclass(frozen=True)
 class _Part:
     "What one batch adds to an evaluation."
-    # of n: cell accuracy, exact, steps, q_halt, tries, spent, confidence, right; tokens if kept
+    # of n: cell accuracy, exact, steps, q_halt, tries, spent, confidence; tokens if kept
     answers:tuple[np.ndarray, ...]
+    correct:np.ndarray # (n,) which are right
     outcomes:np.ndarray # (3,) boards that are solved, wrong, not answered
     right:dict[str, int] # boards by the name of a score
     waves:np.ndarray # (G, 3) sums after each wave: exact, legal, supervision steps
@@ -112,9 +113,9 @@ def _part(puzzle:Puzzle, batch:Batch, solution:Solution, keep:bool, threshold:fl
     given = answered(puzzle, questions, tokens, sure, threshold)
     correct = holds["solved"] if puzzle.decides else exact
     answers = (share, exact, solution.steps.numpy(), solution.q_halt.numpy(), tries, spent[-1], sure,
-        correct, *([tokens] if keep else []))
+        *([tokens] if keep else []))
     outcomes = np.array(astuple(Outcomes.of(given, correct)))
-    return _Part(answers, outcomes, right, np.array(waves, float), solution.updates)
+    return _Part(answers, correct, outcomes, right, np.array(waves, float), solution.updates)
 
 # %% ../../nbs/solving/06_evaluate.ipynb #2de72d2f
 def _total(
@@ -125,8 +126,9 @@ def _total(
     by_step:np.ndarray|None, # (2, T) puzzles that are right, and taken for right, after so many steps
 )->Evaluation:
     "Add up."
-    share, exact, steps, q_halt, tries, spent, sure, correct, *kept = map(np.concatenate,
+    share, exact, steps, q_halt, tries, spent, sure, *kept = map(np.concatenate,
         zip(*(part.answers for part in parts)))
+    correct = np.concatenate([part.correct for part in parts])
     n, right, so_far = len(exact), Counter(), sum(part.waves for part in parts)
     for part in parts: right.update(part.right)
     counts = {"exact": exact.sum(), "solved": right["solved"],
@@ -149,7 +151,7 @@ class _EvaluationBar:
     """A progress bar of an evaluation: puzzles that have left count whole, others
     by their steps or tries."""
     def __init__(self, bar, max_steps:int):
-        self.bar, self.max_steps, self.done, self.exact, self.at = bar, max_steps, 0, 0, 0
+        self.bar, self.max_steps, self.done, self.right, self.at = bar, max_steps, 0, 0, 0
         self.batch = 0 # puzzles in the batch that is being solved
 
     def move(self, done:float, text:str):
@@ -165,8 +167,8 @@ class _EvaluationBar:
             f"up to {tries} {'try' if tries == 1 else 'tries'}" + f", {solved:,} solved"*bool(solved))
 
     def scored(self, part:_Part):
-        self.done, self.exact = self.done + len(part.answers[1]), self.exact + int(part.answers[1].sum())
-        self.move(self.done, f"solved {self.exact/self.done:.1%}")
+        self.done, self.right = self.done + len(part.correct), self.right + int(part.correct.sum())
+        self.move(self.done, f"solved {self.right/self.done:.1%}")
 
 # %% ../../nbs/solving/06_evaluate.ipynb #f48a3617
 class _Scoring:
@@ -190,8 +192,15 @@ class _Scoring:
             self.flags = torch.zeros(2, len(self.batch), dtype=torch.bool, device=self.labels.device)
             self.counts = torch.zeros(self.by_step.shape, dtype=torch.long, device=self.labels.device)
         right = agreement(now.tokens, self.labels[now.here])[1]
+        if self.puzzle.several and not right.all(): # others than the label may be right
+            right[~right] = self.accepted(now.here[~right], now.tokens[~right])
         self.flags[:, now.here] = torch.stack([right, now.output.q_halt > 0])
         self.counts[:, now.step - 1:] = self.flags.sum(1, keepdim=True)
+
+    def accepted(self, here:torch.Tensor, answers:torch.Tensor)->torch.Tensor: # (n,) bool
+        "Which answers (n, L) to some puzzles of the batch the rules accept."
+        boards = (t.cpu().numpy().astype(np.uint8) for t in (self.batch.inputs[here.cpu()], answers))
+        return torch.from_numpy(self.puzzle.solved(*boards)).to(answers.device)
 
     def add(self, numbers:np.ndarray, solution:Solution)->_Part:
         self.seconds += time.perf_counter() - self.begun

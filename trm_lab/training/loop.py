@@ -128,6 +128,7 @@ class _Loop(_Writer):
     evaluate:Callable|None
     on_progress:Callable|None
     keep:Callable|None
+    decisive:str
     signals:list[str] # that came
     last_save:float = field(default_factory=time.perf_counter)
 
@@ -160,12 +161,10 @@ def _evaluate(loop:_Loop):
     if not (loop.evaluate and trainer.process_group.is_main and loop.due(trainer.config.eval_every)): return
     averaged = trainer.averaged()
     scores = loop.evaluate(averaged)
-    # who learns other right answers than the label is compared by the rules
-    decisive = "exact" if trainer.config.label_choice == "data" else "solved"
-    solved = float(scores[decisive])
+    solved = float(scores[loop.decisive])
     if not math.isfinite(solved):
-        warnings.warn(f"the evaluation after step {step} gave {solved} for {decisive}, which is not a score, "
-            "so these weights are not compared with others; check the evaluation", stacklevel=4)
+        warnings.warn(f"the evaluation after step {step} gave {solved} for {loop.decisive}, which is not a "
+            "score, so these weights are not compared with others; check the evaluation", stacklevel=4)
     loop_state.solved = solved if math.isfinite(solved) else None
     loop.log("eval", step=step, **scores)
     if loop_state.solved is not None and loop_state.solved > loop_state.best:
@@ -214,9 +213,10 @@ def _train(loop:_Loop):
 def fit(
     trainer:Trainer,
     run:Run|None=None, # where metrics.jsonl and checkpoints/ are; an interrupted run resumes its last state
-    evaluate:Callable[[RecursiveModel], dict]|None=None, # scores of the averaged model, with `exact`
+    evaluate:Callable[[RecursiveModel], dict]|None=None, # scores of the averaged model, by name
     on_progress:Callable[[Progress], None]|None=None, # called every `log_every` steps
     keep:Callable[[RecursiveModel, dict], None]|None=None, # gets the averaged model and scores at each best
+    decisive:str="exact", # the score that evaluations are compared by
 )->RecursiveModel: # the averaged model
     """Train to the end. Raises `Interrupted` after a signal, when everything is saved, and `RunFailed` where
     the loss or the disk fails."""
@@ -235,7 +235,7 @@ def fit(
         if is_main and on_progress and (manner := trainer.manner): print(f"training  {manner}", flush=True)
         if run and is_main: run.cut_metrics(loop_state.metrics_bytes)
         mirror = stack.enter_context(contextlib.closing(Mirror(c.tracker if run and is_main else None, run)))
-        _train(_Loop(trainer, run, mirror, loop_state, evaluate, on_progress, keep, signals))
+        _train(_Loop(trainer, run, mirror, loop_state, evaluate, on_progress, keep, decisive, signals))
     return trainer.averaged()
 
 # %% ../../nbs/training/07_loop.ipynb #b0ee09c4

@@ -35,6 +35,7 @@ _all_ = ["BLUE", "GREEN", "GREY", "ORANGE", "boards", "draw_board", "strip", "FE
 def training_curves(
     train:list[dict], # records of kind "train" in metrics.jsonl
     evals:list[dict], # records of kind "eval"
+    decisive:str="exact", # the score of these that says how many boards are right
 )->Figure:
     "Loss, share of boards right and steps to halt, over the training steps."
     figure = Figure(figsize=(10, 2.8), layout="constrained")
@@ -45,7 +46,7 @@ def training_curves(
     tidy(left, title="loss", yscale="log", xlabel="training step")
     middle.plot(steps, [r["exact"] for r in train], color=GREY, label="training slots")
     if evals:
-        middle.plot([r["step"] for r in evals], [r["exact"] for r in evals], color=BLUE,
+        middle.plot([r["step"] for r in evals], [r[decisive] for r in evals], color=BLUE,
             marker="o", label="validation")
     tidy(middle, title="share of boards right", ylim=(-0.02, 1.02), xlabel="training step")
     right.plot(steps, [r["steps_to_halt"] for r in train], color=BLUE)
@@ -62,10 +63,11 @@ def live(
     "The training curves of a run, kept current."
     from IPython.display import display
     shown, begun, lines = None, time.monotonic(), -1
+    decisive = find_puzzle(run.info["parameters"]["puzzle"]).decisive if "parameters" in run.info else "exact"
     while True:
         train, going_on = run.metrics("train"), run.info.get("status") == "running"
         if train and len(train) != lines:
-            figure, lines = training_curves(train, run.metrics("eval")), len(train)
+            figure, lines = training_curves(train, run.metrics("eval"), decisive), len(train)
             if shown: shown.update(figure)
             else: shown = display(figure, display_id=True)
         if not going_on or time.monotonic() - begun >= patience: return
