@@ -22,6 +22,18 @@ SEEDS = "trm-lab sweep sudoku-6x6-seeds" # three models, in reports/sudoku-6x6-s
 PIECES = { # folder in the gallery: what a reader of the index sees first, and the lines that make it
     "training-sudoku-6x6": ("a model of 188,162 parameters learns Sudoku 6×6",
         ["trm-lab run train -f sudoku-6x6"]),
+    "training-queens-8x8": ("a model of 222,466 parameters learns n queens with several right answers",
+        ["trm-lab run train -f queens-8x8 -p seed 2"]),
+    "training-lightup-7x7": ("a model of 84,682 parameters learns Light Up 7×7",
+        ["trm-lab run train -f lightup-7x7 -p train_steps 10000 -p halt_max_steps 6 -p eval_every 2000"]),
+    "training-nurikabe-5x5": ("a model of 84,362 parameters learns Nurikabe 5×5", ["trm-lab run train "
+        "-f nurikabe-5x5 -p train_steps 16000 -p halt_max_steps 4 -p train_puzzles 8000 -p eval_every 2000"]),
+    "training-programs-5x3": ("a model of 225,794 parameters learns programs from examples",
+        ["trm-lab run train -f programs-5x3 -p train_steps 4500 -p halt_max_steps 3 -p eval_every 750"]),
+    "training-rush-hour": ("a model of 312,266 parameters learns to plan in Rush Hour",
+        ["trm-lab run train -f rush-hour -p train_steps 7000 -p halt_max_steps 3 -p eval_every 1000"]),
+    "training-sokoban-7x7": ("a model of 86,346 parameters learns to push boxes in Sokoban 7×7",
+        ["trm-lab run train -f sokoban-7x7 -p train_steps 9000 -p eval_every 1500"]),
     "geometry-sudoku-6x6": ("Sudoku 6×6", ["trm-lab run probes/geometry -p model sudoku-6x6"]),
     "geometry-sudoku-9x9": ("Sudoku 9×9", ["trm-lab run probes/geometry -p model sudoku-9x9-laptop"]),
     "geometry-maze-9x9": ("mazes 9×9",
