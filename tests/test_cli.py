@@ -5,11 +5,13 @@ import numpy as np, pytest
 from trm_lab import cli
 from trm_lab.data.datasets import dataset_of, write_dataset
 from trm_lab.data.generate import generate_dataset
+from trm_lab.models.checkpoints import pretrained_file
 from trm_lab.puzzles.maze import FREE, GOAL, START, WALL, Maze
 from trm_lab.puzzles.sudoku import Sudoku
 from trm_lab.core.run import Run
 from trm_lab.core.settings import read_json
 from trm_lab.runs.notebooks import find_run
+from trm_lab.runs.templates import find_config, read_parameters
 
 PRETRAINED = Path(cli.__file__).parent/"pretrained"/"sudoku-6x6.safetensors"
 TINY = ["-p", "train_steps", "40", "-p", "train_puzzles", "100", "-p", "test_puzzles", "30", "-p",
@@ -141,6 +143,27 @@ def test_a_config_with_an_unknown_or_wrong_key(cli_run, tmp_path):
         config.write_text(text)
         code, _, err = cli_run("run", "train", "-f", config)
         assert code == 2 and sentence in err, err
+
+def test_a_demo_says_what_the_rules_say_and_how_games_end(cli_run, tmp_path, monkeypatch):
+    "A trained model goes on for one step: several moves are right, and few answers are the label."
+    monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
+    values = {**read_parameters(find_config("rush-hour")), "init_from": str(pretrained_file("rush-hour")),
+        "train_steps": 1, "lr": 1e-6, "global_batch_size": 16, "train_puzzles": 60, "test_puzzles": 40,
+        "holdout": 0.2, "eval_every": 1}
+    (tmp_path/"rush.yaml").write_text(json.dumps(values)) # which is YAML too
+    code, out, err = cli_run("demo", "-f", tmp_path/"rush.yaml")
+    assert code == 0, err
+    run = Run(next(tmp_path.glob("reports/*/run.json")).parent)
+    fixed, adaptive, played = (run.info[name] for name in ("fixed", "adaptive", "rollouts"))
+    assert fixed["exact"] < fixed["solved"] == run.info["solved_after_max"] and 0 < played["solved"] < 1
+    for said in (f"solved after 16 supervision steps   {fixed['solved']:6.1%}",
+            f"stopping when the model halts       {adaptive['solved']:6.1%} solved",
+            f"games played to their aim           {played['solved']:6.1%}, {played['optimal']:.1%} in the"):
+        assert said in out, out
+    page = (run.folder/"report.html").read_text(encoding="utf-8")
+    for said in (f"{fixed['solved']:.1%} (", "A puzzle is solved by any optimal moves.",
+            f"{played['solved']:.1%} of the games reach their aim", "test puzzles are not solved"):
+        assert said in page, said
 
 def test_a_run_from_config_to_evaluation(cli_run, tmp_path, monkeypatch):
     """The real thing, small: papermill, the notebook, its folder; found again; another seed is another
