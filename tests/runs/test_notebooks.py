@@ -342,6 +342,23 @@ def shown():
     return nbformat.v4.new_notebook(cells=cells, metadata={"widgets": {STATE: {"state": MODELS,
         "version_major": 2, "version_minor": 0}}})
 
+def test_a_page_has_beginning_and_end_of_a_long_text():
+    "As papermill keeps it, in many outputs; the notebook is not changed, and pictures stay where they were."
+    def lines(first, last, name="stdout"):
+        return [nbformat.v4.new_output("stream", name=name, text=f"line {n} of it\n")
+            for n in range(first, last)]
+    picture = nbformat.v4.new_output("display_data", data={"image/png": PIXEL})
+    cell = nbformat.v4.new_code_cell("", outputs=[*lines(0, 300), picture, *lines(300, 341),
+        *lines(341, 343, "stderr")])
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    before = json.dumps(notebook)
+    text = page(notebook, "long")
+    assert json.dumps(notebook) == before
+    shown = [int(n) for n in re.findall(r"line (\d+) of it", text)]
+    assert shown == [*range(20), *range(280, 300), *range(300, 343)] # 41 lines are no long text
+    assert text.count("lines are left out here") == 1 and "(260 lines are left out here" in text
+    assert text.index("line 299") < text.index(PIXEL) < text.index("line 300 ")
+
 def test_a_report_shows_what_widgets_showed_and_asks_nobody(open_page, tmp_path):
     notebook = shown()
     before = json.dumps(notebook)

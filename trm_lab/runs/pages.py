@@ -7,7 +7,7 @@ __all__ = ['page', 'executed_notebook', 'write_report']
 
 # %% ../../nbs/runs/05_pages.ipynb #048aed56
 import contextlib, copy, html, re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from ..core.errors import InputError
 from ..core.files import write_text
@@ -65,10 +65,29 @@ class _Offline:
         return ""
 
 # %% ../../nbs/runs/05_pages.ipynb #926a7a63
+_SHOWN = 20 # lines of a long text, at its beginning and at its end
+
+def _shortened(output):
+    "A printed text, of whose middle only the number of lines is left where it is long."
+    lines = output.get("text", "").splitlines(keepends=True)
+    if len(lines) <= 2*_SHOWN + 1: return output
+    left_out = f"({len(lines) - 2*_SHOWN:,} lines are left out here; the notebook has them)\n"
+    output["text"] = "".join([*lines[:_SHOWN], left_out, *lines[-_SHOWN:]])
+    return output
+
+def _joined(outputs:Sequence)->list:
+    "Printed texts that follow each other as one."
+    joined = []
+    for output in outputs:
+        if joined and "name" in output and output["name"] == joined[-1].get("name"):
+            joined[-1]["text"] += output["text"]
+        else: joined.append(output)
+    return joined
+
 def _still(offline:_Offline, output, models:Mapping)->list: # outputs
     "An output without what needs a kernel or the network."
     data = output.get("data")
-    if data is None: return [output]
+    if data is None: return [_shortened(output)]
     picture, view, more = any(kind.startswith("image/") for kind in data), data.pop(_VIEW, None), []
     if view and not picture and "text/html" not in data:
         texts, more = _widget_says(view.get("model_id", ""), models)
@@ -103,7 +122,8 @@ def page(
     offline = _Offline()
     for cell in still.cells:
         if cell.cell_type == "code":
-            cell.outputs = [shown for output in cell.outputs for shown in _still(offline, output, models)]
+            cell.outputs = [shown for output in _joined(cell.outputs)
+                for shown in _still(offline, output, models)]
         elif cell.cell_type == "markdown": cell.source = offline.markdown(cell.source)
     exporter = HTMLExporter(raw_template=_LAYOUT, exclude_input=True, exclude_input_prompt=True,
         exclude_output_prompt=True)
