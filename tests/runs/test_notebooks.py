@@ -348,8 +348,9 @@ def test_a_page_has_beginning_and_end_of_a_long_text():
         return [nbformat.v4.new_output("stream", name=name, text=f"line {n} of it\n")
             for n in range(first, last)]
     picture = nbformat.v4.new_output("display_data", data={"image/png": PIXEL})
-    cell = nbformat.v4.new_code_cell("", outputs=[*lines(0, 300), picture, *lines(300, 341),
-        *lines(341, 343, "stderr")])
+    bar = nbformat.v4.new_output("display_data", data={"text/plain": ""}) # that has gone
+    cell = nbformat.v4.new_code_cell("", outputs=[*lines(0, 100), bar, *lines(100, 300), picture,
+        *lines(300, 341), *lines(341, 343, "stderr")])
     notebook = nbformat.v4.new_notebook(cells=[cell])
     before = json.dumps(notebook)
     text = page(notebook, "long")

@@ -7,7 +7,7 @@ __all__ = ['page', 'executed_notebook', 'write_report']
 
 # %% ../../nbs/runs/05_pages.ipynb #048aed56
 import contextlib, copy, html, re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from ..core.errors import InputError
 from ..core.files import write_text
@@ -69,16 +69,17 @@ _SHOWN = 20 # lines of a long text, at its beginning and at its end
 
 def _shortened(output):
     "A printed text, of whose middle only the number of lines is left where it is long."
-    lines = output.get("text", "").splitlines(keepends=True)
+    lines = (output["text"] if output.output_type == "stream" else "").splitlines(keepends=True)
     if len(lines) <= 2*_SHOWN + 1: return output
     left_out = f"({len(lines) - 2*_SHOWN:,} lines are left out here; the notebook has them)\n"
     output["text"] = "".join([*lines[:_SHOWN], left_out, *lines[-_SHOWN:]])
     return output
 
-def _joined(outputs:Sequence)->list:
-    "Printed texts that follow each other as one."
+def _joined(outputs:Iterable)->list:
+    "Printed texts that follow each other as one, also where a progress bar came and went between them."
     joined = []
     for output in outputs:
+        if output.get("data") == {"text/plain": ""}: continue
         if joined and "name" in output and output["name"] == joined[-1].get("name"):
             joined[-1]["text"] += output["text"]
         else: joined.append(output)
@@ -87,7 +88,7 @@ def _joined(outputs:Sequence)->list:
 def _still(offline:_Offline, output, models:Mapping)->list: # outputs
     "An output without what needs a kernel or the network."
     data = output.get("data")
-    if data is None: return [_shortened(output)]
+    if data is None: return [output]
     picture, view, more = any(kind.startswith("image/") for kind in data), data.pop(_VIEW, None), []
     if view and not picture and "text/html" not in data:
         texts, more = _widget_says(view.get("model_id", ""), models)
@@ -122,8 +123,8 @@ def page(
     offline = _Offline()
     for cell in still.cells:
         if cell.cell_type == "code":
-            cell.outputs = [shown for output in _joined(cell.outputs)
-                for shown in _still(offline, output, models)]
+            shown = (each for output in cell.outputs for each in _still(offline, output, models))
+            cell.outputs = [_shortened(output) for output in _joined(shown)]
         elif cell.cell_type == "markdown": cell.source = offline.markdown(cell.source)
     exporter = HTMLExporter(raw_template=_LAYOUT, exclude_input=True, exclude_input_prompt=True,
         exclude_output_prompt=True)
