@@ -643,7 +643,7 @@ def _curve_table(c:dict)->str:
 def _int8_text(r:dict)->str:
     "The same of eight bits; earlier cards do not have it."
     if "int8" not in r: return ""
-    return ("\nWith `trm-lab export --weights int8` {both:,} are solved with and without, {only_without:,} "
+    return ("\nWith `trm-lab export --weights int8` it is {both:,} with and without, {only_without:,} "
         "only without, {only_with:,} only with.").format(**r["int8"])
 
 def _rounding_text(c:dict)->str:
@@ -651,7 +651,8 @@ def _rounding_text(c:dict)->str:
     r = c["rounding"]
     costs = ("so the file holds them rounded, at half the size, and every score here is of the file's weights"
         if r["costs_nothing"] else "so they were left in float32")
-    return (f"Rounding the weights to bfloat16: of {r['n']:,} test puzzles {r['both']:,} were solved with "
+    right = "got the label's answer" if find_puzzle(c["puzzle"]).several else "were solved"
+    return (f"Rounding the weights to bfloat16: of {r['n']:,} test puzzles {r['both']:,} {right} with "
         f"and without after {r.get('steps', DEFAULT_STEPS)} steps,\n{r['only_float32']:,} only without, "
         f"{r['only_bfloat16']:,} only with; {costs}.{_int8_text(r)}")
 
