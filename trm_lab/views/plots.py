@@ -19,6 +19,7 @@ from torch import Tensor
 from ..core.run import Run
 from ..models.losses import agreement
 from ..models.trm import RecursiveModel
+from ..puzzles.base import find_puzzle
 from ..interp.pca import Components, fit_components
 from ..interp.trace import Trace
 from .style import BLUE, GREEN, GREY, ORANGE, one_panel, series_style, tidy
@@ -63,10 +64,11 @@ def live(
     "The training curves of a run, kept current."
     from IPython.display import display
     shown, begun, lines = None, time.monotonic(), -1
-    decisive = find_puzzle(run.info["parameters"]["puzzle"]).decisive if "parameters" in run.info else "exact"
     while True:
         train, going_on = run.metrics("train"), run.info.get("status") == "running"
         if train and len(train) != lines:
+            kind = run.info.get("parameters", {}).get("puzzle")
+            decisive = find_puzzle(kind).decisive if kind else "exact"
             figure, lines = training_curves(train, run.metrics("eval"), decisive), len(train)
             if shown: shown.update(figure)
             else: shown = display(figure, display_id=True)
