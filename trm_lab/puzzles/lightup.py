@@ -21,10 +21,10 @@ OPEN, DARK, LAMP, WALL = range(1, 5) # WALL + 1 + n is a wall with the number n
 def _sees(questions, rows, cols)->np.ndarray:
     "Which white cells of boards (N, L) see each other, themselves included, (N, L, L) bool."
     wall = (np.asarray(questions) >= WALL).reshape(-1, rows, cols)
-    across = (wall.cumsum(2) + (cols + 1)*np.arange(rows)[:, None]).reshape(len(wall), -1)
-    down = (wall.cumsum(1) + (rows + 1)*np.arange(cols)).reshape(len(wall), -1)
+    across = (wall.cumsum(2) + (cols + 1)*np.arange(rows)[:, None]).reshape(len(wall), rows*cols)
+    down = (wall.cumsum(1) + (rows + 1)*np.arange(cols)).reshape(len(wall), rows*cols)
     same = (across[:, :, None] == across[:, None]) | (down[:, :, None] == down[:, None])
-    white = ~wall.reshape(len(wall), -1)
+    white = ~wall.reshape(len(wall), rows*cols)
     return same & white[:, :, None] & white[:, None]
 
 def _count(sees, marked)->np.ndarray:

@@ -244,7 +244,7 @@ def _beside(cells, rows, cols)->np.ndarray: # (N, 4, L)
     "What is true (N, L) of the cells above, below, left and right."
     padded = np.pad(cells.reshape(-1, rows, cols), ((0, 0), (1, 1), (1, 1)))
     sides = padded[:, :-2, 1:-1], padded[:, 2:, 1:-1], padded[:, 1:-1, :-2], padded[:, 1:-1, 2:]
-    return np.stack(sides, 1).reshape(len(cells), 4, -1)
+    return np.stack(sides, 1).reshape(len(cells), 4, rows*cols)
 
 def _steps_to(mazes, token, rows, cols)->np.ndarray: # (N, L)
     "Steps through each maze from every cell to S or G; -1 where no way leads there."
@@ -341,6 +341,7 @@ class _Labelled(_Judged):
 
     def _labels(self, questions, rng=None, gain=None):
         "The answers of many mazes, a block after the other."
+        if not len(questions): return np.zeros((0, self.seq_len), np.uint8)
         # boards; all levels of the search are kept, some 20 MB at 30×30
         block = max(8, 1_000_000//self.seq_len)
         blocks = [slice(i, i + block) for i in range(0, len(questions), block)]

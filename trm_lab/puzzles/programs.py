@@ -281,7 +281,7 @@ class Programs(_Ruled):
         order = np.full((count, self.rows), self.examples)
         order[:, :-1] = rng.random((count, self.examples)).argsort(1)
         cells = order[:, :, None]*self.cols + np.arange(self.cols)
-        return Permutation(cells.reshape(count, -1))
+        return Permutation(cells.reshape(count, self.seq_len))
 
     def canonical(self, question, answer):
         "The examples in a fixed order; the program follows from them."

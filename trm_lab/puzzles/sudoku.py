@@ -272,7 +272,7 @@ def _line_orders(rng, count, bands, size):
     "`count` random orders of lines: bands are permuted, and lines inside each band. (count, bands·size)"
     outer = rng.random((count, bands)).argsort(1)
     inner = rng.random((count, bands, size)).argsort(2)
-    return (outer[:, :, None]*size + inner).reshape(count, -1)
+    return (outer[:, :, None]*size + inner).reshape(count, bands*size)
 
 def _symmetries(rng, count:int, box, kinds=("digits", "rows", "columns", "transposition"))->Permutation:
     "Digits, bands, rows in a band, stacks, columns in a stack; transposition where boxes are square."
@@ -288,7 +288,7 @@ def _symmetries(rng, count:int, box, kinds=("digits", "rows", "columns", "transp
     digits = rng.random((count, n)).argsort(1) + 2
     if "digits" not in kinds: digits = np.broadcast_to(np.arange(n) + 2, digits.shape)
     fixed = np.broadcast_to([PAD, BLANK], (count, 2))
-    return Permutation(cells.reshape(count, -1), np.concatenate([fixed, digits], 1).astype(np.uint8))
+    return Permutation(cells.reshape(count, n*n), np.concatenate([fixed, digits], 1).astype(np.uint8))
 
 # %% ../../nbs/puzzles/02_sudoku.ipynb #78201205
 @functools.lru_cache(maxsize=None)

@@ -1,0 +1,28 @@
+"What holds for the boards of every type."
+import numpy as np, pytest
+from trm_lab.puzzles.base import MovePuzzle, find_puzzle, puzzle_types
+
+BOARDS = ["sudoku-6x6", "sudoku-9x9", "maze-9x9", "arc-10x10", "lights_out-5x5", "queens-8x8", "lightup-7x7",
+    "programs-5x3", "nurikabe-5x5", "rush_hour-6x6", "sokoban-7x7"]
+
+def test_no_type_is_left_out():
+    assert {name.partition("-")[0] for name in BOARDS} == set(puzzle_types())
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_no_boards_are_answered_with_none(name):
+    "A search may have nothing left to ask: after its last case, or where all answers are right."
+    puzzle = find_puzzle(name)
+    none, each = np.zeros((0, puzzle.seq_len), np.uint8), (0, puzzle.seq_len)
+    assert puzzle.solved(none, none).shape == (0,)
+    assert all(holds.shape == (0,) for holds in puzzle.score_boards(none, none).values())
+    rng, even = np.random.default_rng(0), np.zeros((*each, puzzle.vocab_size), np.float32)
+    for label in (puzzle.label(none), puzzle.label(none, rng), puzzle.nearest_label(none, even)):
+        assert label is None or label.shape == each
+    if (candidates := puzzle.candidates(none)) is not None: assert candidates.shape == even.shape
+    if (found := puzzle.deduce(none)) is not None:
+        assert [part.shape for part in found] == [each, even.shape, (0,)]
+    if (symmetries := puzzle.symmetries(rng, 0)) is not None:
+        assert [boards.shape for boards in symmetries(none, none)] == [each, each]
+    assert all(len(values) == 0 for values in puzzle.measures(none).values())
+    assert all(len(facts) == 0 for facts in puzzle.cell_facts(none, none).values())
+    if isinstance(puzzle, MovePuzzle): assert puzzle.fewest_moves(none).shape == (0,)
