@@ -1279,7 +1279,7 @@ def card(
         "in its recipe")]=None,
     test:Annotated[Optional[list[str]], typer.Option(metavar="WHAT",
         help="test puzzles, repeatable, the first for the headline: a difficulty to generate, a mixture, "
-        "or a CSV file; default: what the type usually generates")]=None,
+        "or a CSV file; default: as difficult as those it was trained on")]=None,
     count:Annotated[int, typer.Option(min=1, help="maximum number of puzzles in each test set")]=1000,
     restarts:Annotated[int, typer.Option(min=0, help="number of further tries for puzzles that "
         "are not solved")]=32,

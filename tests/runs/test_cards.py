@@ -4,8 +4,8 @@ import csv, json, re, shutil
 from pathlib import Path
 import numpy as np, pytest
 import test_cli
-from trm_lab.runs.cards import (_asked, _shown, STEPS, DEFAULT_STEPS, answers_by_step, puzzle_set, card_text,
-    make_card, rounding, shipped, shipped_table, WORK)
+from trm_lab.runs.cards import (_asked, _shown, _Tests, STEPS, DEFAULT_STEPS, answers_by_step, puzzle_set,
+    card_text, make_card, rounding, shipped, shipped_table, WORK)
 from trm_lab.models.checkpoints import load, load_pretrained, pretrained_file, pretrained_models, save_model
 from trm_lab.data.generate import generate_dataset
 from trm_lab.data.datasets import augmented_dataset, read_dataset, split_of, write_dataset
@@ -294,6 +294,17 @@ def test_the_commands(cli_run, lab, tmp_path):
     assert code == 0 and [row["name"] for row in json.loads(out)] == pretrained_models()
     code, _, err = cli_run("models", "sudoku-7x7")
     assert code == 2 and "no model 'sudoku-7x7' ships with trm-lab" in err
+
+def test_a_card_asks_puzzles_like_those_of_the_training(monkeypatch):
+    "Of Light Up the usual ones are minimal; the model that ships was trained on boards with all numbers."
+    class Asked(Exception): pass
+    def ask(dataset, test, count, seed): raise Asked(test)
+    monkeypatch.setattr("trm_lab.runs.cards.puzzle_set", ask)
+    for tests, name, expected in (((), "lightup-7x7", "numbered"), ((), "sudoku-6x6", "usual"),
+            (("minimal",), "lightup-7x7", "minimal")):
+        loaded = load_pretrained(name)
+        with pytest.raises(Asked, match=f"^{expected}$"):
+            _Tests(tests, 10, 0, 0, 0, None).measure(loaded, None, loaded.model)
 
 # ---- what is said of the models that ship ------------------------------------------------------------------
 

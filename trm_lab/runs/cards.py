@@ -414,7 +414,7 @@ class _Tests:
         `loaded` is rounded if that costs nothing: what is measured is what the file will hold."""
         tasks = isinstance(loaded.puzzle, TaskPuzzle)
         sets = [] if tasks else [puzzle_set(dataset, test, self.count, self.seed)
-            for test in self.tests or ["usual"]]
+            for test in self.tests or [loaded.difficulty or "usual"]]
         # of tasks, each test pair once
         splits = [_plain(_asked(dataset, loaded.identities))] if tasks else [each.split for each in sets]
         trained = loaded.history["recipe"]["halt_max_steps"]
@@ -431,7 +431,7 @@ def make_card(
     source:str|Path, # a finished run's folder, a model's file, or the name of a shipped model
     folder:str|Path, # gets NAME.safetensors, NAME.md and NAME.yaml
     name:str|None=None, # of the model; None: as its recipe says
-    tests:Sequence[str]=(), # as `puzzle_set` takes them, the first for the headline; empty: the usual
+    tests:Sequence[str]=(), # as `puzzle_set` takes them, the first for the headline; empty: as in training
     count:int=1000, # puzzles of each test set at most
     restarts:int=32, # tries after the first, until the rules accept an answer
     seed:int=1000, # of the test puzzles, or of the places of tasks on their canvas
