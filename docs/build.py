@@ -3,7 +3,6 @@
 What Sphinx reads is staged in `build/docs`; what it remembers between builds lies there too."""
 import argparse, hashlib, importlib.metadata, shutil, sys, time
 from pathlib import Path
-from filelock import FileLock
 DOCS = Path(__file__).parent
 WORK = DOCS.parent/"build"/"docs"
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
@@ -21,10 +20,11 @@ def inputs()->str:
             digest.update(f"{path.relative_to(DOCS.parent)} {len(data)}\n".encode() + data)
     return digest.hexdigest()
 
-def building(work:Path=WORK)->FileLock:
+def building(work:Path=WORK): # a context
     "Held while a site is built with this folder: to take it is to wait for that build."
+    from trm_lab.core.files import locked
     work.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(work.with_name(f"{work.name}.lock"))
+    return locked(work.with_name(f"{work.name}.lock"))
 
 def up_to_date(out:Path)->bool:
     "Whether the whole site is there, as a build would make it now."

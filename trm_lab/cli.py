@@ -442,7 +442,7 @@ def _played(loaded, split, steps:int, fixed:bool, batch_size:int):
 
 def _print_rollouts(played):
     "How games ended, in all and by the fewest moves."
-    from trm_lab.solving.rollouts import ENDS
+    from trm_lab.solving.rollouts import ENDS, span
     def line(name, scores):
         low, high = scores["interval"]
         over = scores["moves_over_fewest"]
@@ -453,8 +453,7 @@ def _print_rollouts(played):
         typer.echo(f"{name:20} {share}{extra}; {others}" + f"; deadlocks: {kinds}"*bool(kinds))
     line("played to the end", played.scores())
     for group in played.by_length():
-        span = f"{group['from']} to {group['to']}" if group["to"] > group["from"] else group["from"]
-        line(f"  fewest {span}", group)
+        line(f"  fewest {span(group)}", group)
 
 
 # %% ../nbs/cli.ipynb #47955527
@@ -499,7 +498,7 @@ def evaluate(
             "overlap": overlap, "stopped": stopped is not None, **asdict(done.scores),
             "mean_tries": float(done.tries.mean()), "puzzle_steps": int(done.spent.sum()),
             "outcomes": asdict(done.outcomes), "threshold": judged, "after": list(map(asdict, done.after)),
-            **({"rollouts": {**played.scores(), "by_length": played.by_length()}} if played else {})}))
+            **({"rollouts": played.summary()} if played else {})}))
     if stopped: raise typer.Exit(_CTRL_C)
 
 # %% ../nbs/cli.ipynb #cd75a51d
@@ -702,6 +701,7 @@ def train(
     fresh:Fresh=False,
 ):
     "Train without a notebook; resume where an earlier attempt was stopped."
+    from trm_lab.puzzles.base import find_puzzle
     from trm_lab.runs.notebooks import find_run
     from trm_lab.runs.training import train_run, train_distributed
     values, where = _parameters(config, parameter, smoke)
@@ -715,7 +715,6 @@ def train(
     else: done, executed = train_run(values, where=where, fresh=fresh)
     if os.environ.get("RANK", "0") == "0" and done.finished:
         if not executed: _remark(done, "train", values)
-        from trm_lab.puzzles.base import find_puzzle
         decisive = find_puzzle(done.info["puzzle"]).decisive
         typer.echo(f"{'finished' if executed else 'found the finished run'}: {done.folder}, "
             f"{done.info['fixed'][decisive]:.1%} of {done.info['fixed']['n']} test puzzles solved in "

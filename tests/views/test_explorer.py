@@ -819,6 +819,7 @@ class Bold(Halting):
 RULES = {"usual": None, "default": BinaryHalting(), "strict": BinaryHalting(threshold=0.9, certain=1.),
     "eager": BinaryHalting(threshold=0.125, certain=0.),
     "q": QLearningHalting(certain=0.95), "patient": Patient(), "bold": Bold()}
+LIKE_OTHERS = "default", "eager", "patient"
 
 @pytest.fixture(scope="module")
 def many(loaded):
@@ -845,8 +846,8 @@ def mean_steps(page):
     return float(re.search(r"24 puzzles: ([\d.]+) steps on average",
         page.locator(".trm-panel:visible").inner_text())[1])
 
-@pytest.mark.parametrize("name", ["usual", "strict", "q", "bold",
-    *(pytest.param(name, marks=pytest.mark.soak) for name in ("default", "eager", "patient"))])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.soak]*(name in LIKE_OTHERS))
+    for name in RULES])
 def test_the_page_stops_by_the_rule_that_was_given(loaded, preferring, many, open_page, tmp_path, name):
     "Each puzzle's mark, and the mean over all, are where Python's runs ended, whatever the rule."
     rule, model = RULES[name], preferring if name == "q" else loaded

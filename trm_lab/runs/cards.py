@@ -197,7 +197,7 @@ def _branches(loaded:Loaded, puzzle_set:PuzzleSet)->dict: # for JSON; empty wher
 def _rollouts(loaded:Loaded, split:Split)->dict: # for JSON
     "How the games end that the model plays from each question on, with as many steps a move as it wants."
     games = play_model(loaded.model, loaded.puzzle, split.inputs, DEFAULT_STEPS, loaded.policy(DEFAULT_STEPS))
-    return {**games.scores(), "by_length": games.by_length()}
+    return games.summary()
 
 # %% ../../nbs/runs/06_cards.ipynb #0f8087ac
 def measure_set(
