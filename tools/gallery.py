@@ -3,7 +3,7 @@
 `python tools/gallery.py` takes about an hour on two cores, `python tools/gallery.py NAME …` makes single
 pieces; `python tools/gallery.py --index` writes only the index again, from what is kept;
 `python tools/gallery.py --studies` draws the reports of studies again from their tables, and runs nothing;
-`--studies 3 11` draws those two.
+`--studies 3 beyond` draws those two.
 Runs that are finished are not run again: remove their folders in reports/ where the code has changed.
 The index shows what cells tagged `headline` put out: pictures, and of a text the first paragraph. Of a study,
 the page *Ten questions* shows the first picture and the last text, which is its answer."""
@@ -14,7 +14,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from trm_lab.core.run import Run
 from trm_lab.core.files import write_text
 from trm_lab.runs.pages import executed_notebook, page, write_report
-from trm_lab.runs.studies import TABLE, Study, all_studies, complete_table, plan_study, report_study
+from trm_lab.runs.studies import (
+    TABLE, Study, all_studies, complete_table, find_study, plan_study, report_study)
 
 ROOT = Path(__file__).parents[1]
 GALLERY = ROOT/"reports"/"gallery"
@@ -115,7 +116,9 @@ each of them is asked with many small trainings, which a laptop repeats in half 
 Below each question stand one figure, the answer, and how sure it is. Every training is repeated with several
 seeds, that is, with other random numbers; where a difference may be chance, it *cannot be told*. The small
 models here say nothing certain about large ones. Behind each link are the design, what had been expected
-before, all numbers, and what would change the answer. `trm-lab study NUMBER` runs a study again."""
+before, all numbers, and what would change the answer. `trm-lab study NUMBER` runs a study again. The last
+study has no number and is not for a laptop: its trainings are as long as their recipes say, and longer. A GPU
+did them in twelve minutes."""
 
 def write_page(file:Path, cells:list, title:str):
     "Write a page of its own; the same cells give the same page, to the byte."
@@ -159,6 +162,8 @@ def write_headline(executed, folder:Path, short=lambda text: text):
     write_text(folder/"headline.json",
         json.dumps({"title": executed.cells[0].source.splitlines()[0].removeprefix("# "), "outputs": shown}))
 
+def studies()->list[Study]: return [*all_studies(), find_study("beyond")]
+
 def keep_study(study:Study):
     "Draw a study's report from its table, and put both into the gallery."
     sweep, folder = plan_study(study), GALLERY/"studies"/study.name
@@ -173,15 +178,16 @@ def keep_study(study:Study):
 def questions():
     "The page with the questions of all studies and their answers."
     cells, waiting = [new_markdown_cell(QUESTIONS)], []
-    for study in all_studies():
+    for study in studies():
         folder = GALLERY/"studies"/study.name
         if not folder.exists():
-            waiting.append(f"- Study {study.number}: {study.question}") # a numbered list would count anew
+            waiting.append(f"- Study {study.name}: {study.question}") # a numbered list would count anew
             continue
         headline = json.loads((folder/"headline.json").read_text(encoding="utf-8"))
         pictures, texts = ([o for o in headline["outputs"] if kind in o["data"]]
             for kind in ("image/png", "text/markdown"))
-        cells += [new_markdown_cell(f"## {study.number}. {headline['title']}"),
+        number = f"{study.number}. "*(study.number is not None)
+        cells += [new_markdown_cell(f"## {number}{headline['title']}"),
             new_code_cell(outputs=[nbformat.from_dict(o) for o in (*pictures[:1], *texts[-1:])]),
             new_markdown_cell(f"[Design, numbers, and what would change this]({study.name}/report.html) · "
                 f"[table]({study.name}/{TABLE})")]
@@ -236,8 +242,8 @@ def index():
 def main(asked:list[str]):
     if asked == ["--index"]: return index()
     if asked[:1] == ["--studies"]: # and perhaps their numbers
-        for study in all_studies():
-            if len(asked) == 1 or str(study.number) in asked: keep_study(study)
+        for study in studies():
+            if len(asked) == 1 or {str(study.number), study.name} & {*asked}: keep_study(study)
         return index()
     if wrong := [name for name in asked if name not in PIECES]:
         sys.exit(f"gallery: {wrong[0]!r} is none of {', '.join(PIECES)}")

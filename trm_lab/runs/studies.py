@@ -43,7 +43,8 @@ class Study:
     kept:bool = False # it reads the tables of probes in the gallery, and trains nothing
 
     @property
-    def number(self)->int: return int(self.name.partition("_")[0])
+    def number(self)->int|None: # a study need not have one
+        return int(first) if (first := self.name.partition("_")[0]).isdigit() else None
 
 def read_study(
     path:str|Path, # of a grid with a section `study`
@@ -60,14 +61,16 @@ def read_study(
 
 # %% ../../nbs/runs/15_studies.ipynb #study006
 def all_studies()->list[Study]:
-    "Every study that comes with trm-lab, in the order of its numbers."
+    "Every study that comes with trm-lab and has a number, in their order."
     return [read_study(path) for path in sorted((experiments_folder()/"sweeps").glob("[0-9][0-9]_*.yaml"))]
 
 def find_study(
-    name:str|int, # 3, 03_ema, or the path of a grid with a section `study`
+    name:str|int, # 3, 03_ema, one without a number (beyond), or the path of a grid with a section `study`
 )->Study:
     "A study by its number, its name or its file. Raises `InputError` if there is none."
-    if Path(str(name)).is_file(): return read_study(name)
+    named = experiments_folder()/"sweeps"/f"{name}.yaml"
+    for path in (Path(str(name)), named):
+        if path.is_file(): return read_study(path)
     known = all_studies()
     for study in known:
         if str(name) in (study.name, str(study.number), study.name[:2]): return study
@@ -86,7 +89,7 @@ def plan_study(
     if not study.kept: return plan_sweep(read_grid(study.grid, size), folder)
     if not size: return Sweep((folder/study.name).resolve(), Grid(study.name), ())
     asked = " and ".join(f"--{part}" for part in size.split("-"))
-    raise InputError(f"study {study.number} reads kept tables and has one size; leave out {asked}")
+    raise InputError(f"study {study.name} reads kept tables and has one size; leave out {asked}")
 
 def _gallery(sweep:Sweep)->Path: return sweep.folder.parent.parent/"gallery"
 
@@ -115,19 +118,29 @@ def complete_table(
     return None
 
 # %% ../../nbs/runs/15_studies.ipynb #study010
+def _runs_in(table:pd.DataFrame)->dict[str, str]: # parameters, as JSON, to the run's name in the table
+    "The runs that a table is made of; empty if some are left out, since it does not say which."
+    asked, names = table.attrs["plan"]["runs"], [*dict.fromkeys(table.run)] # both in the order of the grid
+    if len(asked) != len(names): return {}
+    return {json.dumps(parameters, sort_keys=True): name for parameters, name in zip(asked, names)}
+
 def kept_rows(
     study:Study,
     sweep:Sweep, # its runs
 )->pd.DataFrame: # with a column `run`; empty where there is nothing
-    "What tables with the same measures say of the sweep's runs, where the runs themselves are not here."
+    """What tables with the same measures say of the sweep's runs, where the runs themselves are not here. A
+    run is known by its name, or by its parameters if the notebook that trained it has changed since."""
     measures, found, devices = json.loads(json.dumps(study.measures)), [pd.DataFrame({"run": []})], set()
-    away = {trial.run.folder.name for trial in sweep.trials if not trial.run.finished}
+    away = {json.dumps(trial.parameters, sort_keys=True): trial.run.folder.name for trial in sweep.trials
+        if not trial.run.finished}
     axes = {name for trial in sweep.trials for name in trial.at}
     for path in tables(sweep) if away else ():
         table = read_table(path)
         origin = table.attrs
         if origin.get("plan", {}).get("measures") != measures or not axes <= {*table}: continue
-        rows = table[table.run.isin(away.difference(*(each.run for each in found)))]
+        names = {old: away[asked] for asked, old in _runs_in(table).items() if asked in away}
+        rows = table.assign(run=table.run.replace(names))
+        rows = rows[rows.run.isin({*away.values()}.difference(*(each.run for each in found)))]
         if len(rows): found, devices = [*found, rows], devices | {*origin["devices"]}
     frame = pd.concat(found[1:]) if found[1:] else found[0]
     frame.attrs = {"devices": sorted(devices)}
