@@ -21,6 +21,7 @@ from trm_lab.runs.studies import (
 from trm_lab.runs.templates import find_template, read_template
 from trm_lab.runs.training import train_run
 from trm_lab.solving.evaluate import evaluate
+from trm_lab.solving.rollouts import play_model
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"config": "sudoku-4x4", "parameters": {"train_steps": 3, "train_puzzles": 40, "test_puzzles": 20,
@@ -124,13 +125,16 @@ def test_without_runs_the_table_of_the_gallery_counts(undisturbed, tmp_path):
     assert engine is None and "4 of 4 runs, table in the gallery" in str(study_state(study, reports=tmp_path))
     pd.testing.assert_frame_equal(table, whole)
 
-def test_more_seeds_run_what_no_table_has(undisturbed, tmp_path):
-    "The runs of a kept table count as done if the measures are the same, and the table gets the others."
+@pytest.mark.parametrize("before", ["", "by-an-older-notebook-"])
+def test_more_seeds_run_what_no_table_has(undisturbed, tmp_path, before):
+    """The runs of a kept table count as done if the measures are the same, whatever the notebook's code made
+    of their names, and the table gets the others."""
     _, reports, whole = undisturbed
     more = study_of(tmp_path, seeds=3)
     kept = tmp_path/"gallery"/"studies"/"01_small"/"runs.parquet"
     kept.parent.mkdir(parents=True)
-    kept.write_bytes((reports/"studies"/"01_small"/"runs.parquet").read_bytes())
+    origin = read_table(reports/"studies"/"01_small"/"runs.parquet")
+    write_table(kept, origin.assign(run=before + origin.run), origin.attrs)
     assert "4 of 6 runs, no table" in str(study_state(more, reports=tmp_path))
     said = []
     engine, table = ran(more, tmp_path, said.append)
@@ -203,6 +207,8 @@ def test_measures_agree_with_an_evaluation(trained):
     own = evaluate(loaded.model, loaded.puzzle, split, 16, loaded.policy(16), keep=False).scores
     assert of["solved when stopped", "rule=head and settled"] == own.solved
     assert of["steps taken", "rule=head and settled"] == pytest.approx(own.mean_steps)
+    stopped = {row["measure"]: row["value"] for row in MEASURES["stopped"](trained)} # by the same rule
+    assert stopped == {"solved when stopped": own.solved, "steps taken": pytest.approx(own.mean_steps)}
     assert 0 < of["solved", "steps=16"] < 1 and of["lost", "steps=1"] == 0
     assert of["solved when stopped", "rule=verified"] >= of["solved", "steps=16"] # it stops at what is right
 
@@ -226,6 +232,33 @@ def test_the_exact_solver_is_measured_beside_the_network(trained):
     assert exact["seconds"] > 0 and network["seconds"] > 0
     with pytest.raises(InputError, match="found 1 puzzle; give it"):
         MEASURES["solver"](trained, puzzles=1)
+
+def test_a_puzzle_that_stays_for_one_step_is_drawn_in_every_step(trained, tmp_path):
+    recipe = {**trained.run.info["parameters"], "train_steps": 40, "halt_max_steps": 1, "train_puzzles": 64,
+        "global_batch_size": 32}
+    once = FinishedRun(train_run(recipe, tmp_path)[0])
+    assert [row["value"] for row in MEASURES["exposure"](once)] == [40*32/64]
+    [longer] = MEASURES["exposure"](trained)
+    c = trained.config
+    all_new = c.train_steps*c.global_batch_size/c.train_puzzles
+    assert 0.99*all_new/c.halt_max_steps < longer["value"] < all_new and longer["n"] == c.train_steps
+
+def test_games_are_measured_where_answers_are_moves(trained, tmp_path):
+    assert MEASURES["games"](trained) == []
+    recipe = {**read_yaml(module.experiments_folder()/"configs"/"rush-hour.yaml"), "train_steps": 30,
+        "eval_every": 0, "train_puzzles": 64, "test_puzzles": 24, "global_batch_size": 32,
+        "dtype": "float32"}
+    planner = FinishedRun(train_run(recipe, tmp_path)[0])
+    rows = {row["condition"]: row for row in MEASURES["games"](planner) if row["measure"] == "games"}
+    ends = "solved", "illegal", "deadlock", "circle", "limit"
+    assert sum(rows[end]["value"] for end in ends) == pytest.approx(1)
+    assert all(row["n"] == 24 for row in rows.values())
+    assert rows["optimal"]["value"] <= rows["solved"]["value"]
+    loaded = planner.loaded
+    played = play_model(loaded.model, loaded.puzzle, np.asarray(planner.test().inputs), 16, loaded.policy(16))
+    assert rows["illegal"]["value"] == (played.ends == "illegal").mean()
+    planner.run.update(rollouts={**played.summary(), "illegal": 0.25}) # what a notebook has recorded is taken
+    assert {row["value"] for row in MEASURES["games"](planner) if row["condition"] == "illegal"} == {0.25}
 
 def test_a_measure_is_kept_by_its_arguments(trained):
     few, many = (measure_run(trained.run, {"depth": {"steps": steps}}) for steps in ([1], [1, 4]))
@@ -326,7 +359,8 @@ CHANGES = {"one seed": lambda t: t[t.seed == t.seed.min()],
 
 @pytest.mark.soak
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("study", [s for s in all_studies() if not s.kept], ids=lambda study: study.name)
+@pytest.mark.parametrize("study", [*(s for s in all_studies() if not s.kept), find_study("beyond")],
+    ids=lambda study: study.name)
 def test_a_report_can_be_drawn_of_any_table(study, change, tmp_path):
     "Of the kept one with other numbers or fewer runs: it is executed to its end, and shows no NaN."
     kept = ROOT/"reports"/"gallery"/"studies"/study.name/"runs.parquet"
@@ -340,6 +374,17 @@ def test_a_report_can_be_drawn_of_any_table(study, change, tmp_path):
     said = [each.data["text/markdown"] for cell in cells if cell.cell_type == "code"
         for each in cell.outputs if "text/markdown" in each.get("data", {})]
     assert len(said) > 4 and not any(re.search(r"\bnan\b", each) for each in said)
+
+def test_a_study_without_a_number_is_found_by_its_name(tmp_path):
+    "And has what the others have: three seeds, small runs, its table and its report."
+    study = find_study("beyond")
+    assert study.number is None and study not in all_studies()
+    sweep = plan_study(study, "", tmp_path)
+    assert {trial.at["seed"] for trial in sweep.trials} == {0, 1, 2}
+    assert len(plan_study(study, "smoke", tmp_path).trials) <= 12
+    assert read_template(find_template("studies/beyond")).parameters == {"table": None}
+    kept = read_table(ROOT/"reports"/"gallery"/"studies"/"beyond"/"runs.parquet")
+    assert kept.attrs["plan"]["runs"] == [trial.parameters for trial in sweep.trials]
 
 def test_the_published_size_has_parameters_of_its_own(tmp_path):
     (tmp_path/"g.yaml").write_text("config: sudoku-4x4\nparameters: {train_steps: 5, lr: 1.0e-2}\n"
@@ -362,5 +407,7 @@ def test_the_command_lists_and_plans():
     assert "0 of" in out and "minutes on two cores" in out
     code, out, _ = trm_lab("study", 3, "--full", "--dry-run")
     assert code == 0 and "03_ema-full; nothing was started" in out
+    code, out, _ = trm_lab("study", "beyond", "--smoke", "--dry-run") # it has no number
+    assert code == 0 and "beyond-smoke; nothing was started" in out
     code, _, err = trm_lab("study", "13", "--dry-run")
     assert code == 2 and "there is no study '13'; choose from" in err

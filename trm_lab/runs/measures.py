@@ -9,7 +9,7 @@ __all__ = ['MEASURES', 'STILL', 'FinishedRun', 'passport', 'measure', 'row', 'sc
 # %% ../../nbs/runs/12_measures.ipynb #measr002
 import contextlib, functools, math, sys, time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 import numpy as np, torch
 from ..core.device import pick_device, pick_dtype
 from ..core.errors import InputError, build, closest
@@ -100,20 +100,30 @@ def scores(made:FinishedRun)->list[dict]:
     return [row("solved", fixed["solved"], fixed["n"], f"steps={info['max_steps']}")]
 
 # %% ../../nbs/runs/12_measures.ipynb #04e279d0
-from ..solving.rollouts import ENDS
+from ..puzzles.base import MovePuzzle
+from ..solving.evaluate import evaluate
+from ..solving.rollouts import ENDS, play_model
 
 @measure
 def stopped(made:FinishedRun)->list[dict]:
-    "`solved when stopped` and `steps taken`, by the halting rule of the run's own scoring."
-    info = made.run.info["adaptive"]
+    "`solved when stopped` and `steps taken`, by the model's own halting rule."
+    info, loaded = made.run.info.get("adaptive"), made.loaded
+    if info is None:
+        steps = made.run.info["max_steps"]
+        info = asdict(evaluate(loaded.model, loaded.puzzle, made.test(), steps, loaded.policy(steps),
+            keep=False).scores)
     return [row("solved when stopped", info["solved"], info["n"]),
         row("steps taken", info["mean_steps"], info["n"])]
 
 @measure
 def games(made:FinishedRun)->list[dict]:
     "`games` by how they end, a share each; nothing where an answer is not a move."
-    info = made.run.info.get("rollouts")
-    if info is None: return []
+    info, loaded = made.run.info.get("rollouts"), made.loaded
+    if not isinstance(loaded.puzzle, MovePuzzle): return []
+    if info is None:
+        steps = made.run.info["max_steps"]
+        info = play_model(loaded.model, loaded.puzzle, np.asarray(made.test().inputs), steps,
+            loaded.policy(steps)).summary()
     over = info["moves_over_fewest"]
     return [*(row("games", info[end], info["n"], end) for end in (*ENDS, "optimal")),
         *([] if over is None else [row("moves over the fewest", over, info["n"])])]
