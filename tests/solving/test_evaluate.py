@@ -51,4 +51,6 @@ def test_of_several_right_answers_any_is_counted_after_every_step():
     by_rules = [loaded.puzzle.solved(split.inputs, tokens.astype(np.uint8)).mean() for tokens in course]
     assert np.allclose(fixed.by_step[0], by_rules)
     assert fixed.scores.exact == (course[-1] == split.labels).all(1).mean() < 0.6 < fixed.by_step[0, -1]
-    for found in (fixed, leaves): assert found.by_step[0, -1] == found.right.mean() == found.scores.solved
+    for found in (fixed, leaves):
+        assert found.by_step[0, -1] == found.right.mean() == found.scores.solved
+        assert found.scores.halting_accuracy == ((found.q_halt > 0) == found.right).mean() > 0.6

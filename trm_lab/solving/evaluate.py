@@ -132,7 +132,7 @@ def _total(
     n, right, so_far = len(exact), Counter(), sum(part.waves for part in parts)
     for part in parts: right.update(part.right)
     counts = {"exact": exact.sum(), "solved": right["solved"],
-        "halting_accuracy": ((q_halt > 0) == exact).sum(), **right}
+        "halting_accuracy": ((q_halt > 0) == correct).sum(), **right}
     counts = {name: (float(count), n) for name, count in counts.items()}
     if tally is not None:
         counts |= {name: (share*len(tally), len(tally)) for name, share in tally.scores().items()}
