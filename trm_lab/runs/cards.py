@@ -30,6 +30,7 @@ from ..puzzles.text import puzzle_file, read_rows
 from ..core.run import Run, home
 from ..core.files import write_text
 from ..core.settings import yaml_text
+from .pages import markdown_table
 from .training import dataset_for, _how_to_build
 from ..solving.search import Search
 from ..solving.evaluate import evaluate, wilson
@@ -469,10 +470,6 @@ def _percent(share:dict)->str:
     "A share with its interval."
     return "{:.1%} ({:.1%}–{:.1%})".format(share["share"], *share["interval"])
 
-def _table(head:Sequence, rows:Sequence[Sequence])->str:
-    "A table in Markdown."
-    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (head, ["---"]*len(head), *rows))
-
 def _budgets(s:dict)->dict[str, tuple[dict, str]]: # name to scores and a remark
     "The budgets of a test set: fixed numbers of steps, halting, and tries."
     found = {f"{steps} supervision step{'s'*(int(steps) > 1)}": (share, "")
@@ -488,7 +485,7 @@ def _outcomes(rows:dict[str, dict])->str: # by what decides; as `Outcomes`
     "What is answered, and how often that is wrong."
     shown = [(name, *(_percent(_share(count, sum(row.values()))) for count in row.values()))
         for name, row in rows.items()]
-    return _table(("", "solved", "wrong", "abstained"), shown)
+    return markdown_table(("", "solved", "wrong", "abstained"), shown)
 
 def _scores(sets:Sequence[dict])->str:
     "The scores: a row for each budget, a column for each set."
@@ -498,7 +495,7 @@ def _scores(sets:Sequence[dict])->str:
         return (_percent(share) + f", {rules['share']:.1%} solved by the rules"*differs
             + f", {remark}"*bool(remark))
     rows = [(budget, *(cell(*_budgets(s)[budget]) for s in sets)) for budget in _budgets(sets[0])]
-    return _table(("", *(f"{s['name']} ({s['n']:,})" for s in sets)), rows)
+    return markdown_table(("", *(f"{s['name']} ({s['n']:,})" for s in sets)), rows)
 
 # %% ../../nbs/runs/06_cards.ipynb #177b209a
 def _score_tables(sets:Sequence[dict], words:Mapping[str, str])->str: # words: what the scores mean
@@ -514,7 +511,7 @@ def _score_tables(sets:Sequence[dict], words:Mapping[str, str])->str: # words: w
                 _percent(share["further"][name] if "further" in share else share["legal"])
                 if "further" in share or name == names[0] else "" for name in names), remark)
             for budget, (share, remark) in _budgets(s).items()]
-        parts.append(f"**{s['name']}**, {s['n']:,} puzzles\n\n" + _table(head, rows))
+        parts.append(f"**{s['name']}**, {s['n']:,} puzzles\n\n" + markdown_table(head, rows))
     return "\n\n".join(parts)
 
 # %% ../../nbs/runs/06_cards.ipynb #f65a60f7
@@ -577,7 +574,7 @@ def _quarters(name:str, quarters:Sequence[dict])->str:
     solved = [f"solved after {DEFAULT_STEPS} steps"]*(not further)
     rows = [(f"{q['from']:g}" if q["from"] == q["to"] else f"{q['from']:g} to {q['to']:g}", q["n"],
             *([_percent(q["further"][of]) for of in further] or [_percent(q)])) for q in quarters]
-    return _table((name, "puzzles", *(solved or further)), rows)
+    return markdown_table((name, "puzzles", *(solved or further)), rows)
 
 def _failed(s:dict)->str:
     "The share solved by measures of the puzzles, and some puzzles that were not solved."
@@ -616,7 +613,7 @@ def _facts(c:dict, size:int)->str:
     recipe = current_names(c["recipe"], c["name"])
     steps, batch = recipe["train_steps"], recipe["global_batch_size"]
     what = f"examples of {c['tasks']:,} tasks in all augmentations" if "tasks" in c else "puzzles"
-    return _table(("", ""), [("puzzle", f"`{c['puzzle']}`"),
+    return markdown_table(("", ""), [("puzzle", f"`{c['puzzle']}`"),
         ("architecture", f"`{c['arch']}`, {c['updates']} latent updates in a supervision step"),
         ("parameters", f"{c['parameters']:,}"), *_sizes(c),
         ("file", f"`{c['name']}.safetensors`, {size:,} bytes, weights in {c['weights']}"),
@@ -636,7 +633,7 @@ def _curve_table(c:dict)->str:
     rows = [(f"{row['step']:,}", format_duration(row["seconds"]), f"{row['loss']:.3f}",
             f"{row['training']:.1%}", *(["–" if row["held_out"] is None else f"{row['held_out']:.1%}"]*held))
         for row in c["curve"]]
-    return _table(("step", "wall time", "loss", "training puzzles solved",
+    return markdown_table(("step", "wall time", "loss", "training puzzles solved",
         *([f"validation puzzles solved (of {c['kept_back']:,})"]*held)), rows)
 
 # %% ../../nbs/runs/06_cards.ipynb #ae2556eb
@@ -685,7 +682,7 @@ def _games(sets:Sequence[dict])->str:
     parts = []
     for s in sets:
         if "rollouts" not in s: continue
-        table = _table(GAMES, game_rows(s["rollouts"]))
+        table = markdown_table(GAMES, game_rows(s["rollouts"]))
         parts.append(f"**{s['name']}**, played to the end: each answer makes the next question\n\n{table}\n")
         if kinds := s["rollouts"]["deadlocks"]:
             shares = ", ".join(f"{kind} {share:.1%}" for kind, share in kinds.items())
@@ -766,7 +763,7 @@ in brackets its 95 % interval (Wilson). A supervision step is one round of the r
 trained with at most {most_steps}. This is one training with one seed. The intervals are over tasks; they do
 not cover the scatter between seeds.
 
-{_table(("steps", "rounds", "answers", *(f"pass@{k}" for k in PASSES)), rows)}
+{markdown_table(("steps", "rounds", "answers", *(f"pass@{k}" for k in PASSES)), rows)}
 
 The tasks:
 
