@@ -184,6 +184,7 @@ def _forwarding_signals(run:Run)->Iterator[list[str]]: # fills with the names of
     with catch_signals(pass_on) as signals: yield signals
 
 # %% ../../nbs/runs/03_notebooks.ipynb #fdd79ffe
+_QUIET = "--IPKernelApp.log_level=50" # it is interrupted before it is shut down, and calls that an error
 _DIE_WITH_PARENT = (["--IPKernelApp.exec_lines=__import__('ctypes').CDLL(None).prctl(1, 9);"]
     if sys.platform == "linux" else []) # PR_SET_PDEATHSIG, SIGKILL
 
@@ -218,7 +219,7 @@ def execute(
                 return papermill.execute_notebook(str(template), str(working), dict(values),
                     progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
                     kernel_name="python3", language="python", cwd=str(Path.cwd()), config=kernel,
-                    extra_arguments=list(_DIE_WITH_PARENT))
+                    extra_arguments=[_QUIET, *_DIE_WITH_PARENT])
             except PapermillExecutionError: raise
             except RuntimeError:
                 if tries == 2 or _began(working): raise
