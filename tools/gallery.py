@@ -14,8 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from trm_lab.core.run import Run
 from trm_lab.core.files import write_text
 from trm_lab.runs.pages import executed_notebook, page, write_report
-from trm_lab.runs.studies import (
-    TABLE, Study, all_studies, complete_table, find_study, plan_study, report_study)
+from trm_lab.runs.studies import TABLE, Study, all_studies, complete_table, plan_study, report_study
 
 ROOT = Path(__file__).parents[1]
 GALLERY = ROOT/"reports"/"gallery"
@@ -162,8 +161,6 @@ def write_headline(executed, folder:Path, short=lambda text: text):
     write_text(folder/"headline.json",
         json.dumps({"title": executed.cells[0].source.splitlines()[0].removeprefix("# "), "outputs": shown}))
 
-def studies()->list[Study]: return [*all_studies(), find_study("beyond")]
-
 def keep_study(study:Study):
     "Draw a study's report from its table, and put both into the gallery."
     sweep, folder = plan_study(study), GALLERY/"studies"/study.name
@@ -178,7 +175,7 @@ def keep_study(study:Study):
 def questions():
     "The page with the questions of all studies and their answers."
     cells, waiting = [new_markdown_cell(QUESTIONS)], []
-    for study in studies():
+    for study in all_studies():
         folder = GALLERY/"studies"/study.name
         if not folder.exists():
             waiting.append(f"- Study {study.name}: {study.question}") # a numbered list would count anew
@@ -242,7 +239,7 @@ def index():
 def main(asked:list[str]):
     if asked == ["--index"]: return index()
     if asked[:1] == ["--studies"]: # and perhaps their numbers
-        for study in studies():
+        for study in all_studies():
             if len(asked) == 1 or {str(study.number), study.name} & {*asked}: keep_study(study)
         return index()
     if wrong := [name for name in asked if name not in PIECES]:

@@ -619,7 +619,7 @@ def _list_studies():
     from trm_lab.core.device import has_fast_bfloat16
     from trm_lab.runs.studies import all_studies, study_state
     for each in all_studies():
-        typer.echo(f"{each.number:2}  {each.question}\n    {study_state(each)}; "
+        typer.echo(f"{each.number or each.name:>2}  {each.question}\n    {study_state(each)}; "
             f"about {each.minutes:g} minute{'s'*(each.minutes != 1)} on two cores")
     if not has_fast_bfloat16(torch.device("cpu")):
         typer.echo("The minutes are those of processors that multiply bfloat16; this one does not, and takes "

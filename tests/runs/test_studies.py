@@ -327,7 +327,9 @@ def test_an_order_and_what_could_be_told():
 
 # ---- the studies that come with trm-lab ------------------------------------------
 
-@pytest.mark.parametrize("study", [s for s in all_studies() if not s.kept], ids=lambda study: study.name)
+NUMBERED = [study for study in all_studies() if study.number and not study.kept] # of laptop size
+
+@pytest.mark.parametrize("study", NUMBERED, ids=lambda study: study.name)
 def test_a_study_can_be_run_in_every_size(study, tmp_path):
     "At least three seeds, an expectation, a report that takes the table; small runs are few."
     sizes = {size: plan_study(study, size, tmp_path) for size in SIZES}
@@ -342,7 +344,7 @@ def test_a_study_can_be_run_in_every_size(study, tmp_path):
     assert read_template(find_template(f"studies/{study.name}")).parameters == {"table": None}
 
 @pytest.mark.soak
-@pytest.mark.parametrize("study", [s for s in all_studies() if not s.kept], ids=lambda study: study.name)
+@pytest.mark.parametrize("study", NUMBERED, ids=lambda study: study.name)
 def test_every_row_of_the_published_size_can_be_trained(study, tmp_path):
     "Two steps of each of its models, measured as the whole would be: half a minute a row on two cores."
     process = Forked(COMMAND, "study", study.number, "--full", "--smoke", "--no-report",
@@ -359,8 +361,7 @@ CHANGES = {"one seed": lambda t: t[t.seed == t.seed.min()],
 
 @pytest.mark.soak
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("study", [*(s for s in all_studies() if not s.kept), find_study("beyond")],
-    ids=lambda study: study.name)
+@pytest.mark.parametrize("study", [s for s in all_studies() if not s.kept], ids=lambda study: study.name)
 def test_a_report_can_be_drawn_of_any_table(study, change, tmp_path):
     "Of the kept one with other numbers or fewer runs: it is executed to its end, and shows no NaN."
     kept = ROOT/"reports"/"gallery"/"studies"/study.name/"runs.parquet"
@@ -378,7 +379,7 @@ def test_a_report_can_be_drawn_of_any_table(study, change, tmp_path):
 def test_a_study_without_a_number_is_found_by_its_name(tmp_path):
     "And has what the others have: three seeds, small runs, its table and its report."
     study = find_study("beyond")
-    assert study.number is None and study not in all_studies()
+    assert study.number is None and study == all_studies()[-1] # after those with numbers
     sweep = plan_study(study, "", tmp_path)
     assert {trial.at["seed"] for trial in sweep.trials} == {0, 1, 2}
     assert len(plan_study(study, "smoke", tmp_path).trials) <= 12
@@ -403,11 +404,12 @@ def trm_lab(*arguments):
 
 def test_the_command_lists_and_plans():
     code, out, _ = trm_lab("study")
-    assert code == 0 and all(f"{study.number:2}  {study.question}" in out for study in all_studies())
+    lines = [f"{study.number or study.name:>2}  {study.question}" for study in all_studies()]
+    assert code == 0 and all(line in out for line in lines) and lines[-1].startswith("beyond  What does")
     assert "0 of" in out and "minutes on two cores" in out
     code, out, _ = trm_lab("study", 3, "--full", "--dry-run")
     assert code == 0 and "03_ema-full; nothing was started" in out
     code, out, _ = trm_lab("study", "beyond", "--smoke", "--dry-run") # it has no number
     assert code == 0 and "beyond-smoke; nothing was started" in out
     code, _, err = trm_lab("study", "13", "--dry-run")
-    assert code == 2 and "there is no study '13'; choose from" in err
+    assert code == 2 and "there is no study '13'; choose from 01_n_and_T, " in err and ", beyond" in err

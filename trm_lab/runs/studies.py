@@ -61,19 +61,19 @@ def read_study(
 
 # %% ../../nbs/runs/15_studies.ipynb #study006
 def all_studies()->list[Study]:
-    "Every study that comes with trm-lab and has a number, in their order."
-    return [read_study(path) for path in sorted((experiments_folder()/"sweeps").glob("[0-9][0-9]_*.yaml"))]
+    "Every study that comes with trm-lab: those with numbers in their order, then the others."
+    grids = sorted((experiments_folder()/"sweeps").glob("*.yaml"))
+    return [read_study(path) for path in grids if "study" in read_yaml(path)]
 
 def find_study(
     name:str|int, # 3, 03_ema, one without a number (beyond), or the path of a grid with a section `study`
 )->Study:
     "A study by its number, its name or its file. Raises `InputError` if there is none."
-    named = experiments_folder()/"sweeps"/f"{name}.yaml"
-    for path in (Path(str(name)), named):
-        if path.is_file(): return read_study(path)
+    if Path(str(name)).is_file(): return read_study(name)
     known = all_studies()
     for study in known:
-        if str(name) in (study.name, str(study.number), study.name[:2]): return study
+        numbers = () if study.number is None else (str(study.number), f"{study.number:02}")
+        if str(name) in (study.name, *numbers): return study
     raise InputError(f"there is no study {str(name)!r}; choose from {', '.join(s.name for s in known)}")
 
 # %% ../../nbs/runs/15_studies.ipynb #study009
