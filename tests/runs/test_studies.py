@@ -85,7 +85,7 @@ def test_its_table_is_tidy(undisturbed):
     assert [*table.columns[:3]] == ["run", "ema", "seed"]
     assert [*table.columns[-4:]] == ["measure", "condition", "value", "n"]
     assert not table.duplicated(["run", "measure", "condition"]).any() and table.run.nunique() == 4
-    assert table.groupby(["ema", "seed"]).size().eq(4 + 2 + 4).all()
+    assert table.groupby(["ema", "seed"]).size().eq(6 + 2 + 4).all()
     assert {*table.precision} == {"float32"} and {*table.train_puzzles} == {40} and {*table.updates} == {2}
 
 def test_stopped_while_training_and_while_measuring_it_ends_with_the_same_table(undisturbed, tmp_path):
@@ -143,6 +143,12 @@ def test_more_seeds_run_what_no_table_has(undisturbed, tmp_path, before):
     old = table[table.seed < 2].reset_index(drop=True)
     pd.testing.assert_frame_equal(old, whole, check_exact=True)
     assert complete_table(more, plan_study(more, "", tmp_path)) and not table.attrs["excluded"]
+    axes = [{"ema": True}, {"ema": False}, {"ema": True, "lr": 0.01}] # an axis that the table does not have
+    wider = study_of(tmp_path, axes=axes)
+    assert "4 of 6 runs, no table" in str(study_state(wider, reports=tmp_path))
+    engine, table = ran(wider, tmp_path)
+    rate = read_yaml(module.experiments_folder()/"configs"/"sudoku-4x4.yaml")["lr"]
+    assert len(engine.trained) == 2 and table.drop_duplicates("run").lr.tolist() == [rate]*4 + [0.01]*2
     other = study_of(tmp_path, seeds=3, study={**SMALL["study"], "measures": {"cost": {}}})
     assert "2 of 6 runs" in str(study_state(other, reports=tmp_path)) # those that are there themselves
 
@@ -200,8 +206,10 @@ def test_measures_agree_with_an_evaluation(trained):
     of = {(row["measure"], row["condition"]): row["value"] for name in ("depth", "halting")
         for row in MEASURES[name](trained)}
     for steps in (2, 4, 16):
-        solved = evaluate(loaded.model, loaded.puzzle, split, steps, keep=False).scores.solved
+        scores = evaluate(loaded.model, loaded.puzzle, split, steps, keep=False).scores
+        solved = scores.solved
         assert of["solved", f"steps={steps}"] == of["solved when stopped", f"rule=fixed {steps}"] == solved
+        assert of["cell accuracy", f"steps={steps}"] == pytest.approx(scores.cell_accuracy)
     [recorded] = MEASURES["scores"](trained) # after 16 steps too
     assert recorded["condition"] == "steps=16" and recorded["value"] == solved
     own = evaluate(loaded.model, loaded.puzzle, split, 16, loaded.policy(16), keep=False).scores
@@ -262,7 +270,7 @@ def test_games_are_measured_where_answers_are_moves(trained, tmp_path):
 
 def test_a_measure_is_kept_by_its_arguments(trained):
     few, many = (measure_run(trained.run, {"depth": {"steps": steps}}) for steps in ([1], [1, 4]))
-    assert len(few) == 2 and len(many) == 4 and many[:2] == few
+    assert len(few) == 3 and len(many) == 6 and many[:3] == few
     with pytest.raises(InputError, match="no measure 'dept' .did you mean 'depth'"):
         module.known_measures({"dept": {}}, "a study")
 

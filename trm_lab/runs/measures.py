@@ -21,6 +21,8 @@ from ..interp.probes.base import right_answers, stream
 from ..interp.probes.halting import calibration_error, stopping_step, watch_steps
 from ..interp.session import Session
 from ..models.checkpoints import Loaded, load
+from ..models.losses import IGNORE, agreement
+from ..puzzles.base import PAD
 from ..training.config import TrainConfig, current_names
 from .training import dataset_for, scored_part
 
@@ -135,13 +137,16 @@ def depth(
     steps:Sequence[int]=(1, 2, 4, 8, 16, 64), # supervision steps after which answers are looked at
     puzzles:int|None=2000, # of the test split at most; None: all
 )->list[dict]:
-    "`solved` and `lost`, a share each, after each of these numbers of steps."
+    "`solved`, `lost` and `cell accuracy`, a share each, after each of these numbers of steps."
     split = made.test(puzzles)
     answers = stream(made.loaded.model, split, steps=max(steps), sites=lambda site: False)
     right = right_answers(made.loaded.puzzle, answers.questions, answers.tokens, answers.labels) # (T, N)
     ever = np.logical_or.accumulate(right)
+    labels = torch.as_tensor(np.where(answers.labels == PAD, IGNORE, answers.labels.astype(int)))
+    cells = agreement(torch.as_tensor(answers.tokens), labels)[0].numpy() # (T, N)
     return [row(name, share.mean(), len(split), f"steps={step}") for step in steps
-        for name, share in (("solved", right[step - 1]), ("lost", ever[step - 1] & ~right[step - 1]))]
+        for name, share in (("solved", right[step - 1]), ("lost", ever[step - 1] & ~right[step - 1]),
+            ("cell accuracy", cells[step - 1]))]
 
 # %% ../../nbs/runs/12_measures.ipynb #fe837406
 from ..data.batches import ordered_batches

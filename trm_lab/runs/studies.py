@@ -131,16 +131,19 @@ def kept_rows(
     """What tables with the same measures say of the sweep's runs, where the runs themselves are not here. A
     run is known by its name, or by its parameters if the notebook that trained it has changed since."""
     measures, found, devices = json.loads(json.dumps(study.measures)), [pd.DataFrame({"run": []})], set()
-    away = {json.dumps(trial.parameters, sort_keys=True): trial.run.folder.name for trial in sweep.trials
+    away = {json.dumps(trial.parameters, sort_keys=True): trial for trial in sweep.trials
         if not trial.run.finished}
+    named = {trial.run.folder.name: trial for trial in away.values()}
     axes = {name for trial in sweep.trials for name in trial.at}
     for path in tables(sweep) if away else ():
         table = read_table(path)
         origin = table.attrs
-        if origin.get("plan", {}).get("measures") != measures or not axes <= {*table}: continue
-        names = {old: away[asked] for asked, old in _runs_in(table).items() if asked in away}
+        if origin.get("plan", {}).get("measures") != measures: continue
+        names = {old: away[asked].run.folder.name for asked, old in _runs_in(table).items() if asked in away}
         rows = table.assign(run=table.run.replace(names))
-        rows = rows[rows.run.isin({*away.values()}.difference(*(each.run for each in found)))]
+        rows = rows[rows.run.isin({*named}.difference(*(each.run for each in found)))]
+        for axis in axes - {*table}: # since then other runs differ in it
+            rows[axis] = [_entry(named[run].parameters, axis, "") for run in rows.run]
         if len(rows): found, devices = [*found, rows], devices | {*origin["devices"]}
     frame = pd.concat(found[1:]) if found[1:] else found[0]
     frame.attrs = {"devices": sorted(devices)}
