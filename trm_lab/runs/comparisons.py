@@ -184,10 +184,11 @@ def beside(
     found:Mapping[str, Difference], # by what a setting is called after "with": its difference from the other
     other:str, # what that one is called
     margin:float=0.01, # as `verdict` takes it
+    what:str="puzzles are solved", # of which more or fewer, as `verdict` takes it
 )->str:
     "Which settings solve more puzzles than another one, which fewer, and of which it cannot be told."
     near = _within(margin)
-    forms = {HIGHER: "more puzzles are solved with", LOWER: "fewer puzzles are solved with",
+    forms = {HIGHER: f"more {what} with", LOWER: f"fewer {what} with",
         ALIKE: f"as many, to within {near}, with", UNTOLD: "it cannot be told for"}
     parts = []
     for word, form in forms.items():
