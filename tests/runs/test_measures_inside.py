@@ -73,10 +73,13 @@ def models(number):
 def parameters(model): return sum(p.numel() for p in model.parameters())
 
 def test_depths_are_compared_at_equal_steps_and_at_equal_updates():
-    made = [(p["train_steps"], p["train_steps"]*len(model.schedule()), p["halt_max_steps"])
+    made = [(p["puzzle"], p["train_steps"], p["train_steps"]*len(model.schedule()), p["halt_max_steps"])
         for p, model in models(1).values()]
-    assert sum(steps == 480 for steps, _, _ in made) == 6
-    assert sum((spent, most) == (1920, 4) for _, spent, most in made) == 4
+    for puzzle, steps, alike, updates, paid in (("sudoku-6x6", 480, 6, 1920, 4), ("maze-5x5", 600, 4, 2400, 4),
+            ("sudoku-9x9", 320, 2, 1920, 2)):
+        some = [row[1:] for row in made if row[0] == puzzle]
+        assert some[0][0] == steps and sum(row[0] == steps for row in some) == alike
+        assert sum(row[1:] == (updates, 4) for row in some) == paid
 
 def test_latents_are_compared_at_equal_parameters_and_updates():
     made = {name: model for name, (_, model) in models(6).items()}
