@@ -75,8 +75,8 @@ def parameters(model): return sum(p.numel() for p in model.parameters())
 def test_depths_are_compared_at_equal_steps_and_at_equal_updates():
     made = [(p["puzzle"], p["train_steps"], p["train_steps"]*len(model.schedule()), p["halt_max_steps"])
         for p, model in models(1).values()]
-    for puzzle, steps, alike, updates, paid in (("sudoku-6x6", 480, 6, 1920, 4), ("maze-5x5", 600, 4, 2400, 4),
-            ("sudoku-9x9", 320, 2, 1920, 2)):
+    expected = ("sudoku-6x6", 480, 6, 1920, 4), ("maze-5x5", 600, 4, 2400, 4), ("sudoku-9x9", 320, 2, 1920, 2)
+    for puzzle, steps, alike, updates, paid in expected:
         some = [row[1:] for row in made if row[0] == puzzle]
         assert some[0][0] == steps and sum(row[0] == steps for row in some) == alike
         assert sum(row[1:] == (updates, 4) for row in some) == paid
