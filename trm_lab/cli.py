@@ -636,6 +636,8 @@ def study(
     full:Annotated[bool, typer.Option("--full", help="the published size, for GPUs")]=False,
     smoke:Annotated[bool, typer.Option("--smoke", help="tiny runs, which only show that all works; with "
         "--full, two steps of every model of the published size")]=False,
+    again:Annotated[bool, typer.Option("--again", help="run everything anew, whatever tables are kept, in a "
+        "folder of its own: as a check")]=False,
     report:Annotated[bool, typer.Option(help="execute the report over the table")]=True,
     dry_run:Annotated[bool, typer.Option("--dry-run", help="only print what would be run")]=False,
 ):
@@ -646,9 +648,9 @@ def study(
     size, start = "-".join(["full"]*full + ["smoke"]*smoke), ENGINES[one_of(on, ENGINES, "--on")]
     if name is None: return _list_studies()
     asked = find_study(name)
-    if dry_run: return _print_plan(plan_study(asked, size))
+    if dry_run: return _print_plan(plan_study(asked, size, again=again))
     made = run_study(asked, lambda sweep: start(sweep, slots), size, Screen().show, typer.echo,
-        slots or os.cpu_count() or 1, report)
+        slots or os.cpu_count() or 1, report, again=again)
     typer.echo(f"{'report' if report else 'table'}: {_relative(made)}")
 
 # %% ../nbs/cli.ipynb #d6065974

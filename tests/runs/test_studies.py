@@ -62,13 +62,13 @@ class Here:
 
     def stop(self): pass
 
-def ran(study, reports, say=lambda line: None, **how):
+def ran(study, reports, say=lambda line: None, again=False, **how):
     "Run a study here; the engine, and the rows of its table without what depends on the machine."
     made = []
     def engine(sweep):
         made.append(Here(sweep, **how))
         return made[-1]
-    try: table = run_study(study, engine, report=False, reports=reports, say=say)
+    try: table = run_study(study, engine, report=False, reports=reports, say=say, again=again)
     except (Interrupted, RunFailed) as e: return made[-1], e
     return made[-1] if made else None, read_table(table).drop(columns="seconds")
 
@@ -104,6 +104,15 @@ def test_stopped_while_training_and_while_measuring_it_ends_with_the_same_table(
     before = measured[0].stat().st_mtime_ns
     third, table = ran(study, reports)
     assert not third.trained and measured[0].stat().st_mtime_ns == before
+    pd.testing.assert_frame_equal(table, whole, check_exact=True)
+
+def test_a_study_is_run_again_whatever_tables_are_kept(undisturbed):
+    "In a folder of its own; stopped, it goes on there; on the same machine its numbers are the same."
+    study, reports, whole = undisturbed
+    first, why = ran(study, reports, again=True, most=3)
+    assert isinstance(why, Interrupted) and len(first.trained) == 3
+    second, table = ran(study, reports, again=True)
+    assert len(second.trained) == 1 and (reports/"studies"/"01_small-again"/"runs.parquet").exists()
     pd.testing.assert_frame_equal(table, whole, check_exact=True)
 
 def test_a_complete_table_starts_nothing_and_another_question_does(undisturbed, tmp_path):
@@ -417,6 +426,8 @@ def test_the_command_lists_and_plans():
     assert "0 of" in out and "minutes on two cores" in out
     code, out, _ = trm_lab("study", 3, "--full", "--dry-run")
     assert code == 0 and "03_ema-full; nothing was started" in out
+    code, out, _ = trm_lab("study", 7, "--again", "--dry-run")
+    assert code == 0 and "studies/07_width_and_backbone-again; nothing was started" in out
     code, out, _ = trm_lab("study", "beyond", "--smoke", "--dry-run") # it has no number
     assert code == 0 and "beyond-smoke; nothing was started" in out
     code, _, err = trm_lab("study", "13", "--dry-run")

@@ -83,11 +83,14 @@ def plan_study(
     study:Study,
     size:str="", # one of `SIZES`; empty: the laptop's
     reports:Path|None=None, # default: `home()/"reports"`
+    again:bool=False, # in a folder of its own, for which no table is kept
 )->Sweep:
     "The runs of a study, if it has any. Nothing is written yet."
-    folder = Path(reports or home()/"reports")/"studies"
-    if not study.kept: return plan_sweep(read_grid(study.grid, size), folder)
-    if not size: return Sweep((folder/study.name).resolve(), Grid(study.name), ())
+    folder, grid = Path(reports or home()/"reports")/"studies", Grid(study.name)
+    if not study.kept: grid = read_grid(study.grid, size)
+    if again: grid = replace(grid, name=f"{grid.name}-again")
+    if not study.kept: return plan_sweep(grid, folder)
+    if not size: return Sweep((folder/grid.name).resolve(), grid, ())
     asked = " and ".join(f"--{part}" for part in size.split("-"))
     raise InputError(f"study {study.name} reads kept tables and has one size; leave out {asked}")
 
@@ -291,9 +294,10 @@ def run_study(
     workers:int=1, # processes that measure
     report:bool=True,
     reports:Path|None=None, # default: `home()/"reports"`
+    again:bool=False, # as `plan_study` takes it
 )->Path: # the report, or the table if none was asked for
     "Run, measure, tabulate, report. Raises `Interrupted` if it is stopped, `RunFailed` if runs failed."
-    sweep, failed = plan_study(study, size, reports), None
+    sweep, failed = plan_study(study, size, reports, again), None
     table = complete_table(study, sweep)
     if table is None:
         kept, table = kept_rows(study, sweep), sweep.folder/TABLE
