@@ -262,14 +262,14 @@ def test_a_puzzle_that_stays_for_one_step_is_drawn_in_every_step(trained, tmp_pa
 
 def test_games_are_measured_where_answers_are_moves(trained, tmp_path):
     assert MEASURES["games"](trained) == []
-    recipe = {**read_yaml(module.experiments_folder()/"configs"/"rush-hour.yaml"), "train_steps": 30,
-        "eval_every": 0, "train_puzzles": 64, "test_puzzles": 24, "global_batch_size": 32,
+    recipe = {**read_yaml(module.experiments_folder()/"configs"/"rush-hour.yaml"), "train_steps": 10,
+        "eval_every": 0, "train_puzzles": 40, "test_puzzles": 12, "global_batch_size": 16,
         "dtype": "float32"}
     planner = FinishedRun(train_run(recipe, tmp_path)[0])
     rows = {row["condition"]: row for row in MEASURES["games"](planner) if row["measure"] == "games"}
     ends = "solved", "illegal", "deadlock", "circle", "limit"
     assert sum(rows[end]["value"] for end in ends) == pytest.approx(1)
-    assert all(row["n"] == 24 for row in rows.values())
+    assert all(row["n"] == 12 for row in rows.values())
     assert rows["optimal"]["value"] <= rows["solved"]["value"]
     loaded = planner.loaded
     played = play_model(loaded.model, loaded.puzzle, np.asarray(planner.test().inputs), 16, loaded.policy(16))
