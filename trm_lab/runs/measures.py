@@ -109,9 +109,9 @@ from ..solving.rollouts import ENDS, play_model
 @measure
 def stopped(made:FinishedRun)->list[dict]:
     "`solved when stopped` and `steps taken`, by the model's own halting rule."
-    info, loaded = made.run.info.get("adaptive"), made.loaded
+    info = made.run.info.get("adaptive")
     if info is None:
-        steps = made.run.info["max_steps"]
+        loaded, steps = made.loaded, made.run.info["max_steps"]
         info = asdict(evaluate(loaded.model, loaded.puzzle, made.test(), steps, loaded.policy(steps),
             keep=False).scores)
     return [row("solved when stopped", info["solved"], info["n"]),
@@ -120,10 +120,10 @@ def stopped(made:FinishedRun)->list[dict]:
 @measure
 def games(made:FinishedRun)->list[dict]:
     "`games` by how they end, a share each; nothing where an answer is not a move."
-    info, loaded = made.run.info.get("rollouts"), made.loaded
-    if not isinstance(loaded.puzzle, MovePuzzle): return []
+    info = made.run.info.get("rollouts")
     if info is None:
-        steps = made.run.info["max_steps"]
+        loaded, steps = made.loaded, made.run.info["max_steps"]
+        if not isinstance(loaded.puzzle, MovePuzzle): return []
         info = play_model(loaded.model, loaded.puzzle, np.asarray(made.test().inputs), steps,
             loaded.policy(steps)).summary()
     over = info["moves_over_fewest"]

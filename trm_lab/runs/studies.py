@@ -86,13 +86,13 @@ def plan_study(
     again:bool=False, # in a folder of its own, for which no table is kept
 )->Sweep:
     "The runs of a study, if it has any. Nothing is written yet."
-    folder, grid = Path(reports or home()/"reports")/"studies", Grid(study.name)
-    if not study.kept: grid = read_grid(study.grid, size)
+    folder = Path(reports or home()/"reports")/"studies"
+    if study.kept and size:
+        asked = " and ".join(f"--{part}" for part in size.split("-"))
+        raise InputError(f"study {study.name} reads kept tables and has one size; leave out {asked}")
+    grid = Grid(study.name) if study.kept else read_grid(study.grid, size)
     if again: grid = replace(grid, name=f"{grid.name}-again")
-    if not study.kept: return plan_sweep(grid, folder)
-    if not size: return Sweep((folder/grid.name).resolve(), grid, ())
-    asked = " and ".join(f"--{part}" for part in size.split("-"))
-    raise InputError(f"study {study.name} reads kept tables and has one size; leave out {asked}")
+    return Sweep((folder/grid.name).resolve(), grid, ()) if study.kept else plan_sweep(grid, folder)
 
 def _gallery(sweep:Sweep)->Path: return sweep.folder.parent.parent/"gallery"
 
@@ -121,11 +121,12 @@ def complete_table(
     return None
 
 # %% ../../nbs/runs/15_studies.ipynb #study010
+def _canonical(parameters:Mapping)->str: return json.dumps(parameters, sort_keys=True)
+
 def _runs_in(table:pd.DataFrame)->dict[str, str]: # parameters, as JSON, to the run's name in the table
     "The runs that a table is made of; empty if some are left out, since it does not say which."
     asked, names = table.attrs["plan"]["runs"], [*dict.fromkeys(table.run)] # both in the order of the grid
-    if len(asked) != len(names): return {}
-    return {json.dumps(parameters, sort_keys=True): name for parameters, name in zip(asked, names)}
+    return dict(zip(map(_canonical, asked), names)) if len(asked) == len(names) else {}
 
 def kept_rows(
     study:Study,
@@ -134,8 +135,7 @@ def kept_rows(
     """What tables with the same measures say of the sweep's runs, where the runs themselves are not here. A
     run is known by its name, or by its parameters if the notebook that trained it has changed since."""
     measures, found, devices = json.loads(json.dumps(study.measures)), [pd.DataFrame({"run": []})], set()
-    away = {json.dumps(trial.parameters, sort_keys=True): trial for trial in sweep.trials
-        if not trial.run.finished}
+    away = {_canonical(trial.parameters): trial for trial in sweep.trials if not trial.run.finished}
     named = {trial.run.folder.name: trial for trial in away.values()}
     axes = {name for trial in sweep.trials for name in trial.at}
     for path in tables(sweep) if away else ():
