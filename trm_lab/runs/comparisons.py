@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['HIGHER', 'LOWER', 'ALIKE', 'UNTOLD', 'PAPER', 'values_of', 'over_seeds', 'Difference', 'difference', 'points',
-           'verdict', 'confidence', 'in_short', 'share_text', 'points_text', 'number_text', 'beside', 'order',
-           'least_told', 'passport_line', 'cost_line', 'asked', 'conditions', 'rank_agreement']
+           'verdict', 'confidence', 'in_short', 'share_text', 'points_text', 'number_text', 'by_word', 'beside',
+           'order', 'least_told', 'passport_line', 'cost_line', 'asked', 'conditions', 'rank_agreement']
 
 # %% ../../nbs/runs/16_comparisons.ipynb #compa002
 import math
@@ -180,6 +180,16 @@ def number_text(
     return _with_interval(found, f"{{:{'+' if sign else ''}.{places}f}}".format)
 
 # %% ../../nbs/runs/16_comparisons.ipynb #db1b7504
+def by_word(
+    found:Mapping[str, Difference], # by name
+    forms:Mapping[str, str], # what is said of each word, in this order
+    margin:float=0.01, # as `verdict` takes it
+)->list[tuple[str, list[str]]]: # what is said, and of which names
+    "Differences sorted by their words; a word that none has is left out."
+    sorted_by = [(form, [name for name, each in found.items() if each.word(margin) == word])
+        for word, form in forms.items()]
+    return [(form, names) for form, names in sorted_by if names]
+
 def beside(
     found:Mapping[str, Difference], # by what a setting is called after "with": its difference from the other
     other:str, # what that one is called
@@ -190,11 +200,13 @@ def beside(
     near = _within(margin)
     forms = {HIGHER: f"more {what} with", LOWER: f"fewer {what} with",
         ALIKE: f"as many, to within {near}, with", UNTOLD: "it cannot be told for"}
+    def told(name):
+        figures = points(found[name].value), _interval(found[name], points)
+        return f"{name} ({', '.join(filter(None, figures))})"
     parts = []
-    for word, form in forms.items():
-        names = [f"{name} ({', '.join(filter(None, [points(each.value), _interval(each, points)]))})"
-            for name, each in found.items() if each.word(margin) == word]
-        if names: parts.append(f"{form} {' and '.join(filter(None, [', '.join(names[:-1]), names[-1]]))}")
+    for form, names in by_word(found, forms, margin):
+        *others, last = map(told, names)
+        parts.append(f"{form} {' and '.join(filter(None, [', '.join(others), last]))}")
     return f"Beside {other}, {'; '.join(parts)}; in brackets percentage points."
 
 # %% ../../nbs/runs/16_comparisons.ipynb #compa014
