@@ -635,7 +635,7 @@ def study(
         help="number of runs at a time; default: as many as fit")]=None,
     full:Annotated[bool, typer.Option("--full", help="the published size, for GPUs")]=False,
     smoke:Annotated[bool, typer.Option("--smoke", help="tiny runs, which only show that all works; with "
-        "--full, two steps of every model of the published size")]=False,
+        "--full, three steps of every model of the published size")]=False,
     again:Annotated[bool, typer.Option("--again", help="run everything anew, whatever tables are kept, in a "
         "folder of its own: as a check")]=False,
     report:Annotated[bool, typer.Option(help="execute the report over the table")]=True,

@@ -1,6 +1,7 @@
 """Datasets from every source, and every fault that `data check` is to find, on copies
 that were broken on purpose."""
 import csv, json, os, shutil, zipfile
+from dataclasses import replace
 from pathlib import Path
 import numpy as np, pytest
 from processes import COMMAND, run_forked
@@ -270,6 +271,27 @@ def test_a_config_names_a_mixture(tmp_path, monkeypatch):
     dataset, where = dataset_for(config)
     assert (where == tmp_path/"data"/"sudoku-4x4-easy+minimal-4+2-seed0"
         and "easy+minimal" in dataset.metadata.origin)
+
+def test_a_config_of_arc_takes_tasks_that_fit(tmp_path, monkeypatch):
+    "No folder is named, and nobody generates tasks: those of ARC-AGI-1, in 32 ways each."
+    from trm_lab.runs.training import dataset_for
+    from trm_lab.training.config import TrainConfig
+    monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
+    config = TrainConfig(puzzle="arc-6x6", train_puzzles=5, test_puzzles=2)
+    said = []
+    dataset, where = dataset_for(config, said.append)
+    assert where == tmp_path/"data"/"arc-6x6-5+2-seed0"
+    assert said == ["data      up to 5 + 2 tasks of ARC-AGI-1"]
+    assert (dataset.train.groups, dataset.test.groups) == (7, 2) # all demonstrations are trained on
+    assert dataset.metadata.unseen and len(dataset.identifiers) == 1 + 7*32
+    others = dataset_for(replace(config, data_seed=1))[0].identifiers
+    assert others != dataset.identifiers
+    every = dataset_for(replace(config, train_puzzles=1000, test_puzzles=500))[0]
+    assert (every.train.groups, every.test.groups) == (31, 6)
+    with pytest.raises(InputError, match="has no difficulties to choose from"):
+        dataset_for(replace(config, difficulty="hard"))
+    with pytest.raises(InputError, match="no task has only grids of up to 2×2"):
+        dataset_for(replace(config, puzzle="arc-3x3"))
 
 # ---- checking ----------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from trm_lab.runs.comparisons import (
     ALIKE, HIGHER, LOWER, UNTOLD, Difference, beside, confidence, difference, in_short, least_told,
     number_text, order, over_seeds, passport_line, points_text, share_text, values_of, verdict)
 from trm_lab.runs.grids import SIZES, TRUNCATED, read_grid
-from trm_lab.runs.measures import MEASURES, FinishedRun, measure_run
+from trm_lab.runs.measures import MEASURES, FinishedRun, measure_run, passport
 from trm_lab.runs.notebooks import execute
 from trm_lab.runs.outcomes import Outcome
 from trm_lab.runs.studies import (
@@ -250,6 +250,18 @@ def test_the_exact_solver_is_measured_beside_the_network(trained):
     with pytest.raises(InputError, match="found 1 puzzle; give it"):
         MEASURES["solver"](trained, puzzles=1)
 
+def test_a_type_without_a_solver_is_answered_by_the_network_alone(tmp_path, monkeypatch):
+    "ARC: what it is trained on are known tasks, whose number the passport gives."
+    monkeypatch.setenv("TRM_LAB_HOME", str(tmp_path))
+    small = {"hidden_size": 16, "num_heads": 2, "swiglu_multiple": 16, "H_cycles": 1, "L_cycles": 1,
+        "puzzle_emb_len": 1}
+    made = FinishedRun(train_run({"name": "arc", "puzzle": "arc-4x4", "train_puzzles": 3, "test_puzzles": 1,
+        "model": small, "train_steps": 2, "global_batch_size": 4, "halt_max_steps": 1, "solve_max_steps": 2,
+        "holdout": 0.0}, tmp_path)[0])
+    [network] = MEASURES["solver"](made, puzzles=1)
+    assert network["condition"] == "by=network, steps=2" and network["seconds"] > 0
+    assert passport(made)["train_puzzles"] == len(made.dataset.train) > 3
+
 def test_a_puzzle_that_stays_for_one_step_is_drawn_in_every_step(trained, tmp_path):
     recipe = {**trained.run.info["parameters"], "train_steps": 40, "halt_max_steps": 1, "train_puzzles": 64,
         "global_batch_size": 32}
@@ -353,7 +365,9 @@ def test_a_study_can_be_run_in_every_size(study, tmp_path):
     assert [sweep.grid.name for sweep in sizes.values()] == [study.name,
         *(f"{study.name}-{size}" for size in ("smoke", "full", "full-smoke"))]
     short = [(trial.at, trial.parameters) for trial in sizes["full-smoke"].trials]
-    assert all(parameters["train_steps"] == 2 and parameters["data"] is None for _, parameters in short)
+    assert all(parameters["train_steps"] == 3 and parameters["data"] is None for _, parameters in short)
+    if "stability" in study.measures: # which needs three evaluations
+        assert all(parameters["eval_every"] == 1 and parameters["holdout"] > 0 for _, parameters in short)
     rows = [{**trial.parameters, **TRUNCATED} for trial in sizes["full"].trials if not trial.at.get("seed")]
     assert all(row in [parameters for _, parameters in short] for row in rows), "a row is lost"
     assert len({trial.at.get("seed") for trial in sizes[""].trials}) >= 3 and len(sizes["smoke"].trials) <= 12
@@ -363,7 +377,7 @@ def test_a_study_can_be_run_in_every_size(study, tmp_path):
 @pytest.mark.soak
 @pytest.mark.parametrize("study", NUMBERED, ids=lambda study: study.name)
 def test_every_row_of_the_published_size_can_be_trained(study, tmp_path):
-    "Two steps of each of its models, measured as the whole would be: half a minute a row on two cores."
+    "Three steps of each of its models, measured as the whole would be: half a minute a row on two cores."
     process = Forked(COMMAND, "study", study.number, "--full", "--smoke", "--no-report",
         stderr=subprocess.STDOUT, env={**os.environ, "TRM_LAB_HOME": str(tmp_path)})
     said, _ = process.communicate(timeout=3600)

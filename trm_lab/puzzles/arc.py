@@ -670,6 +670,19 @@ class Tasks:
             origin += f"; of these {trained} and {scored} have no grid over {max_grid}×{max_grid}"
         return Tasks([task.on_canvas(side) for task in kept], origin, self.overlap)
 
+    def drawn(self,
+        train:int, # tasks to train on, at most
+        score:int, # tasks to score, at most
+        seed:int=0, # chooses which
+    )->"Tasks":
+        "Some of the tasks, in their order."
+        rng, some = np.random.default_rng(seed), []
+        for scored, most in ((False, train), (True, score)):
+            of = [place for place, task in enumerate(self.tasks) if task.scored == scored]
+            some += [of[i] for i in rng.permutation(len(of))[:most]]
+        return replace(self, tasks=[self.tasks[place] for place in sorted(some)],
+            origin=f"{self.origin}; of these {train} and {score} at most, drawn by seed {seed}")
+
     def groups(self,
         augment:int=1000, # augmentations of a task besides itself
         seed:int=0, # the same seed gives the same augmentations, whatever other tasks there are

@@ -58,10 +58,10 @@ class Grid:
 
 # %% ../../nbs/runs/07_grids.ipynb #a0c89e9a
 SECTIONS = {"smoke": "that makes the runs small", "full": "that gives the published size"} # override the rest
-SIZES = ("", *SECTIONS, "full-smoke") # full-smoke: models of the published size, each trained for two steps
+SIZES = ("", *SECTIONS, "full-smoke") # full-smoke: models of the published size, each trained for three steps
 # a few generated puzzles, whatever the published data are, on any machine
 TRUNCATED = {"data": None, "train_puzzles": 8, "test_puzzles": 2, "global_batch_size": 2, "accumulate": 1,
-    "train_steps": 2, "eval_every": 0, "solve_max_steps": 1}
+    "train_steps": 3, "eval_every": 1, "solve_max_steps": 1} # three: what `measures.stability` needs
 
 def _of_size(values:dict, size:str, where:str)->dict:
     "A grid's fields, overridden with those of one of its sections."

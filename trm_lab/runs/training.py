@@ -17,9 +17,10 @@ from ..core.settings import read_yaml
 from ..core.files import locked
 from ..core.run import home, Run
 from ..core.distributed import join_process_group, local_device, ProcessGroup
-from ..puzzles.base import find_puzzle, Puzzle, Tally
+from ..puzzles.base import find_puzzle, Puzzle, Tally, TaskPuzzle
 from ..data.datasets import Dataset, Split, read_dataset, write_dataset
 from ..data.batches import validation_split
+from ..data.build import from_known_tasks
 from ..data.generate import generate_dataset
 from ..models.checkpoints import identities_of, load, save_model
 from ..models.halting import Halting
@@ -38,7 +39,8 @@ def _how_to_build(folder:str)->str|None:
     return next((c["build"] for c in configs if c.get("data") == folder and "build" in c), None)
 
 def _generate(config:TrainConfig, kind:Puzzle, where:Path, on_message:Callable[[str], None]):
-    "Generate the puzzles of a configuration, with a line every 20 seconds."
+    "Generate the puzzles of a configuration, with a line every 20 seconds; tasks are those that are known."
+    if isinstance(kind, TaskPuzzle): return _take_known(config, kind, where, on_message)
     begun = last = time.perf_counter()
     def report(made, wanted):
         nonlocal last
@@ -49,6 +51,13 @@ def _generate(config:TrainConfig, kind:Puzzle, where:Path, on_message:Callable[[
     write_dataset(generate_dataset(kind, config.train_puzzles, config.test_puzzles, config.data_seed, report,
             config.difficulty, keep=home()/"data"/".generated"), where)
     on_message(f"data      done in {time.perf_counter() - begun:.0f} s")
+
+def _take_known(config:TrainConfig, kind:TaskPuzzle, where:Path, on_message:Callable[[str], None]):
+    "Known tasks that fit on the canvas, of both kinds at most as many as the configuration says."
+    if config.difficulty: kind.parse_mixture(config.difficulty) # raises: there is none to choose
+    on_message(f"data      up to {config.train_puzzles} + {config.test_puzzles} tasks of ARC-AGI-1")
+    write_dataset(from_known_tasks(kind, config.train_puzzles, config.test_puzzles, config.data_seed,
+        on_message), where)
 
 def dataset_for(
     config:TrainConfig,

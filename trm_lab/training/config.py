@@ -64,9 +64,9 @@ class TrainConfig:
     name:Name = "train" # what a reader recognises the run by
     # data
     puzzle:str = "sudoku-6x6" # type and size
-    data:str|None = None # folder of a dataset in the reference's layout; None: generate one
-    train_puzzles:Count = 1000 # to generate
-    test_puzzles:Count = 500 # to generate
+    data:str|None = None # folder in the reference's layout; None: generate puzzles, or take ARC's known tasks
+    train_puzzles:Count = 1000 # to generate; of ARC, tasks at most
+    test_puzzles:Count = 500 # to generate; of ARC, tasks to score at most
     data_seed:Natural = 0 # of the generator
     difficulty:str|None = None # of generated puzzles: one of the type's, or a mix, easy+2minimal; None: usual
     augment:bool|str = True # at random each time a puzzle is drawn; a Sudoku also by some kinds: digits+rows
