@@ -1,6 +1,6 @@
 "What holds for the boards of every type."
 import numpy as np, pytest
-from trm_lab.puzzles.base import MovePuzzle, find_puzzle, puzzle_types
+from trm_lab.puzzles.base import MovePuzzle, Rules, find_puzzle, puzzle_types
 
 BOARDS = ["sudoku-6x6", "sudoku-9x9", "maze-9x9", "arc-10x10", "lights_out-5x5", "queens-8x8", "lightup-7x7",
     "programs-5x3", "nurikabe-5x5", "rush_hour-6x6", "sokoban-7x7"]
@@ -26,3 +26,10 @@ def test_no_boards_are_answered_with_none(name):
     assert all(len(values) == 0 for values in puzzle.measures(none).values())
     assert all(len(facts) == 0 for facts in puzzle.cell_facts(none, none).values())
     if isinstance(puzzle, MovePuzzle): assert puzzle.fewest_moves(none).shape == (0,)
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_type_says_in_words_what_it_is_and_how_it_is_solved(name):
+    "For the tables of studies, and the solver's page: Light Up 7×7, by a SAT solver."
+    puzzle, size = find_puzzle(name), name.partition("-")[2]
+    assert puzzle.title.endswith(f" {size.replace('x', '×')}") and "_" not in puzzle.title
+    assert (puzzle.solver_in_words is None) == (type(puzzle).solutions is Rules.solutions)

@@ -473,6 +473,7 @@ class Arc(_OfTasks):
     "A grid of an ARC task on its canvas."
     decides = False # whether a grid is right only its label can say
     type, vocab_size = "arc", COLOURS + 2
+    type_in_words = "ARC"
     asks = tuple(range(vocab_size)) # other places on the canvas, other grids
 
     def cell_facts(self, questions, labels):

@@ -131,6 +131,7 @@ def smallest_image(
 class Notation(ABC):
     "How the boards of a type are named, written as text and numbered as tokens."
     type:ClassVar[str] # the name of the module under `trm_lab.puzzles`
+    type_in_words:ClassVar[str|None] = None # `Light Up`; None: the type as it is
     characters:str = "" # that `parse` reads as cells; empty: text goes to `parse` unchanged
     spellings:Mapping[str, str] = MappingProxyType({}) # other ways to write them; "" is an empty field
     asks:tuple[int, ...] = () # tokens that a question may hold; empty: those that the questions at hand hold
@@ -148,6 +149,12 @@ class Notation(ABC):
     @abstractmethod
     def name(self)->str:
         "The name that `find_puzzle` understands: `sudoku-6x6`."
+
+    @property
+    def title(self)->str:
+        "Type and size for people, within a sentence: `Sudoku 6×6`, `maze 9×9`."
+        size = self.name.partition("-")[2].replace("x", "×")
+        return f"{self.type_in_words or self.type.replace('_', ' ')} {size}"
 
     @abstractmethod
     def spec(self)->dict:
@@ -173,6 +180,7 @@ class Notation(ABC):
 class Rules(ABC):
     "Which answers are right, from the rules alone."
     decides:ClassVar[bool] = True # do the rules alone tell whether an answer is right?
+    solver_in_words:ClassVar[str|None] = None # how `solutions` finds them; None: this type has no solver
     # what an answer is for which a score holds, by name, the strictest first; exact: it equals the label
     right_answers:ClassVar[Mapping[str, str]] = MappingProxyType({"exact": "the label"})
 

@@ -49,6 +49,8 @@ def _quiet(rows, cols)->np.ndarray:
 class _Board(RectangularBoard):
     "A board of lights: its size, its name and its text."
     type, asks, most_cells = "lights_out", (OFF, ON), 400
+    type_in_words = "Lights Out"
+    solver_in_words = "linear equations modulo 2"
     characters = ".*-x" # of tokens 1, 2, 3 and 4
     legend = ". off, * on, - leave, x press"
     spellings = {"0": ".", "1": "*"} # as files have it

@@ -40,6 +40,8 @@ def _beside(rows, cols)->np.ndarray:
 class _Board(RectangularBoard):
     "A board of white cells and walls: its size, its name and its text."
     type, usual_size, asks, most_cells = "lightup", "7x7", (OPEN, *range(WALL, 10)), 1024
+    type_in_words = "Light Up"
+    solver_in_words = "a SAT solver"
     characters = ".-*#01234" # of tokens 1, 2, …
     legend = ". open, - dark, * lamp, # wall, or a number from 0 to 4"
     spellings = {"": ".", "o": "*", "x": "-"} # as files have it

@@ -411,6 +411,7 @@ class _Generated(_Labelled):
 class Maze(_Generated):
     "Find the shortest path. Two mazes of one size are the same type of puzzle, however long their paths."
     type, vocab_size, usual_size, hub = "maze", 6, "30x30", "sapientinc/maze-30x30-hard-1k"
+    solver_in_words = "breadth-first search"
     asks = (WALL, FREE, START, GOAL)
     right_answers = {"exact": "the label's path", "optimal": "any shortest path", "valid": "any path"}
 

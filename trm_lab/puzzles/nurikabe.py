@@ -54,6 +54,8 @@ def _pools(rows, cols)->np.ndarray:
 class _Board(RectangularBoard):
     "A board of sea and land: its size, its name and its text."
     type, usual_size, asks = "nurikabe", "5x5", (OPEN, *range(LAND + 1, 13))
+    type_in_words = "Nurikabe"
+    solver_in_words = "a SAT solver that learns the regions"
     least_side, most_cells = 2, 400
     characters = ".~o123456789" # of tokens 1, 2, …
     legend = ". open, ~ sea, o land, or a number from 1 to 9"

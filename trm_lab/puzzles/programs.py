@@ -114,6 +114,7 @@ FIRST = DIGIT + 10 # FIRST + i is instruction number i
 class _Board(CharacterBoard):
     "A board of examples: its size, its name and its text."
     type, usual_size, asks = "programs", "5x3", tuple(range(OPEN, FIRST))
+    solver_in_words = "all programs, tried"
     characters = "._0123456789" + "".join(INSTRUCTIONS) # of tokens 1, 2, …
     legend = "a digit, a letter of an instruction, _ for nothing, . for open"
 

@@ -40,6 +40,7 @@ def _fitting(questions, side)->np.ndarray:
 class _Board(CharacterBoard):
     "A board for queens: its size, its name and its text."
     type, usual_size, asks = "queens", "8x8", (OPEN, EMPTY, QUEEN)
+    solver_in_words = "all solutions, filtered"
     characters = ".-Q" # of tokens 1, 2 and 3
     legend, cell = ". open, - empty, Q queen", "square"
     spellings = {"": ".", "q": "Q", "♛": "Q"} # as files have it

@@ -67,6 +67,8 @@ def _cars(board:bytes, rows:int, cols:int)->tuple[Car, ...]:
 class _Board(MovePuzzle):
     "A board of Rush Hour: its size, its name and its text."
     type, usual_size, asks = "rush_hour", "6x6", tuple(range(EMPTY, MOVES))
+    type_in_words = "Rush Hour"
+    solver_in_words = "breadth-first search of all positions"
     characters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + "ox" + _LETTERS
     spellings = {".": "o"}
     right_answers = {"exact": "the label", "optimal": "any optimal moves", "valid": "any legal moves"}

@@ -27,6 +27,8 @@ def _directions(ways:int)->list[int]: # ways: as bits; numbers in `DIRECTIONS`
 class _Board(RectangularBoard, MovePuzzle):
     "A board of Sokoban: its size, its name and its text."
     type, usual_size, asks = "sokoban", "7x7", tuple(range(FLOOR, MARKED + 1))
+    type_in_words = "Sokoban"
+    solver_in_words = "a search of pulls from the goals"
     least_side, most_cells = 5, 100 # the inner cells fit in 64 bits
     characters = "-#.@+$*123456789abcdef" # of tokens 1, 2, …
     legend = ("- floor, # wall, . goal, @ player, $ box, + and * for these two on a goal, and for a pushed "

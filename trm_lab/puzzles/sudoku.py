@@ -477,6 +477,8 @@ def _resisting(box, rng)->Iterator[tuple[np.ndarray, np.ndarray]]:
 class _Board(Puzzle):
     "An n×n board with boxes, n = box_rows·box_cols."
     type, usual_size, hub = "sudoku", "9x9", "sapientinc/sudoku-extreme"
+    type_in_words = "Sudoku"
+    solver_in_words = "a SAT solver"
 
     def __init__(self,
         box_rows:int, # rows of a box, at least 2

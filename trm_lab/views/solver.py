@@ -29,8 +29,8 @@ class SolverKind:
 
     @property
     def title(self)->str:
-        puzzle = self.loaded.puzzle
-        return f"{puzzle.type.replace('_', ' ').capitalize()} {puzzle.rows}×{puzzle.cols}"
+        title = self.loaded.puzzle.title
+        return title[0].upper() + title[1:]
 
     @property
     def about(self)->str:
