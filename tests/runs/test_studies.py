@@ -13,7 +13,8 @@ from trm_lab.runs.comparisons import (
     ALIKE, HIGHER, LOWER, UNTOLD, Difference, beside, confidence, difference, in_short, least_told,
     number_text, order, over_seeds, passport_line, points_text, share_text, values_of, verdict)
 from trm_lab.runs.grids import SIZES, TRUNCATED, read_grid
-from trm_lab.runs.measures import MEASURES, FinishedRun, measure_run, passport
+from trm_lab.runs.measures import (
+    MEASURES, FinishedRun, measure_run, passport, truncated_measures)
 from trm_lab.runs.notebooks import execute
 from trm_lab.runs.outcomes import Outcome
 from trm_lab.runs.studies import (
@@ -406,6 +407,17 @@ def test_a_report_can_be_drawn_of_any_table(study, change, tmp_path):
     said = [each.data["text/markdown"] for cell in cells if cell.cell_type == "code"
         for each in cell.outputs if "text/markdown" in each.get("data", {})]
     assert len(said) > 4 and not any(re.search(r"\bnan\b", each) for each in said)
+
+def test_measures_of_a_trial_are_short():
+    "Few supervision steps of two puzzles, also where an argument is left to its default; nothing is lost."
+    asked = {"depth": {}, "rest": {"steps": 64, "looks": [16, 64]}, "halting": {"puzzles": None}, "cost": {},
+        "shift": {"shifts": {"sudoku": ["a symmetry"]}}, "stability": {"last": 6}}
+    assert truncated_measures(asked) == {"depth": {"steps": [1, 2, 4], "puzzles": 2},
+        "rest": {"steps": 4, "looks": [4], "puzzles": 2}, "halting": {"steps": 4, "puzzles": 2}, "cost": {},
+        "shift": {"shifts": {"sudoku": ["a symmetry"]}, "steps": [4], "longest": 4, "puzzles": 2},
+        "stability": {"last": 6}}
+    study = find_study(10)
+    assert study.of_size("full") == study and study.of_size("full-smoke").measures["shift"]["longest"] == 4
 
 def test_a_study_without_a_number_is_found_by_its_name(tmp_path):
     "And has what the others have: three seeds, small runs, its table and its report."

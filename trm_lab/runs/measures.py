@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['MEASURES', 'STILL', 'FinishedRun', 'passport', 'measure', 'row', 'scores', 'stopped', 'games', 'depth', 'reading',
-           'rest', 'memory', 'halting', 'stability', 'cost', 'exposure', 'solver', 'known_measures', 'measure_run']
+           'rest', 'memory', 'halting', 'stability', 'cost', 'exposure', 'solver', 'known_measures',
+           'truncated_measures', 'measure_run']
 
 # %% ../../nbs/runs/12_measures.ipynb #measr002
-import contextlib, functools, math, sys, time
+import contextlib, functools, inspect, math, sys, time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 import numpy as np, torch
@@ -333,6 +334,24 @@ def known_measures(
             raise InputError(f"{where}: there is no measure {name!r}{closest(name, MEASURES)}; choose from "
                 f"{', '.join(MEASURES)}")
     return {name: dict(arguments or {}) for name, arguments in measures.items()}
+
+_FEW = {"steps": 4, "looks": 4, "longest": 4, "puzzles": 2} # supervision steps, and puzzles
+
+def _at_most(most:int, value:int|Sequence[int]|None)->int|list[int]:
+    if isinstance(value, Sequence): return [*dict.fromkeys(min(each, most) for each in value)]
+    return most if value is None else min(value, most)
+
+def truncated_measures(
+    measures:Mapping[str, Mapping], # name to arguments
+)->dict[str, dict]: # name to arguments
+    "The same measures of two puzzles and at most four supervision steps: whether they can be taken."
+    found = {}
+    for name, arguments in measures.items():
+        takes = inspect.signature(MEASURES[name]).parameters.values()
+        whole = {**{each.name: each.default for each in takes if each.default is not each.empty}, **arguments}
+        found[name] = {key: _at_most(_FEW[key], value) if key in _FEW else value
+            for key, value in whole.items()}
+    return found
 
 def measure_run(
     run:Run, # a finished one

@@ -23,7 +23,7 @@ from . import shifts # noqa: F401 (its measure becomes known)
 from .engines import Engine
 from .grids import Grid, Sweep, _entry, plan_sweep, read_grid
 from .kept import fingerprint_of, kept_findings, kept_tables
-from .measures import known_measures, measure_run
+from .measures import known_measures, measure_run, truncated_measures
 from .notebooks import execute
 from .outcomes import status
 from .pages import page
@@ -45,6 +45,12 @@ class Study:
     @property
     def number(self)->int|None: # a study need not have one
         return int(first) if (first := self.name.partition("_")[0]).isdigit() else None
+
+    def of_size(self,
+        size:str, # one of `SIZES`
+    )->"Study":
+        "With what is measured in a size: of models that were trained for three steps, not much."
+        return replace(self, measures=truncated_measures(self.measures)) if size == "full-smoke" else self
 
 def read_study(
     path:str|Path, # of a grid with a section `study`
@@ -171,7 +177,7 @@ def study_state(
     reports:Path|None=None,
 )->StudyState:
     "Runs done, and whether table and report are there."
-    sweep = plan_study(study, size, reports)
+    study, sweep = study.of_size(size), plan_study(study, size, reports)
     complete, runs = complete_table(study, sweep), len(sweep.trials)
     done = runs if complete else (sum(trial.run.finished for trial in sweep.trials)
         + kept_rows(study, sweep).run.nunique())
@@ -297,7 +303,7 @@ def run_study(
     again:bool=False, # as `plan_study` takes it
 )->Path: # the report, or the table if none was asked for
     "Run, measure, tabulate, report. Raises `Interrupted` if it is stopped, `RunFailed` if runs failed."
-    sweep, failed = plan_study(study, size, reports, again), None
+    study, sweep, failed = study.of_size(size), plan_study(study, size, reports, again), None
     table = complete_table(study, sweep)
     if table is None:
         kept, table = kept_rows(study, sweep), sweep.folder/TABLE
