@@ -1,5 +1,5 @@
 "Studies: stopped and started again they end with one table, and their sentences claim what the table allows."
-import contextlib, io, os, re, signal, subprocess, sys, time
+import contextlib, io, multiprocessing, os, re, signal, subprocess, sys, threading, time
 from pathlib import Path
 import nbformat, numpy as np, pandas as pd, pytest, yaml
 from processes import COMMAND, Forked
@@ -18,7 +18,7 @@ from trm_lab.runs.measures import (
 from trm_lab.runs.notebooks import execute
 from trm_lab.runs.outcomes import Outcome
 from trm_lab.runs.studies import (
-    all_studies, complete_table, find_study, plan_study, run_study, study_state, tables)
+    all_studies, complete_table, find_study, measure_sweep, plan_study, run_study, study_state, tables)
 from trm_lab.runs.templates import find_template, read_template
 from trm_lab.runs.training import train_run
 from trm_lab.solving.evaluate import evaluate
@@ -106,6 +106,21 @@ def test_stopped_while_training_and_while_measuring_it_ends_with_the_same_table(
     third, table = ran(study, reports)
     assert not third.trained and measured[0].stat().st_mtime_ns == before
     pd.testing.assert_frame_equal(table, whole, check_exact=True)
+
+@pytest.mark.parametrize("workers, seconds", [(1, 1), (2, 6)])
+def test_a_measure_that_takes_long_is_stopped_at_once(undisturbed, workers, seconds):
+    "In this process or in others, which do not go on: what they had measured is written."
+    study, reports, _ = undisturbed
+    sweep, begun = plan_study(study, "", reports), time.perf_counter()
+    before = {*multiprocessing.active_children()}
+    threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    with pytest.raises(Interrupted, match="stopped by SIGTERM while runs were measured; start the same"):
+        measure_sweep(sweep, {"cost": {}, "depth": {"steps": [10**6]}}, workers)
+    while {*multiprocessing.active_children()} - before: # killed, but not over yet
+        assert time.perf_counter() - begun < 30
+        time.sleep(0.1)
+    assert time.perf_counter() - begun < 30
+    assert not [*reports.rglob("measures/.*")], "half a file is left"
 
 def test_a_study_is_run_again_whatever_tables_are_kept(undisturbed):
     "In a folder of its own; stopped, it goes on there; on the same machine its numbers are the same."

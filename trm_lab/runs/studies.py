@@ -8,9 +8,10 @@ __all__ = ['TABLE', 'PAGE', 'NUMBERS', 'Study', 'read_study', 'all_studies', 'fi
            'run_study']
 
 # %% ../../nbs/runs/15_studies.ipynb #study002
-import json, multiprocessing, sys
+import json, multiprocessing, signal, sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 import pandas as pd
@@ -189,7 +190,7 @@ def study_state(
 def _worker():
     "A process that measures ends with the one that started it."
     if sys.platform != "linux": return
-    import ctypes, signal
+    import ctypes
     ctypes.CDLL(None).prctl(1, signal.SIGKILL) # PR_SET_PDEATHSIG
 
 def _measured(folder:str, measures:Mapping)->list[dict]: return measure_run(Run(Path(folder)), measures)
@@ -202,16 +203,14 @@ def measure_sweep(
 )->dict[str, list[dict]]: # by run
     "Measure all finished runs. Raises `Interrupted` when it is stopped; started again it goes on."
     done = [trial.run.folder for trial in sweep.trials if trial.run.finished]
-    found, say = {}, lambda: show(f"{sweep.grid.name}: {len(found)} of {len(done)} runs measured")
-    with catch_signals() as signals:
-        def stopped():
-            if not signals: return
-            raise Interrupted(f"{sweep.folder}: stopped by {signals[0]} while runs were measured; start the "
-                "same study again to go on")
-        for name, rows in _each_measured(done, measures, min(workers, len(done))):
+    found = {}
+    def stop(number:int): # at once: what was measured is written, and a measure may take long
+        raise Interrupted(f"{sweep.folder}: stopped by {signal.Signals(number).name} while runs were "
+            "measured; start the same study again to go on")
+    with catch_signals(stop), closing(_each_measured(done, measures, min(workers, len(done)))) as each:
+        for name, rows in each:
             found[name] = rows
-            say()
-            stopped()
+            show(f"{sweep.grid.name}: {len(found)} of {len(done)} runs measured")
     return found
 
 def _each_measured(folders:Sequence[Path], measures:Mapping, workers:int)->Iterator[tuple[str, list[dict]]]:
@@ -220,11 +219,15 @@ def _each_measured(folders:Sequence[Path], measures:Mapping, workers:int)->Itera
         for folder in folders: yield folder.name, _measured(str(folder), measures)
         return
     spawned = multiprocessing.get_context("spawn") # torch's threads do not survive a fork
+    others = {*multiprocessing.active_children()}
     with ProcessPoolExecutor(workers, spawned, _worker) as pool:
         asked = {pool.submit(_measured, str(folder), measures): folder.name for folder in folders}
         try:
             for ended in as_completed(asked): yield asked[ended], ended.result()
-        finally: pool.shutdown(wait=False, cancel_futures=True)
+        except BaseException: # the pool would wait for what its processes have begun
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in {*multiprocessing.active_children()} - others: worker.kill()
+            raise
 
 # %% ../../nbs/runs/15_studies.ipynb #study015
 NUMBERS = ("measure", "condition", "value", "n", "seconds") # the last columns of a table
