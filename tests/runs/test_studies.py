@@ -427,12 +427,12 @@ def test_measures_of_a_trial_are_short():
     "Few supervision steps of two puzzles, also where an argument is left to its default; nothing is lost."
     asked = {"depth": {}, "rest": {"steps": 64, "looks": [16, 64]}, "halting": {"puzzles": None}, "cost": {},
         "shift": {"shifts": {"sudoku": ["a symmetry"]}}, "stability": {"last": 6}}
-    assert truncated_measures(asked) == {"depth": {"steps": [1, 2, 4], "puzzles": 2},
-        "rest": {"steps": 4, "looks": [4], "puzzles": 2}, "halting": {"steps": 4, "puzzles": 2}, "cost": {},
-        "shift": {"shifts": {"sudoku": ["a symmetry"]}, "steps": [4], "longest": 4, "puzzles": 2},
+    assert truncated_measures(asked) == {"depth": {"steps": [1, 2], "puzzles": 2},
+        "rest": {"steps": 2, "looks": [2], "puzzles": 2}, "halting": {"steps": 2, "puzzles": 2}, "cost": {},
+        "shift": {"shifts": {"sudoku": ["a symmetry"]}, "steps": [2], "longest": 2, "puzzles": 2},
         "stability": {"last": 6}}
     study = find_study(10)
-    assert study.of_size("full") == study and study.of_size("full-smoke").measures["shift"]["longest"] == 4
+    assert study.of_size("full") == study and study.of_size("full-smoke").measures["shift"]["longest"] == 2
 
 def test_a_study_without_a_number_is_found_by_its_name(tmp_path):
     "And has what the others have: three seeds, small runs, its table and its report."

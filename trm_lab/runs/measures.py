@@ -335,7 +335,7 @@ def known_measures(
                 f"{', '.join(MEASURES)}")
     return {name: dict(arguments or {}) for name, arguments in measures.items()}
 
-_FEW = {"steps": 4, "looks": 4, "longest": 4, "puzzles": 2} # supervision steps, and puzzles
+_FEW = {"steps": 2, "looks": 2, "longest": 2, "puzzles": 2} # supervision steps, and puzzles
 
 def _at_most(most:int, value:int|Sequence[int]|None)->int|list[int]:
     if isinstance(value, Sequence): return [*dict.fromkeys(min(each, most) for each in value)]
@@ -344,7 +344,7 @@ def _at_most(most:int, value:int|Sequence[int]|None)->int|list[int]:
 def truncated_measures(
     measures:Mapping[str, Mapping], # name to arguments
 )->dict[str, dict]: # name to arguments
-    "The same measures of two puzzles and at most four supervision steps: whether they can be taken."
+    "The same measures of two puzzles and at most two supervision steps: whether they can be taken."
     found = {}
     for name, arguments in measures.items():
         takes = inspect.signature(MEASURES[name]).parameters.values()
