@@ -1,4 +1,5 @@
 "Shifts change what they say and nothing else, and the measure asks about the same answers as others do."
+import itertools
 import pytest
 from trm_lab.core.errors import InputError
 from trm_lab.core.settings import read_yaml
@@ -6,6 +7,7 @@ from trm_lab.models.trm import RecursiveModel
 from trm_lab.puzzles.base import find_puzzle
 from trm_lab.puzzles.maze import WALL
 from trm_lab.puzzles.sudoku import BLANK
+from trm_lab.runs import shifts as module
 from trm_lab.runs.measures import MEASURES, FinishedRun
 from trm_lab.runs.shifts import SHIFTS, on_board, shifted
 from trm_lab.runs.templates import experiments_folder
@@ -69,6 +71,24 @@ def test_mazes_have_the_walls_and_the_size_that_are_asked_for(maze):
     assert maze.loaded.puzzle.solved(smaller.split.inputs, smaller.split.labels).all()
     closed = shifted(maze, maze.test(10), "no way")
     assert not any(maze.loaded.puzzle.solutions(question) for question in closed.split.inputs)
+
+def test_mazes_that_there_are_not_are_not_sought_for_ever(maze, monkeypatch):
+    "A path of 8 steps where almost all is wall, or on a board too small for it; or only copies of training."
+    few = shifted(maze, maze.test(5), "walls=0.1/path6").split
+    assert len(few) == 5 and maze.loaded.puzzle.solved(few.inputs, few.labels).all()
+    with pytest.raises(InputError, match="walls on 95% of the cells had none with a shortest path"):
+        shifted(maze, maze.test(5), "walls=0.95")
+    with pytest.raises(InputError, match="maze-2x2: .* had none with a shortest path"):
+        shifted(maze, maze.test(5), "larger board=2")
+    copies = zip(maze.dataset.train.inputs, maze.dataset.train.labels)
+    monkeypatch.setattr(module, "_mazes", lambda *asked: itertools.cycle(copies))
+    with pytest.raises(InputError, match="were all copies of training puzzles; change them more"):
+        shifted(maze, maze.test(5), "walls=0.2")
+
+@pytest.mark.parametrize("text", ["walls=many", "walls=0.2/pathlong", "larger board=", "smaller board=x"])
+def test_an_argument_that_is_no_number_is_refused(maze, text):
+    with pytest.raises(InputError, match="of a shift should be a number; write it like"):
+        shifted(maze, maze.test(2), text)
 
 def test_a_model_on_a_larger_board_has_the_weights_that_it_was_trained_with(maze, sudoku):
     larger, own = on_board(maze, find_puzzle("maze-7x7")), maze.loaded.model

@@ -41,6 +41,7 @@ class Study:
     expected:str # and why; written before the runs
     minutes:Positive # on two cores, at laptop size
     measures:dict = field(default_factory=dict) # name of a measure to its arguments
+    full:dict = field(default_factory=dict) # the same, of those that have others at the published size
     kept:bool = False # it reads the tables of probes in the gallery, and trains nothing
 
     @property
@@ -51,7 +52,8 @@ class Study:
         size:str, # one of `SIZES`
     )->"Study":
         "With what is measured in a size: of models that were trained for three steps, not much."
-        return replace(self, measures=truncated_measures(self.measures)) if size == "full-smoke" else self
+        measures = {**self.measures, **self.full} if size.startswith("full") else self.measures
+        return replace(self, measures=truncated_measures(measures) if size == "full-smoke" else measures)
 
 def read_study(
     path:str|Path, # of a grid with a section `study`
@@ -63,7 +65,8 @@ def read_study(
         raise InputError(f"{path.name}: it has no section 'study' with a question; write one, or run the "
             f"grid with  trm-lab sweep {path}")
     study = build(Study, {**asked, "name": path.stem, "grid": path}, f"{path.name}: study")
-    object.__setattr__(study, "measures", known_measures(study.measures, f"{path.name}: study"))
+    for name in ("measures", "full"):
+        object.__setattr__(study, name, known_measures(getattr(study, name), f"{path.name}: study"))
     return study
 
 # %% ../../nbs/runs/15_studies.ipynb #study006
