@@ -1,5 +1,8 @@
 "What holds for the boards of every type."
+import itertools
 import numpy as np, pytest
+from trm_lab.core.errors import InputError
+from trm_lab.puzzles import nurikabe, rush_hour
 from trm_lab.puzzles.base import MovePuzzle, Rules, find_puzzle, puzzle_types
 
 BOARDS = ["sudoku-6x6", "sudoku-9x9", "maze-9x9", "arc-10x10", "lights_out-5x5", "queens-8x8", "lightup-7x7",
@@ -33,3 +36,15 @@ def test_a_type_says_in_words_what_it_is_and_how_it_is_solved(name):
     puzzle, size = find_puzzle(name), name.partition("-")[2]
     assert puzzle.title.endswith(f" {size.replace('x', '×')}") and "_" not in puzzle.title
     assert (puzzle.solver_in_words is None) == (type(puzzle).solutions is Rules.solutions)
+
+@pytest.mark.parametrize("module, usual, none", [
+    (nurikabe, "nurikabe-5x5", [("nurikabe-2x2", "mixed"), ("nurikabe-2x3", "large")]),
+    (rush_hour, "rush_hour-6x6", [("rush_hour-4x4", "moves20")])], ids=["nurikabe", "rush_hour"])
+def test_boards_that_there_are_not_are_not_sought_for_ever(module, usual, none, monkeypatch):
+    "The first board may be long in coming, and so may each after it."
+    monkeypatch.setattr(module, "_MOST_MISSED", 50)
+    for name, level in none:
+        with pytest.raises(InputError, match="none of 50 random .*; ask for"):
+            next(find_puzzle(name).generate(np.random.default_rng(0), level))
+    made = find_puzzle(usual).generate(np.random.default_rng(0))
+    assert len([*itertools.islice(made, 60)]) == 60

@@ -428,7 +428,7 @@ def test_measures_of_a_trial_are_short():
     asked = {"depth": {}, "rest": {"steps": 64, "looks": [16, 64]}, "halting": {"puzzles": None}, "cost": {},
         "shift": {"shifts": {"sudoku": ["a symmetry"]}}, "stability": {"last": 6}}
     assert truncated_measures(asked) == {"depth": {"steps": [1, 2], "puzzles": 2},
-        "rest": {"steps": 2, "looks": [2], "puzzles": 2}, "halting": {"steps": 2, "puzzles": 2}, "cost": {},
+        "rest": {"steps": 8, "looks": [8], "puzzles": 2}, "halting": {"steps": 8, "puzzles": 2}, "cost": {},
         "shift": {"shifts": {"sudoku": ["a symmetry"]}, "steps": [2], "longest": 2, "puzzles": 2},
         "stability": {"last": 6}}
     study = find_study(10) # whose mazes of 30×30 are shifted in another way

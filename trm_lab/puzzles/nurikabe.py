@@ -10,6 +10,7 @@ import functools
 from collections.abc import Iterator
 import numpy as np
 from pysat.solvers import Solver
+from ..core.errors import InputError
 from .base import (
     Drawing, Permutation, RectangularBoard, Verdict, dihedral, register, smallest_image)
 
@@ -166,6 +167,8 @@ def _receded(rng, sea, rows, cols, share:float)->np.ndarray: # (L,) bool
     return sea
 
 # %% ../../nbs/puzzles/10_nurikabe.ipynb #1355ad53
+_MOST_MISSED = 20_000 # random boards in a row of which none will do
+
 @register
 class Nurikabe(_Solved):
     "Find the islands in a connected sea."
@@ -190,9 +193,12 @@ class Nurikabe(_Solved):
     def stream_length(self, difficulty): return 4
 
     def generate(self, rng, difficulty=None)->Iterator[tuple[np.ndarray, np.ndarray]]:
-        "Random seas where the numbers leave one solution; `large`: and an island of four cells or more."
-        least = 4 if self._asked(difficulty) == "large" else 1
-        while True:
+        """Random seas where the numbers leave one solution; `large`: and an island of four cells or more.
+        Raises `InputError` if there is none."""
+        asked, missed = self._asked(difficulty), 0
+        least = 4 if asked == "large" else 1
+        while missed < _MOST_MISSED:
+            missed += 1
             sea = _grown(rng, self.rows, self.cols)
             sea = _receded(rng, sea, self.rows, self.cols, rng.uniform(0.3, 0.5))
             islands = _regions(~sea, self.rows, self.cols)
@@ -200,4 +206,8 @@ class Nurikabe(_Solved):
             question = np.full(self.seq_len, OPEN, np.uint8)
             for island in islands: question[rng.choice(island)] = LAND + len(island)
             found = self.solutions(question)
-            if len(found) == 1: yield question, found[0]
+            if len(found) != 1: continue
+            missed = 0
+            yield question, found[0]
+        raise InputError(f"none of {missed:,} random {self.rows}×{self.cols} boards is {asked} and has one "
+            "solution; ask for a larger board")

@@ -443,6 +443,8 @@ def _position(cars, walls:np.ndarray, traffic:_Searched, number:int)->np.ndarray
     return board
 
 # %% ../../nbs/puzzles/10_rush_hour.ipynb #33c038c2
+_MOST_MISSED = 20_000 # random boards in a row that are too easy
+
 class _Generated(_Played):
     "Boards of each difficulty."
     difficulties = ("moves5", *(f"moves{n}" for n in range(1, 21) if n != 5))
@@ -450,17 +452,21 @@ class _Generated(_Played):
     def stream_length(self, difficulty): return 32 # a group gives several
 
     def generate(self, rng, difficulty=None):
-        "Endless boards: one of each number of moves, from groups with at least that of the difficulty."
-        least = int(self._asked(difficulty).removeprefix("moves"))
-        while True:
+        """Endless boards: one of each number of moves, from groups with at least that of the difficulty.
+        Raises `InputError` if no group has it."""
+        least, missed = int(self._asked(difficulty).removeprefix("moves")), 0
+        while missed < _MOST_MISSED:
+            missed += 1
             board = _placed(rng, self.rows, self.cols)
             cars, traffic, start = _searched(board.tobytes(), self.rows, self.cols)
             levels = traffic.by_moves(int(start[0]), _MOST)
             if not levels or len(levels) <= least: continue
-            walls = np.where(board == WALL, board, np.uint8(EMPTY))
+            walls, missed = np.where(board == WALL, board, np.uint8(EMPTY)), 0
             for level in levels[1:]:
                 question = _position(cars, walls, traffic, int(rng.choice(level)))
                 yield question, self.label(question[None])[0]
+        raise InputError(f"none of {missed:,} random {self.rows}×{self.cols} boards needs {least} moves; ask "
+            "for fewer, or for a larger board")
 
 # %% ../../nbs/puzzles/10_rush_hour.ipynb #d5f79e1d
 @register

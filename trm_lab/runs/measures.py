@@ -335,22 +335,24 @@ def known_measures(
                 f"{', '.join(MEASURES)}")
     return {name: dict(arguments or {}) for name, arguments in measures.items()}
 
-_FEW = {"steps": 2, "looks": 2, "longest": 2, "puzzles": 2} # supervision steps, and puzzles
+_FEW, _PATH = 2, 8 # puzzles, and steps after which answers are looked at; steps of a path that can be judged
 
-def _at_most(most:int, value:int|Sequence[int]|None)->int|list[int]:
+def _less(name:str, value):
+    "An argument of a measure, where it counts puzzles or supervision steps: a smaller one."
+    if name not in ("steps", "looks", "longest", "puzzles"): return value
+    most = _PATH if name == "looks" or name == "steps" and isinstance(value, int) else _FEW
     if isinstance(value, Sequence): return [*dict.fromkeys(min(each, most) for each in value)]
     return most if value is None else min(value, most)
 
 def truncated_measures(
     measures:Mapping[str, Mapping], # name to arguments
 )->dict[str, dict]: # name to arguments
-    "The same measures of two puzzles and at most two supervision steps: whether they can be taken."
+    "The same measures of two puzzles after few supervision steps: whether they can be taken."
     found = {}
     for name, arguments in measures.items():
         takes = inspect.signature(MEASURES[name]).parameters.values()
         whole = {**{each.name: each.default for each in takes if each.default is not each.empty}, **arguments}
-        found[name] = {key: _at_most(_FEW[key], value) if key in _FEW else value
-            for key, value in whole.items()}
+        found[name] = {key: _less(key, value) for key, value in whole.items()}
     return found
 
 def measure_run(
