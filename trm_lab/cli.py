@@ -651,7 +651,7 @@ def study(
     if dry_run: return _print_plan(plan_study(asked, size, again=again))
     made = run_study(asked, lambda sweep: start(sweep, slots), size, Screen().show, typer.echo,
         slots or os.cpu_count() or 1, report, again=again)
-    typer.echo(f"{'report' if report else 'table'}: {_relative(made)}")
+    typer.echo(f"{'report' if made.suffix == '.html' else 'table'}: {_relative(made)}")
 
 # %% ../nbs/cli.ipynb #d6065974
 HEADLINES = ("fixed.exact", "adaptive.exact", "adaptive.mean_steps",

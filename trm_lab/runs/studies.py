@@ -304,10 +304,10 @@ def run_study(
     show:Callable[[SweepProgress], None]=lambda progress: None, # as `run_sweep` takes it
     say:Callable[[str], None]=lambda line: None, # gets a line about what is done besides
     workers:int=1, # processes that measure
-    report:bool=True,
+    report:bool=True, # a trial of the published size has none: what it measures says nothing
     reports:Path|None=None, # default: `home()/"reports"`
     again:bool=False, # as `plan_study` takes it
-)->Path: # the report, or the table if none was asked for
+)->Path: # the report, or the table if there is none
     "Run, measure, tabulate, report. Raises `Interrupted` if it is stopped, `RunFailed` if runs failed."
     study, sweep, failed = study.of_size(size), plan_study(study, size, reports, again), None
     table = complete_table(study, sweep)
@@ -324,4 +324,6 @@ def run_study(
         if rows or known or study.kept: _write_table(study, sweep, rows, kept, table)
         if failed: raise failed
     else: say(f"{study.name}: its table is complete, so that nothing is run")
-    return report_study(study, sweep, table) if report else table
+    if size == "full-smoke":
+        say(f"{study.name}: every row can be trained and measured; such short trainings make no report")
+    return report_study(study, sweep, table) if report and size != "full-smoke" else table
