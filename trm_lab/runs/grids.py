@@ -7,7 +7,7 @@ __all__ = ['SECTIONS', 'SIZES', 'TRUNCATED', 'Resources', 'Grid', 'read_grid', '
            'read_sweep']
 
 # %% ../../nbs/runs/07_grids.ipynb #77ef42a9
-import itertools, typing
+import copy, functools, itertools, typing
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
@@ -18,7 +18,7 @@ from ..core.files import write_json, write_text
 from ..core.settings import read_json, read_yaml, yaml_text
 from ..training.config import current_names
 from .templates import (
-    check_code, find_config, find_template, merge, read_parameters, template_parameters)
+    check_code, find_config, find_template, merge, read_parameters, read_template)
 from .notebooks import find_run
 
 # %% ../../nbs/runs/07_grids.ipynb #3c882751
@@ -149,18 +149,19 @@ def trials(
     "The runs of a grid. Raises `InputError`, before anything begins, if one of them cannot be run."
     sweep = f"sweep {grid.name!r}"
     found:dict[str, Trial] = {}
-    template = find_template(grid.notebook)
-    check_code(template)
-    known = template_parameters(template)
+    check_code(find_template(grid.notebook))
+    template = read_template(find_template(grid.notebook))
+    known = template.parameters
+    configured = functools.cache(lambda config: read_parameters(find_config(config), known=known))
     for setting, seed in itertools.product(_settings(grid.axes, sweep), _seeds(grid, sweep)):
         at = current_names({**setting, **({} if seed is None else {"seed": seed})}, sweep, known)
         where = f"{sweep}{', '*bool(at)}{_named(at)}"
         config = at.get("config", grid.config)
-        values = read_parameters(find_config(config), known=known) if config else {}
+        values = copy.deepcopy(configured(config)) if config else {}
         mine = {name: value for name, value in at.items() if name != "config"}
         for more in (grid.parameters, mine, grid.overrides):
             values = _laid_over(values, current_names(more, where, known), where)
-        run, resolved = find_run(grid.notebook, values, folder, where)
+        run, resolved = find_run(template, values, folder, where)
         at = {name: value if name == "config" else _entry(resolved, name, value)
             for name, value in at.items()}
         if (other := found.get(run.folder.name)) and not grid.overrides:

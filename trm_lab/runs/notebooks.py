@@ -6,7 +6,7 @@
 __all__ = ['FINISHED', 'resolve_parameters', 'find_run', 'remarks', 'execute', 'run_notebook']
 
 # %% ../../nbs/runs/03_notebooks.ipynb #10693187
-import contextlib, glob, logging, os, re, shutil, signal, sys, tempfile, types, typing
+import contextlib, functools, glob, logging, os, re, shutil, signal, sys, tempfile, types, typing
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields, make_dataclass
 from pathlib import Path
@@ -19,6 +19,9 @@ from .templates import (
     _code_hash, _notebook, check_code, find_template, PLACES, read_template, Template)
 
 # %% ../../nbs/runs/03_notebooks.ipynb #49dd1bc8
+@functools.cache # a sweep asks for the same one run after run
+def _with_fields(kinds:tuple[tuple[str, type], ...])->type: return make_dataclass("Parameters", kinds)
+
 def _typed_parameters(template:Template, parameters:Mapping, where:str)->dict: # name to value
     "Parameters over the defaults, converted to the types of the defaults. Raises `InputError` if that fails."
     parameters = current_names(parameters, where, template.parameters)
@@ -36,7 +39,7 @@ def _typed_parameters(template:Template, parameters:Mapping, where:str)->dict: #
     kinds = {name: kind(name, template.parameters[name]) for name in open_to}
     for name, value in values.items(): # train_steps: 1e3 is read as 1000
         if kinds[name] is int and isinstance(value, float) and value.is_integer(): values[name] = int(value)
-    return vars(build(make_dataclass("Parameters", kinds.items()), values, where))
+    return vars(build(_with_fields(tuple(kinds.items())), values, where))
 
 # %% ../../nbs/runs/03_notebooks.ipynb #49604546
 def _training_parameters(values:dict, where:str)->dict: # those that determine the result
@@ -109,14 +112,15 @@ def _earlier(template:Template, raw:dict, counts:dict, name:str, reports:Path)->
 
 # %% ../../nbs/runs/03_notebooks.ipynb #f10c0bc3
 def find_run(
-    template:str, # "train", or a path
+    template:str|Template, # "train", or a path; or what was read of it
     parameters:Mapping, # over the template's defaults
     reports:Path|None=None, # folder of the run folders; default: `home()/"reports"`
     where:str="parameters", # where the parameters come from, for error messages
 )->tuple[Run, dict]: # the run, and all its parameters
     """The run of a template with these parameters, whether or not it exists yet.
     Raises `InputError` on a parameter that the template does not have."""
-    known, reports = read_template(find_template(template)), Path(reports or home()/"reports").resolve()
+    known = template if isinstance(template, Template) else read_template(find_template(template))
+    reports = Path(reports or home()/"reports").resolve()
     values, counts = resolve_parameters(known, parameters, where)
     name = values.get("name") or known.path.stem
     run = Run(reports/run_id(name, {"template": known.path.stem, "code": known.code, "parameters": counts},
