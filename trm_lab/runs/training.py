@@ -53,9 +53,9 @@ def _generate(config:TrainConfig, kind:Puzzle, where:Path, on_message:Callable[[
     on_message(f"data      done in {time.perf_counter() - begun:.0f} s")
 
 def _take_known(config:TrainConfig, kind:TaskPuzzle, where:Path, on_message:Callable[[str], None]):
-    "Known tasks that fit on the canvas, of both kinds at most as many as the configuration says."
+    "Known tasks that fit on the canvas, in as many ways as the configuration says."
     if config.difficulty: kind.parse_mixture(config.difficulty) # raises: there is none to choose
-    on_message(f"data      up to {config.train_puzzles} + {config.test_puzzles} tasks of ARC-AGI-1")
+    on_message(f"data      tasks of ARC-AGI-1 that fit, up to {config.train_puzzles} + {config.test_puzzles}")
     write_dataset(from_known_tasks(kind, config.train_puzzles, config.test_puzzles, config.data_seed,
         on_message), where)
 

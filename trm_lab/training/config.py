@@ -65,7 +65,7 @@ class TrainConfig:
     # data
     puzzle:str = "sudoku-6x6" # type and size
     data:str|None = None # folder in the reference's layout; None: generate puzzles, or take ARC's known tasks
-    train_puzzles:Count = 1000 # to generate; of ARC, tasks at most
+    train_puzzles:Count = 1000 # to generate; of ARC, at most, each a task in one of up to 32 ways
     test_puzzles:Count = 500 # to generate; of ARC, tasks to score at most
     data_seed:Natural = 0 # of the generator
     difficulty:str|None = None # of generated puzzles: one of the type's, or a mix, easy+2minimal; None: usual
