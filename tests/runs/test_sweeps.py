@@ -421,6 +421,10 @@ def test_a_notebook_that_is_edited_while_its_sweep_goes_on(tmp_path, notebook):
         run_trial(str(mine), sweep.trials[0].parameters, sweep.folder)
     assert plan_sweep(sweep.grid, tmp_path).trials[0].run != sweep.trials[0].run
 
+def test_a_configuration_is_named_by_a_text(tmp_path):
+    with pytest.raises(InputError, match="'config' should be str, found list .'a'."):
+        plan_sweep(Grid("lists", axes={"config": [["a"], ["b"]]}), tmp_path)
+
 def test_a_sweep_of_an_earlier_version_goes_on(tmp_path, notebook):
     "Its runs are found under the names that they had, finished ones and attempts, and committed there."
     sweep = plan_sweep(Grid("old", notebook, parameters={"way": "success"}, seeds=2), tmp_path)

@@ -157,6 +157,7 @@ def trials(
         at = current_names({**setting, **({} if seed is None else {"seed": seed})}, sweep, known)
         where = f"{sweep}{', '*bool(at)}{_named(at)}"
         config = at.get("config", grid.config)
+        if config is not None: given(config, str, f"{where}: 'config'")
         values = copy.deepcopy(configured(config)) if config else {}
         mine = {name: value for name, value in at.items() if name != "config"}
         for more in (grid.parameters, mine, grid.overrides):
