@@ -437,6 +437,17 @@ def test_measures_of_a_trial_are_short():
     assert study.of_size("full-smoke").measures["shift"] == {**full["shift"], "steps": [2], "longest": 2,
         "puzzles": 2}
 
+@pytest.mark.soak
+def test_a_symmetry_that_only_the_published_size_has_is_reported(tmp_path):
+    "Boards of 9×9 can be transposed, those of 6×6 in the kept table of study 5 cannot."
+    table = read_table(ROOT/"reports"/"gallery"/"studies"/"05_augmentation"/"runs.parquet")
+    rows = table[table.augment == "rows"]
+    more = rows.assign(augment="transposition", run=rows.run + "-transposed")
+    write_table(tmp_path/"runs.parquet", pd.concat([table, more], ignore_index=True), table.attrs)
+    execute(find_template("studies/05_augmentation"), tmp_path/"report.ipynb",
+        {"table": str(tmp_path/"runs.parquet")})
+    assert "transposed" in (tmp_path/"report.ipynb").read_text()
+
 def test_a_study_without_a_number_is_found_by_its_name(tmp_path):
     "And has what the others have: three seeds, small runs, its table and its report."
     study = find_study("beyond")
