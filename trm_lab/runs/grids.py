@@ -149,8 +149,9 @@ def trials(
     "The runs of a grid. Raises `InputError`, before anything begins, if one of them cannot be run."
     sweep = f"sweep {grid.name!r}"
     found:dict[str, Trial] = {}
-    check_code(find_template(grid.notebook))
-    template = read_template(find_template(grid.notebook))
+    notebook = find_template(grid.notebook)
+    check_code(notebook)
+    template = read_template(notebook)
     known = template.parameters
     configured = functools.cache(lambda config: read_parameters(find_config(config), known=known))
     for setting, seed in itertools.product(_settings(grid.axes, sweep), _seeds(grid, sweep)):

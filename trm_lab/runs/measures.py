@@ -23,7 +23,7 @@ from ..interp.probes.halting import calibration_error, stopping_step, watch_step
 from ..interp.session import Session
 from ..models.checkpoints import Loaded, load
 from ..models.losses import IGNORE, agreement
-from ..puzzles.base import PAD
+from ..puzzles.base import PAD, TaskPuzzle, find_puzzle
 from ..training.config import TrainConfig, current_names
 from .training import dataset_for, scored_part
 
@@ -69,11 +69,12 @@ def passport(
 )->dict: # column to value
     "The conditions under which a run's numbers were found."
     c, (parameters, updates) = made.config, _size(made)
+    given = c.data or isinstance(find_puzzle(c.puzzle), TaskPuzzle) # else as many as were generated
     precision = c.dtype if c.dtype != "auto" else str(made.loaded.model.dtype).removeprefix("torch.")
     return {"puzzle": c.puzzle, "arch": c.arch, "parameters": parameters, "updates": updates,
         "halt_max_steps": c.halt_max_steps, "train_steps": c.train_steps,
         "global_batch_size": c.global_batch_size,
-        "train_puzzles": len(made.dataset.train), "precision": precision}
+        "train_puzzles": len(made.dataset.train) if given else c.train_puzzles, "precision": precision}
 
 # %% ../../nbs/runs/12_measures.ipynb #measr011
 MEASURES:dict[str, Callable[..., list[dict]]] = {} # by name

@@ -326,4 +326,5 @@ def run_study(
     else: say(f"{study.name}: its table is complete, so that nothing is run")
     if size == "full-smoke":
         say(f"{study.name}: every row can be trained and measured; such short trainings make no report")
-    return report_study(study, sweep, table) if report and size != "full-smoke" else table
+        return table
+    return report_study(study, sweep, table) if report else table
